@@ -1,1 +1,6 @@
-export {};
+export { SoftwareAdapterError, type SoftwareAdapterErrorCode } from "./error.js";
+export {
+  type InstalledSoftwareAdapter,
+  installSoftwareAdapter,
+  type SoftwareAdapterOptions,
+} from "./install-software-adapter.js";
