@@ -1,1 +1,11 @@
+export * from "./device/create-device.js";
+export * from "./device/device.js";
+export * from "./device/device-info.js";
 export * from "./errors.js";
+export * from "./kernel/kernel.js";
+export * from "./kernel/profiler.js";
+export * from "./kernel/wgsl.js";
+export type { MemoryReport } from "./memory/buffer-pool.js";
+export * from "./tensor/dtype.js";
+export * from "./tensor/shape.js";
+export * from "./tensor/tensor.js";

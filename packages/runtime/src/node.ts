@@ -1,1 +1,1 @@
-export {};
+export * from "./node/create-device.js";

@@ -1,1 +1,3 @@
-export {};
+export * from "./testing/compare.js";
+export * from "./testing/device.js";
+export * from "./testing/random.js";

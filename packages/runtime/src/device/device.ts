@@ -1,0 +1,370 @@
+/**
+ * The device: memory, recording and reading back. Ops record dispatches through it; only `read` and `idle` wait
+ * for the GPU. All state that kernels share (pipelines, pool, recorder) belongs to one `Device` object.
+ */
+import { DeviceError, ShapeError } from "../errors.js";
+import { CommandRecorder } from "../kernel/command-recorder.js";
+import { foldWorkgroups, type Kernel, type ParamTypes, packParams } from "../kernel/kernel.js";
+import { PipelineCache } from "../kernel/pipeline-cache.js";
+import { Profiler } from "../kernel/profiler.js";
+import { BufferPool, type MemoryReport } from "../memory/buffer-pool.js";
+import { bytesPerElement, type DType, decodeFloats, encodeFloats, isFloatDType } from "../tensor/dtype.js";
+import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
+import { Tensor } from "../tensor/tensor.js";
+import { type DeviceInfo, defaultTier, deviceLabel, type KernelTier } from "./device-info.js";
+
+export interface DeviceOptions {
+  /** Kernel family; default: the fastest that is right for the adapter. */
+  readonly tier?: KernelTier;
+  /** Time every dispatch (needs `timestamp-query`). */
+  readonly profile?: boolean;
+}
+
+export interface Dispatch<P extends ParamTypes = ParamTypes> {
+  readonly kernel: Kernel<P>;
+  /** One tensor per binding of the kernel, in order. */
+  readonly tensors: readonly Tensor[];
+  readonly params: { readonly [K in keyof P]: number };
+  /** A count (spread over x and y by `foldWorkgroups`) or a grid. */
+  readonly workgroups: number | readonly [number, number, number];
+}
+
+export interface EmptyOptions {
+  readonly label?: string;
+  /** Pinned tensors (weights, tables) outlive scopes and are never pooled. */
+  readonly pinned?: boolean;
+}
+
+/** What a scope may hand out: tensors, or plain arrays and objects of them. */
+export type ScopeResult =
+  | Tensor
+  | undefined
+  | null
+  | void
+  | readonly ScopeResult[]
+  | { readonly [name: string]: ScopeResult };
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly info: DeviceInfo;
+  readonly tier: KernelTier;
+  readonly profiler: Profiler | undefined;
+  readonly #pool: BufferPool;
+  readonly #pipelines: PipelineCache;
+  readonly #recorder: CommandRecorder;
+  readonly #owned: boolean;
+  readonly #scopes: Set<Tensor>[] = [];
+  #error: DeviceError | undefined;
+  #disposed = false;
+
+  /** Use `createDevice`. `owned`: whether `dispose` also destroys the `GPUDevice`. */
+  constructor(gpu: GPUDevice, info: DeviceInfo, owned: boolean, options: DeviceOptions = {}) {
+    this.gpu = gpu;
+    this.info = info;
+    this.tier = options.tier ?? defaultTier(info);
+    this.#owned = owned;
+    if (options.profile && !gpu.features.has("timestamp-query")) {
+      throw new DeviceError(
+        "NO_TIMESTAMPS",
+        `${deviceLabel(info)} has no timestamp queries to profile with`,
+        {
+          fix: "Run without profiling, or on another adapter.",
+        },
+      );
+    }
+    this.profiler = options.profile ? new Profiler(gpu) : undefined;
+    this.#pool = new BufferPool(gpu, () => this.submit());
+    this.#pipelines = new PipelineCache(gpu, (error) => this.#fail(error));
+    this.#recorder = new CommandRecorder(gpu, this.profiler);
+    gpu.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const { error } = event as GPUUncapturedErrorEvent;
+      const memory = error.constructor.name === "GPUOutOfMemoryError";
+      this.#fail(
+        new DeviceError(memory ? "OUT_OF_MEMORY" : "GPU_ERROR", error.message, {
+          fix: memory
+            ? "Use fewer frames, a smaller size, or a device with more memory (`lvsa plan` estimates the need)."
+            : "This is a fault of the library: please report it with the text above.",
+        }),
+      );
+    });
+    void gpu.lost.then(({ reason, message }) => {
+      if (reason === "destroyed" && this.#disposed) return;
+      this.#fail(
+        new DeviceError("DEVICE_LOST", `the GPU device was lost: ${message || reason}`, {
+          fix: "Run again; if it recurs, use fewer frames or a smaller size (a driver may have timed out or run out of memory).",
+        }),
+      );
+    });
+  }
+
+  /** A new tensor with undefined contents, owned by the innermost scope, or by the caller outside of scopes. */
+  empty(shape: Shape, dtype: DType = "f32", options: EmptyOptions = {}): Tensor {
+    const bytes = elementCount(shape) * bytesPerElement(dtype);
+    if (bytes > this.info.limits.maxBufferSize) {
+      throw new DeviceError(
+        "BUFFER_TOO_LARGE",
+        `a ${dtype} tensor ${formatShape(shape)} needs ${bytes} bytes, the device allows ${this.info.limits.maxBufferSize} per buffer`,
+        { fix: "Use fewer frames or a smaller size, or a device with larger buffers." },
+      );
+    }
+    this.#check();
+    const pinned = options.pinned ?? false;
+    const track = pinned ? undefined : (tensor: Tensor) => this.#scopes.at(-1)?.add(tensor);
+    const storage = this.#pool.acquire(bytes, pinned, options.label ?? dtype, track);
+    return new Tensor(storage.buffer, 0, shape, dtype, storage);
+  }
+
+  zeros(shape: Shape, dtype: DType = "f32", options: EmptyOptions = {}): Tensor {
+    const tensor = this.empty(shape, dtype, options);
+    this.#recorder.clear(tensor.buffer, 0, Math.ceil(tensor.byteLength / 4) * 4);
+    return tensor;
+  }
+
+  /** Copies numbers to a new tensor, converting to `dtype`. */
+  upload(
+    data: Float32Array | Int32Array | Uint32Array | Uint8Array | readonly number[],
+    shape: Shape,
+    dtype: DType = "f32",
+    options: EmptyOptions = {},
+  ): Tensor {
+    const tensor = this.empty(shape, dtype, options);
+    this.write(tensor, data);
+    return tensor;
+  }
+
+  /** Overwrites a tensor with numbers, converting to its dtype. Ordered after all work recorded before. */
+  write(
+    tensor: Tensor,
+    data: Float32Array | Int32Array | Uint32Array | Uint8Array | readonly number[],
+  ): void {
+    if (data.length !== tensor.size) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `tensor ${formatShape(tensor.shape)} holds ${tensor.size} elements, ${data.length} were given`,
+      );
+    }
+    this.writeBytes(tensor, toBytes(data, tensor.dtype));
+  }
+
+  /** Overwrites a tensor with stored bytes from `byteOffset` (a multiple of 4). Odd tails are padded with zeros. */
+  writeBytes(tensor: Tensor, bytes: Uint8Array, byteOffset = 0): void {
+    this.#check();
+    this.submit();
+    const target = tensor.byteOffset + byteOffset;
+    const whole = bytes.byteLength - (bytes.byteLength % 4);
+    if (whole > 0) {
+      this.gpu.queue.writeBuffer(tensor.buffer, target, bytes as Uint8Array<ArrayBuffer>, 0, whole);
+    }
+    if (whole < bytes.byteLength) {
+      const tail = new Uint8Array(4);
+      tail.set(bytes.subarray(whole));
+      this.gpu.queue.writeBuffer(tensor.buffer, target + whole, tail);
+    }
+  }
+
+  /** Reads a tensor back as numbers (f16 and bf16 widened). Submits, waits, and throws errors of earlier work. */
+  async read(tensor: Tensor): Promise<Float32Array> {
+    const bytes = await this.readBytes(tensor);
+    switch (tensor.dtype) {
+      case "f32":
+      case "f16":
+      case "bf16":
+        return decodeFloats(bytes, tensor.dtype);
+      case "i32":
+        return Float32Array.from(new Int32Array(bytes.buffer, 0, tensor.size));
+      case "u32":
+        return Float32Array.from(new Uint32Array(bytes.buffer, 0, tensor.size));
+      case "u8":
+        return Float32Array.from(bytes);
+      default:
+        return tensor.dtype satisfies never;
+    }
+  }
+
+  /** Reads a tensor's stored bytes. */
+  async readBytes(tensor: Tensor): Promise<Uint8Array> {
+    this.#check();
+    const start = tensor.byteOffset - (tensor.byteOffset % 4);
+    const skip = tensor.byteOffset - start;
+    const size = Math.max(4, Math.ceil((skip + tensor.byteLength) / 4) * 4);
+    const staging = this.gpu.createBuffer({ size, usage: 0x0001 | 0x0008, label: "readback" });
+    this.#recorder.copy(tensor.buffer, start, staging, 0, size);
+    this.submit();
+    try {
+      await staging.mapAsync(1);
+      await this.#settled();
+      return new Uint8Array(staging.getMappedRange().slice(skip, skip + tensor.byteLength));
+    } catch (error) {
+      await this.#settled();
+      throw new DeviceError("READ_FAILED", "the GPU did not hand a tensor back", { cause: error });
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /**
+   * Runs `body` and frees every tensor made in it, except those it returns (alone, or in plain arrays and
+   * objects), which move to the scope around it, or to the caller. `body` must be synchronous: forward passes
+   * only record.
+   */
+  scope<T extends ScopeResult>(body: () => T): T {
+    const made = new Set<Tensor>();
+    this.#scopes.push(made);
+    try {
+      const result = body();
+      const outer = this.#scopes.at(-2);
+      for (const kept of tensorsIn(result)) if (made.delete(kept)) outer?.add(kept);
+      return result;
+    } finally {
+      this.#scopes.pop();
+      for (const tensor of made) tensor.dispose();
+    }
+  }
+
+  /** Records one dispatch. Bindings at offsets that the device can not bind are copied to aligned memory. */
+  dispatch<P extends ParamTypes>(dispatch: Dispatch<P>): void {
+    this.#check();
+    const { kernel, tensors, params } = dispatch;
+    if (tensors.length !== kernel.bindings.length) {
+      throw new ShapeError(
+        "BINDING_COUNT",
+        `kernel ${kernel.name} has ${kernel.bindings.length} bindings, ${tensors.length} tensors were given`,
+      );
+    }
+    const compiled = this.#pipelines.get(kernel);
+    const copies: { from: Tensor; to: Tensor }[] = [];
+    const limit = this.info.limits.maxStorageBufferBindingSize;
+    const bindings = tensors.map((tensor, i) => {
+      if (tensor.disposed)
+        throw new ShapeError(
+          "DISPOSED",
+          `kernel ${kernel.name}: tensor ${kernel.bindings[i]!.name} was disposed`,
+        );
+      const size = Math.max(16, Math.ceil(tensor.byteLength / 16) * 16);
+      if (tensor.byteLength > limit) {
+        throw new DeviceError(
+          "BINDING_TOO_LARGE",
+          `kernel ${kernel.name}: ${kernel.bindings[i]!.name} ${formatShape(tensor.shape)} ${tensor.dtype} is ${tensor.byteLength} bytes, the device binds at most ${limit}`,
+          { fix: "Use fewer frames or a smaller size, or a device with larger bindings." },
+        );
+      }
+      let bound = tensor;
+      // A buffer may not be bound for reading and for writing in one dispatch, even at disjoint ranges.
+      const reading = kernel.bindings[i]!.access === "read";
+      const written =
+        reading &&
+        tensors.some((t, j) => t.buffer === tensor.buffer && kernel.bindings[j]!.access !== "read");
+      const { minStorageBufferOffsetAlignment } = this.info.limits;
+      if (written || tensor.byteOffset % minStorageBufferOffsetAlignment !== 0) {
+        bound = this.empty(tensor.shape, tensor.dtype, { label: "aligned" });
+        this.copyBytes(tensor, bound);
+        copies.push({ from: bound, to: reading ? bound : tensor });
+      }
+      const offset = bound.byteOffset;
+      return { buffer: bound.buffer, offset, size: Math.min(size, bound.buffer.size - offset) };
+    });
+    const { workgroups } = dispatch;
+    this.#recorder.dispatch(
+      kernel.name,
+      compiled,
+      bindings,
+      Object.keys(kernel.params).length > 0 ? packParams(kernel.params, params) : undefined,
+      typeof workgroups === "number" ? foldWorkgroups(workgroups) : workgroups,
+    );
+    for (const { from, to } of copies) {
+      if (from !== to) this.copyBytes(from, to);
+      from.dispose();
+    }
+  }
+
+  /** Copies the stored bytes of one tensor to another of the same byte length (a multiple of 4, or a whole buffer). */
+  copyBytes(from: Tensor, to: Tensor): void {
+    if (from.byteLength !== to.byteLength) {
+      throw new ShapeError("SHAPE_MISMATCH", `cannot copy ${from.byteLength} bytes over ${to.byteLength}`);
+    }
+    this.#recorder.copy(
+      from.buffer,
+      from.byteOffset,
+      to.buffer,
+      to.byteOffset,
+      Math.ceil(from.byteLength / 4) * 4,
+    );
+  }
+
+  /** Hands recorded work to the GPU without waiting. */
+  submit(): void {
+    this.#recorder.submit();
+  }
+
+  /** Submits, waits until the GPU is done, and throws errors of earlier work. */
+  async idle(): Promise<void> {
+    this.submit();
+    await this.gpu.queue.onSubmittedWorkDone();
+    await this.#settled();
+    this.#check();
+  }
+
+  memory(): MemoryReport {
+    return this.#pool.report();
+  }
+
+  resetPeakMemory(): void {
+    this.#pool.resetPeak();
+  }
+
+  /** Destroys free buffers that the pool keeps. */
+  trimMemory(): void {
+    this.#pool.trim();
+  }
+
+  /** Frees everything made through this object; an injected `GPUDevice` itself stays alive. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#pool.close();
+    this.#recorder.dispose();
+    if (this.#owned) this.gpu.destroy();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #fail(error: DeviceError): void {
+    // A shader that does not compile makes everything after it invalid too: keep the cause, not the echo.
+    if (!this.#error || (error.code === "SHADER_ERROR" && this.#error.code === "GPU_ERROR"))
+      this.#error = error;
+  }
+
+  #check(): void {
+    if (this.#error) throw this.#error;
+    if (this.#disposed) throw new DeviceError("DEVICE_DISPOSED", "the device was disposed");
+  }
+
+  /** Lets error callbacks of finished work run. */
+  async #settled(): Promise<void> {
+    this.gpu.pushErrorScope("validation");
+    await this.gpu.popErrorScope();
+    await this.#pipelines.settled();
+    this.#check();
+  }
+}
+
+function toBytes(
+  data: Float32Array | Int32Array | Uint32Array | Uint8Array | readonly number[],
+  dtype: DType,
+): Uint8Array {
+  if (isFloatDType(dtype)) return encodeFloats(data, dtype);
+  if (dtype === "u8") return data instanceof Uint8Array ? data : Uint8Array.from(data);
+  const typed = dtype === "i32" ? Int32Array.from(data) : Uint32Array.from(data);
+  return new Uint8Array(typed.buffer);
+}
+
+function* tensorsIn(value: ScopeResult): Iterable<Tensor> {
+  if (value instanceof Tensor) yield value;
+  else if (Array.isArray(value)) for (const item of value as readonly ScopeResult[]) yield* tensorsIn(item);
+  else if (value && typeof value === "object") {
+    for (const item of Object.values(value as Record<string, ScopeResult>)) yield* tensorsIn(item);
+  }
+}

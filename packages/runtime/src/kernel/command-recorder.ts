@@ -1,0 +1,109 @@
+/**
+ * Records dispatches and copies into one command buffer and submits it. Nothing here waits for the GPU.
+ * Parameters of all dispatches of one submit share a uniform buffer, written once right before the submit.
+ */
+import type { CompiledKernel } from "./pipeline-cache.js";
+import type { Profiler } from "./profiler.js";
+
+const UNIFORM_BYTES = 64 * 1024;
+const UNIFORM_SLOT = 256; // the largest minUniformBufferOffsetAlignment that WebGPU allows
+const MAX_DISPATCHES = 200;
+
+export interface BufferBinding {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export class CommandRecorder {
+  readonly #gpu: GPUDevice;
+  readonly #profiler: Profiler | undefined;
+  readonly #uniforms: GPUBuffer;
+  readonly #staging = new Uint8Array(UNIFORM_BYTES);
+  #used = 0;
+  #dispatches = 0;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+
+  constructor(gpu: GPUDevice, profiler: Profiler | undefined) {
+    this.#gpu = gpu;
+    this.#profiler = profiler;
+    this.#uniforms = gpu.createBuffer({ size: UNIFORM_BYTES, usage: 0x0040 | 0x0008, label: "params" });
+  }
+
+  /** True when there is recorded work that has not been submitted. */
+  get pending(): boolean {
+    return this.#encoder !== undefined;
+  }
+
+  dispatch(
+    name: string,
+    kernel: CompiledKernel,
+    bindings: readonly BufferBinding[],
+    params: ArrayBuffer | undefined,
+    workgroups: readonly [number, number, number],
+  ): void {
+    if (this.#dispatches >= MAX_DISPATCHES || this.#used + UNIFORM_SLOT > UNIFORM_BYTES) this.submit();
+    const entries: GPUBindGroupEntry[] = bindings.map((resource, binding) => ({ binding, resource }));
+    if (params) {
+      this.#staging.set(new Uint8Array(params), this.#used);
+      const resource = { buffer: this.#uniforms, offset: this.#used, size: params.byteLength };
+      entries.push({ binding: entries.length, resource });
+      this.#used += UNIFORM_SLOT;
+    }
+    const group = this.#gpu.createBindGroup({ layout: kernel.layout, entries });
+    const pass = this.#computePass(name);
+    pass.setPipeline(kernel.pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(...workgroups);
+    this.#dispatches += 1;
+    if (this.#profiler) this.#endPass();
+  }
+
+  copy(from: GPUBuffer, fromOffset: number, to: GPUBuffer, toOffset: number, bytes: number): void {
+    this.#endPass();
+    this.#commands().copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
+  }
+
+  clear(buffer: GPUBuffer, offset: number, bytes: number): void {
+    this.#endPass();
+    this.#commands().clearBuffer(buffer, offset, bytes);
+  }
+
+  submit(): void {
+    if (!this.#encoder) return;
+    this.#endPass();
+    this.#profiler?.resolve(this.#encoder);
+    if (this.#used > 0) this.#gpu.queue.writeBuffer(this.#uniforms, 0, this.#staging, 0, this.#used);
+    this.#gpu.queue.submit([this.#encoder.finish()]);
+    this.#profiler?.submitted();
+    this.#encoder = undefined;
+    this.#used = 0;
+    this.#dispatches = 0;
+  }
+
+  /** Drops recorded work and frees the parameter buffer. */
+  dispose(): void {
+    this.#encoder = undefined;
+    this.#pass = undefined;
+    this.#uniforms.destroy();
+  }
+
+  #commands(): GPUCommandEncoder {
+    this.#encoder ??= this.#gpu.createCommandEncoder();
+    return this.#encoder;
+  }
+
+  #computePass(name: string): GPUComputePassEncoder {
+    if (!this.#pass) {
+      const timestampWrites = this.#profiler?.next(name);
+      this.#pass = this.#commands().beginComputePass(timestampWrites ? { timestampWrites } : {});
+    }
+    return this.#pass;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+}

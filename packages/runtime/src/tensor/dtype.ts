@@ -1,0 +1,95 @@
+/** Storage types of tensors. Storage and compute are separate: shaders widen f16 and bf16 to f32 on load. */
+
+/** `u8` is for output frames only; `bf16` is stored as in the checkpoint and widened exactly in the shader. */
+export type DType = "f32" | "f16" | "bf16" | "i32" | "u32" | "u8";
+
+/** Types that hold activations and weights. */
+export type FloatDType = "f32" | "f16" | "bf16";
+
+export function bytesPerElement(dtype: DType): number {
+  switch (dtype) {
+    case "f32":
+    case "i32":
+    case "u32":
+      return 4;
+    case "f16":
+    case "bf16":
+      return 2;
+    case "u8":
+      return 1;
+    default:
+      return dtype satisfies never;
+  }
+}
+
+export function isFloatDType(dtype: DType): dtype is FloatDType {
+  return dtype === "f32" || dtype === "f16" || dtype === "bf16";
+}
+
+/** IEEE half precision to number, exact. */
+export function float16ToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Number to IEEE half precision bits, round half to even. */
+export function numberToFloat16(value: number): number {
+  const f32 = new Float32Array([value]);
+  const bits = new Uint32Array(f32.buffer)[0]!;
+  const sign = (bits >>> 16) & 0x8000;
+  const exponent = (bits >>> 23) & 0xff;
+  const fraction = bits & 0x7fffff;
+  if (exponent === 0xff) return sign | 0x7c00 | (fraction ? 0x200 : 0);
+  const half = exponent - 112;
+  if (half >= 31) return sign | 0x7c00;
+  if (half <= 0) {
+    if (half < -10) return sign;
+    const full = fraction | 0x800000;
+    const shift = 14 - half;
+    const rounded = full >>> shift;
+    const rest = full & ((1 << shift) - 1);
+    const middle = 1 << (shift - 1);
+    return sign | (rounded + (rest > middle || (rest === middle && rounded & 1) ? 1 : 0));
+  }
+  const rounded = (half << 10) | (fraction >>> 13);
+  const rest = fraction & 0x1fff;
+  return sign | (rounded + (rest > 0x1000 || (rest === 0x1000 && rounded & 1) ? 1 : 0));
+}
+
+/** Widens stored bytes to numbers; `bytes` holds `count` elements of `dtype`. */
+export function decodeFloats(bytes: Uint8Array, dtype: FloatDType): Float32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  if (dtype === "f32")
+    return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 2).slice();
+  const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 1);
+  const out = new Float32Array(halves.length);
+  if (dtype === "bf16") {
+    const words = new Uint32Array(out.buffer);
+    for (let i = 0; i < halves.length; i++) words[i] = halves[i]! << 16;
+  } else {
+    for (let i = 0; i < halves.length; i++) out[i] = float16ToNumber(halves[i]!);
+  }
+  return out;
+}
+
+/** Narrows numbers to stored bytes, round half to even. */
+export function encodeFloats(values: ArrayLike<number>, dtype: FloatDType): Uint8Array {
+  const f32 = values instanceof Float32Array ? values : Float32Array.from(values);
+  if (dtype === "f32") return new Uint8Array(f32.buffer, f32.byteOffset, f32.byteLength);
+  const out = new Uint16Array(f32.length);
+  if (dtype === "f16") {
+    for (let i = 0; i < f32.length; i++) out[i] = numberToFloat16(f32[i]!);
+  } else {
+    const words = new Uint32Array(f32.buffer, f32.byteOffset, f32.length);
+    for (let i = 0; i < words.length; i++) {
+      const w = words[i]!;
+      const isNaN = (w & 0x7fffffff) > 0x7f800000;
+      out[i] = isNaN ? (w >>> 16) | 0x40 : (w + 0x7fff + ((w >>> 16) & 1)) >>> 16;
+    }
+  }
+  return new Uint8Array(out.buffer);
+}
