@@ -187,7 +187,7 @@ function checkLayout(
   const position = (offset: number) => offset - dataOffset;
   for (const [name, entry] of tensors) {
     const { byteOffset } = entry;
-    if (byteOffset < end && entry.byteLength > 0) {
+    if (byteOffset < end) {
       throw weightsError(
         "OFFSETS_OVERLAP",
         `tensor "${name}" begins at data byte ${position(byteOffset)}, before ${last} ends (${position(end)}).`,

@@ -11,7 +11,8 @@ export type WidenedData = Float32Array | Int32Array | Uint8Array;
  * @throws WeightsError `UNSUPPORTED_DTYPE`; also for integers that do not fit in 32 bits
  */
 export function widen(bytes: Uint8Array, dtype: SafetensorsDType, name: string): WidenedData {
-  const copy = bytes.slice();
+  // Not `slice()`: that of a Node `Buffer` shares memory.
+  const copy = new Uint8Array(bytes);
   const buffer = copy.buffer;
   switch (dtype) {
     case "F32":
