@@ -40,7 +40,6 @@ export type ScopeResult =
   | Tensor
   | undefined
   | null
-  | void
   | readonly ScopeResult[]
   | { readonly [name: string]: ScopeResult };
 
@@ -208,7 +207,7 @@ export class Device {
    * objects), which move to the scope around it, or to the caller. `body` must be synchronous: forward passes
    * only record.
    */
-  scope<T extends ScopeResult>(body: () => T): T {
+  scope<T extends ScopeResult | void>(body: () => T): T {
     const made = new Set<Tensor>();
     this.#scopes.push(made);
     try {

@@ -1,0 +1,24 @@
+/** The layer's own path: project, rotate, attend, project out. */
+import { attention } from "@lvsa/runtime";
+import type { AttentionCall, AttentionResult, BackendCall, BackendRunner } from "./attention-processor.js";
+
+/** The built-in dense kernel. */
+export const denseBackend: BackendRunner = (call: BackendCall) =>
+  attention(call.device, {
+    query: call.query,
+    key: call.key,
+    value: call.value,
+    scale: call.scale,
+    causal: call.causal,
+    ...(call.contextKey && call.contextValue
+      ? { contextKey: call.contextKey, contextValue: call.contextValue }
+      : {}),
+  }).output;
+
+/** What `next` is at the end of every chain. */
+export function denseAttention(call: AttentionCall, run: BackendRunner = denseBackend): AttentionResult {
+  const { module } = call;
+  const streams = call.projected ?? module.project(call);
+  module.rotate(streams, call.rotary);
+  return module.output(call, module.attend(call, streams, run));
+}
