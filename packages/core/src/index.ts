@@ -1,1 +1,11 @@
-export {};
+export * from "./config.js";
+export * from "./pattern/attention-pattern.js";
+export * from "./pattern/compact-layout.js";
+export * from "./pattern/divisibility.js";
+export * from "./pattern/geometry.js";
+export * from "./pattern/global-frames.js";
+export * from "./pattern/mask-text.js";
+export * from "./pattern/pattern-controller.js";
+export * from "./pattern/sequence-length.js";
+export * from "./pattern/window.js";
+export * from "./riflex.js";

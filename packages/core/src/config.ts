@@ -1,0 +1,187 @@
+/**
+ * The settings of Long-Video Sparse Attention as users write them, and what they mean for one clip. Window,
+ * leading frames and interval are given in video frames, as on the command line; everything inside core is
+ * in latent frames.
+ */
+import { ConfigError } from "@lvsa/runtime";
+import { z } from "zod";
+import { formatFixed } from "./pattern/format-fixed.js";
+import { computeAutoKeyframeInterval } from "./pattern/global-frames.js";
+import { PatternController, type PatternControllerOptions } from "./pattern/pattern-controller.js";
+
+const frameCount = z.int().min(0);
+
+/** Names and defaults of the settings. An adapter may put its model's own defaults underneath the user's. */
+export const lvsaConfigSchema = z.strictObject({
+  /** Half window in video frames. */
+  windowSize: frameCount.default(12),
+  /** Leading video frames that every query attends to. */
+  nFirstFrames: frameCount.default(4),
+  /** Video frames between keyframes; null or 0: none. Ignored while the interval is automatic. */
+  keyFrameInterval: frameCount.nullable().optional(),
+  /** Compute the interval from the training length and `sparsityScale`. Default: true unless an interval is given. */
+  autoKeyframes: z.boolean().optional(),
+  /** Shift the keyframes by one each denoising step. Implies an automatic interval. Default: true when neither an interval nor `autoKeyframes` is given. */
+  rotateKeyframes: z.boolean().optional(),
+  /** Grow the window past global frames. */
+  expandWindow: z.boolean().default(true),
+  /** Below 1 sparser, above 1 denser. */
+  sparsityScale: z.number().positive().default(1),
+  /** Overrides the training length that the model states. */
+  referenceLatentFrames: z.int().min(1).optional(),
+});
+
+/** As users write it: everything optional. */
+export type LvsaConfigInput = z.input<typeof lvsaConfigSchema>;
+
+export interface LvsaConfig {
+  readonly windowSize: number;
+  readonly nFirstFrames: number;
+  readonly keyFrameInterval: number | null;
+  readonly autoKeyframes: boolean;
+  readonly rotateKeyframes: boolean;
+  readonly expandWindow: boolean;
+  readonly sparsityScale: number;
+  readonly referenceLatentFrames: number | undefined;
+}
+
+/**
+ * Checks settings and fills in defaults.
+ *
+ * @throws ConfigError that names every bad field.
+ */
+export function parseLvsaConfig(input: LvsaConfigInput = {}): LvsaConfig {
+  const parsed = lvsaConfigSchema.safeParse(input);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(
+      (issue) => `${issue.path.join(".") || "settings"}: ${issue.message}`,
+    );
+    throw new ConfigError("INVALID_LVSA_CONFIG", `Bad LVSA settings. ${problems.join("; ")}.`);
+  }
+  const { keyFrameInterval, autoKeyframes, rotateKeyframes, referenceLatentFrames, ...rest } = parsed.data;
+  const nothingSaid = keyFrameInterval === undefined && autoKeyframes === undefined;
+  return {
+    ...rest,
+    keyFrameInterval: keyFrameInterval ?? null,
+    autoKeyframes: autoKeyframes ?? keyFrameInterval === undefined,
+    rotateKeyframes: rotateKeyframes ?? nothingSaid,
+    referenceLatentFrames,
+  };
+}
+
+/** The clip and its model, from the adapter. */
+export interface ClipGeometry {
+  readonly latentFrames: number;
+  /** Tokens per latent frame. */
+  readonly patchesPerFrame: number;
+  /** Latent frames the model was trained on. */
+  readonly referenceLatentFrames: number;
+  /** Video frames per latent frame. */
+  readonly temporalFactor: number;
+}
+
+export interface RankOptions {
+  /** Default 1. */
+  readonly worldSize?: number;
+  /** Default 0. */
+  readonly rank?: number;
+}
+
+/** Settings of one clip in latent frames; they can be handed to `PatternController` as they are. */
+export interface ResolvedLvsaConfig extends Required<PatternControllerOptions> {
+  readonly rotateKeyframes: boolean;
+  /** The interval was computed rather than given. */
+  readonly autoKeyframes: boolean;
+  /** Lines for the log, in order; empty on ranks other than 0. */
+  readonly logLines: readonly string[];
+}
+
+/**
+ * Settings in video frames to the pattern of one clip. Half window, leading frames and interval are divided by
+ * the temporal factor and rounded down, so a value below it becomes 0.
+ *
+ * If window and leading frames would cover a clip that is longer than the training length, both are replaced by
+ * parts of the training length (a half and a quarter). Kept as in the Python original although that can leave the pattern
+ * dense all the same, and can enlarge the leading frames (23 frames trained on 21: window 10, 5 leading).
+ *
+ * @throws ConfigError for bad settings or geometry.
+ */
+export function resolveLvsaConfig(
+  input: LvsaConfigInput,
+  geometry: ClipGeometry,
+  ranks: RankOptions = {},
+): ResolvedLvsaConfig {
+  const config = parseLvsaConfig(input);
+  const { latentFrames: frames, patchesPerFrame, temporalFactor } = geometry;
+  requirePositive("latentFrames", frames);
+  requirePositive("patchesPerFrame", patchesPerFrame);
+  requirePositive("temporalFactor", temporalFactor);
+  const reference = config.referenceLatentFrames ?? geometry.referenceLatentFrames;
+  requirePositive("referenceLatentFrames", reference);
+  const { worldSize = 1, rank = 0 } = ranks;
+  const lines = [
+    `[LVSA] reference_latent_frames=${reference}  target_latent_frames=${frames}  ` +
+      `extension_ratio=${formatFixed(frames / reference, 2)}x`,
+  ];
+  if (frames <= reference) {
+    lines.push(
+      `[LVSA] NOTE: target (${frames}) <= reference (${reference}) latent frames. Full attention may produce ` +
+        "better quality at this length. LVSA is most beneficial when extending beyond the model's training length.",
+    );
+  }
+
+  let window = Math.floor(config.windowSize / temporalFactor);
+  let nFirstFrames = Math.floor(config.nFirstFrames / temporalFactor);
+  if (2 * window + 1 + nFirstFrames >= frames && frames > reference) {
+    window = Math.max(Math.floor(reference / 2), 1);
+    nFirstFrames = Math.max(Math.floor(reference / 4), 1);
+    lines.push(
+      `[LVSA] auto-scaled: window_size=${window} n_first_frames=${nFirstFrames} (based on ref_lat_frames=${reference})`,
+    );
+  }
+
+  const { sparsityScale, rotateKeyframes } = config;
+  const autoKeyframes = config.autoKeyframes || rotateKeyframes;
+  let keyframeInterval: number | null = null;
+  if (autoKeyframes) {
+    keyframeInterval = computeAutoKeyframeInterval({
+      frames,
+      window,
+      nFirstFrames,
+      referenceLatentFrames: reference,
+      sparsityScale,
+    });
+    const option = rotateKeyframes ? "--rotate-keyframes" : "--auto-keyframes";
+    lines.push(`[LVSA] ${option}: computed key_frame_interval=${keyframeInterval} (latent frames)`);
+  } else if (config.keyFrameInterval) {
+    keyframeInterval = Math.floor(config.keyFrameInterval / temporalFactor);
+  }
+
+  const resolved = {
+    frames,
+    patchesPerFrame,
+    window,
+    nFirstFrames,
+    keyframeInterval,
+    expandWindow: config.expandWindow,
+    worldSize,
+    rank,
+    referenceLatentFrames: reference,
+    sparsityScale,
+  };
+  lines.push(new PatternController(resolved).describe());
+  return { ...resolved, rotateKeyframes, autoKeyframes, logLines: rank === 0 ? lines : [] };
+}
+
+/** The line after a processor is on every block of the model. `backend` names the attention kernel. */
+export function installedLogLine(blocks: number, clip: ClipGeometry, backend: string): string {
+  return (
+    `[LVSA] installed on ${blocks} blocks  num_patches=${clip.patchesPerFrame}  ` +
+    `total_lat_frames=${clip.latentFrames}  backend=${backend}`
+  );
+}
+
+function requirePositive(name: string, value: number): void {
+  if (Number.isInteger(value) && value > 0) return;
+  throw new ConfigError("INVALID_GEOMETRY", `${name} is ${value}; expected a positive integer.`);
+}
