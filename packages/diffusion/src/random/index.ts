@@ -1,0 +1,1 @@
+export { type NoiseDType, TorchCpuGenerator } from "./torch-generator.js";

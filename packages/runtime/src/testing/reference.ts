@@ -1,0 +1,33 @@
+/** Where the golden data lies. Parity tests run every case that they find there. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** One case folder, as `checkpoint/`, `case.json`, `expected.safetensors`, or some of these. */
+export interface ReferenceCase {
+  readonly name: string;
+  /** Absolute path. */
+  readonly directory: string;
+}
+
+/** `LVSA_REFERENCE_DIR`, or the repository's own lean copy. */
+export function referenceDirectory(): string {
+  return (
+    process.env.LVSA_REFERENCE_DIR ||
+    fileURLToPath(new URL("../../../../fixtures/reference", import.meta.url))
+  );
+}
+
+/** The case folders of one family ("wan", "hunyuan", ...), sorted by name; empty where there are none. */
+export function referenceCases(family: string): ReferenceCase[] {
+  const folder = join(referenceDirectory(), family);
+  try {
+    return readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => ({ name: entry.name, directory: join(folder, entry.name) }))
+      .sort((a, b) => a.name.localeCompare(b.name));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
