@@ -1,0 +1,224 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  bytesPerElement,
+  type Device,
+  decodeFloats,
+  encodeFloats,
+  type FloatDType,
+  Tensor,
+} from "../../index.js";
+import { seededNormal, testDevice } from "../../testing.js";
+import { type LinearOptions, type LinearTuning, linear } from "./linear.js";
+import { linearReference } from "./linear.reference.js";
+
+/** A test case; every tensor that is named here takes part, in the dtype given. */
+interface Case {
+  M: number;
+  N: number;
+  K: number;
+  x?: FloatDType;
+  weight?: FloatDType;
+  out?: FloatDType;
+  bias?: FloatDType;
+  multiply?: FloatDType;
+  gate?: number;
+  residual?: FloatDType | "in_place";
+  activation?: LinearOptions["activation"];
+}
+
+/** Rounds to what `dtype` stores, so that the reference sees the same inputs. */
+const stored = (values: Float32Array, dtype: FloatDType) => decodeFloats(encodeFloats(values, dtype), dtype);
+
+/**
+ * A tensor whose storage goes on with NaN right behind its last element, as far as a binding reaches: reading past
+ * the end shows up as NaN in the result.
+ */
+function poisoned(device: Device, values: Float32Array, shape: number[], dtype: FloatDType): Tensor {
+  const perWord = 4 / bytesPerElement(dtype);
+  const padded = new Float32Array(Math.ceil((values.length + 16) / perWord) * perWord).fill(Number.NaN);
+  padded.set(values);
+  const whole = device.upload(padded, [padded.length], dtype);
+  return whole.rows(0, values.length).reshape(shape);
+}
+
+/**
+ * Largest error relative to the root mean square of the expected values. f32 sums of K terms of size s err by about
+ * sqrt(K) * 2^-24 * s in any order: below 1e-5 for every K here. Stored results add half a unit of their last place.
+ */
+function check(got: Float32Array, expected: Float64Array, out: FloatDType, label: string): void {
+  expect(got.length, label).toBe(expected.length);
+  let square = 0;
+  for (const v of expected) square += v * v;
+  const rms = Math.sqrt(square / expected.length) || 1;
+  const rounding = out === "f32" ? 0 : out === "f16" ? 2 ** -11 : 2 ** -8;
+  for (let i = 0; i < got.length; i++) {
+    const error = Math.abs(got[i]! - expected[i]!);
+    const allowed = 1e-5 * Math.max(rms, Math.abs(expected[i]!)) + rounding * Math.abs(expected[i]!);
+    if (!(error <= allowed)) {
+      throw new Error(
+        `${label}: element ${i} of ${got.length} is ${got[i]}, expected ${expected[i]} within ${allowed}`,
+      );
+    }
+  }
+}
+
+async function run(device: Device, c: Case, tuning?: LinearTuning): Promise<Float32Array> {
+  const { M, N, K, x = "f32", weight = "f32", out = "f32" } = c;
+  const data = {
+    x: stored(seededNormal(M * K, 1), x),
+    weight: stored(seededNormal(N * K, 2, 1 / Math.sqrt(K)), weight),
+    bias: c.bias && stored(seededNormal(N, 3), c.bias),
+    multiply: c.multiply && stored(seededNormal(M * N, 4), c.multiply),
+    gate: c.gate ? seededNormal(c.gate * N, 5) : undefined,
+    residual: c.residual && stored(seededNormal(M * N, 6), c.residual === "in_place" ? out : c.residual),
+  };
+  const output =
+    c.residual === "in_place"
+      ? poisoned(device, data.residual as Float32Array, [M, N], out)
+      : poisoned(device, new Float32Array(M * N).fill(Number.NaN), [M, N], out);
+  const optional = (values: Float32Array | undefined | "", shape: number[], dtype?: string) =>
+    values ? poisoned(device, values, shape, dtype as FloatDType) : undefined;
+  device.scope(() => {
+    linear(device, poisoned(device, data.x, [M, K], x), poisoned(device, data.weight, [N, K], weight), {
+      bias: optional(data.bias, [N], c.bias),
+      multiply: optional(data.multiply, [M, N], c.multiply),
+      gate: optional(data.gate, [c.gate ?? 1, N], "f32"),
+      residual: c.residual === "in_place" ? output : optional(data.residual, [M, N], c.residual),
+      activation: c.activation,
+      out: output,
+      tuning,
+    });
+  });
+  const got = await device.read(output);
+  const clean = Object.fromEntries(Object.entries(data).map(([k, v]) => [k, v || undefined]));
+  const input = { M, N, K, activation: c.activation, ...clean } as Parameters<typeof linearReference>[0];
+  check(got, linearReference(input), out, JSON.stringify(c));
+  // Whatever lies behind the output still holds NaN.
+  const behind = new Tensor(output.buffer, 0, [M * N + 4], out);
+  const tail = (await device.read(behind)).subarray(M * N);
+  expect([...tail], `${JSON.stringify(c)}: wrote past the end`).toEqual([
+    Number.NaN,
+    Number.NaN,
+    Number.NaN,
+    Number.NaN,
+  ]);
+  output.dispose();
+  return got;
+}
+
+const sizes: [number, number, number][] = [
+  [1, 1, 1],
+  [1, 5, 3],
+  [3, 1, 7],
+  [2, 2, 2],
+  [5, 6, 4],
+  [17, 33, 19],
+  [64, 64, 32],
+  [65, 68, 36],
+  [70, 130, 50],
+  [130, 96, 128],
+];
+
+describe("linear", () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await testDevice({ tier: "portable" });
+  });
+  afterAll(() => device.dispose());
+
+  test("sizes from 1 x 1 x 1 up, round and odd", async () => {
+    for (const [M, N, K] of sizes) await run(device, { M, N, K });
+  });
+
+  test("every weight, activation and output dtype", async () => {
+    for (const weight of ["f32", "f16", "bf16"] as const)
+      for (const x of ["f32", "f16", "bf16"] as const)
+        for (const out of ["f32", "f16", "bf16"] as const)
+          for (const [M, N, K] of [
+            [9, 12, 20],
+            [3, 7, 5],
+            [4, 6, 9],
+          ] as const)
+            await run(device, { M, N, K, x, weight, out, bias: weight });
+  });
+
+  test("every part of the epilogue, alone and together", async () => {
+    for (const [M, N, K] of [
+      [6, 8, 12],
+      [6, 7, 5],
+      [66, 70, 33],
+    ] as const) {
+      for (const activation of ["gelu", "gelu_tanh", "silu", "relu", "relu2"] as const)
+        await run(device, { M, N, K, activation });
+      await run(device, { M, N, K, multiply: "f32" });
+      await run(device, { M, N, K, gate: 1 });
+      await run(device, { M, N, K, gate: 3 });
+      await run(device, { M, N, K, residual: "f32" });
+      for (const out of ["f32", "f16", "bf16"] as const) {
+        await run(device, { M, N, K, out, residual: "in_place" });
+        const all = { bias: "f16", activation: "silu", multiply: "bf16", gate: 2 } as const;
+        await run(device, { M, N, K, out, ...all, residual: "in_place" });
+        await run(device, { M, N, K, out, ...all, residual: "f16" });
+      }
+    }
+  });
+
+  test("splits of rows and of the weight give the same bits", async () => {
+    const all = { bias: "f32", multiply: "f32", gate: 2, residual: "in_place" } as const;
+    for (const c of [
+      { M: 40, N: 36, K: 20, ...all },
+      { M: 22, N: 35, K: 19, ...all },
+      { M: 22, N: 35, K: 19, out: "f16", weight: "bf16", ...all },
+      { M: 30, N: 34, K: 18, out: "f16", weight: "f16", ...all },
+    ] satisfies Case[]) {
+      const whole = await run(device, c);
+      for (const maxBindingBytes of [1500, 700, 400]) {
+        expect(await run(device, c, { maxBindingBytes })).toEqual(whole);
+      }
+    }
+  });
+
+  test("more than 65,535 workgroups", async () => {
+    const [M, K, N] = [65_600 * 64, 1, 1];
+    const x = device.upload(new Float32Array(M).fill(3), [M, K]);
+    const weight = device.upload([2], [N, K]);
+    const y = linear(device, x, weight);
+    const got = await device.read(y);
+    expect(got.length).toBe(M);
+    expect(got.every((v) => v === 6)).toBe(true);
+    for (const t of [x, weight, y]) t.dispose();
+  });
+
+  test("takes its dtype and shape from x, and frees what it needs on the way", async () => {
+    const before = device.memory().liveTensors;
+    device.scope(() => {
+      const x = device.upload(seededNormal(2 * 3 * 4, 1), [2, 3, 4], "f16");
+      const weight = device.upload(seededNormal(5 * 4, 2), [5, 4]);
+      const y = linear(device, x, weight);
+      expect(y.shape).toEqual([2, 3, 5]);
+      expect(y.dtype).toBe("f16");
+      expect(device.memory().liveTensors).toBe(before + 3);
+      expect(linear(device, x, weight, { outDtype: "f32" }).dtype).toBe("f32");
+    });
+    expect(device.memory().liveTensors).toBe(before);
+  });
+
+  test("says which shapes do not fit", () => {
+    device.scope(() => {
+      const x = device.empty([6, 4]);
+      const weight = device.empty([5, 4]);
+      expect(() => linear(device, x, device.empty([5, 3]))).toThrow(/needs 3 values per row/);
+      expect(() => linear(device, x, weight, { bias: device.empty([4]) })).toThrow(
+        /bias is \[4\], expected \[5\]/,
+      );
+      expect(() => linear(device, x, weight, { gate: device.empty([4, 5]) })).toThrow(/G divides 6 rows/);
+      expect(() => linear(device, x, weight, { residual: device.empty([5, 6]) })).toThrow(/residual/);
+      expect(() => linear(device, x, weight, { out: device.empty([6, 5], "f16"), outDtype: "f32" })).toThrow(
+        /outDtype/,
+      );
+      const square = device.empty([4, 4]);
+      expect(() => linear(device, x, square, { out: x })).toThrow(/overlaps/);
+      expect(() => linear(device, device.empty([6, 4], "i32"), weight)).toThrow(/i32/);
+    });
+  });
+});
