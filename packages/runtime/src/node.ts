@@ -1,1 +1,2 @@
 export * from "./node/create-device.js";
+export * from "./node/file-source.js";

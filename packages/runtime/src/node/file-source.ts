@@ -1,0 +1,106 @@
+/** Files and folders on disk. */
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { type ByteSource, readTarget } from "../weights/byte-source.js";
+import { decodeText, type FolderReader, joinPath } from "../weights/folder.js";
+import { weightsError } from "../weights/header.js";
+
+// One read call takes at most 2 GiB - 1 bytes.
+const LARGEST_READ = 2 ** 30;
+
+/** Opens a file for reading at any position. @throws WeightsError `NOT_FOUND`, `READ_FAILED` */
+export async function fileSource(path: string): Promise<ByteSource> {
+  let file: FileHandle | undefined;
+  try {
+    file = await open(path, "r");
+    const { size } = await file.stat();
+    return new NodeFileSource(file, path, size);
+  } catch (cause) {
+    await file?.close();
+    throw fileError(path, cause);
+  }
+}
+
+class NodeFileSource implements ByteSource {
+  readonly name: string;
+  readonly size: number;
+  #file: FileHandle | undefined;
+
+  constructor(file: FileHandle, name: string, size: number) {
+    this.#file = file;
+    this.name = name;
+    this.size = size;
+  }
+
+  async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    const target = readTarget(this, offset, length, into);
+    for (let filled = 0; filled < length; ) {
+      if (!this.#file) throw weightsError("READ_FAILED", "the file was closed before.", { where: this.name });
+      const wanted = Math.min(length - filled, LARGEST_READ);
+      const { bytesRead } = await this.#file
+        .read(target, filled, wanted, offset + filled)
+        .catch((cause: unknown) => {
+          throw fileError(this.name, cause);
+        });
+      if (bytesRead === 0) {
+        throw weightsError(
+          "TRUNCATED",
+          `the file had ${this.size} bytes when it was opened and now ends at byte ${offset + filled}.`,
+          { where: this.name, fix: "Start again when nothing else writes to the file." },
+        );
+      }
+      filled += bytesRead;
+    }
+    return target;
+  }
+
+  async close(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+  }
+}
+
+/** A folder on disk. It need not exist: reading from it says so. */
+export function nodeFolder(directory: string): FolderReader {
+  const full = (path: string) => join(directory, joinPath(path));
+  // Not `readFile`: its `Buffer` behaves unlike a plain array (`slice` shares memory).
+  const readBytes = async (path: string): Promise<Uint8Array> => {
+    const source = await fileSource(full(path));
+    try {
+      return await source.read(0, source.size);
+    } finally {
+      await source.close();
+    }
+  };
+  return {
+    name: directory,
+    readBytes,
+    readText: async (path) => decodeText(await readBytes(path), full(path)),
+    exists: (path) =>
+      stat(full(path)).then(
+        () => true,
+        () => false,
+      ),
+    list: (path = "") =>
+      readdir(full(path)).then(
+        (names) => names.sort(),
+        () => [],
+      ),
+    open: (path) => fileSource(full(path)),
+  };
+}
+
+function fileError(path: string, cause: unknown): Error {
+  const { code, message } = cause as { code?: string; message?: string };
+  if (code === "ENOENT" || code === "ENOTDIR") {
+    return weightsError("NOT_FOUND", "there is no such file.", {
+      where: path,
+      fix: "Check the path.",
+      cause,
+    });
+  }
+  const fix =
+    code === "EISDIR" ? "Give the path of a file, not of a folder." : "Check the file's permissions.";
+  return weightsError("READ_FAILED", `the file can not be read: ${message}`, { where: path, fix, cause });
+}

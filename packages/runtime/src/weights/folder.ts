@@ -1,0 +1,124 @@
+/** A folder of model files, wherever it lies: on disk, on a server or in memory. */
+import { type ByteSource, memorySource } from "./byte-source.js";
+import { weightsError } from "./header.js";
+import { addressForMessages, type HttpSourceOptions, httpGet, httpSource } from "./http-source.js";
+
+/** All paths are relative to the folder, with `/`. */
+export interface FolderReader {
+  /** Path or address, for messages. */
+  readonly name: string;
+  /** @throws WeightsError `NOT_FOUND`, `READ_FAILED` */
+  readText(path: string): Promise<string>;
+  /** The whole file. @throws WeightsError `NOT_FOUND`, `READ_FAILED` */
+  readBytes(path: string): Promise<Uint8Array>;
+  exists(path: string): Promise<boolean>;
+  /** Names of the files and folders directly inside, sorted; none when it is absent or can not be listed. */
+  list(path?: string): Promise<string[]>;
+  /** The caller closes it. @throws WeightsError `NOT_FOUND`, `READ_FAILED` */
+  open(path: string): Promise<ByteSource>;
+}
+
+/** Joins and tidies relative paths. @throws WeightsError `NOT_FOUND` for one that leaves the folder. */
+export function joinPath(...parts: readonly string[]): string {
+  const path: string[] = [];
+  for (const part of parts.flatMap((text) => text.split("/"))) {
+    if (part === "" || part === ".") continue;
+    if (part !== "..") path.push(part);
+    else if (path.pop() === undefined) {
+      throw weightsError("NOT_FOUND", `the path "${parts.join("/")}" leaves the model's folder.`);
+    }
+  }
+  return path.join("/");
+}
+
+/** The folder `path` inside of `folder`. */
+export function subFolder(folder: FolderReader, path: string): FolderReader {
+  const inside = (child: string) => `${joinPath(path)}/${joinPath(child)}`;
+  return {
+    name: `${folder.name}/${joinPath(path)}`,
+    readText: (child) => folder.readText(inside(child)),
+    readBytes: (child) => folder.readBytes(inside(child)),
+    exists: (child) => folder.exists(inside(child)),
+    list: (child = "") => folder.list(inside(child)),
+    open: (child) => folder.open(inside(child)),
+  };
+}
+
+/** UTF-8 text of a file. @throws WeightsError `READ_FAILED` */
+export function decodeText(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw weightsError("READ_FAILED", "the file is not text in UTF-8.", {
+      where,
+      fix: "Download it again.",
+      cause,
+    });
+  }
+}
+
+/** Files in memory, by path. */
+export function memoryFolder(
+  files: Readonly<Record<string, Uint8Array | string>>,
+  name = "memory",
+): FolderReader {
+  const contents = new Map(
+    Object.entries(files).map(([path, data]) => [
+      joinPath(path),
+      typeof data === "string" ? new TextEncoder().encode(data) : data,
+    ]),
+  );
+  const bytesOf = (path: string): Uint8Array => {
+    const bytes = contents.get(joinPath(path));
+    if (bytes) return bytes;
+    throw weightsError("NOT_FOUND", "there is no such file.", { where: `${name}/${joinPath(path)}` });
+  };
+  const below = (path: string) => {
+    const prefix = joinPath(path) === "" ? "" : `${joinPath(path)}/`;
+    return [...contents.keys()]
+      .filter((file) => file.startsWith(prefix))
+      .map((file) => file.slice(prefix.length));
+  };
+  return {
+    name,
+    readText: async (path) => decodeText(bytesOf(path), `${name}/${path}`),
+    readBytes: async (path) => new Uint8Array(bytesOf(path)),
+    exists: async (path) => contents.has(joinPath(path)) || below(path).length > 0,
+    list: async (path = "") => [...new Set(below(path).map((file) => file.split("/")[0]!))].sort(),
+    open: async (path) => memorySource(bytesOf(path), `${name}/${joinPath(path)}`),
+  };
+}
+
+export interface HttpFolderOptions extends HttpSourceOptions {
+  /** Paths of the files, for `list`: servers do not tell. */
+  readonly files?: readonly string[];
+}
+
+/** Files under an address, e.g. `https://example.org/models/wan/`. A query of the address is kept for each file. */
+export function httpFolder(base: string | URL, options: HttpFolderOptions = {}): FolderReader {
+  const name = addressForMessages(base).replace(/\/+$/, "");
+  const query = String(base).slice(addressForMessages(base).length).split("#")[0]!;
+  const address = (path: string) =>
+    `${name}/${joinPath(path).split("/").map(encodeURIComponent).join("/")}${query}`;
+  const listing = options.files
+    ? memoryFolder(Object.fromEntries(options.files.map((file) => [file, ""])))
+    : undefined;
+  const readBytes = (path: string) => httpGet(address(path), options);
+  return {
+    name,
+    readBytes,
+    readText: async (path) => decodeText(await readBytes(path), `${name}/${path}`),
+    exists: async (path) => {
+      if (listing) return listing.exists(path);
+      try {
+        await httpSource(address(path), options);
+        return true;
+      } catch (error) {
+        if ((error as { code?: string }).code === "NOT_FOUND") return false;
+        throw error;
+      }
+    },
+    list: async (path = "") => (await listing?.list(path)) ?? [],
+    open: (path) => httpSource(address(path), options),
+  };
+}

@@ -1,0 +1,25 @@
+/** What `@lvsa/runtime` shows of its weights code. */
+export { type ByteSource, blobSource, memorySource } from "./byte-source.js";
+export { type FolderReader, type HttpFolderOptions, httpFolder, memoryFolder, subFolder } from "./folder.js";
+export type { WeightsErrorCode } from "./header.js";
+export { type HttpSourceOptions, httpSource } from "./http-source.js";
+export {
+  DIFFUSERS_WEIGHTS,
+  type OpenWeightsOptions,
+  openWeights,
+  TRANSFORMERS_WEIGHTS,
+  type WeightsVariant,
+} from "./open-weights.js";
+export { type SafetensorsDType, storedByteLength } from "./safetensors-dtype.js";
+export { encodeSafetensors, type TensorToWrite } from "./safetensors-writer.js";
+export { openShardedSafetensors } from "./shard-index.js";
+export {
+  type ByteRange,
+  expectTensor,
+  type OnChunk,
+  openSafetensors,
+  STREAM_CHUNK_BYTES,
+  type TensorInfo,
+  type WeightSource,
+} from "./weight-source.js";
+export { type WidenedData, widen } from "./widen.js";

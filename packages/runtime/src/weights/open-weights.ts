@@ -1,0 +1,70 @@
+/** Finds the weights of one component (transformer, vae, text_encoder) in a folder of the diffusers format. */
+import type { FolderReader } from "./folder.js";
+import { weightsError } from "./header.js";
+import { openShardedSafetensors } from "./shard-index.js";
+import { openSafetensors, type WeightSource } from "./weight-source.js";
+
+/** Second files of a checkpoint that hold the same tensors in fewer bits. */
+export type WeightsVariant = "fp16" | "bf16";
+
+export interface OpenWeightsOptions {
+  /** Only this variant. Default: the plain files, and where there are none, a variant that is there. */
+  readonly variant?: WeightsVariant;
+}
+
+/** Base name of diffusers models (transformers and autoencoders). */
+export const DIFFUSERS_WEIGHTS = "diffusion_pytorch_model";
+/** Base name of text and image encoders. */
+export const TRANSFORMERS_WEIGHTS = "model";
+
+/**
+ * Opens `<baseName>.safetensors`, or the shards of `<baseName>.safetensors.index.json`, from the top of `folder`
+ * (see `subFolder`). The caller closes the result.
+ * @throws WeightsError `NOT_FOUND`, which names what was looked for and what is there instead
+ */
+export async function openWeights(
+  folder: FolderReader,
+  baseName: string,
+  options: OpenWeightsOptions = {},
+): Promise<WeightSource> {
+  const variants = options.variant ? [options.variant] : [undefined, "bf16" as const, "fp16" as const];
+  const candidates = variants.flatMap((variant) => candidateNames(baseName, variant));
+  for (const name of candidates) {
+    if (!(await folder.exists(name))) continue;
+    return name.endsWith(".json")
+      ? openShardedSafetensors(folder, name)
+      : openSafetensors(await folder.open(name));
+  }
+  throw notFound(folder, await folder.list(), candidates);
+}
+
+/** The names that diffusers and transformers write, for one variant. */
+function candidateNames(baseName: string, variant: WeightsVariant | undefined): string[] {
+  if (!variant) return [`${baseName}.safetensors`, `${baseName}.safetensors.index.json`];
+  return [
+    `${baseName}.${variant}.safetensors`,
+    `${baseName}.safetensors.index.${variant}.json`,
+    `${baseName}.${variant}.safetensors.index.json`,
+  ];
+}
+
+function notFound(folder: FolderReader, files: readonly string[], candidates: readonly string[]): Error {
+  const ending = (...endings: string[]) => files.filter((file) => endings.some((end) => file.endsWith(end)));
+  const pickled = ending(".bin", ".pt", ".pth", ".ckpt");
+  const partial = ending(".incomplete", ".part", ".crdownload");
+  const other = ending(".safetensors", ".safetensors.index.json", ".gguf");
+  let fix = "Point to a checkpoint folder in the diffusers format, downloaded whole.";
+  if (other.length > 0) fix = `The folder holds ${list(other)}: rename them, or ask for that variant.`;
+  if (pickled.length > 0)
+    fix = `The folder holds ${list(pickled)}: convert to safetensors (only that is read).`;
+  if (partial.length > 0) fix = `The folder holds ${list(partial)}: finish the download.`;
+  return weightsError("NOT_FOUND", `no weights: looked for ${candidates.join(", ")}.`, {
+    where: folder.name,
+    fix,
+  });
+}
+
+function list(names: readonly string[]): string {
+  const more = names.length - 3;
+  return more > 0 ? `${names.slice(0, 3).join(", ")} and ${more} more` : names.join(", ");
+}

@@ -1,0 +1,263 @@
+/** The same checks on every kind of source: memory, Blob, HTTP ranges and disk. */
+import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { AbortError, isLvsaError } from "../errors.js";
+import { fileSource, nodeFolder } from "../node/file-source.js";
+import { type ByteSource, blobSource, memorySource } from "./byte-source.js";
+import { type FolderReader, httpFolder, joinPath, memoryFolder, subFolder } from "./folder.js";
+import { httpSource } from "./http-source.js";
+
+const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 31 + (i >> 8)) & 255);
+const config = '{"name":"ü"}';
+let folder: string;
+let server: Server;
+let base: string;
+/** What the server does with the next requests, first one first; then it behaves. */
+let faults: ((request: IncomingMessage, response: ServerResponse) => void)[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "lvsa-sources-"));
+  await writeFile(join(folder, "data.bin"), bytes);
+  await writeFile(join(folder, "config.json"), config);
+  await writeFile(join(folder, "latin1.txt"), new Uint8Array([0xe9]));
+  const files: Record<string, Uint8Array> = {
+    "/model/data.bin": bytes,
+    "/model/empty.bin": new Uint8Array(0),
+    "/model/config.json": new TextEncoder().encode(config),
+    "/model/latin1.txt": new Uint8Array([0xe9]),
+  };
+  server = createServer((request, response) => {
+    const fault = faults.shift();
+    if (fault) return fault(request, response);
+    const file = files[decodeURIComponent(request.url!.split("?")[0]!)];
+    if (!file) return response.writeHead(404).end("no such file");
+    const range = /bytes=(\d+)-(\d+)/.exec(request.headers.range ?? "");
+    if (!range) return response.writeHead(200).end(file);
+    const [start, end] = [Number(range[1]), Math.min(Number(range[2]), file.length - 1)];
+    if (start >= file.length) {
+      return response.writeHead(416, { "content-range": `bytes */${file.length}` }).end();
+    }
+    response.writeHead(206, { "content-range": `bytes ${start}-${end}/${file.length}` });
+    return response.end(file.subarray(start, end + 1));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/model`;
+});
+beforeEach(() => {
+  faults = [];
+});
+afterAll(async () => {
+  server.closeAllConnections();
+  server.close();
+  await rm(folder, { recursive: true });
+});
+
+const fast = { retryDelay: 1 };
+const kinds: [string, () => Promise<ByteSource>][] = [
+  ["memory", async () => memorySource(bytes, "data.bin")],
+  ["Blob", async () => blobSource(new Blob([bytes]), "data.bin")],
+  ["HTTP", () => httpSource(`${base}/data.bin`, fast)],
+  ["disk", () => fileSource(join(folder, "data.bin"))],
+];
+
+describe.each(kinds)("a source from %s", (_, open) => {
+  it("reads ranges into a new array or into a given one", async () => {
+    const source = await open();
+    expect(source.size).toBe(bytes.length);
+    expect(source.name).toContain("data.bin");
+    expect(await source.read(777, 5000)).toEqual(bytes.slice(777, 5777));
+    expect((await source.read(bytes.length, 0)).length).toBe(0);
+    const into = new Uint8Array(64).fill(9);
+    const view = await source.read(bytes.length - 10, 10, into);
+    expect(view.buffer).toBe(into.buffer);
+    expect(view).toEqual(bytes.slice(-10));
+    expect(into[10]).toBe(9);
+    // A new array is the caller's: changing it changes nothing else.
+    (await source.read(0, 4)).fill(255);
+    expect(await source.read(0, 4)).toEqual(bytes.slice(0, 4));
+    await source.close();
+  });
+
+  it("refuses what is outside of the file, and a buffer that is too small", async () => {
+    const source = await open();
+    for (const [offset, length] of [
+      [bytes.length - 1, 2],
+      [-1, 1],
+      [Number.NaN, 1],
+      [0, 1e300],
+    ] as const) {
+      await expect(source.read(offset, length)).rejects.toMatchObject({ code: "TRUNCATED" });
+    }
+    await expect(source.read(0, 5, new Uint8Array(4))).rejects.toMatchObject({ code: "BUFFER_TOO_SMALL" });
+    await source.close();
+  });
+});
+
+describe("a file on disk", () => {
+  it("says what is wrong with the path", async () => {
+    const missing = join(folder, "missing.safetensors");
+    await expect(fileSource(missing)).rejects.toMatchObject({ code: "NOT_FOUND", where: missing });
+    const source = await fileSource(folder);
+    await expect(source.read(0, 1)).rejects.toMatchObject({
+      code: "READ_FAILED",
+      fix: expect.stringContaining("folder"),
+    });
+    await source.close();
+  });
+
+  it("notices when it becomes shorter, and when it was closed", async () => {
+    const path = join(folder, "shrinks.bin");
+    await writeFile(path, bytes);
+    const source = await fileSource(path);
+    await truncate(path, 50);
+    await expect(source.read(0, 100)).rejects.toThrow(/100000 bytes when it was opened.*byte 50/);
+    await source.close();
+    await source.close();
+    await expect(source.read(0, 1)).rejects.toMatchObject({ code: "READ_FAILED" });
+  });
+});
+
+describe("a file on a server", () => {
+  const url = () => `${base}/data.bin`;
+  const answer = (status: number) => (_: IncomingMessage, response: ServerResponse) => {
+    response.writeHead(status).end();
+  };
+
+  it("tries again after a broken connection, a short answer and an overloaded server", async () => {
+    faults = [
+      answer(503),
+      (request) => request.socket.destroy(),
+      (_, response) => void response.writeHead(206, { "content-range": "bytes 0-0/100000" }).end("x"),
+      (_, response) => void response.writeHead(206, { "content-range": "bytes 0-9/100000" }).end("short"),
+      (_, response) => {
+        response.writeHead(206, { "content-range": "bytes 0-9/100000", "content-length": "10" });
+        response.write("cut");
+        setTimeout(() => response.destroy(), 10);
+      },
+    ];
+    const source = await httpSource(url(), fast);
+    expect(await source.read(0, 10)).toEqual(bytes.slice(0, 10));
+    expect(faults).toEqual([]);
+  });
+
+  it("gives up after the allowed attempts, with the last reason", async () => {
+    faults = [answer(503), answer(503), answer(500)];
+    await expect(httpSource(url(), { ...fast, retries: 2 })).rejects.toMatchObject({
+      code: "READ_FAILED",
+      message: expect.stringContaining("500"),
+    });
+    faults = [answer(503)];
+    const once = httpSource(url(), { ...fast, retries: 0 });
+    await expect(once).rejects.toSatisfy(isLvsaError);
+  });
+
+  it("does not try again where that can not help", async () => {
+    faults = [answer(403)];
+    await expect(httpSource(url(), fast)).rejects.toMatchObject({ fix: expect.stringContaining("token") });
+    await expect(httpSource(`${base}/missing`, fast)).rejects.toMatchObject({ code: "NOT_FOUND" });
+    expect(faults).toEqual([]);
+  });
+
+  it("refuses a server that ignores ranges, and a file that is replaced in between", async () => {
+    faults = [answer(200)];
+    await expect(httpSource(url(), fast)).rejects.toThrow(/range requests \(HTTP 200/);
+    const source = await httpSource(url(), fast);
+    faults = [(_, response) => void response.writeHead(206, { "content-range": "bytes 0-3/7" }).end("abcd")];
+    await expect(source.read(0, 4)).rejects.toThrow("had 100000 bytes and now has 7");
+  });
+
+  it("knows an empty file", async () => {
+    const source = await httpSource(`${base}/empty.bin`, fast);
+    expect(source.size).toBe(0);
+    expect((await source.read(0, 0)).length).toBe(0);
+  });
+
+  it("keeps secrets of the address out of messages, and sends headers", async () => {
+    let authorization: string | undefined;
+    faults = [
+      (request, response) => {
+        authorization = request.headers.authorization;
+        response.writeHead(404).end();
+      },
+    ];
+    const options = { ...fast, headers: { authorization: "Bearer t" } };
+    const failure = httpSource(`${url()}?signature=secret`, options);
+    await expect(failure).rejects.toMatchObject({ where: url() });
+    expect(authorization).toBe("Bearer t");
+  });
+
+  it("stops when the caller says so", async () => {
+    const controller = new AbortController();
+    faults = [() => setTimeout(() => controller.abort(), 5)];
+    await expect(httpSource(url(), { ...fast, signal: controller.signal })).rejects.toBeInstanceOf(
+      AbortError,
+    );
+  });
+});
+
+const folders: [string, () => FolderReader][] = [
+  [
+    "memory",
+    () => memoryFolder({ "data.bin": bytes, "config.json": config, "latin1.txt": new Uint8Array([0xe9]) }),
+  ],
+  ["disk", () => nodeFolder(folder)],
+  [
+    "HTTP",
+    () => httpFolder(`${base}/?token=1`, { ...fast, files: ["data.bin", "config.json", "latin1.txt"] }),
+  ],
+  ["HTTP without a listing", () => httpFolder(base, fast)],
+  [
+    "a folder inside",
+    () =>
+      subFolder(
+        memoryFolder({
+          "a/b/data.bin": bytes,
+          "a/b/config.json": config,
+          "a/b/latin1.txt": new Uint8Array([0xe9]),
+        }),
+        "a/./b/",
+      ),
+  ],
+];
+
+describe.each(folders)("a folder from %s", (kind, make) => {
+  it("reads text, bytes and ranges", async () => {
+    const reader = make();
+    expect(await reader.readText("config.json")).toBe(config);
+    expect(await reader.readBytes("./data.bin")).toEqual(bytes);
+    const source = await reader.open("data.bin");
+    expect(await source.read(5, 6)).toEqual(bytes.slice(5, 11));
+    await source.close();
+    expect(await reader.exists("data.bin")).toBe(true);
+    expect(await reader.exists("missing.bin")).toBe(false);
+  });
+
+  it("lists what is there", async () => {
+    const names = (await make().list()).filter((name) => name !== "shrinks.bin");
+    expect(names).toEqual(kind.includes("without") ? [] : ["config.json", "data.bin", "latin1.txt"]);
+  });
+
+  it("names what is missing, refuses text that is none and paths that leave the folder", async () => {
+    const reader = make();
+    for (const read of [reader.open, reader.readBytes, reader.readText]) {
+      await expect((async () => read("missing.bin"))()).rejects.toMatchObject({
+        code: "NOT_FOUND",
+        where: expect.stringContaining("missing.bin"),
+      });
+      await expect((async () => read("../secret"))()).rejects.toThrow("leaves the model's folder");
+    }
+    await expect(reader.readText("latin1.txt")).rejects.toThrow("not text in UTF-8");
+  });
+});
+
+describe("joinPath", () => {
+  it("tidies without leaving", () => {
+    expect(joinPath("/a/", "./b//c", "../d")).toBe("a/b/d");
+    expect(joinPath("")).toBe("");
+    expect(() => joinPath("a", "../../b")).toThrow('"a/../../b" leaves');
+  });
+});
