@@ -1,0 +1,155 @@
+/**
+ * Attention for GPUs: a workgroup takes one tile of queries of one head and walks its keys in tiles through
+ * workgroup memory, with a running softmax (FlashAttention, arXiv 2205.14135). Each thread owns 4 queries times 4
+ * keys of the scores and the same 4 queries times some channels of the output, all in registers.
+ * It needs nothing but core WebGPU: the reference for every other kernel.
+ */
+import { type AttentionShape, attentionPrelude, LOWEST, MASKED } from "./attention-common.wgsl.js";
+
+export interface TileOptions {
+  /** Threads along the queries; each has 4 of them. */
+  readonly threadsY: number;
+  /** Vec4s of workgroup memory that keys, queries and values pass through. */
+  readonly stage: number;
+  /** Keep staged values as f16: only where they are stored as f16, so that nothing is rounded. */
+  readonly halfStage: boolean;
+}
+
+const TX = 8; // threads along keys, and along channels of the output
+const PER = 4; // queries, and keys, per thread
+const BK = TX * PER;
+
+export const tileQueries = (o: TileOptions): number => o.threadsY * PER;
+
+export function tileKernelBody(shape: AttentionShape, o: TileOptions): string {
+  const dv = shape.headDim / 4;
+  const ty = o.threadsY;
+  const bq = ty * PER;
+  const threads = TX * ty;
+  // Scores: queries and keys pass in slices of `dc` vec4, with one vec4 of padding against bank conflicts.
+  const most = Math.floor(o.stage / (bq + BK)) - 1;
+  const slices = Math.ceil(dv / most);
+  const dc = Math.ceil(dv / slices);
+  const stride = dc + 1;
+  // Output: values pass in slices of `vk` keys.
+  const vk = Math.min(BK, 2 ** Math.floor(Math.log2(o.stage / dv)));
+  const columns = Math.ceil(dv / TX);
+  const stageSize = Math.max((bq + BK) * stride, vk * dv);
+  const element = o.halfStage ? "vec4<f16>" : "vec4f";
+  const store = (v: string) => (o.halfStage ? `vec4<f16>(${v})` : v);
+  const widen = (v: string) => (o.halfStage ? `vec4f(${v})` : v);
+  const each = (n: number, line: (i: number) => string) =>
+    Array.from({ length: n }, (_, i) => line(i)).join("\n");
+  const full = dv % TX === 0;
+
+  return /* wgsl */ `${attentionPrelude(shape, bq)}
+const BK = ${BK}u;
+var<workgroup> stage: array<${element}, ${stageSize}>;
+var<workgroup> weights: array<vec4f, ${BK * ty}>; // [key][thread row]: the 4 queries of that row of threads
+
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let linear = linear_workgroup(workgroup, grid);
+  if (linear >= params.count) { return; }
+  let t = find_tile(linear);
+  let x = lane % ${TX}u;
+  let y = lane / ${TX}u;
+  var m = vec4f(${LOWEST});
+  var l = vec4f(0.0); // over this thread's keys only, until the end
+${each(PER * columns, (i) => `  var o${i % PER}_${Math.floor(i / PER)} = vec4f(0.0);`)}
+
+  for (var i = 0u; i < t.segments; i++) {
+    let segment = find_segment(t, i);
+    for (var k0 = segment.start; k0 < segment.end; k0 += BK) {
+      // 1. Scores of this thread's 4 queries (components) and 4 keys, in units of log2.
+${each(PER, (k) => `      var s${k} = vec4f(0.0);`)}
+      for (var d0 = 0u; d0 < DV; d0 += ${dc}u) {
+        workgroupBarrier();
+        for (var j = lane; j < ${(bq + BK) * dc}u; j += ${threads}u) {
+          let row = j / ${dc}u;
+          let d = d0 + j % ${dc}u;
+          var v = vec4f(0.0);
+          if (d < DV) {
+            if (row < ${bq}u) {
+              v = query4(t, min(t.first + row, t.end - 1u), d);
+            } else {
+              v = key4(segment.in_context, kv_at(t, segment.in_context, min(k0 + row - ${bq}u, segment.end - 1u)) + d);
+            }
+          }
+          stage[row * ${stride}u + j % ${dc}u] = ${store("v")};
+        }
+        workgroupBarrier();
+        for (var d = 0u; d < ${dc}u; d++) {
+${each(PER, (q) => `          let q${q} = ${widen(`stage[(y + ${q * ty}u) * ${stride}u + d]`)};`)}
+${each(
+  PER,
+  (k) => `          { let k = ${widen(`stage[(${bq}u + x + ${k * TX}u) * ${stride}u + d]`)};
+            s${k} += vec4f(dot(q0, k), dot(q1, k), dot(q2, k), dot(q3, k)); }`,
+)}
+        }
+      }
+${each(PER, (k) => {
+  const key = `k0 + x + ${k * TX}u`;
+  const adjusted =
+    shape.causal || shape.relativeBias
+      ? `\n      s${k} = vec4f(${Array.from({ length: PER }, (_, q) => `adjust(t, segment.in_context, s${k}[${q}], t.first + y + ${q * ty}u, ${key})`).join(", ")});`
+      : "";
+  return `      s${k} *= params.scale;${adjusted}
+      if (${key} >= segment.end) { s${k} = vec4f(${MASKED}); }`;
+})}
+
+      // 2. Largest score of each query over the row of threads.
+      weights[x * ${ty}u + y] = max(max(s0, s1), max(s2, s3));
+      workgroupBarrier();
+      var top = m;
+      for (var j = 0u; j < ${TX}u; j++) { top = max(top, weights[j * ${ty}u + y]); }
+      workgroupBarrier();
+      let shrink = exp2(m - top);
+      m = top;
+${each(PER, (k) => `      s${k} = exp2(s${k} - m);\n      weights[(x + ${k * TX}u) * ${ty}u + y] = s${k};`)}
+      l = l * shrink + ((s0 + s1) + (s2 + s3));
+      if (any(shrink != vec4f(1.0))) {
+${each(PER * columns, (i) => `        o${i % PER}_${Math.floor(i / PER)} *= shrink[${i % PER}];`)}
+      }
+
+      // 3. Output += weights times values. Keys past the end weigh 0 and repeat the last value, which is finite.
+      for (var v0 = 0u; v0 < BK; v0 += ${vk}u) {
+        if (k0 + v0 >= segment.end) { break; }
+        workgroupBarrier();
+        for (var j = lane; j < ${vk * dv}u; j += ${threads}u) {
+          let v = value4(segment.in_context, kv_at(t, segment.in_context, min(k0 + v0 + j / DV, segment.end - 1u)) + j % DV);
+          stage[j] = ${store("v")};
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < ${vk}u; k++) {
+          let p = weights[(v0 + k) * ${ty}u + y];
+${each(columns, (c) => {
+  const at = `x + ${c * TX}u`;
+  const body = `let v = ${widen(`stage[k * DV + ${at}]`)}; ${Array.from({ length: PER }, (_, q) => `o${q}_${c} += p[${q}] * v;`).join(" ")}`;
+  return full ? `          { ${body} }` : `          if (${at} < DV) { ${body} }`;
+})}
+        }
+      }
+    }
+  }
+
+  // 4. Sum the weights over the row of threads, divide once, store.
+  workgroupBarrier();
+  weights[x * ${ty}u + y] = l;
+  workgroupBarrier();
+  var total = vec4f(0.0);
+  for (var j = 0u; j < ${TX}u; j++) { total += weights[j * ${ty}u + y]; }
+  let inverse = select(1.0 / total, vec4f(0.0), total == vec4f(0.0));
+${each(PER, (q) => {
+  const token = `t.first + y + ${q * ty}u`;
+  const stores = Array.from({ length: columns }, (_, c) => {
+    const line = `result4(t, ${token}, x + ${c * TX}u, o${q}_${c} * inverse[${q}]);`;
+    return full ? line : `if (x + ${c * TX}u < DV) { ${line} }`;
+  }).join("\n    ");
+  const lse = shape.logSumExp
+    ? `\n    if (x == 0u) { store_log_sum_exp(t, ${token}, m[${q}], total[${q}]); }`
+    : "";
+  return `  if (${token} < t.end) {\n    ${stores}${lse}\n  }`;
+})}
+}`;
+}
