@@ -14,6 +14,13 @@ export { type SafetensorsDType, storedByteLength } from "./safetensors-dtype.js"
 export { encodeSafetensors, type TensorToWrite } from "./safetensors-writer.js";
 export { openShardedSafetensors } from "./shard-index.js";
 export {
+  type UploadManyOptions,
+  type UploadOptions,
+  uploadedDType,
+  uploadTensor,
+  uploadTensors,
+} from "./upload.js";
+export {
   type ByteRange,
   expectTensor,
   type OnChunk,

@@ -1,0 +1,248 @@
+/**
+ * Weights from their file to GPU memory, piece by piece: neither the heap nor the driver's staging memory ever
+ * holds a whole large tensor. Floats stay as they lie in the file; shaders widen them.
+ */
+import type { Device } from "../device/device.js";
+import { AbortError, ShapeError } from "../errors.js";
+import type { DType } from "../tensor/dtype.js";
+import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
+import type { Tensor } from "../tensor/tensor.js";
+import { weightsError } from "./header.js";
+import { bitsPerStoredElement, type SafetensorsDType } from "./safetensors-dtype.js";
+import { expectTensor, STREAM_CHUNK_BYTES, type WeightSource } from "./weight-source.js";
+import { widen } from "./widen.js";
+
+export interface UploadOptions {
+  /** The shape the model expects; another one in the file is `WRONG_SHAPE`. */
+  readonly shape?: Shape;
+  /** Only entries `start` to `end` (exclusive) of the first dimension. */
+  readonly rows?: { readonly start: number; readonly end: number };
+  /** Whether it lives until it is disposed (default), or belongs to the device's innermost scope. */
+  readonly pinned?: boolean;
+  /** Name of the GPU buffer, for debuggers. Default: the tensor's name. */
+  readonly label?: string;
+  /** Bytes read and written at a time. Default 16 MiB. */
+  readonly chunkBytes?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Bytes that may wait in the driver's staging memory before the upload waits for the GPU to take them. */
+const STAGED_BYTES = 128 * 1024 * 1024;
+
+/**
+ * The storage type on the GPU: as stored for F32, F16, BF16, I32, U32, U8 and BOOL; the others are converted on the
+ * way: F64 to f32 (rounded), 8-bit floats to bf16 (exact, without any scale), other integers to i32 (exact or an error).
+ * @throws WeightsError `UNSUPPORTED_DTYPE`
+ */
+export function uploadedDType(dtype: SafetensorsDType, name = "tensor"): DType {
+  switch (dtype) {
+    case "F32":
+    case "F64":
+      return "f32";
+    case "F16":
+      return "f16";
+    case "BF16":
+    case "F8_E4M3":
+    case "F8_E5M2":
+      return "bf16";
+    case "U32":
+      return "u32";
+    case "I8":
+    case "I16":
+    case "U16":
+    case "I32":
+    case "I64":
+    case "U64":
+      return "i32";
+    case "U8":
+    case "BOOL":
+      return "u8";
+    default:
+      throw weightsError(
+        "UNSUPPORTED_DTYPE",
+        `"${name}" is stored as ${dtype}, which can not be used on the GPU.`,
+        {
+          fix: "Convert the checkpoint to F32, F16 or BF16.",
+        },
+      );
+  }
+}
+
+/**
+ * Streams one tensor to a new GPU tensor of the same shape. Ordered after all recorded work.
+ * @throws WeightsError `MISSING_TENSOR`, `WRONG_SHAPE`, `UNSUPPORTED_DTYPE`, `TRUNCATED`, `READ_FAILED`;
+ *   `DeviceError` when the device can not hold it; `AbortError`
+ */
+export function uploadTensor(
+  device: Device,
+  source: WeightSource,
+  name: string,
+  options: UploadOptions = {},
+): Promise<Tensor> {
+  return upload(device, source, name, options, new Staging(device));
+}
+
+export interface UploadManyOptions {
+  /** Hears the stored bytes uploaded so far and in all, after each tensor. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Uploads tensors as pinned ones, one after the other, by name. They belong to the caller; after a failure none is
+ * left. Prefer it over many `uploadTensor` calls: it bounds the driver's staging memory over all of them.
+ * @throws as `uploadTensor`
+ */
+export async function uploadTensors(
+  device: Device,
+  source: WeightSource,
+  names: readonly string[],
+  options: UploadManyOptions = {},
+): Promise<Map<string, Tensor>> {
+  const total = names.reduce((sum, name) => sum + source.info(name).byteLength, 0);
+  const staging = new Staging(device);
+  const tensors = new Map<string, Tensor>();
+  let done = 0;
+  try {
+    for (const name of names) {
+      const one = await upload(
+        device,
+        source,
+        name,
+        options.signal ? { signal: options.signal } : {},
+        staging,
+      );
+      tensors.get(name)?.dispose();
+      tensors.set(name, one);
+      done += source.info(name).byteLength;
+      options.onProgress?.(done, total);
+    }
+    return tensors;
+  } catch (error) {
+    for (const tensor of tensors.values()) tensor.dispose();
+    throw error;
+  }
+}
+
+/** Waits for the GPU when much has been written since it last did. */
+class Staging {
+  readonly #device: Device;
+  #bytes = 0;
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  async wrote(bytes: number): Promise<void> {
+    this.#bytes += bytes;
+    if (this.#bytes < STAGED_BYTES) return;
+    this.#bytes = 0;
+    // Dawn keeps writes, and memory that was freed behind them, until commands are submitted, even if there are none.
+    this.#device.gpu.queue.submit([]);
+    await this.#device.idle();
+  }
+}
+
+async function upload(
+  device: Device,
+  source: WeightSource,
+  name: string,
+  options: UploadOptions,
+  staging: Staging,
+): Promise<Tensor> {
+  const info = options.shape ? expectTensor(source, name, options.shape) : source.info(name);
+  const dtype = uploadedDType(info.dtype, name);
+  const { shape, range } = selectRows(name, info.shape, info.dtype, options.rows);
+  stopIfAborted(options.signal, name);
+  const tensor = device.empty(shape, dtype, { label: options.label ?? name, pinned: options.pinned ?? true });
+  try {
+    let written = 0;
+    // Multiples of 48 hold whole elements of every type and, converted or not, whole 4-byte words.
+    const wanted = options.chunkBytes ?? STREAM_CHUNK_BYTES;
+    const chunkBytes = Math.max(48, wanted - (wanted % 48));
+    await source.stream(
+      name,
+      chunkBytes,
+      async (chunk) => {
+        stopIfAborted(options.signal, name);
+        const bytes = toUploaded(chunk, info.dtype, name);
+        device.writeBytes(tensor, bytes, written);
+        written += bytes.length;
+        await staging.wrote(bytes.length);
+      },
+      range,
+    );
+    return tensor;
+  } catch (error) {
+    tensor.dispose();
+    throw error;
+  }
+}
+
+function selectRows(name: string, shape: Shape, dtype: SafetensorsDType, rows: UploadOptions["rows"]) {
+  const bytesOf = (part: Shape) => (elementCount(part) * bitsPerStoredElement(dtype)) / 8;
+  if (!rows) return { shape, range: { byteOffset: 0, byteLength: bytesOf(shape) } };
+  const [count, ...rest] = shape;
+  const { start, end } = rows;
+  if (count === undefined || !(start >= 0 && end >= start && end <= count)) {
+    throw new ShapeError(
+      "RANGE_OUTSIDE_TENSOR",
+      `rows ${start} to ${end} are outside of "${name}" ${formatShape(shape)}.`,
+    );
+  }
+  const selected = [end - start, ...rest];
+  return { shape: selected, range: { byteOffset: start * bytesOf(rest), byteLength: bytesOf(selected) } };
+}
+
+/** The bytes that go to the GPU for a piece of a file. */
+function toUploaded(chunk: Uint8Array, dtype: SafetensorsDType, name: string): Uint8Array {
+  switch (dtype) {
+    case "F32":
+    case "F16":
+    case "BF16":
+    case "I32":
+    case "U32":
+    case "U8":
+    case "BOOL":
+      return chunk;
+    case "F8_E4M3":
+    case "F8_E5M2": {
+      const table = float8AsBfloat16(dtype);
+      const out = new Uint16Array(chunk.length);
+      for (let i = 0; i < chunk.length; i++) out[i] = table[chunk[i]!]!;
+      return new Uint8Array(out.buffer);
+    }
+    default: {
+      const data = widen(chunk, dtype, name);
+      return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    }
+  }
+}
+
+/** bf16 bits of all 256 8-bit floats. E4M3 is the variant without infinities, whose largest value is 448. */
+export function float8AsBfloat16(dtype: "F8_E4M3" | "F8_E5M2"): Uint16Array {
+  const [exponentBits, bias] = dtype === "F8_E4M3" ? [4, 7] : [5, 15];
+  const fractionBits = 7 - exponentBits;
+  const table = new Uint16Array(256);
+  const value = new Float32Array(1);
+  const word = new Uint32Array(value.buffer);
+  for (let bits = 0; bits < 256; bits++) {
+    const exponent = (bits & 0x7f) >> fractionBits;
+    const fraction = (bits & ((1 << fractionBits) - 1)) / (1 << fractionBits);
+    const sign = bits & 0x80 ? -1 : 1;
+    value[0] = sign * (exponent === 0 ? fraction * 2 ** (1 - bias) : (1 + fraction) * 2 ** (exponent - bias));
+    if (dtype === "F8_E4M3" && (bits & 0x7f) === 0x7f) value[0] = Number.NaN;
+    if (dtype === "F8_E5M2" && exponent === 31)
+      value[0] = fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    table[bits] = word[0]! >>> 16;
+  }
+  return table;
+}
+
+function stopIfAborted(signal: AbortSignal | undefined, name: string): void {
+  if (signal?.aborted) {
+    throw new AbortError("ABORTED", `the upload was stopped before "${name}" was complete.`, {
+      cause: signal.reason,
+    });
+  }
+}
