@@ -1,5 +1,5 @@
 /** Where the golden data lies. Parity tests run every case that they find there. */
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -30,4 +30,9 @@ export function referenceCases(family: string): ReferenceCase[] {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw error;
   }
+}
+
+/** A JSON file, with the type that the caller knows it to have. */
+export function readJson<T>(path: string): T {
+  return JSON.parse(readFileSync(path, "utf8")) as T;
 }
