@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { elementCount } from "../tensor/shape.js";
 import { readSafetensors } from "./read-safetensors.js";
+import { referenceDirectory } from "./reference.js";
 
-const root = process.env.LVSA_REFERENCE_DIR ?? "fixtures/reference";
+const root = referenceDirectory();
 const files = await readdir(root, { recursive: true }).then(
   (names) => names.filter((name) => name.endsWith(".safetensors")),
   () => [],
