@@ -1,1 +1,7 @@
-export {};
+export { nodeVideoBackends } from "./node/video-backends.js";
+export {
+  checkVideoOutput,
+  type WriteVideoOptions,
+  type WrittenVideo,
+  writeVideo,
+} from "./node/write-video.js";

@@ -1,0 +1,14 @@
+/** What a video file says about itself. */
+
+/** Written into the file where its format has a place for it. */
+export interface VideoMetadata {
+  /** Shown by players; the prompt. */
+  readonly title?: string;
+  /** Stored as JSON in the file's comment: model, seed, sizes, attention settings. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+/** The settings as the comment holds them, or nothing when there are none. */
+export function commentOf(metadata: VideoMetadata): string | undefined {
+  return metadata.settings === undefined ? undefined : JSON.stringify(metadata.settings);
+}
