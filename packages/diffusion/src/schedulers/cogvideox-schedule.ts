@@ -1,0 +1,100 @@
+/** Noise schedule that CogVideoX's two schedulers share: diffusers' `alphas_cumprod`, in float64. */
+import { z } from "zod";
+import { linspace } from "./noise-levels.js";
+import { optional, parseSchedulerConfig, rejectOptions } from "./scheduler-config.js";
+import { type StepTerm, terms } from "./step-plan.js";
+
+// clip_sample and sample_max_value are in the file, but diffusers' CogVideoX schedulers never read them.
+const configSchema = z.looseObject({
+  num_train_timesteps: optional(z.number().int().min(2), 1000),
+  beta_start: optional(z.number().positive(), 0.00085),
+  beta_end: optional(z.number().positive(), 0.012),
+  beta_schedule: optional(z.string(), "scaled_linear"),
+  trained_betas: z.unknown().optional(),
+  set_alpha_to_one: optional(z.boolean(), true),
+  steps_offset: optional(z.number().int(), 0),
+  prediction_type: optional(z.enum(["epsilon", "sample", "v_prediction"]), "epsilon"),
+  timestep_spacing: optional(z.enum(["leading", "linspace", "trailing"]), "leading"),
+  rescale_betas_zero_snr: optional(z.boolean(), false),
+  snr_shift_scale: optional(z.number().positive(), 3),
+});
+
+export type CogVideoXSchedulerConfig = z.output<typeof configSchema>;
+
+export function parseCogVideoXConfig(json: unknown, className: string): CogVideoXSchedulerConfig {
+  const config = parseSchedulerConfig(configSchema, json, className);
+  rejectOptions(className, [
+    [config.beta_schedule !== "scaled_linear", `beta_schedule: "${config.beta_schedule}"`],
+    [config.trained_betas !== null && config.trained_betas !== undefined, "trained_betas"],
+    // The first timestep has no signal at all, so that x0 = (sample - noise) / 0.
+    [
+      config.rescale_betas_zero_snr && config.prediction_type === "epsilon",
+      "epsilon with rescale_betas_zero_snr",
+    ],
+  ]);
+  return config;
+}
+
+/** Signal power left at each training timestep, from nearly 1 down to 0 with `rescale_betas_zero_snr`. */
+export function cogVideoXAlphasCumprod(config: CogVideoXSchedulerConfig): number[] {
+  const { num_train_timesteps: total, snr_shift_scale: shift } = config;
+  const roots = torchLinspace(Math.sqrt(config.beta_start), Math.sqrt(config.beta_end), total);
+  let product = 1;
+  const alphas = roots.map((root) => {
+    product *= 1 - root ** 2;
+    return product / (shift + (1 - shift) * product);
+  });
+  if (!config.rescale_betas_zero_snr) return alphas;
+  const first = Math.sqrt(alphas[0]!);
+  const last = Math.sqrt(alphas[total - 1]!);
+  return alphas.map((alpha) => ((Math.sqrt(alpha) - last) * (first / (first - last))) ** 2);
+}
+
+/** Integer timesteps, highest first. */
+export function cogVideoXTimesteps(config: CogVideoXSchedulerConfig, steps: number): number[] {
+  const total = config.num_train_timesteps;
+  switch (config.timestep_spacing) {
+    case "linspace":
+      return linspace(0, total - 1, steps)
+        .map(roundHalfEven)
+        .reverse();
+    case "leading": {
+      const ratio = Math.floor(total / steps);
+      return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio + config.steps_offset);
+    }
+    case "trailing": {
+      const ratio = total / steps;
+      // numpy's arange: the number of values and each value come out as there, rounding errors included.
+      const difference = total - ratio - total;
+      const count = Math.ceil(-total / -ratio);
+      return Array.from({ length: count }, (_, i) => roundHalfEven(total + i * difference) - 1);
+    }
+  }
+}
+
+/** x0 from the model output, over `sample` and `modelOutput`. */
+export function cogVideoXCleanSample(config: CogVideoXSchedulerConfig, alpha: number): StepTerm[] {
+  const [signal, noise] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
+  switch (config.prediction_type) {
+    case "epsilon":
+      return terms(["sample", 1 / signal], ["modelOutput", -noise / signal]);
+    case "sample":
+      return terms(["modelOutput", 1]);
+    case "v_prediction":
+      return terms(["sample", signal], ["modelOutput", -noise]);
+  }
+}
+
+/** torch's `linspace`, which counts the second half from the end. */
+function torchLinspace(start: number, end: number, count: number): number[] {
+  const step = (end - start) / (count - 1);
+  return Array.from({ length: count }, (_, i) =>
+    i < Math.floor(count / 2) ? start + step * i : end - step * (count - i - 1),
+  );
+}
+
+function roundHalfEven(value: number): number {
+  const lower = Math.floor(value);
+  const rest = value - lower;
+  return rest > 0.5 || (rest === 0.5 && lower % 2 !== 0) ? lower + 1 : lower;
+}

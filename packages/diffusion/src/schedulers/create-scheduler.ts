@@ -1,0 +1,33 @@
+/** The scheduler that a checkpoint's `scheduler_config.json` names. */
+import { ConfigError } from "@lvsa/runtime";
+import { CogVideoXDDIMScheduler } from "./ddim-cogvideox.js";
+import { CogVideoXDPMScheduler } from "./dpm-cogvideox.js";
+import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.js";
+import type { Scheduler } from "./scheduler.js";
+import { UniPCMultistepScheduler } from "./unipc-multistep.js";
+
+const schedulers: Readonly<Record<string, (config: unknown) => Scheduler>> = {
+  UniPCMultistepScheduler: UniPCMultistepScheduler.fromConfig,
+  FlowMatchEulerDiscreteScheduler: FlowMatchEulerDiscreteScheduler.fromConfig,
+  CogVideoXDDIMScheduler: CogVideoXDDIMScheduler.fromConfig,
+  CogVideoXDPMScheduler: CogVideoXDPMScheduler.fromConfig,
+};
+
+/**
+ * `config` is the parsed `scheduler_config.json`; `overrides` replaces keys of it (for example `flow_shift`).
+ * Throws `ConfigError` for an unknown class or an option that is not supported.
+ */
+export function createScheduler(
+  config: unknown,
+  overrides: Readonly<Record<string, unknown>> = {},
+): Scheduler {
+  const merged = { ...(typeof config === "object" ? config : {}), ...overrides } as Record<string, unknown>;
+  const name = String(merged._class_name);
+  const create = Object.hasOwn(schedulers, name) ? schedulers[name] : undefined;
+  if (!create)
+    throw new ConfigError("SCHEDULER_UNKNOWN", `unknown scheduler class "${name}"`, {
+      where: "scheduler_config.json",
+      fix: `Known classes: ${Object.keys(schedulers).join(", ")}.`,
+    });
+  return create(merged);
+}

@@ -1,0 +1,37 @@
+/** Reading `scheduler_config.json` with errors that name the key. Unknown keys are left alone. */
+import { ConfigError } from "@lvsa/runtime";
+import { z } from "zod";
+
+/** Parses with `schema`, turning the first problem into a `ConfigError`. */
+export function parseSchedulerConfig<T>(schema: z.ZodType<T>, config: unknown, className: string): T {
+  const result = schema.safeParse(config);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const key = issue?.path.join(".") || "(the file)";
+  throw new ConfigError(
+    "SCHEDULER_CONFIG_INVALID",
+    `${className}: "${key}" ${issue?.message ?? "is not valid"}`,
+    {
+      where: "scheduler_config.json",
+      fix: "Compare the file with the checkpoint's original.",
+      cause: result.error,
+    },
+  );
+}
+
+/** Throws for the first `[condition, option]` whose condition holds: an option that is not implemented. */
+export function rejectOptions(className: string, options: readonly (readonly [boolean, string])[]): void {
+  const found = options.find(([condition]) => condition);
+  if (found)
+    throw new ConfigError("SCHEDULER_OPTION_UNSUPPORTED", `${className} does not support ${found[1]}`, {
+      where: "scheduler_config.json",
+      fix: "Use the scheduler configuration that the checkpoint was published with.",
+    });
+}
+
+/** A key that published files leave out or set to null when it has its default. */
+export function optional<T extends z.ZodType>(type: T, fallback: z.output<T>) {
+  return type.nullish().transform((value): z.output<T> => (value ?? fallback) as z.output<T>);
+}
+
+export const sigmaRange = z.number().positive().nullish();

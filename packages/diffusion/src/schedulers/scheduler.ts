@@ -1,0 +1,101 @@
+/** What pipelines use of a scheduler, whatever its kind. */
+import { ConfigError } from "@lvsa/runtime";
+import { applyStepPlan, type StepHistory, type StepResult } from "./apply-step-plan.js";
+import type { StepPlan } from "./step-plan.js";
+
+export interface SetTimestepsOptions {
+  /** Flow schedulers: unshifted noise levels, one per step, instead of the scheduler's own. */
+  readonly sigmas?: readonly number[];
+  /** Flow schedulers with `use_dynamic_shifting`: the shift for this resolution. */
+  readonly mu?: number;
+}
+
+export interface StepInputs {
+  /** Latents, not changed. */
+  readonly sample: Float32Array;
+  /** Transformer output after guidance. */
+  readonly modelOutput: Float32Array;
+  /** Needed where `plan(stepIndex).noiseDraws` is above 0. */
+  readonly drawNoise?: () => Float32Array;
+}
+
+export interface Scheduler {
+  /** As in `scheduler_config.json`. */
+  readonly className: string;
+  readonly numTrainTimesteps: number;
+  /** One per step; integers, or float32 values for flow-matching Euler. Empty before `setTimesteps`. */
+  readonly timesteps: readonly number[];
+  /** Flow schedulers: steps + 1 noise levels in float32, the last one 0. Empty for CogVideoX's schedulers. */
+  readonly sigmas: readonly number[];
+  /** Factor for the initial noise. */
+  readonly initNoiseSigma: number;
+  /** Prepares a run and forgets the last one. */
+  setTimesteps(numInferenceSteps: number, options?: SetTimestepsOptions): void;
+  /** The linear combinations of step `stepIndex`; pure. */
+  plan(stepIndex: number): StepPlan;
+  /** Runs the plan on the CPU. Steps go in order from 0; the scheduler keeps what the next one needs. */
+  step(stepIndex: number, inputs: StepInputs): StepResult;
+}
+
+/** The parts that all schedulers share: the index check and the history of a run. */
+export abstract class BaseScheduler implements Scheduler {
+  abstract readonly className: string;
+  abstract readonly numTrainTimesteps: number;
+  readonly initNoiseSigma: number = 1;
+  #timesteps: readonly number[] = [];
+  #sigmas: readonly number[] = [];
+  #history: StepHistory = { x0: [] };
+  #nextStep = 0;
+
+  get timesteps(): readonly number[] {
+    return this.#timesteps;
+  }
+
+  get sigmas(): readonly number[] {
+    return this.#sigmas;
+  }
+
+  abstract setTimesteps(numInferenceSteps: number, options?: SetTimestepsOptions): void;
+  protected abstract planStep(stepIndex: number): StepPlan;
+
+  plan(stepIndex: number): StepPlan {
+    if (!Number.isInteger(stepIndex) || stepIndex < 0 || stepIndex >= this.#timesteps.length)
+      throw new ConfigError(
+        "SCHEDULER_STEP_OUT_OF_RANGE",
+        `step ${stepIndex} of ${this.#timesteps.length} planned steps`,
+        { fix: "Call setTimesteps first, then steps from 0 to timesteps.length - 1." },
+      );
+    return this.planStep(stepIndex);
+  }
+
+  step(stepIndex: number, inputs: StepInputs): StepResult {
+    const plan = this.plan(stepIndex);
+    if (stepIndex !== this.#nextStep && stepIndex !== 0)
+      throw new ConfigError(
+        "SCHEDULER_STEP_ORDER",
+        `step ${stepIndex} came when step ${this.#nextStep} was due`,
+        {
+          fix: "Run the steps in order; call setTimesteps or start at step 0 for a new run.",
+        },
+      );
+    const result = applyStepPlan(plan, inputs, stepIndex === 0 ? { x0: [] } : this.#history);
+    this.#history = result.history;
+    this.#nextStep = stepIndex + 1;
+    return result;
+  }
+
+  protected startRun(timesteps: readonly number[], sigmas: readonly number[]): void {
+    this.#timesteps = timesteps;
+    this.#sigmas = sigmas;
+    this.#history = { x0: [] };
+    this.#nextStep = 0;
+  }
+}
+
+/** Throws unless `steps` is an integer from 1 to `limit`. */
+export function assertStepCount(steps: number, limit: number): void {
+  if (!Number.isInteger(steps) || steps < 1 || steps > limit)
+    throw new ConfigError("STEPS_INVALID", `${steps} inference steps; this scheduler takes 1 to ${limit}`, {
+      fix: "Pass a whole number of steps in that range.",
+    });
+}
