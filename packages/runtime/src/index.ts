@@ -8,8 +8,22 @@ export * from "./kernel/wgsl.js";
 export type { MemoryReport } from "./memory/buffer-pool.js";
 export { type AttentionInput, type AttentionOutput, attention } from "./ops/attention/attention.js";
 export { AttentionLayout, type AttentionRow, type TokenRange } from "./ops/attention/attention-layout.js";
+export {
+  activate,
+  add,
+  addScaled,
+  affine,
+  cast,
+  channelAffine,
+  clamp,
+  type ElementwiseOptions,
+  multiply,
+} from "./ops/elementwise/elementwise.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/embedding.js";
 export { type LinearOptions, type LinearTuning, linear } from "./ops/linear/linear.js";
+export { type LayerNormOptions, layerNorm, type RmsNormOptions, rmsNorm } from "./ops/norm/row-norm.js";
+export { type RotaryOptions, rotary } from "./ops/rotary/rotary.js";
+export { concat, pad, permute, repeatInterleave, slice } from "./ops/shape/shape-ops.js";
 export { softmaxRows } from "./ops/softmax/softmax.js";
 export * from "./tensor/dtype.js";
 export * from "./tensor/shape.js";
