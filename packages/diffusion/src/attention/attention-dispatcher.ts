@@ -63,7 +63,10 @@ export class AttentionDispatcher {
   }
 
   /** The backend a role gets, and where the choice comes from. */
-  selection(role: AttentionRole): { readonly name: string; readonly source: "role" | "default" | "built-in" } {
+  selection(role: AttentionRole): {
+    readonly name: string;
+    readonly source: "role" | "default" | "built-in";
+  } {
     const byRole = this.#config.perRole?.[role];
     if (byRole !== undefined) return { name: byRole, source: "role" };
     if (this.#config.default !== undefined) return { name: this.#config.default, source: "default" };

@@ -7,8 +7,9 @@ import {
   sameShape,
   type Tensor,
   uploadTensor,
-  WeightsError,
   type WeightSource,
+  WeightsError,
+  widen,
 } from "@lvsa/runtime";
 
 export interface LoadOptions {
@@ -21,16 +22,23 @@ export interface LoadOptions {
   readonly onProgress?: (loadedBytes: number) => void;
 }
 
-/** Pinned tensors by name. `dispose` frees them. */
+/**
+ * Pinned tensors by name. A store may be empty at first (`new Parameters(device)`): models are built over it, and
+ * `load` fills it when they are about to run. `unload` frees it and it can be loaded again.
+ */
 export class Parameters {
   readonly device: Device;
   readonly #tensors: Map<string, Tensor>;
   readonly #prefix: string;
 
-  constructor(device: Device, tensors: Map<string, Tensor>, prefix = "") {
+  constructor(device: Device, tensors: Map<string, Tensor> = new Map(), prefix = "") {
     this.device = device;
     this.#tensors = tensors;
     this.#prefix = prefix;
+  }
+
+  get isLoaded(): boolean {
+    return this.#tensors.size > 0;
   }
 
   /** The tensor `name`, checked against `shape` when that is given. */
@@ -60,48 +68,68 @@ export class Parameters {
     return new Parameters(this.device, this.#tensors, this.#prefix + prefix);
   }
 
-  /** Puts a derived tensor (a repacked weight) in place of a stored one and frees that. */
-  replace(name: string, tensor: Tensor): void {
+  /** Frees a tensor that is not needed any more, e.g. a weight that was repacked. */
+  remove(name: string): void {
     this.#tensors.get(this.#prefix + name)?.dispose();
-    this.#tensors.set(this.#prefix + name, tensor);
+    this.#tensors.delete(this.#prefix + name);
   }
 
-  dispose(): void {
+  /**
+   * Streams weights to the GPU as they are stored; vectors (biases, norms, tables) are widened to f32 on the way,
+   * which is exact and costs next to nothing. After an error nothing stays loaded.
+   */
+  async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
+    const prefix = options.prefix ?? "";
+    let loaded = 0;
+    try {
+      for (const stored of source.names()) {
+        if (!stored.startsWith(prefix)) continue;
+        const name = stored.slice(prefix.length);
+        if (options.only && !options.only(name)) continue;
+        options.signal?.throwIfAborted();
+        const info = source.info(stored);
+        const isVector = elementCount(info.shape) <= TABLE_ROWS * Math.max(1, ...info.shape);
+        const tensor = isVector
+          ? await uploadWidened(this.device, source, stored)
+          : await uploadTensor(this.device, source, stored);
+        this.#tensors.set(this.#prefix + name, tensor);
+        loaded += info.byteLength;
+        options.onProgress?.(loaded);
+      }
+    } catch (error) {
+      this.unload();
+      throw error;
+    }
+  }
+
+  /** Frees all tensors of the store, whatever the prefix. */
+  unload(): void {
     for (const tensor of this.#tensors.values()) tensor.dispose();
     this.#tensors.clear();
   }
+
+  dispose(): void {
+    this.unload();
+  }
 }
 
-/**
- * Streams weights to the GPU as they are stored; vectors (biases, norms, tables) are widened to f32 on the way,
- * which is exact and costs next to nothing.
- */
+/** A loaded store. */
 export async function loadParameters(
   device: Device,
   source: WeightSource,
   options: LoadOptions = {},
 ): Promise<Parameters> {
-  const prefix = options.prefix ?? "";
-  const tensors = new Map<string, Tensor>();
-  let loaded = 0;
-  try {
-    for (const stored of source.names()) {
-      if (!stored.startsWith(prefix)) continue;
-      const name = stored.slice(prefix.length);
-      if (options.only && !options.only(name)) continue;
-      options.signal?.throwIfAborted();
-      const info = source.info(stored);
-      const isVector = info.shape.length <= 1 || elementCount(info.shape) <= VECTOR_ELEMENTS;
-      tensors.set(name, await uploadTensor(device, source, stored, isVector ? { dtype: "f32" } : {}));
-      loaded += info.byteLength;
-      options.onProgress?.(loaded);
-    }
-  } catch (error) {
-    for (const tensor of tensors.values()) tensor.dispose();
-    throw error;
-  }
-  return new Parameters(device, tensors);
+  const parameters = new Parameters(device);
+  await parameters.load(source, options);
+  return parameters;
 }
 
-/** Tensors up to this size are widened to f32: modulation tables and the like. */
-const VECTOR_ELEMENTS = 65_536;
+/** A small tensor as f32, pinned. */
+async function uploadWidened(device: Device, source: WeightSource, name: string): Promise<Tensor> {
+  const { dtype, shape } = source.info(name);
+  const values = widen(await source.read(name), dtype, name);
+  return device.upload(values, shape, "f32", { pinned: true, label: name });
+}
+
+/** Vectors, and modulation tables such as `[1, 6, C]`, have at most this many rows. */
+const TABLE_ROWS = 8;

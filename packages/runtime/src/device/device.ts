@@ -213,12 +213,18 @@ export class Device {
     try {
       const result = body();
       const outer = this.#scopes.at(-2);
-      for (const kept of tensorsIn(result)) if (made.delete(kept)) outer?.add(kept);
+      for (const kept of tensorsIn(result as ScopeResult)) if (made.delete(kept)) outer?.add(kept);
       return result;
     } finally {
       this.#scopes.pop();
       for (const tensor of made) tensor.dispose();
     }
+  }
+
+  /** Takes a tensor out of all scopes: from here on the caller disposes it. For what outlives a scope by another way than its result. */
+  keep(tensor: Tensor): Tensor {
+    for (const scope of this.#scopes) scope.delete(tensor);
+    return tensor;
   }
 
   /** Records one dispatch. Bindings at offsets that the device can not bind are copied to aligned memory. */
@@ -299,6 +305,8 @@ export class Device {
   /** Submits, waits until the GPU is done, and throws errors of earlier work. */
   async idle(): Promise<void> {
     this.submit();
+    // Dawn holds queue writes, and memory freed behind them, until something is submitted.
+    this.gpu.queue.submit([]);
     await this.gpu.queue.onSubmittedWorkDone();
     await this.#settled();
     this.#check();

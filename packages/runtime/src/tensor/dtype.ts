@@ -62,7 +62,7 @@ export function numberToFloat16(value: number): number {
 
 /** Widens stored bytes to numbers; `bytes` holds `count` elements of `dtype`. */
 export function decodeFloats(bytes: Uint8Array, dtype: FloatDType): Float32Array {
-  const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   if (dtype === "f32")
     return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 2).slice();
   const halves = new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength >> 1);

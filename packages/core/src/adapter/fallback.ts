@@ -1,0 +1,71 @@
+/** When LVSA steps aside: why, how that is said once, and how it becomes an error. */
+import { HookError } from "@lvsa/runtime";
+
+/** Why a call ran dense although LVSA was installed. */
+export type FallbackReason =
+  /** The host did not say how the tokens are laid out. */
+  | "no_geometry"
+  /** Token count and latent frames · tokens per frame differ, or differ from the clip the processor was made for. */
+  | "geometry_mismatch"
+  /** The call carries something that the sparse path would not honour. */
+  | "unsupported_call";
+
+export interface FallbackEvent {
+  /** Who fell back, e.g. `wan_hook` or `wan`. */
+  readonly origin: string;
+  readonly reason: FallbackReason | (string & {});
+  /** Tokens of the call. */
+  readonly sequenceLength: number;
+  /** What was seen, for the log line: `T_lat=21`, … */
+  readonly details: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** Log line with the Python original's wording. */
+export function fallbackLine(event: FallbackEvent): string {
+  const extra = Object.entries(event.details)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(", ");
+  return (
+    `[LVSA-FALLBACK] origin=${event.origin} reason=${event.reason} seq_len=${event.sequenceLength}` +
+    `${extra ? ` ${extra}` : ""} -- falling back to DENSE attention (set LVSA_WARN_FALLBACK=0 to silence)`
+  );
+}
+
+export interface FallbackReporterOptions {
+  readonly log?: (line: string) => void;
+  readonly onFallback?: (event: FallbackEvent) => void;
+  /** A fallback is an error instead. */
+  readonly strict?: boolean;
+}
+
+/** Reports each distinct (origin, reason, length) once in the log, and every fallback as an event. */
+export class FallbackReporter {
+  readonly #options: FallbackReporterOptions;
+  readonly #said = new Set<string>();
+
+  constructor(options: FallbackReporterOptions) {
+    this.#options = options;
+  }
+
+  /** @throws HookError `DENSE_FALLBACK` when strict */
+  report(event: FallbackEvent): void {
+    this.#options.onFallback?.(event);
+    if (this.#options.strict) {
+      const details = Object.entries(event.details).map(([k, v]) => `${k}=${v}`);
+      throw new HookError(
+        "DENSE_FALLBACK",
+        `LVSA (${event.origin}) would fall back to dense attention: ${event.reason}, ${event.sequenceLength} tokens${details.length ? `, ${details.join(", ")}` : ""}`,
+        { fix: "Correct the geometry, or turn strict mode off to allow dense attention." },
+      );
+    }
+    const key = `${event.origin}|${event.reason}|${event.sequenceLength}`;
+    if (this.#said.has(key)) return;
+    this.#said.add(key);
+    this.#options.log?.(fallbackLine(event));
+  }
+
+  /** Says everything again from here on, for a new generation. */
+  reset(): void {
+    this.#said.clear();
+  }
+}

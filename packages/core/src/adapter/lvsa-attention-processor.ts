@@ -1,0 +1,178 @@
+/**
+ * Runs a layer's attention sparsely: geometry guard, pattern of the step, adapter (Q, K, V, positions), one
+ * frame-sparse kernel, adapter (output). One processor serves all layers of a model; what it keeps between calls
+ * is the pattern of the clip at hand and its index buffers.
+ */
+import { add, attention } from "@lvsa/runtime";
+import { FrameSparseLayout, frameSparseAttention } from "../attention/frame-sparse-attention.js";
+import { type ClipGeometry, installedLogLine, type LvsaConfigInput, resolveLvsaConfig } from "../config.js";
+import type { AttentionPattern } from "../pattern/attention-pattern.js";
+import { PatternController } from "../pattern/pattern-controller.js";
+import { FallbackReporter, type FallbackReporterOptions } from "./fallback.js";
+import type { LvsaCall, ModelAdapter } from "./model-adapter.js";
+
+export interface LvsaProcessorOptions extends FallbackReporterOptions {
+  readonly config?: LvsaConfigInput;
+  /** Latent frames the model was trained on. */
+  readonly referenceLatentFrames: number;
+  /** Video frames per latent frame. */
+  readonly temporalFactor: number;
+  /** Only this clip runs sparse; any other falls back. Default: every clip, by the geometry of its calls. */
+  readonly clip?: { readonly latentFrames: number; readonly patchesPerFrame: number };
+  /** Hears of the pattern in use whenever it changes. */
+  readonly onPattern?: (pattern: AttentionPattern, step: number) => void;
+  /** Name in fallback lines; default the family. */
+  readonly origin?: string;
+}
+
+/** The pattern of one clip, and its buffers. */
+interface ClipState {
+  readonly latentFrames: number;
+  readonly patchesPerFrame: number;
+  readonly generation: number | undefined;
+  readonly controller: PatternController;
+  readonly rotates: boolean;
+}
+
+export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
+  readonly adapter: ModelAdapter<never, Call, Result>;
+  readonly #options: LvsaProcessorOptions;
+  readonly #fallback: FallbackReporter;
+  #clip: ClipState | undefined;
+  #layout: FrameSparseLayout | undefined;
+  #window: number | undefined;
+  #sparsityScale: number | undefined;
+  #manualStep: number | undefined;
+  #announced: AttentionPattern | undefined;
+
+  constructor(adapter: ModelAdapter<never, Call, Result>, options: LvsaProcessorOptions) {
+    this.adapter = adapter;
+    this.#options = options;
+    this.#fallback = new FallbackReporter(options);
+  }
+
+  /** The pattern of the clip at hand; undefined before its first call. */
+  get pattern(): AttentionPattern | undefined {
+    return this.#clip?.controller.pattern;
+  }
+
+  /** For hosts whose calls carry no step index. Step i rotates the keyframes by i. */
+  setStep(step: number): void {
+    this.#manualStep = step;
+  }
+
+  /** Half window in latent frames; 0 leaves only global frames. Recomputes the keyframe interval. */
+  setWindowSize(window: number): void {
+    this.#window = window;
+    this.#clip?.controller.setWindowSize(window);
+  }
+
+  /** Below 1 sparser, above 1 denser. Recomputes the keyframe interval. */
+  setSparsityScale(scale: number): void {
+    this.#sparsityScale = scale;
+    this.#clip?.controller.setSparsityScale(scale);
+  }
+
+  /** One attention call. `next` is the layer's dense path. */
+  process(call: Call, next: (call: Call) => Result): Result {
+    const clip = this.#clipOf(call);
+    if (!clip) return next(call);
+    this.#advance(clip, call.step?.index ?? this.#manualStep ?? 0);
+    const pattern = clip.controller.pattern;
+    const { adapter } = this;
+    const { device } = call;
+
+    const qkv = adapter.extractQkv(call);
+    const encoder = adapter.extractEncoderQkv(call);
+    adapter.applyRotary(call, qkv);
+    const scale = adapter.softmaxScale(call);
+    const context = encoder ? { contextKey: encoder.key, contextValue: encoder.value } : {};
+    this.#layout ??= new FrameSparseLayout(device);
+    this.#layout.use(pattern);
+    let hidden = frameSparseAttention(device, {
+      ...qkv,
+      ...context,
+      ...scale,
+      pattern,
+      layout: this.#layout,
+    }).output;
+    const crossed = adapter.crossAttention(call, qkv.query);
+    if (crossed) hidden = add(device, hidden, crossed);
+    // Text queries see everything.
+    const encoded = encoder
+      ? attention(device, { query: encoder.query, key: qkv.key, value: qkv.value, ...context, ...scale })
+          .output
+      : undefined;
+    return adapter.formatOutput(call, hidden, encoded);
+  }
+
+  /** Says `[LVSA] installed on N blocks …` for the clip that is about to run, with the settings behind it. */
+  announce(blocks: number, clip: { latentFrames: number; patchesPerFrame: number }): void {
+    const geometry: ClipGeometry = { ...clip, ...this.#training() };
+    const resolved = resolveLvsaConfig(this.#options.config ?? {}, geometry);
+    for (const line of resolved.logLines) this.#options.log?.(line);
+    this.#options.log?.(installedLogLine(blocks, geometry, "WebGPU"));
+  }
+
+  /** Frees the index buffers. */
+  dispose(): void {
+    this.#layout?.dispose();
+    this.#layout = undefined;
+    this.#clip = undefined;
+  }
+
+  /** The clip this call belongs to, or undefined (after reporting why) when it must run dense. */
+  #clipOf(call: Call): ClipState | undefined {
+    const tokens = call.hiddenStates.dim(1);
+    const fail = (reason: "no_geometry" | "geometry_mismatch", details: Record<string, number>) => {
+      const origin = this.#options.origin ?? this.adapter.family;
+      this.#fallback.report({ origin, reason, sequenceLength: tokens, details });
+      return undefined;
+    };
+    const { geometry } = call;
+    if (!geometry) return fail("no_geometry", {});
+    const { latentFrames, patchesPerFrame } = geometry;
+    const fixed = this.#options.clip;
+    if (
+      tokens !== latentFrames * patchesPerFrame ||
+      (fixed && (fixed.latentFrames !== latentFrames || fixed.patchesPerFrame !== patchesPerFrame))
+    ) {
+      const expected = fixed ?? geometry;
+      return fail("geometry_mismatch", { T_lat: expected.latentFrames, P: expected.patchesPerFrame });
+    }
+    const generation = call.step?.generation;
+    const current = this.#clip;
+    if (
+      current?.latentFrames === latentFrames &&
+      current.patchesPerFrame === patchesPerFrame &&
+      current.generation === generation
+    ) {
+      return current;
+    }
+    this.#clip = this.#newClip(latentFrames, patchesPerFrame, generation);
+    return this.#clip;
+  }
+
+  #newClip(latentFrames: number, patchesPerFrame: number, generation: number | undefined): ClipState {
+    const geometry = { latentFrames, patchesPerFrame, ...this.#training() };
+    const resolved = resolveLvsaConfig(this.#options.config ?? {}, geometry);
+    const controller = new PatternController(resolved);
+    if (this.#window !== undefined) controller.setWindowSize(this.#window);
+    if (this.#sparsityScale !== undefined) controller.setSparsityScale(this.#sparsityScale);
+    this.#fallback.reset();
+    return { latentFrames, patchesPerFrame, generation, controller, rotates: resolved.rotateKeyframes };
+  }
+
+  #training(): { referenceLatentFrames: number; temporalFactor: number } {
+    const { referenceLatentFrames, temporalFactor } = this.#options;
+    return { referenceLatentFrames, temporalFactor };
+  }
+
+  #advance(clip: ClipState, step: number): void {
+    if (clip.rotates) clip.controller.setStep(step);
+    const { pattern } = clip.controller;
+    if (pattern === this.#announced) return;
+    this.#announced = pattern;
+    this.#options.onPattern?.(pattern, step);
+  }
+}

@@ -1,0 +1,108 @@
+/** The host engine: one checkpoint, one device, and the plugins that change how its attention runs. */
+import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
+import { AttentionDispatcher } from "../attention/attention-dispatcher.js";
+import { readModelIndex } from "../pipelines/checkpoint-folder.js";
+import type {
+  GenerateOptions,
+  GenerationResult,
+  Precision,
+  VideoPipeline,
+} from "../pipelines/video-pipeline.js";
+import { pipelineLoader } from "./pipeline-registry.js";
+import { type EnginePlugin, registeredPlugins } from "./plugin.js";
+
+export interface EngineOptions {
+  readonly device: Device;
+  readonly precision?: Precision;
+  /** Besides those registered in the process: plugins, or names of packages that export `plugin`. */
+  readonly plugins?: readonly (EnginePlugin | string)[];
+  /** Use plugins registered in the process; default true. */
+  readonly registered?: boolean;
+  readonly log?: (line: string) => void;
+}
+
+export class Engine {
+  readonly device: Device;
+  readonly pipeline: VideoPipeline;
+  readonly attention: AttentionDispatcher;
+  readonly log: (line: string) => void;
+  readonly #plugins: { plugin: EnginePlugin; undo: Disposable }[] = [];
+
+  private constructor(device: Device, pipeline: VideoPipeline, log: (line: string) => void) {
+    this.device = device;
+    this.pipeline = pipeline;
+    this.attention = pipeline.attention;
+    this.log = log;
+  }
+
+  /** Opens a checkpoint folder with the pipeline its `model_index.json` names, and sets plugins up. */
+  static async open(folder: FolderReader, options: EngineOptions): Promise<Engine> {
+    const index = await readModelIndex(folder);
+    const load = await pipelineLoader(index._class_name);
+    const pipeline = await load(folder, {
+      device: options.device,
+      attention: new AttentionDispatcher(),
+      ...(options.precision ? { precision: options.precision } : {}),
+    });
+    const engine = new Engine(options.device, pipeline, options.log ?? (() => {}));
+    const named = await Promise.all((options.plugins ?? []).map(resolvePlugin));
+    const plugins = [...(options.registered === false ? [] : registeredPlugins()), ...named];
+    plugins.sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
+    try {
+      for (const plugin of plugins) await engine.use(plugin);
+    } catch (error) {
+      engine.dispose();
+      throw error;
+    }
+    return engine;
+  }
+
+  /** Names of the plugins at work. */
+  get plugins(): string[] {
+    return this.#plugins.map((p) => p.plugin.name);
+  }
+
+  /** Sets a plugin up; disposing the result removes it. A plugin that is there already is not set up twice. */
+  async use(plugin: EnginePlugin): Promise<Disposable> {
+    const there = this.#plugins.find((p) => p.plugin.name === plugin.name);
+    const entry = there ?? { plugin, undo: await plugin.setup(this) };
+    if (!there) this.#plugins.push(entry);
+    return {
+      [Symbol.dispose]: () => {
+        const i = this.#plugins.indexOf(entry);
+        if (i < 0) return;
+        this.#plugins.splice(i, 1);
+        entry.undo[Symbol.dispose]();
+      },
+    };
+  }
+
+  generate(options: GenerateOptions): Promise<GenerationResult> {
+    return this.pipeline.generate(options);
+  }
+
+  /** Removes plugins, newest first, and frees the model. The device stays the caller's. */
+  dispose(): void {
+    for (const { undo } of this.#plugins.splice(0).reverse()) undo[Symbol.dispose]();
+    this.pipeline.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+async function resolvePlugin(plugin: EnginePlugin | string): Promise<EnginePlugin> {
+  if (typeof plugin !== "string") return plugin;
+  let module: { plugin?: EnginePlugin };
+  try {
+    module = (await import(/* @vite-ignore */ plugin)) as { plugin?: EnginePlugin };
+  } catch (cause) {
+    throw new HookError("PLUGIN_NOT_FOUND", `the plugin package ${plugin} does not load`, {
+      fix: `npm install ${plugin}`,
+      cause,
+    });
+  }
+  if (module.plugin) return module.plugin;
+  throw new HookError("NOT_A_PLUGIN", `${plugin} exports no \`plugin\``);
+}

@@ -1,0 +1,31 @@
+/** Pipeline classes by their name in `model_index.json`, loaded when a checkpoint asks for them. */
+import { ConfigError } from "@lvsa/runtime";
+import type { PipelineLoader } from "../pipelines/video-pipeline.js";
+
+const wan = async (): Promise<PipelineLoader> => {
+  const { WanPipeline } = await import("../pipelines/wan/pipeline-wan.js");
+  return (folder, options) => WanPipeline.fromPretrained(folder, options);
+};
+
+const loaders: Readonly<Record<string, () => Promise<PipelineLoader>>> = {
+  WanPipeline: wan,
+  WanImageToVideoPipeline: wan,
+};
+
+/** Class names that `Engine.open` knows. */
+export function knownPipelines(): string[] {
+  return Object.keys(loaders);
+}
+
+/** @throws ConfigError `UNKNOWN_PIPELINE` with the known names */
+export function pipelineLoader(className: string): Promise<PipelineLoader> {
+  const loader = Object.hasOwn(loaders, className) ? loaders[className] : undefined;
+  if (loader) return loader();
+  throw new ConfigError(
+    "UNKNOWN_PIPELINE",
+    `model_index.json names the class ${className}, which is not supported`,
+    {
+      fix: `Known classes: ${knownPipelines().join(", ")}.`,
+    },
+  );
+}

@@ -1,0 +1,244 @@
+/**
+ * AutoencoderKLWan: video to latents and back, chunk by chunk with a causal feature cache. Both flavours: Wan 2.1
+ * (8x spatial) and the residual one of Wan 2.2 TI2V-5B and Cosmos 3 (16x with 2x2 pixel patches).
+ * Source: diffusers `models/autoencoders/autoencoder_kl_wan.py`.
+ */
+import {
+  add,
+  ConfigError,
+  channelAffine,
+  clamp,
+  concat,
+  type Device,
+  permute,
+  ShapeError,
+  type Tensor,
+  type WeightSource,
+} from "@lvsa/runtime";
+import { parseConfig } from "../model-config.js";
+import { type LoadOptions, loadParameters } from "../parameters.js";
+import { type WanAutoencoderConfig, wanAutoencoderConfigSchema } from "./autoencoder-kl-wan-config.js";
+import { FeatureCache } from "./feature-cache.js";
+import { type ChunkContext, WanLayers } from "./wan-layers.js";
+import { averageDown, duplicateUp } from "./wan-shortcuts.js";
+
+export class AutoencoderKLWan {
+  readonly config: WanAutoencoderConfig;
+  readonly #device: Device;
+  readonly #layers: WanLayers;
+
+  constructor(device: Device, config: WanAutoencoderConfig, layers: WanLayers) {
+    this.config = config;
+    this.#device = device;
+    this.#layers = layers;
+  }
+
+  /** Loads weights onto the GPU. `config` is the parsed `config.json`; `only` may leave out the encoder. */
+  static async load(
+    device: Device,
+    source: WeightSource,
+    config: unknown,
+    options: LoadOptions = {},
+  ): Promise<AutoencoderKLWan> {
+    const parsed = parseConfig(wanAutoencoderConfigSchema, config, "AutoencoderKLWan");
+    if (parsed.attn_scales.length > 0) {
+      throw new ConfigError(
+        "UNSUPPORTED_CONFIG",
+        `AutoencoderKLWan with attn_scales [${parsed.attn_scales}] is not supported`,
+        {
+          fix: "Published Wan autoencoders have attn_scales []; check vae/config.json.",
+        },
+      );
+    }
+    return new AutoencoderKLWan(device, parsed, new WanLayers(await loadParameters(device, source, options)));
+  }
+
+  /** Pixels per latent cell on each side. */
+  get spatialFactor(): number {
+    return this.config.scale_factor_spatial;
+  }
+
+  /** Video frames per latent frame (the first latent frame is one video frame). */
+  get temporalFactor(): number {
+    return this.config.scale_factor_temporal;
+  }
+
+  /**
+   * Decodes raw latents `[1, C, T, h, w]` (see `denormalize`), one latent frame at a time: the first yields 1 video
+   * frame, each further one 4. Chunks are `[1, t, H, W, 3]` f32 in [-1, 1] and belong to the receiver; nothing
+   * waits for the GPU here.
+   */
+  *decode(latents: Tensor): Generator<Tensor, void, undefined> {
+    const device = this.#device;
+    const cache = new FeatureCache(device);
+    const frames = latents.dim(2);
+    try {
+      for (let f = 0; f < frames; f++) {
+        yield device.scope(() => {
+          const frame = this.#latentFrame(latents, f);
+          const x = this.#layers.pointConv("post_quant_conv", frame);
+          return clamp(device, this.#unpatchify(this.#decoder(x, { cache, isFirst: f === 0 })), -1, 1);
+        });
+      }
+    } finally {
+      cache.clear();
+    }
+  }
+
+  /**
+   * Encodes video `[1, 3, F, H, W]` in [-1, 1], F = 4k + 1. Returns moments `[1, 2·z, T, h, w]`: mean, then log
+   * variance (not clamped). Owned by the caller.
+   */
+  encode(video: Tensor): Tensor {
+    const device = this.#device;
+    const [, channels, F, H, W] = video.shape as [number, number, number, number, number];
+    if ((F - 1) % this.temporalFactor || H % this.spatialFactor || W % this.spatialFactor) {
+      throw new ShapeError("SHAPE_MISMATCH", `AutoencoderKLWan: cannot encode ${F} frames of ${W}x${H}`, {
+        fix: `Use ${this.temporalFactor}k+1 frames and sizes that ${this.spatialFactor} divides.`,
+      });
+    }
+    const cache = new FeatureCache(device);
+    try {
+      return device.scope(() => {
+        const last = permute(device, video.reshape([channels, F, H, W]), [1, 2, 3, 0]);
+        const parts: Tensor[] = [];
+        for (let start = 0; start < F; ) {
+          const end = start === 0 ? 1 : start + this.temporalFactor;
+          const context = { cache, isFirst: start === 0 };
+          parts.push(
+            device.scope(() => {
+              const chunk = last.rows(start, end);
+              const patched = this.#patchify(chunk.reshape([1, ...chunk.shape]));
+              return this.#layers.pointConv("quant_conv", this.#encoder(patched, context));
+            }),
+          );
+          start = end;
+        }
+        const joined = parts.length === 1 ? parts[0]! : concat(device, parts, 1);
+        const [, T, h, w, z] = joined.shape as [number, number, number, number, number];
+        return permute(device, joined.reshape([T, h, w, z]), [3, 0, 1, 2]).reshape([1, z, T, h, w]);
+      });
+    } finally {
+      cache.clear();
+    }
+  }
+
+  /** Scheduler latents to raw ones, as decode wants them: `latents · std + mean` per channel. `[1, C, T, h, w]`. */
+  denormalize(latents: Tensor): Tensor {
+    // The pipeline divides by 1/std in f32.
+    const scale = this.config.latents_std.map((s) => 1 / Math.fround(1 / s));
+    return this.#perChannel(latents, scale, this.config.latents_mean);
+  }
+
+  /** Raw latents to scheduler ones: `(latents − mean) / std` per channel. `[1, C, T, h, w]`. */
+  normalize(latents: Tensor): Tensor {
+    const { latents_mean: mean, latents_std: std } = this.config;
+    return this.#perChannel(
+      latents,
+      std.map((s) => 1 / s),
+      mean.map((m, i) => -m / std[i]!),
+    );
+  }
+
+  dispose(): void {
+    this.#layers.dispose();
+  }
+
+  #perChannel(x: Tensor, scale: readonly number[], shift: readonly number[]): Tensor {
+    const device = this.#device;
+    const [, C, T, h, w] = x.shape as [number, number, number, number, number];
+    return device.scope(() => {
+      const last = permute(device, x.reshape([C, T * h * w]), [1, 0]);
+      const y = channelAffine(device, last, device.upload(scale, [C]), device.upload(shift, [C]));
+      return permute(device, y, [1, 0]).reshape(x.shape);
+    });
+  }
+
+  /** Latent frame `f` as a channels-last feature map. */
+  #latentFrame(latents: Tensor, f: number): Tensor {
+    const [, C, T, h, w] = latents.shape as [number, number, number, number, number];
+    const last = permute(this.#device, latents.reshape([C, T, h, w]), [1, 2, 3, 0]);
+    return last.rows(f, f + 1).reshape([1, 1, h, w, C]);
+  }
+
+  #decoder(input: Tensor, context: ChunkContext): Tensor {
+    const layers = this.#layers;
+    const { dim_mult, num_res_blocks, temperal_downsample, is_residual } = this.config;
+    const temporal = [...temperal_downsample].reverse();
+    let x = layers.causalConv("decoder.conv_in", input, context);
+    x = this.#midBlock("decoder.mid_block", x, context);
+    for (let i = 0; i < dim_mult.length; i++) {
+      const name = `decoder.up_blocks.${i}`;
+      const before = x;
+      for (let r = 0; r <= num_res_blocks; r++) x = layers.residualBlock(`${name}.resnets.${r}`, x, context);
+      if (i === dim_mult.length - 1) break;
+      const factorT = temporal[i] ? 2 : 1;
+      const upsampler = is_residual ? `${name}.upsampler` : `${name}.upsamplers.0`;
+      x = layers.upsample(upsampler, x, context, factorT === 2);
+      if (is_residual) {
+        x = add(this.#device, x, duplicateUp(this.#device, before, x.dim(4), factorT, 2, context.isFirst));
+      }
+    }
+    return layers.causalConv("decoder.conv_out", layers.norm("decoder.norm_out", x, "silu"), context);
+  }
+
+  #encoder(input: Tensor, context: ChunkContext): Tensor {
+    const layers = this.#layers;
+    const { dim_mult, num_res_blocks, temperal_downsample, is_residual } = this.config;
+    let x = layers.causalConv("encoder.conv_in", input, context);
+    const last = dim_mult.length - 1;
+    let flat = 0; // index in the flat list of down blocks (Wan 2.1)
+    for (let i = 0; i <= last; i++) {
+      const before = x;
+      for (let r = 0; r < num_res_blocks; r++) {
+        const name = is_residual ? `encoder.down_blocks.${i}.resnets.${r}` : `encoder.down_blocks.${flat++}`;
+        x = layers.residualBlock(name, x, context);
+      }
+      const temporal = i < last && temperal_downsample[i] === true;
+      if (i < last) {
+        const name = is_residual ? `encoder.down_blocks.${i}.downsampler` : `encoder.down_blocks.${flat++}`;
+        x = layers.downsample(name, x, context, temporal);
+      }
+      if (is_residual) {
+        const factors = [temporal ? 2 : 1, i < last ? 2 : 1] as const;
+        x = add(this.#device, x, averageDown(this.#device, before, x.dim(4), ...factors));
+      }
+    }
+    x = this.#midBlock("encoder.mid_block", x, context);
+    return layers.causalConv("encoder.conv_out", layers.norm("encoder.norm_out", x, "silu"), context);
+  }
+
+  #midBlock(name: string, x: Tensor, context: ChunkContext): Tensor {
+    const first = this.#layers.residualBlock(`${name}.resnets.0`, x, context);
+    const attended = this.#layers.attentionBlock(`${name}.attentions.0`, first);
+    return this.#layers.residualBlock(`${name}.resnets.1`, attended, context);
+  }
+
+  /** `[1, T, H, W, C]` to `[1, T, H/p, W/p, C·p·p]`, features ordered (channel, x offset, y offset). */
+  #patchify(x: Tensor): Tensor {
+    const p = this.config.patch_size ?? 1;
+    if (p === 1) return x;
+    const [, T, H, W, C] = x.shape as [number, number, number, number, number];
+    return permute(this.#device, x.reshape([T, H / p, p, W / p, p, C]), [0, 1, 3, 5, 4, 2]).reshape([
+      1,
+      T,
+      H / p,
+      W / p,
+      C * p * p,
+    ]);
+  }
+
+  #unpatchify(x: Tensor): Tensor {
+    const p = this.config.patch_size ?? 1;
+    if (p === 1) return x;
+    const [, T, H, W, F] = x.shape as [number, number, number, number, number];
+    const C = F / (p * p);
+    return permute(this.#device, x.reshape([T, H, W, C, p, p]), [0, 1, 5, 2, 4, 3]).reshape([
+      1,
+      T,
+      H * p,
+      W * p,
+      C,
+    ]);
+  }
+}

@@ -1,0 +1,396 @@
+/**
+ * WanTransformer3DModel: the video diffusion transformer of Wan 2.1 and 2.2.
+ * Source: diffusers `models/transformers/transformer_wan.py`. Batch 1: guidance runs as two passes.
+ *
+ * The residual stream is f32 (its values exceed the f16 range); with `computeDtype` f16 everything between two
+ * additions to it is stored as f16.
+ */
+import {
+  activate,
+  add,
+  cast,
+  concat,
+  type Device,
+  type FloatDType,
+  layerNorm,
+  linear,
+  permute,
+  ShapeError,
+  type Tensor,
+  type WeightSource,
+} from "@lvsa/runtime";
+import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
+import type {
+  AttentionModule,
+  RotaryTables,
+  StepInfo,
+  VideoGeometry,
+} from "../../attention/attention-processor.js";
+import {
+  integerPositions,
+  rotaryFrequencies,
+  rotaryGrid,
+  timestepEmbedding,
+  timestepFeatures,
+  uploadRotary,
+} from "../embeddings.js";
+import { feedForward } from "../feed-forward.js";
+import { parseConfig } from "../model-config.js";
+import { type LoadOptions, Parameters } from "../parameters.js";
+import { type WanTransformerConfig, wanTransformerConfigSchema } from "./transformer-wan-config.js";
+import { WanAttention } from "./wan-attention.js";
+
+/** Hears of named intermediate results while a forward pass is recorded; copy what you want to keep. */
+export type Tap = (name: string, tensor: Tensor) => void;
+
+export interface WanForwardInputs {
+  /** Latents `[1, C, T, h, w]`, f32. */
+  readonly latents: Tensor;
+  /** One timestep, or one per video token (Wan 2.2 TI2V). */
+  readonly timestep: number | ArrayLike<number>;
+  /** Text embeddings `[1, L, text_dim]`. */
+  readonly encoderHiddenStates: Tensor;
+  /** Image embeddings `[1, 257, image_dim]` (Wan 2.1 image to video). */
+  readonly encoderHiddenStatesImage?: Tensor;
+  readonly step?: StepInfo;
+  readonly tap?: Tap;
+}
+
+interface Block {
+  readonly selfAttention: WanAttention;
+  readonly crossAttention: WanAttention;
+  readonly parameters: Parameters;
+}
+
+/** Changes the rotary frequencies of the time axis (RIFLEx); gets and returns one frequency per channel pair. */
+export type TemporalFrequencies = (frequencies: Float64Array) => Float64Array;
+
+export class WanTransformer3DModel {
+  readonly family = "wan";
+  readonly config: WanTransformerConfig;
+  readonly attention: AttentionDispatcher;
+  /** Storage type between residual additions. */
+  computeDtype: FloatDType = "f32";
+  /** Set to change the time axis of the rotary embedding; takes effect at the next forward pass. */
+  temporalFrequencies: TemporalFrequencies | undefined;
+  readonly #device: Device;
+  readonly #parameters: Parameters;
+  readonly #blocks: Block[];
+  #rotary:
+    | { key: string; change: TemporalFrequencies | undefined; tables: RotaryTables & Disposable }
+    | undefined;
+
+  constructor(
+    device: Device,
+    config: WanTransformerConfig,
+    parameters: Parameters,
+    attention = new AttentionDispatcher(),
+    name = "transformer",
+  ) {
+    this.config = config;
+    this.attention = attention;
+    this.#device = device;
+    this.#parameters = parameters;
+    this.#blocks = Array.from({ length: config.num_layers }, (_, i) => {
+      const scope = parameters.scoped(`blocks.${i}.`);
+      const layer = (kind: "attn1" | "attn2") =>
+        new WanAttention(
+          `${name}.blocks.${i}.${kind}`,
+          i,
+          kind === "attn1" ? "self" : "cross",
+          config,
+          scope.scoped(`${kind}.`),
+        );
+      return { selfAttention: layer("attn1"), crossAttention: layer("attn2"), parameters: scope };
+    });
+  }
+
+  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. */
+  static create(
+    device: Device,
+    config: unknown,
+    options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
+  ): WanTransformer3DModel {
+    const parsed = parseConfig(wanTransformerConfigSchema, config, "WanTransformer3DModel");
+    return new WanTransformer3DModel(device, parsed, new Parameters(device), options.attention, options.name);
+  }
+
+  /** Streams the weights onto the GPU, unless they are there. */
+  async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
+    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+  }
+
+  get isLoaded(): boolean {
+    return this.#parameters.isLoaded;
+  }
+
+  /** Frees the weights; `load` brings them back. */
+  unload(): void {
+    this.#parameters.unload();
+  }
+
+  /** All attention layers, self attention first. */
+  attentionModules(): AttentionModule[] {
+    return [...this.#blocks.map((b) => b.selfAttention), ...this.#blocks.map((b) => b.crossAttention)];
+  }
+
+  /** Token grid of latents `[1, C, T, h, w]`. @throws ShapeError when they do not fit the patch size */
+  geometry(latents: Tensor): VideoGeometry {
+    const [, channels, frames, height, width] = latents.shape;
+    const [pt, ph, pw] = this.config.patch_size;
+    if (latents.shape.length !== 5 || latents.dim(0) !== 1 || channels !== this.config.in_channels) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `Wan: latents must be [1, ${this.config.in_channels}, T, h, w], got [${latents.shape.join(", ")}]`,
+      );
+    }
+    if (frames! % pt || height! % ph || width! % pw) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `Wan: latents [${latents.shape.join(", ")}] do not divide into patches of ${pt}x${ph}x${pw}`,
+        {
+          fix: "Choose height and width that are multiples of the autoencoder's factor times the patch size.",
+        },
+      );
+    }
+    const grid = { height: height! / ph, width: width! / pw };
+    return { ...grid, latentFrames: frames! / pt, patchesPerFrame: grid.height * grid.width };
+  }
+
+  /** Records one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
+  forward(inputs: WanForwardInputs): Tensor {
+    const device = this.#device;
+    const geometry = this.geometry(inputs.latents);
+    const tables = this.#rotaryTables(geometry);
+    inputs.tap?.("rope_cos", tables.cos);
+    inputs.tap?.("rope_sin", tables.sin);
+    return device.scope(() => {
+      // 1. Patches and conditions
+      let hidden = this.#patchEmbedding(inputs.latents, geometry);
+      inputs.tap?.("patch_embedded", hidden);
+      const { temb, modulation, context } = device.scope(() => this.#conditions(inputs, geometry));
+      // 2. Blocks
+      for (const [i, block] of this.#blocks.entries()) {
+        const previous = hidden;
+        hidden = device.scope(() =>
+          this.#block(block, previous, modulation, context, tables, geometry, inputs.step),
+        );
+        previous.dispose();
+        inputs.tap?.(`block${i}`, hidden);
+      }
+      // 3. Output norm, projection, unpatchify
+      return this.#output(hidden, temb, geometry);
+    });
+  }
+
+  dispose(): void {
+    this.#rotary?.tables[Symbol.dispose]();
+    this.#rotary = undefined;
+    this.#parameters.dispose();
+  }
+
+  #patchEmbedding(latents: Tensor, geometry: VideoGeometry): Tensor {
+    const [pt, ph, pw] = this.config.patch_size;
+    const channels = this.config.in_channels;
+    const { latentFrames: T, height: H, width: W } = geometry;
+    const device = this.#device;
+    return device.scope(() => {
+      // Feature order (channel, t, h, w) of a Conv3d weight whose kernel equals its stride.
+      const patches = permute(
+        device,
+        latents.reshape([channels, T, pt, H, ph, W, pw]),
+        [1, 3, 5, 0, 2, 4, 6],
+      ).reshape([1, T * H * W, channels * pt * ph * pw]);
+      const weight = this.#parameters.get("patch_embedding.weight");
+      return linear(device, patches, weight.reshape([weight.dim(0), weight.size / weight.dim(0)]), {
+        bias: this.#parameters.get("patch_embedding.bias"),
+        outDtype: "f32",
+      });
+    });
+  }
+
+  /** Time embedding, the six modulation rows `[6·G, C]`, and the projected context. */
+  #conditions(
+    inputs: WanForwardInputs,
+    geometry: VideoGeometry,
+  ): { temb: Tensor; modulation: Tensor; context: Tensor } {
+    const device = this.#device;
+    const p = this.#parameters.scoped("condition_embedder.");
+    const timesteps = groupTimesteps(inputs.timestep, geometry);
+    const groups = timesteps.length;
+    const features = device.upload(timestepFeatures(timesteps, this.config.freq_dim), [
+      groups,
+      this.config.freq_dim,
+    ]);
+    const temb = timestepEmbedding(device, features, p.scoped("time_embedder."));
+    inputs.tap?.("temb", temb);
+    const projected = linear(device, activate(device, temb, "silu"), p.get("time_proj.weight"), {
+      bias: p.get("time_proj.bias"),
+      outDtype: "f32",
+    });
+    inputs.tap?.("time_proj", projected);
+    const dim = temb.dim(1);
+    const modulation = permute(device, projected.reshape([groups, 6, dim]), [1, 0, 2]).reshape([
+      6 * groups,
+      dim,
+    ]);
+
+    const hidden = linear(device, inputs.encoderHiddenStates, p.get("text_embedder.linear_1.weight"), {
+      bias: p.get("text_embedder.linear_1.bias"),
+      activation: "gelu_tanh",
+    });
+    const text = linear(device, hidden, p.get("text_embedder.linear_2.weight"), {
+      bias: p.get("text_embedder.linear_2.bias"),
+      outDtype: this.computeDtype,
+    });
+    inputs.tap?.("text_projected", text);
+    if (!inputs.encoderHiddenStatesImage) return { temb, modulation, context: text };
+
+    const image = this.#imageEmbedding(inputs.encoderHiddenStatesImage, p.scoped("image_embedder."));
+    inputs.tap?.("image_projected", image);
+    return { temb, modulation, context: concat(device, [image, text], 1) };
+  }
+
+  #imageEmbedding(embeds: Tensor, p: Parameters): Tensor {
+    const device = this.#device;
+    const eps = 1e-5; // the default of LayerNorm, which this part does not override
+    let x = embeds;
+    const position = p.optional("pos_embed");
+    if (position) {
+      // First and last image come as two rows of a batch and become one sequence.
+      x = add(device, x.reshape([x.dim(0) / 2, 2 * x.dim(1), x.dim(2)]), position);
+    }
+    const normed = layerNorm(device, x, { weight: p.get("norm1.weight"), bias: p.get("norm1.bias"), eps });
+    const projected = feedForward(device, normed, p.scoped("ff."), { activation: "gelu" });
+    return layerNorm(device, projected, {
+      weight: p.get("norm2.weight"),
+      bias: p.get("norm2.bias"),
+      eps,
+      outDtype: this.computeDtype,
+    });
+  }
+
+  #block(
+    block: Block,
+    hidden: Tensor,
+    modulation: Tensor,
+    context: Tensor,
+    tables: RotaryTables,
+    geometry: VideoGeometry,
+    step: StepInfo | undefined,
+  ): Tensor {
+    const device = this.#device;
+    const p = block.parameters;
+    const eps = this.config.eps;
+    const outDtype = this.computeDtype;
+    const dim = hidden.dim(2);
+    const groups = modulation.dim(0) / 6;
+    const table = p.get("scale_shift_table").reshape([6, dim]);
+    const rows = add(device, modulation, table);
+    const part = (i: number) => rows.rows(i * groups, (i + 1) * groups);
+    const call = { device, family: this.family, ...(step ? { step } : {}) };
+
+    // 1. Self attention
+    const x1 = layerNorm(device, hidden, { eps, shift: part(0), scale: part(1), outDtype });
+    const afterSelf = this.attention.run({
+      ...call,
+      module: block.selfAttention,
+      hiddenStates: x1,
+      rotary: tables,
+      geometry,
+      epilogue: { residual: hidden, gate: part(2) },
+    }).hiddenStates;
+    x1.dispose();
+
+    // 2. Cross attention
+    const x2 = this.config.cross_attn_norm
+      ? layerNorm(device, afterSelf, {
+          eps,
+          weight: p.get("norm2.weight"),
+          bias: p.get("norm2.bias"),
+          outDtype,
+        })
+      : cast(device, afterSelf, outDtype);
+    const afterCross = this.attention.run({
+      ...call,
+      module: block.crossAttention,
+      hiddenStates: x2,
+      encoderHiddenStates: context,
+      epilogue: { residual: afterSelf },
+    }).hiddenStates;
+    x2.dispose();
+
+    // 3. Feed-forward
+    const x3 = layerNorm(device, afterCross, { eps, shift: part(3), scale: part(4), outDtype });
+    return feedForward(device, x3, p.scoped("ffn."), {
+      activation: "gelu_tanh",
+      residual: afterCross,
+      gate: part(5),
+      outDtype: "f32",
+    });
+  }
+
+  #output(hidden: Tensor, temb: Tensor, geometry: VideoGeometry): Tensor {
+    const device = this.#device;
+    const dim = hidden.dim(2);
+    const [pt, ph, pw] = this.config.patch_size;
+    const { latentFrames: T, height: H, width: W } = geometry;
+    const table = this.#parameters.get("scale_shift_table").reshape([2, dim]);
+    const shift = add(device, temb, table.rows(0, 1).reshape([dim]));
+    const scale = add(device, temb, table.rows(1, 2).reshape([dim]));
+    const normed = layerNorm(device, hidden, { eps: this.config.eps, shift, scale });
+    const patches = linear(device, normed, this.#parameters.get("proj_out.weight"), {
+      bias: this.#parameters.get("proj_out.bias"),
+      outDtype: "f32",
+    });
+    const channels = patches.dim(2) / (pt * ph * pw);
+    // Patch order (p_t, p_h, p_w, channel), channel fastest.
+    return permute(device, patches.reshape([T, H, W, pt, ph, pw, channels]), [6, 0, 3, 1, 4, 2, 5]).reshape([
+      1,
+      channels,
+      T * pt,
+      H * ph,
+      W * pw,
+    ]);
+  }
+
+  /** Rotary tables of a grid, kept until the grid changes. Source: diffusers `WanRotaryPosEmbed`. */
+  #rotaryTables(geometry: VideoGeometry): RotaryTables {
+    const key = `${geometry.latentFrames}x${geometry.height}x${geometry.width}`;
+    if (this.#rotary?.key === key && this.#rotary.change === this.temporalFrequencies)
+      return this.#rotary.tables;
+    this.#rotary?.tables[Symbol.dispose]();
+    const spatial = 2 * Math.floor(this.config.attention_head_dim / 6);
+    const temporal = rotaryFrequencies(this.config.attention_head_dim - 2 * spatial);
+    const ladder = rotaryFrequencies(spatial);
+    const grid = rotaryGrid(
+      {
+        positions: integerPositions(geometry.latentFrames),
+        frequencies: this.temporalFrequencies?.(temporal) ?? temporal,
+      },
+      { positions: integerPositions(geometry.height), frequencies: ladder },
+      { positions: integerPositions(geometry.width), frequencies: ladder },
+    );
+    const tables = uploadRotary(this.#device, grid);
+    this.#rotary = { key, change: this.temporalFrequencies, tables };
+    return tables;
+  }
+}
+
+/** One timestep per group of rows: 1 group when all are equal, one per frame, or one per token. */
+export function groupTimesteps(timestep: number | ArrayLike<number>, geometry: VideoGeometry): number[] {
+  if (typeof timestep === "number") return [timestep];
+  const tokens = geometry.latentFrames * geometry.patchesPerFrame;
+  if (timestep.length === 1) return [timestep[0]!];
+  if (timestep.length !== tokens) {
+    throw new ShapeError(
+      "SHAPE_MISMATCH",
+      `${timestep.length} timesteps were given for ${tokens} video tokens`,
+    );
+  }
+  const all = Array.from(timestep);
+  if (all.every((t) => t === all[0])) return [all[0]!];
+  const P = geometry.patchesPerFrame;
+  const perFrame = all.every((t, i) => t === all[i - (i % P)]);
+  return perFrame ? Array.from({ length: geometry.latentFrames }, (_, f) => all[f * P]!) : all;
+}

@@ -1,0 +1,56 @@
+/** Reading a diffusers folder: `model_index.json`, component configs, component weights. */
+import {
+  ConfigError,
+  type FolderReader,
+  openWeights,
+  subFolder,
+  type WeightSource,
+  WeightsError,
+} from "@lvsa/runtime";
+import { z } from "zod";
+
+const modelIndexSchema = z.looseObject({ _class_name: z.string() });
+
+export type ModelIndex = z.infer<typeof modelIndexSchema>;
+
+/** @throws ConfigError `NOT_A_CHECKPOINT` when the folder has no readable `model_index.json` */
+export async function readModelIndex(folder: FolderReader): Promise<ModelIndex> {
+  if (!(await folder.exists("model_index.json"))) {
+    throw new ConfigError("NOT_A_CHECKPOINT", "the model folder has no model_index.json", {
+      fix: "Point to a checkpoint in the diffusers folder format (the folder that holds model_index.json).",
+    });
+  }
+  const parsed = modelIndexSchema.safeParse(await readJson(folder, "model_index.json"));
+  if (parsed.success) return parsed.data;
+  throw new ConfigError("NOT_A_CHECKPOINT", "model_index.json names no _class_name");
+}
+
+/** Whether `model_index.json` lists a component that is really there (missing ones are `[null, null]`). */
+export function hasComponent(index: ModelIndex, name: string): boolean {
+  const entry = (index as Record<string, unknown>)[name];
+  return Array.isArray(entry) && entry[1] !== null;
+}
+
+/** @throws WeightsError when missing, ConfigError when not JSON */
+export async function readJson(folder: FolderReader, path: string): Promise<unknown> {
+  if (!(await folder.exists(path))) {
+    throw new WeightsError("NOT_FOUND", `the checkpoint has no ${path}`, {
+      fix: "Download the whole checkpoint, with the config files of every component.",
+    });
+  }
+  const text = await folder.readText(path);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ConfigError("BAD_JSON", `${path} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Weights of a component: diffusers models are named `diffusion_pytorch_model`, text encoders `model`. */
+export function openComponent(
+  folder: FolderReader,
+  component: string,
+  baseName: "diffusion_pytorch_model" | "model" = "diffusion_pytorch_model",
+): Promise<WeightSource> {
+  return openWeights(subFolder(folder, component), baseName);
+}

@@ -1,0 +1,148 @@
+/** What all pipelines have in common: options, progress, results. */
+import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
+import type { AttentionDispatcher } from "../attention/attention-dispatcher.js";
+import type { AttentionModule } from "../attention/attention-processor.js";
+
+/** Storage type between residual additions: `auto` is f16 on GPUs that have it, else f32. */
+export type Precision = "auto" | "f32" | "f16";
+
+/** Numbers with their shape, on the CPU. */
+export interface HostTensor {
+  readonly data: Float32Array;
+  readonly shape: readonly number[];
+}
+
+/** An image as rows of RGB bytes. */
+export interface RgbImage {
+  /** `[height, width, 3]` */
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Names and meanings as in diffusers; what is left out takes the pipeline's defaults. */
+export interface GenerateOptions {
+  readonly prompt: string;
+  readonly negativePrompt?: string;
+  /** Video frames. */
+  readonly numFrames?: number;
+  readonly height?: number;
+  readonly width?: number;
+  readonly numInferenceSteps?: number;
+  readonly guidanceScale?: number;
+  /** For the second transformer of two-stage models; default `guidanceScale`. */
+  readonly guidanceScale2?: number;
+  /** Shift of the noise schedule; default: the checkpoint's. */
+  readonly flowShift?: number;
+  /** The numbers of `torch.Generator("cpu").manual_seed(seed)`; default: a random seed, reported in the result. */
+  readonly seed?: number;
+  /** Frames per second of the result. */
+  readonly fps?: number;
+  readonly maxSequenceLength?: number;
+  /** Initial noise in the family's own layout instead of noise from the seed. */
+  readonly initialLatents?: HostTensor;
+  /** First frame (image-to-video checkpoints). */
+  readonly image?: RgbImage;
+  /** Last frame, where the model takes one. */
+  readonly lastImage?: RgbImage;
+  /** Image embeddings, where the model wants them: image encoders are not part of this package. */
+  readonly imageEmbeds?: HostTensor;
+  readonly signal?: AbortSignal;
+  readonly onStep?: (report: StepReport) => void;
+  /** Hears which part is at work: loading, encoding the prompt, decoding. */
+  readonly onStage?: (report: StageReport) => void;
+  /** For tests and tools: hears predictions and latents of every step. Copied for the listener. */
+  readonly onTensor?: (name: string, tensor: HostTensor) => void;
+}
+
+export interface StageReport {
+  readonly stage: "load" | "encode-prompt" | "denoise" | "decode";
+  /** What exactly, e.g. `transformer`. */
+  readonly component?: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface StepReport {
+  /** From 0. */
+  readonly index: number;
+  readonly count: number;
+  readonly timestep: number;
+  /** Wall time of this step. */
+  readonly seconds: number;
+  readonly memory: MemoryReport;
+}
+
+export interface GenerationResult {
+  /** Final latents in the family's own layout, before the autoencoder's scaling. */
+  readonly latents: HostTensor;
+  /**
+   * Decodes while it is iterated: RGB bytes `[height, width, 3]` per frame, each an array of the receiver's. Can be
+   * iterated once; valid until the pipeline generates again or is disposed.
+   */
+  readonly frames: AsyncIterable<Uint8Array>;
+  readonly frameCount: number;
+  readonly width: number;
+  readonly height: number;
+  readonly fps: number;
+  readonly seed: number;
+  /** Everything that shaped the result, for metadata. */
+  readonly settings: Readonly<Record<string, string | number | boolean | null>>;
+  /** Remarks for the user, e.g. that the prompt was cut. */
+  readonly notes: readonly string[];
+}
+
+export interface GenerationDefaults {
+  readonly numFrames: number;
+  readonly height: number;
+  readonly width: number;
+  readonly numInferenceSteps: number;
+  readonly guidanceScale: number;
+  readonly fps: number;
+  readonly negativePrompt: string;
+  readonly maxSequenceLength: number;
+}
+
+/** A transformer as attention adapters see it. */
+export interface AttentionTarget {
+  readonly family: string;
+  readonly attention: AttentionDispatcher;
+  attentionModules(): AttentionModule[];
+}
+
+/** The checkpoint's geometry, as adapters want it. */
+export interface CheckpointGeometry {
+  /** Pixels per latent cell. */
+  readonly spatialFactor: number;
+  /** Video frames per latent frame. */
+  readonly temporalFactor: number;
+  /** The transformer's `config.json`, defaults filled in. */
+  readonly transformerConfig: Readonly<Record<string, unknown>>;
+}
+
+export interface VideoPipeline {
+  /** `wan`, `hunyuan`, `cogvideox`, `cosmos3`. */
+  readonly family: string;
+  /** Class in `model_index.json`. */
+  readonly className: string;
+  readonly device: Device;
+  readonly attention: AttentionDispatcher;
+  /** Two in two-stage models. */
+  readonly transformers: readonly AttentionTarget[];
+  readonly geometry: CheckpointGeometry;
+  readonly defaults: GenerationDefaults;
+  /** Rows and tokens that the transformer will see. @throws ConfigError when the sizes do not fit the model */
+  clip(numFrames: number, height: number, width: number): { latentFrames: number; patchesPerFrame: number };
+  generate(options: GenerateOptions): Promise<GenerationResult>;
+  dispose(): void;
+}
+
+export interface PipelineOptions {
+  readonly device: Device;
+  /** Default: one of its own. */
+  readonly attention?: AttentionDispatcher;
+  readonly precision?: Precision;
+}
+
+/** Opens a checkpoint in the diffusers folder format; weights are loaded when they are first needed. */
+export type PipelineLoader = (folder: FolderReader, options: PipelineOptions) => Promise<VideoPipeline>;

@@ -1,0 +1,473 @@
+/**
+ * WanPipeline: Wan 2.1 and 2.2, text to video and (with given image embeddings) image to video.
+ * Sources: diffusers `pipelines/wan/pipeline_wan.py` and `pipeline_wan_i2v.py`.
+ */
+import {
+  ConfigError,
+  type Device,
+  type FloatDType,
+  type FolderReader,
+  type Tensor,
+  toRgbFrames,
+} from "@lvsa/runtime";
+import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
+import type { StepInfo } from "../../attention/attention-processor.js";
+import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
+import {
+  type WanAutoencoderConfig,
+  wanAutoencoderConfigSchema,
+} from "../../models/autoencoders/autoencoder-kl-wan-config.js";
+import { parseConfig } from "../../models/model-config.js";
+import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
+import { TorchCpuGenerator } from "../../random/index.js";
+import { createScheduler } from "../../schedulers/index.js";
+import {
+  hasComponent,
+  type ModelIndex,
+  openComponent,
+  readJson,
+  readModelIndex,
+} from "../checkpoint-folder.js";
+import { denoise, guide, stopIfAborted } from "../denoise.js";
+import type {
+  CheckpointGeometry,
+  GenerateOptions,
+  GenerationDefaults,
+  GenerationResult,
+  HostTensor,
+  PipelineOptions,
+  VideoPipeline,
+} from "../video-pipeline.js";
+import { encodeImages, givenFramesMask, preprocessImage } from "./wan-image-condition.js";
+import { type EncodedPrompt, WanPromptEncoder } from "./wan-prompts.js";
+import { wanLatentShape } from "./wan-sizes.js";
+
+/** The values of diffusers' `WanPipeline.__call__` and, for fps, its examples. */
+const DEFAULTS: GenerationDefaults = {
+  numFrames: 81,
+  height: 480,
+  width: 832,
+  numInferenceSteps: 50,
+  guidanceScale: 5,
+  fps: 16,
+  negativePrompt: "",
+  maxSequenceLength: 512,
+};
+
+/** A transformer and the component folder its weights lie in. */
+interface Stage {
+  readonly component: "transformer" | "transformer_2";
+  readonly model: WanTransformer3DModel;
+}
+
+/** What does not change between the steps of one generation. */
+interface Conditions {
+  readonly positive: EncodedPrompt;
+  readonly negative: EncodedPrompt | undefined;
+  readonly imageEmbeds: Tensor | undefined;
+  /** Extra input channels `[20, T, h, w]` (Wan 2.1 image to video). */
+  readonly channels: Float32Array | undefined;
+  /** Latents of the first frame `[z, 1, h, w]` (Wan 2.2 TI2V image to video). */
+  readonly firstFrame: Float32Array | undefined;
+}
+
+export class WanPipeline implements VideoPipeline {
+  readonly family = "wan";
+  readonly className: string;
+  readonly device: Device;
+  readonly attention: AttentionDispatcher;
+  readonly defaults = DEFAULTS;
+  readonly #folder: FolderReader;
+  readonly #index: ModelIndex;
+  readonly #stages: readonly Stage[];
+  readonly #vaeConfig: WanAutoencoderConfig;
+  readonly #prompts: WanPromptEncoder;
+  readonly #schedulerConfig: unknown;
+  #vae: AutoencoderKLWan | undefined;
+  #generation = 0;
+
+  private constructor(parts: {
+    device: Device;
+    attention: AttentionDispatcher;
+    folder: FolderReader;
+    index: ModelIndex;
+    stages: readonly Stage[];
+    vaeConfig: WanAutoencoderConfig;
+    prompts: WanPromptEncoder;
+    schedulerConfig: unknown;
+  }) {
+    this.className = parts.index._class_name;
+    this.device = parts.device;
+    this.attention = parts.attention;
+    this.#folder = parts.folder;
+    this.#index = parts.index;
+    this.#stages = parts.stages;
+    this.#vaeConfig = parts.vaeConfig;
+    this.#prompts = parts.prompts;
+    this.#schedulerConfig = parts.schedulerConfig;
+  }
+
+  /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
+  static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<WanPipeline> {
+    const { device, attention = new AttentionDispatcher() } = options;
+    const index = await readModelIndex(folder);
+    const components = (["transformer", "transformer_2"] as const).filter((name) =>
+      hasComponent(index, name),
+    );
+    const stages = await Promise.all(
+      components.map(async (component) => {
+        const config = await readJson(folder, `${component}/config.json`);
+        const model = WanTransformer3DModel.create(device, config, { attention, name: component });
+        model.computeDtype = computeDtype(device, options.precision);
+        return { component, model };
+      }),
+    );
+    if (stages.length === 0)
+      throw new ConfigError("NOT_A_CHECKPOINT", "model_index.json lists no transformer");
+    const vaeConfig = parseConfig(
+      wanAutoencoderConfigSchema,
+      await readJson(folder, "vae/config.json"),
+      "AutoencoderKLWan",
+    );
+    const schedulerConfig = await readJson(folder, "scheduler/scheduler_config.json");
+    const prompts = await WanPromptEncoder.open(device, folder);
+    return new WanPipeline({ device, attention, folder, index, stages, vaeConfig, prompts, schedulerConfig });
+  }
+
+  get transformers(): readonly WanTransformer3DModel[] {
+    return this.#stages.map((stage) => stage.model);
+  }
+
+  get geometry(): CheckpointGeometry {
+    return {
+      spatialFactor: this.#vaeConfig.scale_factor_spatial,
+      temporalFactor: this.#vaeConfig.scale_factor_temporal,
+      transformerConfig: this.#stages[0]!.model.config,
+    };
+  }
+
+  clip(numFrames: number, height: number, width: number): { latentFrames: number; patchesPerFrame: number } {
+    const [, , T, h, w] = this.#latentShape(numFrames, height, width);
+    const [pt, ph, pw] = this.#stages[0]!.model.config.patch_size;
+    return { latentFrames: T / pt, patchesPerFrame: (h / ph) * (w / pw) };
+  }
+
+  async generate(options: GenerateOptions): Promise<GenerationResult> {
+    const { device } = this;
+    const settings = { ...this.defaults, ...withoutUndefined(options) };
+    const { numFrames, height, width, numInferenceSteps, guidanceScale, maxSequenceLength } = settings;
+    const guidanceScale2 = options.guidanceScale2 ?? guidanceScale;
+    const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
+    const shape = this.#latentShape(numFrames, height, width);
+    const initial = initialLatents(options.initialLatents, shape, seed);
+    const scheduler = createScheduler(
+      this.#schedulerConfig,
+      options.flowShift === undefined ? {} : { flow_shift: options.flowShift },
+    );
+    scheduler.setTimesteps(numInferenceSteps);
+    const conditions = await this.#conditions(settings, options, shape);
+    const generation = ++this.#generation;
+    try {
+      let final = await denoise({
+        device,
+        scheduler,
+        initial,
+        options,
+        predict: async (latents, timestep, index) => {
+          const stage = this.#stageOf(timestep, scheduler.numTrainTimesteps);
+          await this.#loadStage(stage, options);
+          const step = { index, count: numInferenceSteps, generation };
+          const input = { latents, shape, timestep, step, conditions };
+          const positive = await this.#predict(stage.model, input, conditions.positive);
+          options.onTensor?.(`step${index}.noise_cond`, { data: positive.slice(), shape });
+          if (!conditions.negative) return positive;
+          const negative = await this.#predict(stage.model, input, conditions.negative);
+          options.onTensor?.(`step${index}.noise_uncond`, { data: negative.slice(), shape });
+          const isSecond = stage.component === "transformer_2";
+          return guide(positive, negative, isSecond ? guidanceScale2 : guidanceScale);
+        },
+      });
+      if (conditions.firstFrame)
+        final = { shape, data: withFirstFrame(final.data, conditions.firstFrame, shape) };
+      const notes = [conditions.positive, conditions.negative].some((p) => p?.wasTruncated)
+        ? [`The prompt was cut to ${maxSequenceLength} tokens.`]
+        : [];
+      return {
+        latents: final,
+        frames: this.#decode(final, options),
+        frameCount: numFrames,
+        width,
+        height,
+        fps: settings.fps,
+        seed,
+        settings: {
+          prompt: options.prompt,
+          negative_prompt: settings.negativePrompt,
+          num_frames: numFrames,
+          height,
+          width,
+          num_inference_steps: numInferenceSteps,
+          guidance_scale: guidanceScale,
+          guidance_scale_2: this.#stages.length > 1 ? guidanceScale2 : null,
+          flow_shift: options.flowShift ?? null,
+          seed,
+          fps: settings.fps,
+        },
+        notes,
+      };
+    } finally {
+      conditions.positive.embeds.dispose();
+      conditions.negative?.embeds.dispose();
+      conditions.imageEmbeds?.dispose();
+    }
+  }
+
+  dispose(): void {
+    for (const { model } of this.#stages) model.dispose();
+    this.#vae?.dispose();
+    this.#vae = undefined;
+  }
+
+  #latentShape(numFrames: number, height: number, width: number): [number, number, number, number, number] {
+    return wanLatentShape(
+      {
+        temporalFactor: this.#vaeConfig.scale_factor_temporal,
+        spatialFactor: this.#vaeConfig.scale_factor_spatial,
+        patchSize: this.#stages[0]!.model.config.patch_size,
+        latentChannels: this.#vaeConfig.z_dim,
+      },
+      numFrames,
+      height,
+      width,
+    );
+  }
+
+  async #conditions(
+    settings: GenerationDefaults,
+    options: GenerateOptions,
+    shape: readonly number[],
+  ): Promise<Conditions> {
+    const { config } = this.#stages[0]!.model;
+    const wantsImage =
+      this.className === "WanImageToVideoPipeline" || config.in_channels > this.#vaeConfig.z_dim;
+    if (wantsImage && !options.image) {
+      throw new ConfigError(
+        "IMAGE_NEEDED",
+        `${this.className} makes a video from an image, and none was given`,
+        {
+          fix: "Pass `image` (library), or use a text-to-video checkpoint.",
+        },
+      );
+    }
+    if (config.image_dim !== null && !options.imageEmbeds) {
+      throw new ConfigError(
+        "IMAGE_EMBEDS_NEEDED",
+        "this checkpoint needs image embeddings, and none were given",
+        {
+          fix: "Pass `imageEmbeds` (CLIP's penultimate hidden states); the image encoder is not part of this package.",
+        },
+      );
+    }
+    // The transformer expects exactly 512 text rows behind the image tokens.
+    const rows = config.image_dim !== null ? 512 : settings.maxSequenceLength;
+    const texts = settings.guidanceScale > 1 ? [options.prompt, settings.negativePrompt] : [options.prompt];
+    const [positive, negative] = await this.#prompts.encode(texts, rows, options);
+    const image = options.image ? await this.#imageCondition(settings, options, shape) : {};
+    return {
+      positive: positive!,
+      negative,
+      imageEmbeds: options.imageEmbeds
+        ? this.device.upload(options.imageEmbeds.data, options.imageEmbeds.shape)
+        : undefined,
+      channels: image.channels,
+      firstFrame: image.firstFrame,
+    };
+  }
+
+  async #imageCondition(
+    settings: GenerationDefaults,
+    options: GenerateOptions,
+    shape: readonly number[],
+  ): Promise<{ channels?: Float32Array; firstFrame?: Float32Array }> {
+    const { numFrames, height, width } = settings;
+    const vae = await this.#loadVae(options);
+    const first = preprocessImage(options.image!, height, width);
+    if (this.#expandsTimesteps) {
+      const { data } = await encodeImages(this.device, vae, { first }, 1, height, width);
+      options.onTensor?.("condition", { data: data.slice(), shape: [1, shape[1]!, 1, shape[3]!, shape[4]!] });
+      return { firstFrame: data };
+    }
+    const last = options.lastImage ? preprocessImage(options.lastImage, height, width) : undefined;
+    const images = last ? { first, last } : { first };
+    const encoded = await encodeImages(this.device, vae, images, numFrames, height, width);
+    const cells = shape[3]! * shape[4]!;
+    const mask = givenFramesMask(shape[2]!, cells, this.#vaeConfig.scale_factor_temporal, last !== undefined);
+    const channels = new Float32Array(mask.length + encoded.data.length);
+    channels.set(mask);
+    channels.set(encoded.data, mask.length);
+    const count = channels.length / (shape[2]! * cells);
+    options.onTensor?.("condition", { data: channels.slice(), shape: [1, count, ...shape.slice(2)] });
+    return { channels };
+  }
+
+  get #expandsTimesteps(): boolean {
+    return (this.#index as { expand_timesteps?: unknown }).expand_timesteps === true;
+  }
+
+  /** The high-noise transformer down to the boundary, the other below. */
+  #stageOf(timestep: number, trainTimesteps: number): Stage {
+    const ratio = (this.#index as { boundary_ratio?: unknown }).boundary_ratio;
+    const isSecond = typeof ratio === "number" && timestep < ratio * trainTimesteps;
+    return this.#stages[isSecond ? this.#stages.length - 1 : 0]!;
+  }
+
+  /** Loads a transformer; the other one of a two-stage model makes room. */
+  async #loadStage(stage: Stage, options: GenerateOptions): Promise<void> {
+    if (stage.model.isLoaded) return;
+    for (const other of this.#stages) if (other !== stage) other.model.unload();
+    const source = await openComponent(this.#folder, stage.component);
+    try {
+      await stage.model.load(source, {
+        ...(options.signal ? { signal: options.signal } : {}),
+        onProgress: (done) =>
+          options.onStage?.({ stage: "load", component: stage.component, done, total: source.totalBytes }),
+      });
+    } finally {
+      await source.close();
+    }
+  }
+
+  async #loadVae(options: GenerateOptions): Promise<AutoencoderKLWan> {
+    if (this.#vae) return this.#vae;
+    const source = await openComponent(this.#folder, "vae");
+    try {
+      this.#vae = await AutoencoderKLWan.load(this.device, source, this.#vaeConfig, {
+        onProgress: (done) =>
+          options.onStage?.({ stage: "load", component: "vae", done, total: source.totalBytes }),
+      });
+      return this.#vae;
+    } finally {
+      await source.close();
+    }
+  }
+
+  async #predict(
+    model: WanTransformer3DModel,
+    input: {
+      latents: Float32Array;
+      shape: readonly number[];
+      timestep: number;
+      step: StepInfo;
+      conditions: Conditions;
+    },
+    prompt: EncodedPrompt,
+  ): Promise<Float32Array> {
+    const { device } = this;
+    const { shape, timestep, step, conditions } = input;
+    const { data, channels } = modelInput(input.latents, shape, conditions);
+    const latents = device.upload(data, [1, channels, ...shape.slice(2)]);
+    const output = model.forward({
+      latents,
+      timestep: conditions.firstFrame
+        ? tokenTimesteps(timestep, this.#tokensPerFrame(shape), shape[2]!)
+        : timestep,
+      encoderHiddenStates: prompt.embeds,
+      ...(conditions.imageEmbeds ? { encoderHiddenStatesImage: conditions.imageEmbeds } : {}),
+      step,
+    });
+    latents.dispose();
+    try {
+      return await device.read(output);
+    } finally {
+      output.dispose();
+    }
+  }
+
+  #tokensPerFrame(shape: readonly number[]): number {
+    const [, ph, pw] = this.#stages[0]!.model.config.patch_size;
+    return (shape[3]! / ph) * (shape[4]! / pw);
+  }
+
+  async *#decode(latents: HostTensor, options: GenerateOptions): AsyncGenerator<Uint8Array, void, undefined> {
+    const { device } = this;
+    const vae = await this.#loadVae(options);
+    const normalized = device.upload(latents.data, latents.shape);
+    const raw = vae.denormalize(normalized);
+    normalized.dispose();
+    let done = 0;
+    try {
+      for (const chunk of vae.decode(raw)) {
+        stopIfAborted(options.signal);
+        const frames = toRgbFrames(device, chunk);
+        chunk.dispose();
+        const bytes = await device.readBytes(frames);
+        const size = frames.dim(2) * frames.dim(3) * 3;
+        frames.dispose();
+        for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
+        done += 1;
+        options.onStage?.({ stage: "decode", done, total: latents.shape[2]! });
+      }
+    } finally {
+      raw.dispose();
+    }
+  }
+}
+
+/** Noise from the seed, or the given latents. @throws ConfigError when those have another shape */
+export function initialLatents(
+  given: HostTensor | undefined,
+  shape: readonly number[],
+  seed: number,
+): HostTensor {
+  if (!given) return { data: new TorchCpuGenerator(seed).randn(shape), shape };
+  if (given.shape.join() !== shape.join()) {
+    throw new ConfigError(
+      "LATENTS_SHAPE",
+      `the initial latents are [${given.shape.join(", ")}], this clip needs [${shape.join(", ")}]`,
+      { fix: "Match --num-frames, --height and --width to the latents." },
+    );
+  }
+  return given;
+}
+
+/** Latents with the image's channels behind them, or with its frame in place of the first one. */
+function modelInput(
+  latents: Float32Array,
+  shape: readonly number[],
+  conditions: Conditions,
+): { data: Float32Array; channels: number } {
+  const channels = shape[1]!;
+  if (conditions.firstFrame) {
+    return { data: withFirstFrame(latents, conditions.firstFrame, shape), channels };
+  }
+  if (!conditions.channels) return { data: latents, channels };
+  const data = new Float32Array(latents.length + conditions.channels.length);
+  data.set(latents);
+  data.set(conditions.channels, latents.length);
+  return { data, channels: data.length / (latents.length / channels) };
+}
+
+/** A copy of latents `[1, C, T, h, w]` whose first frame is `frame` `[C, 1, h, w]`. */
+function withFirstFrame(latents: Float32Array, frame: Float32Array, shape: readonly number[]): Float32Array {
+  const [, channels, frames, h, w] = shape as [number, number, number, number, number];
+  const cells = h * w;
+  const out = latents.slice();
+  for (let c = 0; c < channels; c++) out.set(frame.subarray(c * cells, (c + 1) * cells), c * frames * cells);
+  return out;
+}
+
+/** Timestep 0 for the tokens of the given first frame, `timestep` for the others. */
+function tokenTimesteps(timestep: number, tokensPerFrame: number, frames: number): Float32Array {
+  const out = new Float32Array(tokensPerFrame * frames).fill(timestep);
+  out.fill(0, 0, tokensPerFrame);
+  return out;
+}
+
+function computeDtype(device: Device, precision: PipelineOptions["precision"] = "auto"): FloatDType {
+  if (precision !== "auto") return precision;
+  return device.tier === "f16" ? "f16" : "f32";
+}
+
+function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
+}

@@ -1,0 +1,75 @@
+/** What image-to-video models get besides noise. Source: diffusers `pipeline_wan_i2v.py`, `prepare_latents`. */
+import { ConfigError, type Device, type Tensor } from "@lvsa/runtime";
+import type { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
+import type { RgbImage } from "../video-pipeline.js";
+
+/** RGB bytes to `[3, H, W]` in [-1, 1]. @throws ConfigError when the image has another size */
+export function preprocessImage(image: RgbImage, height: number, width: number): Float32Array {
+  if (image.width !== width || image.height !== height) {
+    throw new ConfigError(
+      "IMAGE_SIZE",
+      `the image is ${image.width}x${image.height}, the video ${width}x${height}`,
+      {
+        fix: "Resize the image, or choose the video's size to match it.",
+      },
+    );
+  }
+  const area = height * width;
+  const out = new Float32Array(3 * area);
+  for (let i = 0; i < area; i++) {
+    for (let c = 0; c < 3; c++) {
+      const value = Math.fround(image.data[i * 3 + c]! / 255);
+      out[c * area + i] = Math.fround(2 * value - 1);
+    }
+  }
+  return out;
+}
+
+/** Normalised latents `[z, T, h, w]` of a video that shows the images at its ends and grey (0) between. */
+export async function encodeImages(
+  device: Device,
+  vae: AutoencoderKLWan,
+  images: { readonly first: Float32Array; readonly last?: Float32Array },
+  numFrames: number,
+  height: number,
+  width: number,
+): Promise<{ data: Float32Array; shape: readonly number[] }> {
+  const area = height * width;
+  const video = new Float32Array(3 * numFrames * area);
+  for (let c = 0; c < 3; c++) {
+    video.set(images.first.subarray(c * area, (c + 1) * area), c * numFrames * area);
+    if (images.last) {
+      video.set(images.last.subarray(c * area, (c + 1) * area), (c * numFrames + numFrames - 1) * area);
+    }
+  }
+  const normalized = device.scope((): Tensor => {
+    const moments = vae.encode(device.upload(video, [1, 3, numFrames, height, width]));
+    const [, z2, T, h, w] = moments.shape as [number, number, number, number, number];
+    const mean = moments.reshape([z2, T, h, w]).rows(0, z2 / 2);
+    return vae.normalize(mean.reshape([1, z2 / 2, T, h, w]));
+  });
+  const data = await device.read(normalized);
+  const { shape } = normalized;
+  normalized.dispose();
+  return { data, shape };
+}
+
+/**
+ * Mask channels in front of the image latents: `[4, T, h, w]` with 1 where a video frame is given. Channel j of
+ * latent frame t stands for video frame 4t + j − 3 (the first latent frame is one video frame, four times).
+ */
+export function givenFramesMask(
+  latentFrames: number,
+  cells: number,
+  factor: number,
+  hasLast: boolean,
+): Float32Array {
+  const mask = new Float32Array(factor * latentFrames * cells);
+  for (let j = 0; j < factor; j++) {
+    const row = (t: number) =>
+      mask.subarray((j * latentFrames + t) * cells, (j * latentFrames + t + 1) * cells);
+    row(0).fill(1);
+    if (hasLast && j === factor - 1) row(latentFrames - 1).fill(1);
+  }
+  return mask;
+}
