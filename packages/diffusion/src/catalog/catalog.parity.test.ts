@@ -1,0 +1,231 @@
+/** The catalog against the published configurations: parameters, bytes, geometry and FLOPs, all exactly equal. */
+import { describe, expect, it } from "vitest";
+import type { ForwardFlops } from "./flops.js";
+import { findKnownModel } from "./known-models.js";
+import { getModelClass, modelClassNames } from "./model-classes.js";
+import type { GenerationDefaults, ModelDescription, ModelFamily, ModelTask } from "./model-description.js";
+import { familyOfTransformer, modelShape } from "./model-shape.js";
+import { componentPlans, planGeneration } from "./plan-generation.js";
+import { type ReferenceFlops, type ReferenceModel, referenceModels } from "./testing-reference.js";
+import { frameStep, framesOfTokenFrames, sizeMultiple } from "./video-grid.js";
+import { type StoredDType, summarizeParameters } from "./weight-summary.js";
+
+const models = referenceModels();
+
+// Another folder may hold other models; the repository's own holds these.
+it.runIf(!process.env.LVSA_REFERENCE_DIR)("finds all configurations of the repository", () => {
+  expect(models).toHaveLength(18);
+  const used = new Set(models.flatMap((model) => Object.values(model.components).map((one) => one.class)));
+  const unused = modelClassNames().filter((name) => !used.has(name));
+  expect(unused).toEqual(["Qwen2_5_VLForConditionalGeneration"]);
+});
+
+describe.each(models)("$model", (reference) => {
+  it.each(Object.entries(reference.components))("%s: parameters of its class", (_, component) => {
+    const modelClass = getModelClass(component.class);
+    expect(modelClass.parseConfig(component.config)).toMatchObject(component.config_resolved ?? {});
+    const parameters = modelClass.parameters(component.config);
+    const summary = summarizeParameters(parameters);
+    expect(summary.parameters).toBe(component.parameters);
+    expect(summary.tensors).toBe(component.tensors);
+    const { stored, ...bytes } = component.bytes;
+    expect(summary.bytes).toEqual(bytes);
+    expect(summary.bytes[component.stored_dtype.value as "f32"]).toBe(stored);
+    expect(summary.largestTensor.shape).toEqual(component.largest_tensor.shape);
+    const named = parameters.find(({ name }) => name === component.largest_tensor.name);
+    expect(named?.shape).toEqual(component.largest_tensor.shape);
+    expect(new Set(parameters.map(({ name }) => name)).size).toBe(parameters.length);
+  });
+
+  it("is known by name and by repository", () => {
+    const known = knownModel(reference);
+    expect(findKnownModel(reference.repository)).toEqual(known);
+    expect(findKnownModel(reference.repository.toUpperCase().split("/")[1]!)).toEqual(known);
+    expect(known).toMatchObject({
+      repository: reference.repository,
+      family: reference.family,
+      task: reference.task,
+      pipelineClass: reference.model_index.value._class_name,
+    });
+    expect(known.boundaryRatio).toBe(reference.model_index.value.boundary_ratio);
+    expect(Object.keys(known.components).sort()).toEqual(Object.keys(reference.components).sort());
+    for (const [name, component] of Object.entries(known.components)) {
+      const expected = reference.components[name]!;
+      expect(component.className).toBe(expected.class);
+      expect(component.storedDType).toBe(expected.stored_dtype.value);
+      const modelClass = getModelClass(component.className);
+      const published = modelClass.parseConfig(expected.config);
+      // The keys of the class only: published files carry others too.
+      for (const [key, value] of Object.entries(modelClass.parseConfig(component.config))) {
+        expect([key, value]).toEqual([key, published[key]]);
+      }
+    }
+    const plans = Object.values(componentPlans(known));
+    const stored = plans.reduce((sum, plan) => sum + plan.storedBytes, 0);
+    expect(stored).toBe(reference.bytes_total.stored);
+  });
+
+  it("has the defaults of the pipeline and the advice of its authors", () => {
+    const known = knownModel(reference);
+    for (const [settings, stated] of [
+      [known.defaults, reference.pipeline_defaults],
+      [known.recommended, reference.recommended],
+    ] as const) {
+      for (const [key, name] of Object.entries(SETTINGS)) {
+        const value = stated[key]?.value;
+        // Some advice is a list or depends on the size; the catalog keeps single numbers.
+        if (typeof value === "number") expect([key, settings[name]]).toEqual([key, value]);
+      }
+    }
+    const plan = planGeneration({ model: known });
+    expect(plan.forwardsPerStep).toBe(reference.pipeline_defaults.forwards_per_step?.value);
+    // What the configs alone say, as for a checkpoint folder.
+    const shape = modelShape(known);
+    const { height, width, numFrames, numInferenceSteps, guidanceScale } = known.defaults;
+    const derived = shape.rules.defaults(shape.configs);
+    expect(derived).toMatchObject({ numFrames, numInferenceSteps, guidanceScale });
+    // CogVideoX 1.5 was published with sample sizes of 300: 2400 x 2400 pixels, which nobody means.
+    if (reference.model !== "cogvideox-1.5-5b") expect(derived).toMatchObject({ height, width });
+  });
+
+  it("has the geometry and the attention of its family", () => {
+    const model = describedModel(reference);
+    const { geometry, attention, rows } = modelShape(model);
+    expect(familyOfTransformer(model.components.transformer!.className)?.family).toBe(reference.family);
+    const stated = reference.geometry;
+    expect(geometry).toEqual({
+      vaeSpatial: stated.vae_spatial,
+      vaeTemporal: stated.vae_temporal,
+      patch: stated.patch,
+      patchT: stated.patch_t,
+      latentChannels: stated.latent_channels,
+      transformerInChannels: stated.transformer_in_channels,
+      framesFirst: stated.frames_first ?? false,
+      padsPatches: stated.pads_patches,
+      referenceTokenFrames: stated.reference_token_frames,
+    });
+    expect(sizeMultiple(geometry)).toBe(stated.size_multiple);
+    expect(String(stated.frame_grid)).toMatch(new RegExp(`^${frameStep(geometry)}k\\+1`));
+    expect(rows).toEqual(reference.text.rows);
+    expect(attention).toEqual({
+      kind: reference.attention.kind,
+      heads: reference.attention.heads,
+      kvHeads: reference.attention.kv_heads,
+      headDim: reference.attention.head_dim,
+      layers: reference.attention.layers,
+      jointTextTokens: reference.attention.joint_text_tokens,
+      crossTokens: reference.attention.cross_tokens,
+      refinerTokens: reference.attention.refiner_tokens ?? [],
+    });
+  });
+
+  describe.each(reference.runs)("$label", (run) => {
+    it("makes these latents and tokens", () => {
+      const { height, width, num_frames: numFrames } = run;
+      const { grid } = planGeneration({ model: describedModel(reference), height, width, numFrames });
+      expect(grid).toEqual({
+        numFrames,
+        height,
+        width,
+        latentChannels: run.latent_channels,
+        latentFrames: run.latent_frames,
+        latentFramesPadded: run.latent_frames_padded,
+        latentHeight: run.latent_height,
+        latentWidth: run.latent_width,
+        latentShape: run.latent_shape,
+        patchRows: run.patch_rows,
+        patchColumns: run.patch_columns,
+        patchesPerFrame: run.patches_per_frame,
+        tokenFrames: run.token_frames,
+        videoTokens: run.video_tokens,
+      });
+    });
+
+    it.each(run.horizons)("takes these FLOPs at $horizon", (horizon) => {
+      const { height, width } = run;
+      const attended = horizon.lvsa.attended_frames_per_query_frame;
+      const plan = planGeneration({
+        model: describedModel(reference),
+        height,
+        width,
+        numFrames: horizon.num_frames,
+        // Core's pattern is tested in the command line, which may import both.
+        lvsa: () => ({ offsets: 1, attendedFrames: () => attended }),
+      });
+      expect(framesOfTokenFrames(horizon.token_frames, plan.geometry)).toBe(horizon.num_frames);
+      expect(plan.grid.tokenFrames).toBe(horizon.token_frames);
+      expect(plan.grid.latentFrames).toBe(horizon.latent_frames);
+      expect(plan.grid.videoTokens).toBe(horizon.video_tokens);
+      expect(plan.attended.sum).toBe(horizon.lvsa.attended_frames_sum);
+      expect(plan.attended.mean).toBe(horizon.lvsa.attended_frames_mean);
+      expect(plan.attended.density).toBe(horizon.lvsa.mean_density);
+      expect(asReference(plan.flops)).toEqual(horizon.flops);
+      expect(plan.lvsaOverDense).toEqual(horizon.lvsa_over_dense);
+    });
+  });
+});
+
+/** Settings by their names in the files. */
+const SETTINGS = {
+  height: "height",
+  width: "width",
+  num_frames: "numFrames",
+  num_inference_steps: "numInferenceSteps",
+  guidance_scale: "guidanceScale",
+  guidance_scale_2: "guidanceScale2",
+  flow_shift: "flowShift",
+  fps: "fps",
+} as const satisfies Record<string, keyof GenerationDefaults>;
+
+function knownModel(reference: ReferenceModel): ModelDescription {
+  const known = findKnownModel(reference.model);
+  if (known === undefined) throw new Error(`${reference.model} is not known`);
+  return known;
+}
+
+/** The model as the file describes it, not as the catalog knows it. */
+function describedModel(reference: ReferenceModel): ModelDescription {
+  const components = Object.entries(reference.components).map(([name, component]) => [
+    name,
+    {
+      className: component.class,
+      config: component.config,
+      storedDType: component.stored_dtype.value as StoredDType,
+    },
+  ]);
+  const defaults = {
+    height: 480,
+    width: 832,
+    numFrames: 81,
+    numInferenceSteps: 1,
+    guidanceScale: 1,
+    fps: 16,
+  };
+  return {
+    name: reference.model,
+    family: reference.family as ModelFamily,
+    task: reference.task as ModelTask,
+    pipelineClass: String(reference.model_index.value._class_name),
+    components: Object.fromEntries(components),
+    defaults,
+    recommended: {},
+  };
+}
+
+function asReference(flops: ForwardFlops): ReferenceFlops {
+  const text = ({ dense, lvsa }: { dense: bigint; lvsa: bigint }) => ({ dense: `${dense}`, lvsa: `${lvsa}` });
+  const rows = Object.entries(flops.linearByRows).map(([kind, { weights, rows: count, flops: n }]) => [
+    kind,
+    { weights, rows: count, flops: `${n}` },
+  ]);
+  return {
+    attention_per_layer: text(flops.attentionPerLayer),
+    attention_per_forward: text(flops.attentionPerForward),
+    text_stream_attention_per_forward: `${flops.textStreamAttentionPerForward}`,
+    cross_attention_per_forward: `${flops.crossAttentionPerForward}`,
+    text_refiner_attention_per_forward: `${flops.textRefinerAttentionPerForward}`,
+    linear_per_forward: `${flops.linearPerForward}`,
+    linear_by_rows: Object.fromEntries(rows),
+    total_per_forward: text(flops.totalPerForward),
+  };
+}

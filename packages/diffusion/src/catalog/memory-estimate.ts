@@ -1,0 +1,262 @@
+/**
+ * GPU memory of a generation, item by item, estimated before it runs: which tensors are alive in each phase, not
+ * what an allocator makes of them. Source of the tensor lists: the forward passes in `models/`.
+ */
+import { decoderShape } from "./decoder-levels.js";
+import { getModelClass } from "./model-classes.js";
+import type { ComponentDescription, ModelDescription } from "./model-description.js";
+import type { ModelShape } from "./model-shape.js";
+import { elementCount, type ParameterTensor } from "./parameter-list.js";
+import type { VideoGrid } from "./video-grid.js";
+import { BYTES_PER_ELEMENT, type StoredDType } from "./weight-summary.js";
+
+/** Storage type of activations between two additions to the residual stream. */
+export type Precision = "f32" | "f16";
+
+export interface MemoryItem {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface MemoryPhase {
+  readonly name: "text encoding" | "denoising" | "decoding";
+  readonly items: readonly MemoryItem[];
+  readonly bytes: number;
+}
+
+export interface MemoryEstimate {
+  readonly phases: readonly MemoryPhase[];
+  /** Of the phase that needs most. */
+  readonly peakBytes: number;
+  readonly peakPhase: MemoryPhase["name"];
+  /** Activations of one block of the transformer, the largest working set of denoising. */
+  readonly activationPeakBytes: number;
+  /** Bytes on the GPU per component: all of it, or one layer where it is streamed. */
+  readonly weightBytes: Readonly<Record<string, number>>;
+  /** Ways to need less, with the peak that they leave. */
+  readonly alternatives: readonly { readonly name: string; readonly peakBytes: number }[];
+}
+
+export interface MemoryInput {
+  readonly model: ModelDescription;
+  readonly shape: ModelShape;
+  readonly grid: VideoGrid;
+  /** Videos per forward pass. */
+  readonly batch: number;
+  readonly precision: Precision;
+  /** Attended frames per query frame; undefined where attention is dense. */
+  readonly attendedFrames: readonly number[] | undefined;
+}
+
+/** Vectors and modulation tables, up to this many rows, are widened to f32 when they are loaded. */
+const WIDENED_ROWS = 8;
+/** Rows that go through a feed-forward layer at a time. */
+const FEED_FORWARD_ROWS = 8192;
+/** Latents that a scheduler keeps: the sample, the prediction and up to two earlier predictions. */
+const SCHEDULER_TENSORS = 4;
+/** Tensors of a layer's width that are alive at once in a text encoder: residual, norm, Q, K, V, output. */
+const ENCODER_TENSORS = 6;
+/** Frames of history that a causal convolution of three taps keeps. */
+const HISTORY_FRAMES = 2;
+/** Tensors of a residual block that are alive at once: its input, and input and output of a convolution. */
+const RESNET_TENSORS = 3;
+
+export function estimateMemory(input: MemoryInput): MemoryEstimate {
+  const { model, shape, grid } = input;
+  const entries = Object.entries(model.components);
+  const role = (component: ComponentDescription) => getModelClass(component.className).role;
+  const encoders = entries.filter(
+    ([, component]) => role(component).endsWith("encoder") && role(component) !== "autoencoder",
+  );
+  const transformers = entries.filter(([, component]) => role(component) === "transformer");
+  const vae = model.components.vae!;
+
+  const weightBytes: Record<string, number> = {};
+  for (const [name, component] of transformers) weightBytes[name] = residentBytes(component, () => true);
+  weightBytes.vae = residentBytes(vae, ({ name }) => /^(decoder|post_quant_conv)\./.test(name));
+  for (const [name, component] of encoders) weightBytes[name] = largestLayer(component);
+
+  const embeddings = textEmbeddingBytes(input);
+  const latents = {
+    name: "latents and scheduler",
+    bytes: SCHEDULER_TENSORS * 4 * input.batch * elementCount(grid.latentShape),
+  };
+  const models = [
+    ...transformers.map(([name]) => ({ name: `${name} weights`, bytes: weightBytes[name]! })),
+    { name: "vae decoder weights", bytes: weightBytes.vae },
+  ];
+  const encoding = phase(
+    "text encoding",
+    encoders.length === 0
+      ? []
+      : [
+          largest(
+            encoders.map(([name, component]) => encoderItem(name, component, weightBytes[name]!, shape)),
+          ),
+        ],
+  );
+  const block = blockActivations(input);
+  const denoising = phase("denoising", [
+    ...models,
+    ...block,
+    { name: "rotary tables", bytes: grid.videoTokens * shape.attention.headDim * 4 },
+    { name: "prompt embeddings", bytes: embeddings },
+    latents,
+    ...(input.attendedFrames
+      ? [{ name: "LVSA index buffers", bytes: indexBytes(input.attendedFrames) }]
+      : []),
+  ]);
+  const decoding = phase("decoding", [...models, ...decoderItems(input), latents]);
+  const phases = [encoding, denoising, decoding];
+  const peak = largest(phases);
+
+  return {
+    phases,
+    peakBytes: peak.bytes,
+    peakPhase: peak.name,
+    activationPeakBytes: block.reduce((total, item) => total + item.bytes, 0),
+    weightBytes,
+    alternatives: alternatives(input, phases, transformers, weightBytes),
+  };
+}
+
+function phase(name: MemoryPhase["name"], items: readonly MemoryItem[]): MemoryPhase {
+  return { name, items, bytes: items.reduce((total, item) => total + item.bytes, 0) };
+}
+
+function largest<Item extends { readonly bytes: number }>(items: readonly Item[]): Item {
+  return items.reduce((most, item) => (item.bytes > most.bytes ? item : most));
+}
+
+function residentBytes(component: ComponentDescription, only: (tensor: ParameterTensor) => boolean): number {
+  const tensors = getModelClass(component.className).parameters(component.config).filter(only);
+  return tensors.reduce((total, tensor) => total + tensorBytes(tensor, component.storedDType), 0);
+}
+
+function tensorBytes({ shape }: ParameterTensor, stored: StoredDType): number {
+  const elements = elementCount(shape);
+  const widened = elements <= WIDENED_ROWS * Math.max(1, ...shape);
+  return elements * (widened ? 4 : BYTES_PER_ELEMENT[stored]);
+}
+
+/** Bytes of the largest layer of a model that is streamed. Of embedding tables only the rows in use are read. */
+function largestLayer(component: ComponentDescription): number {
+  const modelClass = getModelClass(component.className);
+  const layers = new Map<string, number>();
+  for (const tensor of modelClass.parameters(component.config)) {
+    const layer = modelClass.layerPattern?.exec(tensor.name)?.[0];
+    if (layer !== undefined) {
+      layers.set(layer, (layers.get(layer) ?? 0) + tensorBytes(tensor, component.storedDType));
+    }
+  }
+  return Math.max(0, ...layers.values());
+}
+
+function encoderItem(
+  name: string,
+  component: ComponentDescription,
+  layerBytes: number,
+  shape: ModelShape,
+): MemoryItem {
+  const config = shape.configs[name] ?? {};
+  const width = Number(config.d_model ?? config.hidden_size ?? 0);
+  const inner = Number(config.d_ff ?? config.intermediate_size ?? 0);
+  const rows = shape.rows.prompt ?? shape.rows.text ?? 0;
+  const working = 4 * rows * (ENCODER_TENSORS * width + inner);
+  return {
+    name: `${name}: one layer of ${component.className}, and its activations`,
+    bytes: layerBytes + working,
+  };
+}
+
+/** Embeddings of both prompts, f32. */
+function textEmbeddingBytes({ shape, model }: MemoryInput): number {
+  const transformer = shape.configs.transformer!;
+  const width = Number(transformer.text_dim ?? transformer.text_embed_dim ?? 0);
+  const rows = shape.rows.prompt ?? shape.rows.text ?? 0;
+  const prompts = model.defaults.guidanceScale > 1 ? 2 : 1;
+  return 4 * rows * width * prompts;
+}
+
+/** What is alive at the widest moment of one transformer block. */
+function blockActivations({ shape, grid, batch, precision }: MemoryInput): MemoryItem[] {
+  const { attention, configs } = shape;
+  const bytes = precision === "f16" ? 2 : 4;
+  const transformer = configs.transformer!;
+  const heads = attention.heads * attention.headDim;
+  const width = Number(transformer.hidden_size ?? heads);
+  const keys = attention.kvHeads * attention.headDim;
+  const tokens = batch * (grid.videoTokens + attention.jointTextTokens);
+  const inner = Number(transformer.ffn_dim ?? transformer.intermediate_size ?? 4 * width);
+  const conditions = Object.values(attention.crossTokens).reduce((sum, count) => sum + count, 0);
+  return [
+    { name: "residual stream, in and out (f32)", bytes: 2 * 4 * tokens * width },
+    {
+      name: `normed input, Q, K, V and attention output (${precision})`,
+      bytes: bytes * tokens * (width + 2 * heads + 2 * keys),
+    },
+    { name: `feed-forward slice (${precision})`, bytes: bytes * Math.min(tokens, FEED_FORWARD_ROWS) * inner },
+    ...(conditions > 0
+      ? [
+          {
+            name: `projected conditions, K and V (${precision})`,
+            bytes: bytes * batch * conditions * (width + 2 * keys),
+          },
+        ]
+      : []),
+  ];
+}
+
+/** Index buffers: token ranges (start, end) and a row pointer per query frame. */
+function indexBytes(attendedFrames: readonly number[]): number {
+  const ranges = attendedFrames.reduce((sum, count) => sum + count, 0);
+  return 4 * (2 * ranges + attendedFrames.length + 1);
+}
+
+function decoderItems({ shape, model, grid, precision }: MemoryInput): MemoryItem[] {
+  const bytes = precision === "f16" ? 2 : 4;
+  const decoder = decoderShape(model.components.vae!.className, shape.configs.vae!);
+  if (decoder === undefined) return [];
+  const cells = grid.latentHeight * grid.latentWidth;
+  let working = 0;
+  let history = 0;
+  for (const { spatial, temporal, input, output, resnets } of decoder.levels) {
+    const area = cells * spatial * spatial;
+    const frames = Math.min(grid.latentFrames, decoder.latentFramesAtOnce) * temporal;
+    working = Math.max(working, bytes * RESNET_TENSORS * frames * area * Math.max(input, output));
+    // Two convolutions per block keep their last input frames.
+    history += bytes * HISTORY_FRAMES * area * (input + (2 * resnets - 1) * output);
+  }
+  return [
+    {
+      name: `decoder activations, ${decoder.latentFramesAtOnce} latent frame(s) at a time (${precision})`,
+      bytes: working,
+    },
+    { name: `causal cache of the decoder (${precision})`, bytes: history },
+    { name: "frames on their way out", bytes: 4 * 3 * grid.height * grid.width * shape.geometry.vaeTemporal },
+  ];
+}
+
+function alternatives(
+  input: MemoryInput,
+  phases: readonly MemoryPhase[],
+  transformers: readonly (readonly [string, ComponentDescription])[],
+  weightBytes: Readonly<Record<string, number>>,
+): MemoryEstimate["alternatives"] {
+  const without = (saved: number) =>
+    Math.max(...phases.map(({ name, bytes }) => (name === "text encoding" ? bytes : bytes - saved)));
+  const found: { name: string; peakBytes: number }[] = [];
+  const total = transformers.reduce((sum, [name]) => sum + weightBytes[name]!, 0);
+  if (transformers.length > 1) {
+    const most = Math.max(...transformers.map(([name]) => weightBytes[name]!));
+    found.push({ name: "one transformer on the GPU at a time", peakBytes: without(total - most) });
+  }
+  const layer = Math.max(...transformers.map(([, component]) => largestLayer(component)));
+  // Two layers: the next one loads while this one runs.
+  found.push({ name: "transformer streamed layer by layer", peakBytes: without(total - 2 * layer) });
+  if (input.precision === "f32") {
+    const half = estimateMemory({ ...input, precision: "f16" });
+    found.push({ name: "--precision f16", peakBytes: half.peakBytes });
+  }
+  return found;
+}
