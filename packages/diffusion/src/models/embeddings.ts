@@ -12,8 +12,9 @@ export function timestepFeatures(timesteps: ArrayLike<number>, dim: number): Flo
   const out = new Float32Array(timesteps.length * dim);
   for (let row = 0; row < timesteps.length; row++) {
     for (let i = 0; i < half; i++) {
-      // diffusers computes angle and frequency in float32; the rounding shows at timesteps around 1000.
-      const frequency = Math.fround(Math.exp(Math.fround((-Math.log(10_000) * i) / half)));
+      // diffusers computes in float32, step by step; at timesteps around 1000 each rounding shows.
+      const exponent = Math.fround(Math.fround(Math.fround(-Math.log(10_000)) * i) / half);
+      const frequency = Math.fround(Math.exp(exponent));
       const angle = Math.fround(timesteps[row]! * frequency);
       out[row * dim + i] = Math.cos(angle);
       out[row * dim + half + i] = Math.sin(angle);
