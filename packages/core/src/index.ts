@@ -1,3 +1,4 @@
+export * from "./adapter/adapter-registry.js";
 export * from "./config.js";
 export * from "./pattern/attention-pattern.js";
 export * from "./pattern/compact-layout.js";
@@ -9,3 +10,8 @@ export * from "./pattern/pattern-controller.js";
 export * from "./pattern/sequence-length.js";
 export * from "./pattern/window.js";
 export * from "./riflex.js";
+export * from "./adapter/fallback.js";
+export * from "./adapter/lvsa-attention-processor.js";
+export * from "./adapter/model-adapter.js";
+export * from "./attention/frame-sparse-attention.js";
+export * from "./attention/frame-sparse-layout.js";

@@ -4,7 +4,8 @@
  * is the pattern of the clip at hand and its index buffers.
  */
 import { add, attention } from "@lvsa/runtime";
-import { FrameSparseLayout, frameSparseAttention } from "../attention/frame-sparse-attention.js";
+import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
+import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
 import { type ClipGeometry, installedLogLine, type LvsaConfigInput, resolveLvsaConfig } from "../config.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { PatternController } from "../pattern/pattern-controller.js";
