@@ -25,6 +25,12 @@ export {
 export { type EmbeddingOptions, embedding } from "./ops/embedding/embedding.js";
 export { type LinearOptions, type LinearTuning, linear } from "./ops/linear/linear.js";
 export { type LayerNormOptions, layerNorm, type RmsNormOptions, rmsNorm } from "./ops/norm/row-norm.js";
+export {
+  averagePool,
+  type ResizeNearestOptions,
+  resizeNearest,
+  toRgbFrames,
+} from "./ops/resize/resize.js";
 export { type RotaryOptions, rotary } from "./ops/rotary/rotary.js";
 export { concat, pad, permute, repeatInterleave, slice } from "./ops/shape/shape-ops.js";
 export { softmaxRows } from "./ops/softmax/softmax.js";
