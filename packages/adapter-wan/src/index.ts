@@ -1,1 +1,1 @@
-export {};
+export { createWanAdapter, WanAdapter } from "./wan-adapter.js";

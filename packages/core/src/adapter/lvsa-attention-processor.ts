@@ -57,7 +57,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
     return this.#clip?.controller.pattern;
   }
 
-  /** For hosts whose calls carry no step index. Step i rotates the keyframes by i. */
+  /** For hosts whose calls carry no step index: step i rotates the keyframes by i, whatever the settings say. */
   setStep(step: number): void {
     this.#manualStep = step;
   }
@@ -78,7 +78,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
   process(call: Call, next: (call: Call) => Result): Result {
     const clip = this.#clipOf(call);
     if (!clip) return next(call);
-    this.#advance(clip, call.step?.index ?? this.#manualStep ?? 0);
+    this.#advance(clip, call.step?.index ?? 0);
     const pattern = clip.controller.pattern;
     const { adapter } = this;
     const { device } = call;
@@ -170,7 +170,8 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
   }
 
   #advance(clip: ClipState, step: number): void {
-    if (clip.rotates) clip.controller.setStep(step);
+    if (this.#manualStep !== undefined) clip.controller.setStep(this.#manualStep);
+    else if (clip.rotates) clip.controller.setStep(step);
     const { pattern } = clip.controller;
     if (pattern === this.#announced) return;
     this.#announced = pattern;

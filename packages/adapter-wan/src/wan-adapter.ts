@@ -1,0 +1,94 @@
+/**
+ * LVSA for Wan 2.1 and 2.2: self attention over video tokens alone, text in cross attention, which stays dense.
+ * Types come from `@lvsa/diffusion`; the layer's own `project`, `rotate` and `output` do the work.
+ */
+import {
+  type GeometryRules,
+  type HostGeometry,
+  type Installation,
+  type LvsaAttentionProcessor,
+  ModelAdapter,
+  type ModelDefaults,
+  nearestDivisibleFrames,
+  type Qkv,
+  type RankShard,
+} from "@lvsa/core";
+import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
+import { ConfigError, type Tensor } from "@lvsa/runtime";
+
+/** Latent channels of Wan 2.2 TI2V-5B, the one Wan model with another autoencoder. */
+const TI2V_CHANNELS = 48;
+
+export class WanAdapter extends ModelAdapter<AttentionTarget, AttentionCall, AttentionResult> {
+  readonly family = "wan";
+  readonly rules: GeometryRules = {
+    patchSize: 2,
+    trainedFramesField: "sample_frames",
+    // 81 video frames.
+    referenceLatentFrames: 21,
+  };
+  readonly defaults: ModelDefaults = { windowSize: 12, nFirstFrames: 4 };
+
+  /** 21 latent frames; 31 for Wan 2.2 TI2V-5B (121 video frames). */
+  override referenceLatentFrames(host: HostGeometry): number {
+    const isTi2v = host.transformerConfig.in_channels === TI2V_CHANNELS;
+    if (isTi2v && host.transformerConfig.sample_frames === undefined) return 31;
+    return super.referenceLatentFrames(host);
+  }
+
+  extractQkv(call: AttentionCall): Qkv {
+    return call.projected ?? call.module.project(call);
+  }
+
+  applyRotary(call: AttentionCall, qkv: Qkv, shard?: RankShard): void {
+    call.module.rotate(qkv, (shard ? this.patchRotaryForCp(call, shard) : call).rotary);
+  }
+
+  override softmaxScale(call: AttentionCall): { readonly scale: number } {
+    return { scale: call.module.scale };
+  }
+
+  outputProjection(call: AttentionCall, hidden: Tensor): AttentionResult {
+    return call.module.output(call, { hidden });
+  }
+
+  installProcessor(
+    model: AttentionTarget,
+    processor: LvsaAttentionProcessor<AttentionCall, AttentionResult>,
+  ): Installation {
+    const layers = model.attentionModules().filter((layer) => layer.role === "self");
+    const claims: Disposable[] = [];
+    const release = () => {
+      for (const claim of claims.splice(0)) claim[Symbol.dispose]();
+    };
+    try {
+      for (const layer of layers) {
+        claims.push(model.attention.claim(layer, "lvsa", (call, next) => processor.process(call, next)));
+      }
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return { blocks: layers.length, [Symbol.dispose]: release };
+  }
+
+  setupContextParallel(clip: { latentFrames: number; patchesPerFrame: number }, worldSize: number): number {
+    const tokens = clip.latentFrames * clip.patchesPerFrame;
+    if (tokens % worldSize === 0) return tokens / worldSize;
+    const nearest = nearestDivisibleFrames(clip.latentFrames, clip.patchesPerFrame, worldSize);
+    throw new ConfigError("NOT_DIVISIBLE", `${worldSize} ranks cannot share ${tokens} tokens equally`, {
+      fix: `Use ${nearest.join(" or ")} latent frames.`,
+    });
+  }
+
+  patchRotaryForCp(call: AttentionCall, { rank, worldSize }: RankShard): AttentionCall {
+    if (!call.rotary) return call;
+    const rows = call.rotary.cos.dim(0) / worldSize;
+    const slice = (table: Tensor) => table.rows(rank * rows, (rank + 1) * rows);
+    return { ...call, rotary: { cos: slice(call.rotary.cos), sin: slice(call.rotary.sin) } };
+  }
+}
+
+export function createWanAdapter(): WanAdapter {
+  return new WanAdapter();
+}
