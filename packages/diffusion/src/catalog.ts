@@ -1,4 +1,17 @@
 /** Entry `@lvsa/diffusion/catalog`: what is known of models without a GPU. */
+
+export {
+  checkParameters,
+  type ParameterCheck,
+  type WrongShape,
+} from "./catalog/checkpoint/check-parameters.js";
+export { describeCheckpoint } from "./catalog/checkpoint/describe-checkpoint.js";
+export { type CheckpointInspection, inspectCheckpoint } from "./catalog/checkpoint/inspect-checkpoint.js";
+export type {
+  ComponentInspection,
+  InspectionProblem,
+  WeightFile,
+} from "./catalog/checkpoint/inspect-component.js";
 export type {
   AttentionShape,
   ComponentConfigs,
@@ -8,6 +21,7 @@ export type {
 } from "./catalog/family-rules.js";
 export type { DenseAndLvsa, ForwardFlops, LinearFlops } from "./catalog/flops.js";
 export { findKnownModel, getKnownModel, knownModels } from "./catalog/known-models.js";
+export { type FittingOption, optionsThatFit } from "./catalog/memory-budget.js";
 export type { MemoryEstimate, MemoryItem, MemoryPhase, Precision } from "./catalog/memory-estimate.js";
 export type { ModelClass, ModelRole, ResolvedConfig, TensorShapes } from "./catalog/model-class.js";
 export { findModelClass, getModelClass, modelClassNames } from "./catalog/model-classes.js";

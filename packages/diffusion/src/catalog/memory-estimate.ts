@@ -3,6 +3,7 @@
  * what an allocator makes of them. Source of the tensor lists: the forward passes in `models/`.
  */
 import { decoderShape } from "./decoder-levels.js";
+import type { ModelRole } from "./model-class.js";
 import { getModelClass } from "./model-classes.js";
 import type { ComponentDescription, ModelDescription } from "./model-description.js";
 import type { ModelShape } from "./model-shape.js";
@@ -33,8 +34,6 @@ export interface MemoryEstimate {
   readonly activationPeakBytes: number;
   /** Bytes on the GPU per component: all of it, or one layer where it is streamed. */
   readonly weightBytes: Readonly<Record<string, number>>;
-  /** Ways to need less, with the peak that they leave. */
-  readonly alternatives: readonly { readonly name: string; readonly peakBytes: number }[];
 }
 
 export interface MemoryInput {
@@ -52,8 +51,6 @@ export interface MemoryInput {
 const WIDENED_ROWS = 8;
 /** Rows that go through a feed-forward layer at a time. */
 const FEED_FORWARD_ROWS = 8192;
-/** Latents that a scheduler keeps: the sample, the prediction and up to two earlier predictions. */
-const SCHEDULER_TENSORS = 4;
 /** Tensors of a layer's width that are alive at once in a text encoder: residual, norm, Q, K, V, output. */
 const ENCODER_TENSORS = 6;
 /** Frames of history that a causal convolution of three taps keeps. */
@@ -61,75 +58,79 @@ const HISTORY_FRAMES = 2;
 /** Tensors of a residual block that are alive at once: its input, and input and output of a convolution. */
 const RESNET_TENSORS = 3;
 
+/**
+ * Estimates one generation of a fresh pipeline, which loads what it needs when it first needs it: text encoders layer
+ * by layer and before everything else, one transformer at a time, the autoencoder beside it at the end.
+ */
 export function estimateMemory(input: MemoryInput): MemoryEstimate {
   const { model, shape, grid } = input;
-  const entries = Object.entries(model.components);
-  const role = (component: ComponentDescription) => getModelClass(component.className).role;
-  const encoders = entries.filter(
-    ([, component]) => role(component).endsWith("encoder") && role(component) !== "autoencoder",
-  );
-  const transformers = entries.filter(([, component]) => role(component) === "transformer");
-  const vae = model.components.vae!;
+  const withRole = (role: ModelRole) =>
+    Object.entries(model.components).filter(([, one]) => getModelClass(one.className).role === role);
+  const encoders = [...withRole("text encoder"), ...withRole("image encoder")];
+  const transformers = withRole("transformer");
 
   const weightBytes: Record<string, number> = {};
-  for (const [name, component] of transformers) weightBytes[name] = residentBytes(component, () => true);
-  weightBytes.vae = residentBytes(vae, ({ name }) => /^(decoder|post_quant_conv)\./.test(name));
+  for (const [name, component] of [...transformers, ...withRole("autoencoder")]) {
+    weightBytes[name] = residentBytes(component);
+  }
   for (const [name, component] of encoders) weightBytes[name] = largestLayer(component);
 
-  const embeddings = textEmbeddingBytes(input);
-  const latents = {
-    name: "latents and scheduler",
-    bytes: SCHEDULER_TENSORS * 4 * input.batch * elementCount(grid.latentShape),
-  };
-  const models = [
-    ...transformers.map(([name]) => ({ name: `${name} weights`, bytes: weightBytes[name]! })),
-    { name: "vae decoder weights", bytes: weightBytes.vae },
-  ];
-  const encoding = phase(
-    "text encoding",
-    encoders.length === 0
-      ? []
-      : [
-          largest(
-            encoders.map(([name, component]) => encoderItem(name, component, weightBytes[name]!, shape)),
-          ),
-        ],
+  const [transformerName] = largest(
+    transformers.map(([name]) => [name, weightBytes[name]!] as const),
+    ([, n]) => n,
   );
+  const transformer = {
+    name:
+      transformers.length > 1
+        ? `${transformerName} weights (one transformer at a time)`
+        : "transformer weights",
+    bytes: weightBytes[transformerName]!,
+  };
+  const sizes = encoders.map(([name]) => encoderItems(name, weightBytes[name]!, shape));
   const block = blockActivations(input);
-  const denoising = phase("denoising", [
-    ...models,
-    ...block,
-    { name: "rotary tables", bytes: grid.videoTokens * shape.attention.headDim * 4 },
-    { name: "prompt embeddings", bytes: embeddings },
-    latents,
-    ...(input.attendedFrames
-      ? [{ name: "LVSA index buffers", bytes: indexBytes(input.attendedFrames) }]
-      : []),
-  ]);
-  const decoding = phase("decoding", [...models, ...decoderItems(input), latents]);
-  const phases = [encoding, denoising, decoding];
-  const peak = largest(phases);
+  const phases = [
+    phase("text encoding", sizes.length > 0 ? largest(sizes, sumBytes) : []),
+    phase("denoising", [
+      transformer,
+      ...block,
+      { name: "rotary tables", bytes: grid.videoTokens * shape.attention.headDim * 4 },
+      { name: "prompt embeddings", bytes: promptBytes(input) },
+      { name: "latents in and out", bytes: latentBytes(input) },
+      ...(input.attendedFrames
+        ? [{ name: "LVSA index buffers", bytes: indexBytes(input.attendedFrames) }]
+        : []),
+    ]),
+    phase("decoding", [
+      transformer,
+      { name: "vae weights", bytes: weightBytes.vae ?? 0 },
+      ...decoderItems(input),
+    ]),
+  ] as const;
+  const peak = largest(phases, ({ bytes }) => bytes);
 
   return {
     phases,
     peakBytes: peak.bytes,
     peakPhase: peak.name,
-    activationPeakBytes: block.reduce((total, item) => total + item.bytes, 0),
+    activationPeakBytes: sumBytes(block),
     weightBytes,
-    alternatives: alternatives(input, phases, transformers, weightBytes),
   };
 }
 
 function phase(name: MemoryPhase["name"], items: readonly MemoryItem[]): MemoryPhase {
-  return { name, items, bytes: items.reduce((total, item) => total + item.bytes, 0) };
+  return { name, items, bytes: sumBytes(items) };
 }
 
-function largest<Item extends { readonly bytes: number }>(items: readonly Item[]): Item {
-  return items.reduce((most, item) => (item.bytes > most.bytes ? item : most));
+function sumBytes(items: readonly MemoryItem[]): number {
+  return items.reduce((total, item) => total + item.bytes, 0);
 }
 
-function residentBytes(component: ComponentDescription, only: (tensor: ParameterTensor) => boolean): number {
-  const tensors = getModelClass(component.className).parameters(component.config).filter(only);
+function largest<Item>(items: readonly Item[], sizeOf: (item: Item) => number): Item {
+  return items.reduce((most, item) => (sizeOf(item) > sizeOf(most) ? item : most));
+}
+
+function residentBytes(component: ComponentDescription): number {
+  const tensors = getModelClass(component.className).parameters(component.config);
   return tensors.reduce((total, tensor) => total + tensorBytes(tensor, component.storedDType), 0);
 }
 
@@ -152,30 +153,33 @@ function largestLayer(component: ComponentDescription): number {
   return Math.max(0, ...layers.values());
 }
 
-function encoderItem(
-  name: string,
-  component: ComponentDescription,
-  layerBytes: number,
-  shape: ModelShape,
-): MemoryItem {
+function encoderItems(name: string, layerBytes: number, shape: ModelShape): MemoryItem[] {
   const config = shape.configs[name] ?? {};
   const width = Number(config.d_model ?? config.hidden_size ?? 0);
   const inner = Number(config.d_ff ?? config.intermediate_size ?? 0);
   const rows = shape.rows.prompt ?? shape.rows.text ?? 0;
-  const working = 4 * rows * (ENCODER_TENSORS * width + inner);
-  return {
-    name: `${name}: one layer of ${component.className}, and its activations`,
-    bytes: layerBytes + working,
-  };
+  return [
+    { name: `${name} weights (one layer at a time)`, bytes: layerBytes },
+    { name: `${name} activations (f32)`, bytes: 4 * rows * (ENCODER_TENSORS * width + inner) },
+  ];
 }
 
 /** Embeddings of both prompts, f32. */
-function textEmbeddingBytes({ shape, model }: MemoryInput): number {
+function promptBytes({ shape, model }: MemoryInput): number {
   const transformer = shape.configs.transformer!;
-  const width = Number(transformer.text_dim ?? transformer.text_embed_dim ?? 0);
+  // Cosmos has no encoder: its prompt enters as rows of its own embedding table.
+  const width = Number(transformer.text_dim ?? transformer.text_embed_dim ?? transformer.hidden_size ?? 0);
   const rows = shape.rows.prompt ?? shape.rows.text ?? 0;
   const prompts = model.defaults.guidanceScale > 1 ? 2 : 1;
   return 4 * rows * width * prompts;
+}
+
+/** What the transformer reads and predicts, f32; everything between the steps is in main memory. */
+function latentBytes({ shape, grid, batch }: MemoryInput): number {
+  const { latentChannels, transformerInChannels, patch, padsPatches } = shape.geometry;
+  // Cosmos counts the channels of a whole patch.
+  const channels = padsPatches ? transformerInChannels / patch ** 2 : transformerInChannels;
+  return 4 * batch * (elementCount(grid.latentShape) / latentChannels) * (channels + latentChannels);
 }
 
 /** What is alive at the widest moment of one transformer block. */
@@ -213,8 +217,9 @@ function indexBytes(attendedFrames: readonly number[]): number {
   return 4 * (2 * ranges + attendedFrames.length + 1);
 }
 
-function decoderItems({ shape, model, grid, precision }: MemoryInput): MemoryItem[] {
-  const bytes = precision === "f16" ? 2 : 4;
+/** The decoder computes in f32 whatever the precision is. */
+function decoderItems({ shape, model, grid }: MemoryInput): MemoryItem[] {
+  const bytes = 4;
   const decoder = decoderShape(model.components.vae!.className, shape.configs.vae!);
   if (decoder === undefined) return [];
   const cells = grid.latentHeight * grid.latentWidth;
@@ -229,34 +234,10 @@ function decoderItems({ shape, model, grid, precision }: MemoryInput): MemoryIte
   }
   return [
     {
-      name: `decoder activations, ${decoder.latentFramesAtOnce} latent frame(s) at a time (${precision})`,
+      name: `decoder activations, ${decoder.latentFramesAtOnce} latent frame(s) at a time (f32)`,
       bytes: working,
     },
-    { name: `causal cache of the decoder (${precision})`, bytes: history },
+    { name: `causal cache of the decoder (f32)`, bytes: history },
     { name: "frames on their way out", bytes: 4 * 3 * grid.height * grid.width * shape.geometry.vaeTemporal },
   ];
-}
-
-function alternatives(
-  input: MemoryInput,
-  phases: readonly MemoryPhase[],
-  transformers: readonly (readonly [string, ComponentDescription])[],
-  weightBytes: Readonly<Record<string, number>>,
-): MemoryEstimate["alternatives"] {
-  const without = (saved: number) =>
-    Math.max(...phases.map(({ name, bytes }) => (name === "text encoding" ? bytes : bytes - saved)));
-  const found: { name: string; peakBytes: number }[] = [];
-  const total = transformers.reduce((sum, [name]) => sum + weightBytes[name]!, 0);
-  if (transformers.length > 1) {
-    const most = Math.max(...transformers.map(([name]) => weightBytes[name]!));
-    found.push({ name: "one transformer on the GPU at a time", peakBytes: without(total - most) });
-  }
-  const layer = Math.max(...transformers.map(([, component]) => largestLayer(component)));
-  // Two layers: the next one loads while this one runs.
-  found.push({ name: "transformer streamed layer by layer", peakBytes: without(total - 2 * layer) });
-  if (input.precision === "f32") {
-    const half = estimateMemory({ ...input, precision: "f16" });
-    found.push({ name: "--precision f16", peakBytes: half.peakBytes });
-  }
-  return found;
 }

@@ -1,0 +1,199 @@
+/** Frames and sizes that fit, settings that count, memory by items, and what to change when there is too little. */
+import { describe, expect, it } from "vitest";
+import { closestSize } from "./families/hunyuan-size.js";
+import { getKnownModel, knownModels } from "./known-models.js";
+import { optionsThatFit } from "./memory-budget.js";
+import { getModelClass } from "./model-classes.js";
+import { modelShape } from "./model-shape.js";
+import { type AttendedFramesPattern, planGeneration } from "./plan-generation.js";
+import { checkVideoSize, nearestFrameCounts, nearestSizes, videoGrid } from "./video-grid.js";
+
+const wan = getKnownModel("wan2.1-t2v-1.3b");
+const geometryOf = (name: string) => modelShape(getKnownModel(name)).geometry;
+
+describe("known models", () => {
+  it("lists the known names for an unknown one", () => {
+    expect(() => getKnownModel("wan3")).toThrow(expect.objectContaining({ code: "UNKNOWN_MODEL" }));
+    const error = (() => {
+      try {
+        return getKnownModel("wan3");
+      } catch (thrown) {
+        return thrown as { fix?: string };
+      }
+    })() as { fix?: string };
+    for (const { name } of knownModels()) expect(error.fix).toContain(name);
+    expect(() => getModelClass("Nope")).toThrow(/unknown model class Nope; known are .*AutoencoderKLWan/);
+  });
+
+  it("names are unique", () => {
+    const names = knownModels().flatMap(({ name, repository }) => [name, repository]);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+describe("video grid", () => {
+  it("says which frame counts and sizes are nearest", () => {
+    const geometry = geometryOf("wan2.1-t2v-1.3b");
+    expect([80, 81, 82, 1, 0, -3, 4.5, Number.NaN].map((n) => nearestFrameCounts(n, geometry))).toEqual([
+      [77, 81],
+      [81],
+      [81, 85],
+      [1],
+      [1],
+      [1],
+      [1, 5],
+      [1],
+    ]);
+    expect([480, 481, 15, 0].map((n) => nearestSizes(n, geometry))).toEqual([[480], [480, 496], [16], [16]]);
+    expect(nearestSizes(720, geometryOf("wan2.2-ti2v-5b"))).toEqual([704, 736]);
+    // Cosmos fills up patches: 45 latent rows are fine.
+    expect(nearestSizes(720, geometryOf("cosmos3-nano"))).toEqual([720]);
+  });
+
+  it("refuses others with the numbers that fit", () => {
+    const geometry = geometryOf("wan2.1-t2v-1.3b");
+    const size = { numFrames: 81, height: 480, width: 832 };
+    expect(() => checkVideoSize(size, geometry)).not.toThrow();
+    expect(() => checkVideoSize({ ...size, numFrames: 80 }, geometry)).toThrow(
+      expect.objectContaining({ code: "FRAMES_OFF_GRID", fix: "Use --num-frames 77 or 81." }),
+    );
+    expect(() => checkVideoSize({ ...size, height: 470, width: 830 }, geometry)).toThrow(
+      expect.objectContaining({ code: "SIZE_OFF_GRID", fix: "Use --height 464 or 480, --width 816 or 832." }),
+    );
+    expect(() => planGeneration({ model: wan, numFrames: Number.NaN })).toThrow(
+      expect.objectContaining({ code: "FRAMES_OFF_GRID" }),
+    );
+  });
+
+  it("fills up the last token frame of CogVideoX 1.5", () => {
+    const geometry = geometryOf("cogvideox-1.5-5b");
+    const frames = [81, 85].map((numFrames) => videoGrid({ numFrames, height: 768, width: 1360 }, geometry));
+    expect(frames.map((grid) => [grid.latentFrames, grid.latentFramesPadded, grid.tokenFrames])).toEqual([
+      [21, 22, 11],
+      [22, 22, 11],
+    ]);
+  });
+});
+
+describe("HunyuanVideo sizes", () => {
+  it("picks by aspect ratio, as the pipeline does", () => {
+    // Values of diffusers' calculate_default_height_width.
+    const of = (height: number, width: number, target = 640) => closestSize({ height, width }, target, 16);
+    expect(of(9, 16)).toEqual({ height: 480, width: 848 });
+    expect(of(9, 16, 960)).toEqual({ height: 720, width: 1280 });
+    expect(of(16, 9)).toEqual({ height: 848, width: 480 });
+    expect(of(1, 1)).toEqual({ height: 640, width: 640 });
+    expect(of(1, 4)).toEqual({ height: 320, width: 1280 });
+  });
+});
+
+describe("plan", () => {
+  const rotating: AttendedFramesPattern = {
+    offsets: 3,
+    attendedFrames: (offset) => Array.from({ length: 21 }, () => 10 + offset),
+  };
+
+  it("is dense without a pattern", () => {
+    const plan = planGeneration({ model: wan });
+    expect(plan.attended.density).toBe(1);
+    expect(plan.flops.totalPerForward.lvsa).toBe(plan.flops.totalPerForward.dense);
+    expect(plan.totalFlops.dense).toBe(plan.flops.totalPerForward.dense * 100n);
+  });
+
+  it("sums each step with the pattern of that step", () => {
+    const plan = planGeneration({ model: wan, lvsa: () => rotating, numInferenceSteps: 4 });
+    const single = [0, 1, 2].map((offset) => {
+      const attended = rotating.attendedFrames(offset);
+      return planGeneration({ model: wan, lvsa: () => ({ offsets: 1, attendedFrames: () => attended }) });
+    });
+    const [a, b, c] = single.map((one) => one.flops.totalPerForward.lvsa) as [bigint, bigint, bigint];
+    // Steps 0 to 3 have offsets 0, 1, 2, 0; guidance runs two passes.
+    expect(plan.totalFlops.lvsa).toBe(2n * (a + b + c + a));
+    expect(plan.attended.overOffsets).toEqual({
+      offsets: 3,
+      min: 10 / 21,
+      max: 12 / 21,
+      mean: expect.closeTo(11 / 21, 12),
+    });
+  });
+
+  it("needs half the work without guidance", () => {
+    const guided = planGeneration({ model: wan });
+    const plain = planGeneration({ model: wan, guidanceScale: 1 });
+    expect(guided.totalFlops.dense).toBe(2n * plain.totalFlops.dense);
+    const cog = getKnownModel("cogvideox-2b");
+    expect(planGeneration({ model: cog })).toMatchObject({ forwardsPerStep: 1, batch: 2 });
+    expect(planGeneration({ model: cog, guidanceScale: 1 })).toMatchObject({ forwardsPerStep: 1, batch: 1 });
+  });
+
+  it("takes the tokens of a prompt that is not padded", () => {
+    const model = getKnownModel("cosmos3-nano");
+    const short = planGeneration({ model, tokens: { text: 100 } });
+    expect(short.flops.linearByRows.text?.rows).toBe(100);
+    expect(short.flops.totalPerForward.dense).toBeLessThan(
+      planGeneration({ model }).flops.totalPerForward.dense,
+    );
+  });
+
+  it("refuses steps that are none", () => {
+    expect(() => planGeneration({ model: wan, numInferenceSteps: 0 })).toThrow(/0 steps/);
+  });
+});
+
+describe("memory", () => {
+  it.each(knownModels())("$name: every phase is the sum of its items, and the peak the largest", (model) => {
+    const { memory, components } = planGeneration({ model });
+    for (const { bytes, items } of memory.phases) {
+      expect(bytes).toBe(items.reduce((sum, item) => sum + item.bytes, 0));
+      for (const item of items) expect([item.name, item.bytes > 0]).toEqual([item.name, true]);
+    }
+    const peak = memory.phases.find(({ name }) => name === memory.peakPhase);
+    expect(peak?.bytes).toBe(Math.max(...memory.phases.map(({ bytes }) => bytes)));
+    expect(memory.peakBytes).toBe(peak?.bytes);
+    // Vectors are widened to f32: at most 1 % more than the file where that is 16 bit.
+    const transformer = memory.weightBytes.transformer! / components.transformer!.storedBytes;
+    expect(transformer).toBeGreaterThanOrEqual(1);
+    expect(transformer).toBeLessThan(1.01);
+    for (const name of ["text_encoder", "text_encoder_2", "image_encoder"]) {
+      const whole = components[name]?.storedBytes;
+      if (whole !== undefined) expect(memory.weightBytes[name]).toBeLessThan(whole / 10);
+    }
+  });
+
+  it("holds one of two transformers at a time", () => {
+    const one = planGeneration({ model: getKnownModel("wan2.1-t2v-14b") }).memory;
+    const two = planGeneration({ model: getKnownModel("wan2.2-t2v-a14b") }).memory;
+    expect(two.peakBytes).toBe(one.peakBytes);
+  });
+
+  it("grows with the frames, and LVSA adds only its index buffers", () => {
+    const short = planGeneration({ model: wan }).memory;
+    const long = planGeneration({ model: wan, numFrames: 161 }).memory;
+    // 41 / 21 frames, but a feed-forward slice of fixed size.
+    expect(long.activationPeakBytes).toBeGreaterThan(1.7 * short.activationPeakBytes);
+    expect(long.activationPeakBytes).toBeLessThan((41 / 21) * short.activationPeakBytes);
+    const sparse = planGeneration({
+      model: wan,
+      numFrames: 161,
+      lvsa: () => ({ offsets: 1, attendedFrames: () => Array.from({ length: 41 }, () => 21) }),
+    }).memory;
+    const denoising = (memory: typeof long) => memory.phases.find(({ name }) => name === "denoising")!.bytes;
+    expect(denoising(sparse) - denoising(long)).toBe(4 * (2 * 41 * 21 + 41 + 1));
+  });
+
+  it("finds settings that fit a budget", () => {
+    // Long enough for denoising to need more than decoding, which does not depend on the length.
+    const options = { model: wan, numFrames: 1201 };
+    const { peakBytes } = planGeneration(options).memory;
+    expect(optionsThatFit(options, peakBytes)).toEqual([]);
+    const tight = optionsThatFit(options, peakBytes - 1);
+    expect(tight.map(({ change }) => change)).toContain("--precision f16");
+    const frames = tight.find(({ change }) => change.startsWith("--num-frames"))!;
+    const count = Number(frames.change.split(" ")[1]);
+    expect(planGeneration({ ...options, numFrames: count }).memory.peakBytes).toBe(frames.peakBytes);
+    expect(planGeneration({ ...options, numFrames: count + 4 }).memory.peakBytes).toBeGreaterThan(
+      peakBytes - 1,
+    );
+    expect(optionsThatFit(options, 1_000_000)).toEqual([]);
+  });
+});
