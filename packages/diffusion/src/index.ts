@@ -7,3 +7,4 @@ export * from "./engine/plugin.js";
 export type * from "./pipelines/video-pipeline.js";
 export * from "./random/index.js";
 export * from "./schedulers/index.js";
+export * from "./tokenizers/index.js";

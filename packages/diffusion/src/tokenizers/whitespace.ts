@@ -1,0 +1,28 @@
+/** White space as the libraries that made the checkpoints see it; JavaScript's own `\s` and `trim` differ. */
+
+/** Unicode's White_Space property: Rust's `char::is_whitespace`, `\s` of Python's `regex` module. */
+export const WHITE_SPACE = "\\p{White_Space}";
+/** Python's `str.isspace`: the above and the four separators U+001C to U+001F. */
+const PYTHON_SPACE = `[${WHITE_SPACE}\\u001c-\\u001f]`;
+
+export function stripStart(text: string): string {
+  return text.replace(new RegExp(`^${WHITE_SPACE}+`, "u"), "");
+}
+
+export function stripEnd(text: string): string {
+  // Backwards by hand: an anchored `+` takes quadratic time on long runs of spaces.
+  let end = text.length;
+  const space = new RegExp(WHITE_SPACE, "u");
+  while (end > 0 && space.test(text[end - 1]!)) end--;
+  return text.slice(0, end);
+}
+
+/** Python's `str.strip()`. */
+export function pythonStrip(text: string): string {
+  const space = new RegExp(PYTHON_SPACE, "u");
+  let start = 0;
+  let end = text.length;
+  while (start < end && space.test(text[start]!)) start++;
+  while (end > start && space.test(text[end - 1]!)) end--;
+  return text.slice(start, end);
+}
