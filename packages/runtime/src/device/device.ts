@@ -109,7 +109,12 @@ export class Device {
     }
     this.#check();
     const pinned = options.pinned ?? false;
-    const track = pinned ? undefined : (tensor: Tensor) => this.#scopes.at(-1)?.add(tensor);
+    // A pinned tensor itself outlives scopes; views of it do not.
+    let untracked = pinned;
+    const track = (tensor: Tensor) => {
+      if (!untracked) this.#scopes.at(-1)?.add(tensor);
+      untracked = false;
+    };
     const storage = this.#pool.acquire(bytes, pinned, options.label ?? dtype, track);
     return new Tensor(storage.buffer, 0, shape, dtype, storage);
   }
@@ -207,6 +212,7 @@ export class Device {
    * objects), which move to the scope around it, or to the caller. `body` must be synchronous: forward passes
    * only record.
    */
+  // biome-ignore lint/suspicious/noConfusingVoidType: bodies that return nothing are common
   scope<T extends ScopeResult | void>(body: () => T): T {
     const made = new Set<Tensor>();
     this.#scopes.push(made);

@@ -1,0 +1,338 @@
+/**
+ * HunyuanVideo15Transformer3DModel: the dual-stream video diffusion transformer of HunyuanVideo 1.5.
+ * Source: diffusers `models/transformers/transformer_hunyuan_video15.py`. Batch 1: guidance runs as two passes.
+ *
+ * Both residual streams are f32; with `computeDtype` f16 everything between two additions to them is stored as f16.
+ */
+import {
+  activate,
+  type Device,
+  type FloatDType,
+  layerNorm,
+  linear,
+  ShapeError,
+  type Tensor,
+  type WeightSource,
+} from "@lvsa/runtime";
+import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
+import type {
+  AttentionModule,
+  RotaryTables,
+  StepInfo,
+  VideoGeometry,
+} from "../../attention/attention-processor.js";
+import {
+  integerPositions,
+  rotaryFrequencies,
+  rotaryGrid,
+  timestepEmbedding,
+  timestepFeatures,
+} from "../embeddings.js";
+import { feedForward } from "../feed-forward.js";
+import { parseConfig } from "../model-config.js";
+import { type LoadOptions, Parameters } from "../parameters.js";
+import { fromPatches, type PatchSize, toPatches } from "../patches.js";
+import { RotaryCache } from "../rotary-cache.js";
+import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
+import { encoderStream } from "./hunyuan-video15-conditions.js";
+import {
+  type HunyuanVideo15TransformerConfig,
+  hunyuanVideo15TransformerConfigSchema,
+} from "./transformer-hunyuan-video15-config.js";
+import type { Tap, TemporalFrequencies } from "./transformer-wan.js";
+
+const EPS = 1e-6;
+/** Width of the sinusoidal timestep features; fixed in diffusers. */
+const TIME_FEATURES = 256;
+
+export interface HunyuanVideo15ForwardInputs {
+  /** `[1, in_channels, T, h, w]` f32: noisy latents, condition latents, mask. */
+  readonly latents: Tensor;
+  /** 0 to 1000. */
+  readonly timestep: number;
+  /** Text embeddings `[1, L, text_embed_dim]`, valid tokens only. */
+  readonly encoderHiddenStates: Tensor;
+  /** Glyph embeddings `[1, L2, text_embed_2_dim]`, valid tokens only; none when the prompt quotes no text. */
+  readonly encoderHiddenStates2?: Tensor | undefined;
+  /** Image embeddings `[1, N, image_embed_dim]`; none for text to video. */
+  readonly imageEmbeds?: Tensor | undefined;
+  readonly step?: StepInfo | undefined;
+  readonly tap?: Tap | undefined;
+}
+
+interface Streams extends Record<string, Tensor> {
+  readonly hidden: Tensor;
+  readonly encoder: Tensor;
+}
+
+interface Block {
+  readonly attention: HunyuanVideo15Attention;
+  readonly parameters: Parameters;
+}
+
+/** What all blocks of a forward pass share. */
+interface BlockInputs {
+  /** SiLU of the time embedding, `[1, C]`. */
+  readonly activatedTemb: Tensor;
+  readonly tables: RotaryTables;
+  readonly geometry: VideoGeometry;
+  readonly step: StepInfo | undefined;
+}
+
+export class HunyuanVideo15Transformer3DModel {
+  readonly family = "hunyuan";
+  readonly config: HunyuanVideo15TransformerConfig;
+  readonly attention: AttentionDispatcher;
+  /** Storage type between residual additions. */
+  computeDtype: FloatDType = "f32";
+  /** Set to change the time axis of the rotary embedding; takes effect at the next forward pass. */
+  temporalFrequencies: TemporalFrequencies | undefined;
+  readonly #device: Device;
+  readonly #parameters: Parameters;
+  readonly #blocks: Block[];
+  readonly #rotary: RotaryCache;
+
+  constructor(
+    device: Device,
+    config: HunyuanVideo15TransformerConfig,
+    parameters: Parameters,
+    attention = new AttentionDispatcher(),
+    name = "transformer",
+  ) {
+    this.config = config;
+    this.attention = attention;
+    this.#device = device;
+    this.#parameters = parameters;
+    this.#rotary = new RotaryCache(device);
+    this.#blocks = Array.from({ length: config.num_layers }, (_, i) => {
+      const path = `transformer_blocks.${i}.`;
+      const scope = parameters.scoped(path);
+      return {
+        attention: new HunyuanVideo15Attention(`${name}.${path}attn`, i, config, scope.scoped("attn.")),
+        parameters: scope,
+      };
+    });
+  }
+
+  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. */
+  static create(
+    device: Device,
+    config: unknown,
+    options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
+  ): HunyuanVideo15Transformer3DModel {
+    const parsed = parseConfig(
+      hunyuanVideo15TransformerConfigSchema,
+      config,
+      "HunyuanVideo15Transformer3DModel",
+    );
+    return new HunyuanVideo15Transformer3DModel(
+      device,
+      parsed,
+      new Parameters(device),
+      options.attention,
+      options.name,
+    );
+  }
+
+  /** Streams the weights onto the GPU, unless they are there. */
+  async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
+    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+  }
+
+  get isLoaded(): boolean {
+    return this.#parameters.isLoaded;
+  }
+
+  /** Frees the weights; `load` brings them back. */
+  unload(): void {
+    this.#parameters.unload();
+  }
+
+  /** All attention layers (without the small ones of the token refiner, which see text alone). */
+  attentionModules(): AttentionModule[] {
+    return this.#blocks.map((block) => block.attention);
+  }
+
+  get patchSize(): PatchSize {
+    const { patch_size_t: t, patch_size: s } = this.config;
+    return [t, s, s];
+  }
+
+  /** Token grid of latents `[1, C, T, h, w]`. @throws ShapeError when they do not fit channels or patch size */
+  geometry(latents: Tensor): VideoGeometry {
+    const { shape } = latents;
+    const channels = this.config.in_channels;
+    if (shape.length !== 5 || shape[0] !== 1 || shape[1] !== channels) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `HunyuanVideo 1.5: latents must be [1, ${channels}, T, h, w], got [${shape.join(", ")}]`,
+        { fix: "The input is noisy latents, condition latents and one mask channel, in this order." },
+      );
+    }
+    const [frames, height, width] = this.patchSize.map((p, i) => shape[i + 2]! / p) as [
+      number,
+      number,
+      number,
+    ];
+    if (![frames, height, width].every(Number.isInteger)) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `HunyuanVideo 1.5: latents [${shape.join(", ")}] do not divide into patches of ${this.patchSize.join("x")}`,
+        {
+          fix: "Choose height and width that are multiples of the autoencoder's factor times the patch size.",
+        },
+      );
+    }
+    return { latentFrames: frames, height, width, patchesPerFrame: height * width };
+  }
+
+  /** Records one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
+  forward(inputs: HunyuanVideo15ForwardInputs): Tensor {
+    const device = this.#device;
+    const { tap } = inputs;
+    const geometry = this.geometry(inputs.latents);
+    const tables = this.#rotaryTables(geometry);
+    tap?.("rope_cos", tables.cos);
+    tap?.("rope_sin", tables.sin);
+    return device.scope(() => {
+      // 1. Patches and conditions
+      const { temb, streams: first } = device.scope(() => this.#embed(inputs, geometry));
+      tap?.("temb", temb);
+      tap?.("x_embed", first.hidden);
+      const activatedTemb = activate(device, temb, "silu");
+      const shared = { activatedTemb, tables, geometry, step: inputs.step };
+      // 2. Blocks
+      let streams: Streams = first;
+      for (const [i, block] of this.#blocks.entries()) {
+        const previous = streams;
+        streams = device.scope(() => this.#block(block, previous, shared));
+        previous.hidden.dispose();
+        previous.encoder.dispose();
+        tap?.(`block${i}.hidden`, streams.hidden);
+        tap?.(`block${i}.encoder`, streams.encoder);
+      }
+      // 3. Output norm, projection, unpatchify
+      return this.#output(streams.hidden, activatedTemb, geometry);
+    });
+  }
+
+  dispose(): void {
+    this.#rotary[Symbol.dispose]();
+    this.#parameters.dispose();
+  }
+
+  #embed(inputs: HunyuanVideo15ForwardInputs, geometry: VideoGeometry): { temb: Tensor; streams: Streams } {
+    const device = this.#device;
+    const p = this.#parameters;
+    const patches = toPatches(device, inputs.latents, geometry, this.patchSize);
+    const weight = p.get("x_embedder.proj.weight");
+    const hidden = linear(device, patches, weight.reshape([weight.dim(0), weight.size / weight.dim(0)]), {
+      bias: p.get("x_embedder.proj.bias"),
+      outDtype: "f32",
+    });
+    const timeFeatures = device.upload(timestepFeatures([inputs.timestep], TIME_FEATURES), [
+      1,
+      TIME_FEATURES,
+    ]);
+    const temb = timestepEmbedding(device, timeFeatures, p.scoped("time_embed.timestep_embedder."));
+    const encoder = encoderStream(
+      device,
+      p,
+      { text: inputs.encoderHiddenStates, glyph: inputs.encoderHiddenStates2, image: inputs.imageEmbeds },
+      {
+        heads: this.config.num_attention_heads,
+        refinerLayers: this.config.num_refiner_layers,
+        timeFeatures,
+        tap: inputs.tap,
+      },
+    );
+    return { temb, streams: { hidden, encoder } };
+  }
+
+  #block(block: Block, { hidden, encoder }: Streams, shared: BlockInputs): Streams {
+    const device = this.#device;
+    const p = block.parameters;
+    const modulation = this.#modulation(p, "norm1", shared.activatedTemb);
+    const encoderModulation = this.#modulation(p, "norm1_context", shared.activatedTemb);
+    // 1. Joint attention
+    const result = this.attention.run({
+      device,
+      family: this.family,
+      module: block.attention,
+      hiddenStates: this.#modulated(hidden, modulation, 0),
+      encoderHiddenStates: this.#modulated(encoder, encoderModulation, 0),
+      rotary: shared.tables,
+      geometry: shared.geometry,
+      ...(shared.step ? { step: shared.step } : {}),
+      epilogue: { residual: hidden, gate: modulation.rows(2, 3) },
+      encoderEpilogue: { residual: encoder, gate: encoderModulation.rows(2, 3) },
+    });
+    const attended = result.encoderHiddenStates;
+    if (!attended) {
+      throw new ShapeError("MISSING_STREAM", `${block.attention.name}: the processor returned no encoder stream`, {
+        fix: "A processor of joint attention returns hiddenStates and encoderHiddenStates.",
+      });
+    }
+    // 2. Feed-forward
+    return {
+      hidden: this.#feedForward(p.scoped("ff."), result.hiddenStates, modulation),
+      encoder: this.#feedForward(p.scoped("ff_context."), attended, encoderModulation),
+    };
+  }
+
+  /** Rows: shift, scale and gate of attention, then of the feed-forward. `[6, C]` */
+  #modulation(p: Parameters, name: string, activatedTemb: Tensor): Tensor {
+    const rows = linear(this.#device, activatedTemb, p.get(`${name}.linear.weight`), {
+      bias: p.get(`${name}.linear.bias`),
+    });
+    return rows.reshape([6, rows.dim(1) / 6]);
+  }
+
+  #modulated(x: Tensor, modulation: Tensor, first: number): Tensor {
+    return layerNorm(this.#device, x, {
+      eps: EPS,
+      shift: modulation.rows(first, first + 1),
+      scale: modulation.rows(first + 1, first + 2),
+      outDtype: this.computeDtype,
+    });
+  }
+
+  #feedForward(p: Parameters, x: Tensor, modulation: Tensor): Tensor {
+    return feedForward(this.#device, this.#modulated(x, modulation, 3), p, {
+      activation: "gelu_tanh",
+      residual: x,
+      gate: modulation.rows(5, 6),
+      outDtype: "f32",
+    });
+  }
+
+  #output(hidden: Tensor, activatedTemb: Tensor, geometry: VideoGeometry): Tensor {
+    const device = this.#device;
+    const p = this.#parameters;
+    const table = linear(device, activatedTemb, p.get("norm_out.linear.weight"), {
+      bias: p.get("norm_out.linear.bias"),
+    }).reshape([2, hidden.dim(2)]);
+    // Scale comes first here, unlike in the blocks.
+    const normed = layerNorm(device, hidden, { eps: EPS, scale: table.rows(0, 1), shift: table.rows(1, 2) });
+    const patches = linear(device, normed, p.get("proj_out.weight"), {
+      bias: p.get("proj_out.bias"),
+      outDtype: "f32",
+    });
+    return fromPatches(device, patches, geometry, this.patchSize);
+  }
+
+  /** Source: diffusers `HunyuanVideo15RotaryPosEmbed`. */
+  #rotaryTables({ latentFrames, height, width }: VideoGeometry): RotaryTables {
+    const change = this.temporalFrequencies;
+    return this.#rotary.tables(`${latentFrames}x${height}x${width}`, change, () => {
+      const [time, rows, columns] = this.config.rope_axes_dim.map((dim) =>
+        rotaryFrequencies(dim, this.config.rope_theta),
+      ) as [Float64Array, Float64Array, Float64Array];
+      return rotaryGrid(
+        { positions: integerPositions(latentFrames), frequencies: change?.(time) ?? time },
+        { positions: integerPositions(height), frequencies: rows },
+        { positions: integerPositions(width), frequencies: columns },
+      );
+    });
+  }
+}
