@@ -1,4 +1,4 @@
-import { goldenCases, goldenJson } from "@lvsa/runtime/testing";
+import { goldenCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { installedLogLine, type ResolvedLvsaConfig, resolveLvsaConfig } from "./config.js";
 import {
@@ -11,6 +11,7 @@ import {
 import { maskText } from "./pattern/mask-text.js";
 import { PatternController } from "./pattern/pattern-controller.js";
 import { familyGeometryRules } from "./testing/family-rules.js";
+import { wanPatterns } from "./testing/wan-patterns.js";
 
 interface Arguments {
   readonly num_frames: number;
@@ -30,7 +31,7 @@ interface Input {
   readonly pipe: {
     readonly vae_scale_factor_temporal?: number;
     readonly vae_scale_factor_spatial?: number;
-    readonly config: Record<string, unknown>;
+    readonly config: Readonly<Record<string, unknown>>;
   };
   readonly args: Arguments;
   readonly ref?: number;
@@ -42,12 +43,12 @@ interface Input {
 const installs = goldenCases<Input, { text: string; value?: Record<string, unknown>; error?: string }>(
   "pattern/install.json",
 );
-const wan = goldenJson<{
+const wan = wanPatterns<{
   install: {
     args: Omit<Arguments, "auto_keyframes"> & { auto: boolean; reference_latent_frames: number };
     result: Record<string, unknown>;
   }[];
-}>("wan/wan21-lvsa/patterns.json");
+}>();
 
 function resolve({ family, pipe, args, ref, scale, rank, world }: Input): ResolvedLvsaConfig {
   const rules: GeometryRules = familyGeometryRules[family];
@@ -124,30 +125,32 @@ describe("the installer's settings equal the Python original", () => {
     }
   });
 
-  it.skipIf(!wan)("in the Wan case", () => {
-    for (const { args, result } of wan!.install) {
-      const { auto, reference_latent_frames, ...rest } = args;
-      const resolved = resolve({
-        family: "wan",
-        pipe: {
-          vae_scale_factor_temporal: 4,
-          vae_scale_factor_spatial: 8,
-          config: { patch_size: [1, 2, 2] },
-        },
-        args: { ...rest, auto_keyframes: auto, rotate_keyframes: false },
-        ref: reference_latent_frames,
-      });
-      expect(
-        {
-          total_latent_frames: resolved.frames,
-          num_patches: resolved.patchesPerFrame,
-          window_size: resolved.window,
-          n_first_frames: resolved.nFirstFrames,
-          key_frame_interval: resolved.keyframeInterval,
-          global_indices: new PatternController(resolved).pattern.globalFrames,
-        },
-        JSON.stringify(args),
-      ).toEqual(result);
+  it.skipIf(wan.length === 0)("in the Wan cases", () => {
+    for (const { name, patterns, host } of wan) {
+      for (const { args, result } of patterns.install) {
+        const { auto, reference_latent_frames, ...rest } = args;
+        const resolved = resolve({
+          family: "wan",
+          pipe: {
+            vae_scale_factor_temporal: host.temporalFactor!,
+            vae_scale_factor_spatial: host.spatialFactor!,
+            config: host.transformerConfig,
+          },
+          args: { ...rest, auto_keyframes: auto, rotate_keyframes: false },
+          ref: reference_latent_frames,
+        });
+        expect(
+          {
+            total_latent_frames: resolved.frames,
+            num_patches: resolved.patchesPerFrame,
+            window_size: resolved.window,
+            n_first_frames: resolved.nFirstFrames,
+            key_frame_interval: resolved.keyframeInterval,
+            global_indices: new PatternController(resolved).pattern.globalFrames,
+          },
+          `${name} ${JSON.stringify(args)}`,
+        ).toEqual(result);
+      }
     }
   });
 });

@@ -25,8 +25,8 @@ export const lvsaConfigSchema = z.strictObject({
   rotateKeyframes: z.boolean().optional(),
   /** Grow the window past global frames. */
   expandWindow: z.boolean().default(true),
-  /** Below 1 sparser, above 1 denser. */
-  sparsityScale: z.number().positive().default(1),
+  /** Below 1 sparser, above 1 denser; 0 as sparse as the leading frames and the window allow. */
+  sparsityScale: z.number().min(0).default(1),
   /** Overrides the training length that the model states. */
   referenceLatentFrames: z.int().min(1).optional(),
 });

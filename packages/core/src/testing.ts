@@ -1,1 +1,1 @@
-export {};
+export * from "./testing/family-rules.js";

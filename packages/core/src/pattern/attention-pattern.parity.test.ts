@@ -1,5 +1,6 @@
-import { goldenCases, goldenJson } from "@lvsa/runtime/testing";
+import { goldenCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
+import { wanPatterns } from "../testing/wan-patterns.js";
 import { AttentionPattern } from "./attention-pattern.js";
 import { buildCompactLayout, type FrameCopy } from "./compact-layout.js";
 import { computeGlobalFrames, rotationOffsetOfStep } from "./global-frames.js";
@@ -32,11 +33,11 @@ interface WanPattern extends Golden {
 }
 
 const metadata = goldenCases<MetadataInput, Golden>("pattern/metadata.json");
-const wan = goldenJson<{
+const wan = wanPatterns<{
   runs: Record<string, WanPattern>;
   context_parallel: WanPattern[];
   loop_globals_per_step: Record<string, number[][]>;
-}>("wan/wan21-lvsa/patterns.json");
+}>();
 
 const pairs = (copies: readonly FrameCopy[]) => copies.map((c) => [c.sourceToken, c.destinationToken]);
 const range = (start: number, end: number) => Array.from({ length: end - start }, (_, i) => start + i);
@@ -152,37 +153,48 @@ describe("patterns equal the Python original", () => {
     }
   });
 
-  it.skipIf(!wan)("in the runs of the Wan case", () => {
-    for (const [name, golden] of Object.entries(wan!.runs)) expectGolden(buildWan(golden), golden, name);
-  });
-
-  it.skipIf(!wan)("on the ranks of the Wan case, guards included", () => {
-    for (const golden of wan!.context_parallel) {
-      expectGolden(buildWan(golden), golden, `rank ${golden.rank} of ${golden.world}`);
+  it.skipIf(wan.length === 0)("in the runs of the Wan cases", () => {
+    for (const { name, patterns } of wan) {
+      for (const [run, golden] of Object.entries(patterns.runs)) {
+        expectGolden(buildWan(golden), golden, `${name} ${run}`);
+      }
     }
   });
 
-  it.skipIf(!wan)("step by step in the Wan case: step i uses offset i", () => {
-    const { fixed, rotate } = wan!.loop_globals_per_step;
-    // The loop uses the settings of the runs with a given interval, at the length whose step 0 it shares.
-    const golden = Object.values(wan!.runs).find(
-      (run) =>
-        run.offset === 0 &&
-        run.world === 1 &&
-        JSON.stringify(run.global_indices) === JSON.stringify(fixed![0]) &&
-        (run.key_frame_interval ?? 0) > 0,
-    );
-    expect(golden).toBeDefined();
-    const globalFrames = (rotationOffset: number) =>
-      computeGlobalFrames({
-        frames: golden!.total_latent_frames,
-        nFirstFrames: golden!.n_first_frames,
-        keyframeInterval: golden!.key_frame_interval,
-        rotationOffset,
-      });
-    expect(
-      rotate!.map((_, step) => globalFrames(rotationOffsetOfStep(step, golden!.key_frame_interval))),
-    ).toEqual(rotate);
-    expect(fixed!.map(() => globalFrames(0))).toEqual(fixed);
+  it.skipIf(wan.length === 0)("on the ranks of the Wan cases, guards included", () => {
+    for (const { name, patterns } of wan) {
+      for (const golden of patterns.context_parallel) {
+        expectGolden(buildWan(golden), golden, `${name} rank ${golden.rank} of ${golden.world}`);
+      }
+    }
+  });
+
+  it.skipIf(wan.length === 0)("step by step in the Wan cases: step i uses offset i", () => {
+    for (const { name, patterns } of wan) {
+      const { fixed, rotate } = patterns.loop_globals_per_step;
+      // The loop has the settings of a run with an interval that starts with the same global frames.
+      const golden = Object.values(patterns.runs).find(
+        (run) =>
+          run.offset === 0 &&
+          (run.key_frame_interval ?? 0) > 0 &&
+          JSON.stringify(run.global_indices) === JSON.stringify(fixed![0]),
+      );
+      expect(golden, name).toBeDefined();
+      const globalFrames = (step: number) =>
+        computeGlobalFrames({
+          frames: golden!.total_latent_frames,
+          nFirstFrames: golden!.n_first_frames,
+          keyframeInterval: golden!.key_frame_interval,
+          rotationOffset: rotationOffsetOfStep(step, golden!.key_frame_interval),
+        });
+      expect(
+        rotate!.map((_, step) => globalFrames(step)),
+        name,
+      ).toEqual(rotate);
+      expect(
+        fixed!.map(() => globalFrames(0)),
+        name,
+      ).toEqual(fixed);
+    }
   });
 });

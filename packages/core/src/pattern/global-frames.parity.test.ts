@@ -1,5 +1,6 @@
 import { goldenCases, goldenJson } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
+import { wanPatterns } from "../testing/wan-patterns.js";
 import { AttentionPattern } from "./attention-pattern.js";
 import {
   computeAutoKeyframeInterval,
@@ -40,7 +41,7 @@ const globals = goldenCases<
 const guards = goldenCases<{ T: number; local_seq: number; P: number; world: number; W: number }, number[]>(
   "pattern/boundary_guards.json",
 );
-const wan = goldenJson<{ auto_kfi_columns: string[]; auto_kfi: number[][] }>("wan/wan21-lvsa/patterns.json");
+const wan = wanPatterns<{ auto_kfi_columns: string[]; auto_kfi: number[][] }>();
 
 describe("automatic keyframe interval equals the Python original", () => {
   it.skipIf(!table)("over clip lengths", () => {
@@ -63,20 +64,16 @@ describe("automatic keyframe interval equals the Python original", () => {
     }
   });
 
-  it.skipIf(!wan)("in the Wan case's own table", () => {
-    const column = (name: string) => {
-      const index = wan!.auto_kfi_columns.indexOf(name);
-      expect(index, name).toBeGreaterThanOrEqual(0);
-      return index;
-    };
-    for (const row of wan!.auto_kfi) {
-      const actual = interval(row[column("total_frames")]!, {
-        W: row[column("window_size")]!,
-        n_first: row[column("n_first_frames")]!,
-        ref: row[column("reference_frames")]!,
-        scale: row[column("sparsity_scale")]!,
-      });
-      expect(actual, JSON.stringify(row)).toBe(row[column("key_frame_interval")]);
+  it.skipIf(wan.length === 0)("in the tables of the Wan cases", () => {
+    for (const { name, patterns } of wan) {
+      const columns = ["total_frames", "window_size", "n_first_frames", "reference_frames", "sparsity_scale"];
+      expect(patterns.auto_kfi_columns, name).toEqual([...columns, "key_frame_interval"]);
+      for (const [frames, W, n_first, ref, scale, expected] of patterns.auto_kfi) {
+        const input = { W: W!, n_first: n_first!, ref: ref!, scale: scale! };
+        expect(interval(frames!, input), `${name}: ${frames} frames, ${JSON.stringify(input)}`).toBe(
+          expected,
+        );
+      }
     }
   });
 

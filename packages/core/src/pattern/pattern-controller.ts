@@ -50,7 +50,7 @@ export class PatternController {
     this.#keyframeInterval = options.keyframeInterval;
     const localTokens = Math.floor((frames * patchesPerFrame) / worldSize);
     this.#guards = computeBoundaryGuardFrames({ frames, localTokens, patchesPerFrame, worldSize, window });
-    this.#pattern = this.#build(0);
+    this.#pattern = this.#build(window, options.keyframeInterval, 0);
   }
 
   get pattern(): AttentionPattern {
@@ -74,23 +74,21 @@ export class PatternController {
     if (!this.#keyframeInterval) return false;
     const offset = rotationOffsetOfStep(step, this.#keyframeInterval);
     if (offset === this.#pattern.rotationOffset) return false;
-    this.#pattern = this.#build(offset);
+    this.#pattern = this.#build(this.#window, this.#keyframeInterval, offset);
     return true;
   }
 
   /** Half window in latent frames; 0 leaves only global frames. Recomputes the interval. True if the pattern changed. */
   setWindowSize(window: number): boolean {
     if (window === this.#window) return false;
-    this.#window = window;
-    this.#recompute();
+    this.#recompute(window, this.#sparsityScale);
     return true;
   }
 
   /** Below 1 sparser, above 1 denser. Recomputes the interval. True if the pattern changed. */
   setSparsityScale(scale: number): boolean {
     if (scale === this.#sparsityScale) return false;
-    this.#sparsityScale = scale;
-    this.#recompute();
+    this.#recompute(this.#window, scale);
     return true;
   }
 
@@ -111,26 +109,30 @@ export class PatternController {
     );
   }
 
-  #recompute(): void {
+  /** Builds before it assigns, so that bad values leave the controller as it was. */
+  #recompute(window: number, sparsityScale: number): void {
     const { frames, nFirstFrames, referenceLatentFrames } = this.#options;
-    this.#keyframeInterval = computeAutoKeyframeInterval({
+    const keyframeInterval = computeAutoKeyframeInterval({
       frames,
-      window: this.#window,
+      window,
       nFirstFrames,
       referenceLatentFrames,
-      sparsityScale: this.#sparsityScale,
+      sparsityScale,
     });
-    this.#pattern = this.#build(this.#pattern.rotationOffset);
+    this.#pattern = this.#build(window, keyframeInterval, this.#pattern.rotationOffset);
+    this.#window = window;
+    this.#sparsityScale = sparsityScale;
+    this.#keyframeInterval = keyframeInterval;
   }
 
-  #build(rotationOffset: number): AttentionPattern {
+  #build(window: number, keyframeInterval: number | null, rotationOffset: number): AttentionPattern {
     const { frames, patchesPerFrame, nFirstFrames, expandWindow, worldSize, rank } = this.#options;
     return AttentionPattern.build({
       frames,
       patchesPerFrame,
-      window: this.#window,
+      window,
       nFirstFrames,
-      keyframeInterval: this.#keyframeInterval,
+      keyframeInterval,
       rotationOffset,
       expandWindow: expandWindow ?? true,
       worldSize: worldSize ?? 1,
