@@ -14,11 +14,11 @@ export function toPatches(
 ): Tensor {
   const { latentFrames: T, height: H, width: W } = geometry;
   const channels = latents.dim(1);
-  return permute(
-    device,
-    latents.reshape([channels, T, pt, H, ph, W, pw]),
-    [1, 3, 5, 0, 2, 4, 6],
-  ).reshape([1, T * H * W, channels * pt * ph * pw]);
+  return permute(device, latents.reshape([channels, T, pt, H, ph, W, pw]), [1, 3, 5, 0, 2, 4, 6]).reshape([
+    1,
+    T * H * W,
+    channels * pt * ph * pw,
+  ]);
 }
 
 /** Patches `[1, tokens, C·pt·ph·pw]` with the channel slowest to `[1, C, T, h, w]`. */

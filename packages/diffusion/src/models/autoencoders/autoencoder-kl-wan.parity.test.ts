@@ -32,14 +32,15 @@ describe.each(cases)("$name", (reference) => {
     for (const name of decoded) {
       const latents = floatTensor(tensors, name);
       const input = device.upload(latents.data, latents.shape);
-      const [, channels, frames, height, width] = floatTensor(tensors, name.replace("latents", "video")).shape as number[];
+      const [, channels, frames, height, width] = floatTensor(tensors, name.replace("latents", "video"))
+        .shape as number[];
       const video = new Float32Array(channels! * frames! * height! * width!);
       let frame = 0;
       for (const chunk of vae.decode(input)) {
         const count = chunk.dim(1);
         const planar = device.scope(() =>
           permute(device, chunk.reshape([count, height! * width!, channels!]), [2, 0, 1]),
-      );
+        );
         const values = await device.read(planar);
         planar.dispose();
         chunk.dispose();
@@ -60,7 +61,10 @@ describe.each(cases)("$name", (reference) => {
       report.check("vae.encode.moments", await device.read(moments), single_pass, "encode");
       const [, z2, ...rest] = moments.shape as [number, number, ...number[]];
       const mean = device.scope(() =>
-        moments.reshape([z2, ...rest]).rows(0, z2 / 2).reshape([1, z2 / 2, ...rest]),
+        moments
+          .reshape([z2, ...rest])
+          .rows(0, z2 / 2)
+          .reshape([1, z2 / 2, ...rest]),
       );
       report.check("vae.encode.mean", await device.read(mean), single_pass, "encode");
       const normalised = vae.normalize(mean);

@@ -26,7 +26,11 @@ describe.each(cases)("$name", (reference) => {
     const { single_pass } = (parameters.tolerances as WanTolerances).float32_compute;
     const report = new ParityReport(`${reference.name} UMT5`, tensors);
     const source = await openWeights(nodeFolder(join(checkpoint, "text_encoder")), "model");
-    const encoder = new T5EncoderModel(device, source, readJson(join(checkpoint, "text_encoder", "config.json")));
+    const encoder = new T5EncoderModel(
+      device,
+      source,
+      readJson(join(checkpoint, "text_encoder", "config.json")),
+    );
     const before = device.memory().liveBytes;
     for (const prompt of prompts) {
       const ids = values(tensors, `text.${prompt}.ids`);

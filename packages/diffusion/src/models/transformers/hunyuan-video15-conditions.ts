@@ -127,7 +127,10 @@ function refineText(
   });
   const activated = activate(device, temb, "silu");
   // 2. Refiner blocks
-  let hidden = linear(device, text, p.get("proj_in.weight"), { bias: p.get("proj_in.bias"), outDtype: "f32" });
+  let hidden = linear(device, text, p.get("proj_in.weight"), {
+    bias: p.get("proj_in.bias"),
+    outDtype: "f32",
+  });
   for (let i = 0; i < options.refinerLayers; i++) {
     const previous = hidden;
     const block = p.scoped(`token_refiner.refiner_blocks.${i}.`);
@@ -158,12 +161,21 @@ function refinerBlock(
   const normed = norm(hidden, "norm1");
   const project = (name: string) =>
     linear(device, normed, p.get(`attn.${name}.weight`), { bias: p.get(`attn.${name}.bias`) }).reshape(shape);
-  const attended = attention(device, { query: project("to_q"), key: project("to_k"), value: project("to_v") });
-  const afterAttention = linear(device, attended.output.reshape(hidden.shape), p.get("attn.to_out.0.weight"), {
-    bias: p.get("attn.to_out.0.bias"),
-    residual: hidden,
-    gate: gates.rows(0, 1),
+  const attended = attention(device, {
+    query: project("to_q"),
+    key: project("to_k"),
+    value: project("to_v"),
   });
+  const afterAttention = linear(
+    device,
+    attended.output.reshape(hidden.shape),
+    p.get("attn.to_out.0.weight"),
+    {
+      bias: p.get("attn.to_out.0.bias"),
+      residual: hidden,
+      gate: gates.rows(0, 1),
+    },
+  );
   // 2. Feed-forward
   return feedForward(device, norm(afterAttention, "norm2"), p.scoped("ff."), {
     activation: "silu",

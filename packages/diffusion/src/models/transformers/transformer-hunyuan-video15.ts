@@ -269,9 +269,13 @@ export class HunyuanVideo15Transformer3DModel {
     });
     const attended = result.encoderHiddenStates;
     if (!attended) {
-      throw new ShapeError("MISSING_STREAM", `${block.attention.name}: the processor returned no encoder stream`, {
-        fix: "A processor of joint attention returns hiddenStates and encoderHiddenStates.",
-      });
+      throw new ShapeError(
+        "MISSING_STREAM",
+        `${block.attention.name}: the processor returned no encoder stream`,
+        {
+          fix: "A processor of joint attention returns hiddenStates and encoderHiddenStates.",
+        },
+      );
     }
     // 2. Feed-forward
     return {

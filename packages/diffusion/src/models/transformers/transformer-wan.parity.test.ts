@@ -42,7 +42,14 @@ function describedRuns(tensors: Record<string, { meaning: string }>) {
   return Object.entries(tensors).flatMap(([name, { meaning }]) => {
     const found = /^(transformer(?:_2)?) output.*at timestep (\d+) with (\w+)/.exec(meaning);
     if (!found || !name.endsWith(".output")) return [];
-    return [{ prefix: name.slice(0, -".output".length), component: found[1]!, timestep: Number(found[2]), prompt: found[3]! }];
+    return [
+      {
+        prefix: name.slice(0, -".output".length),
+        component: found[1]!,
+        timestep: Number(found[2]),
+        prompt: found[3]!,
+      },
+    ];
   });
 }
 
@@ -76,11 +83,15 @@ describe.each(cases)("$name", (reference) => {
       models.set(component, model);
       const golden = floatTensor(tensors, inputName);
       // Image-to-video models take the condition channels behind the noise.
-      const condition = model.config.in_channels > golden.shape[1]! ? floatTensor(tensors, "condition").data : new Float32Array();
-      const latents = device.upload(
-        Float32Array.from([...golden.data, ...condition]),
-        [1, model.config.in_channels, ...golden.shape.slice(2)],
-      );
+      const condition =
+        model.config.in_channels > golden.shape[1]!
+          ? floatTensor(tensors, "condition").data
+          : new Float32Array();
+      const latents = device.upload(Float32Array.from([...golden.data, ...condition]), [
+        1,
+        model.config.in_channels,
+        ...golden.shape.slice(2),
+      ]);
       const text = padded(tensors, prompt, image ? 512 : rows);
       const images = image ? device.upload(image.data, image.shape) : undefined;
       const taps = new Taps(device);
@@ -95,7 +106,9 @@ describe.each(cases)("$name", (reference) => {
       report.check(`${prefix}.output`, await device.read(output), single_pass, "output");
       output.dispose();
       for (const [name, values] of kept) {
-        const stage = report.has(`${prefix}.${name}`) ? `${prefix}.${name}` : `${prefix.replace(/\.\w+$/, "")}.${name}`;
+        const stage = report.has(`${prefix}.${name}`)
+          ? `${prefix}.${name}`
+          : `${prefix.replace(/\.\w+$/, "")}.${name}`;
         if (!report.has(stage)) continue;
         const actual = name.startsWith("rope_") ? eachTwice(values) : values;
         report.check(stage, actual, single_pass, name);

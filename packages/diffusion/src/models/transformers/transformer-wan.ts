@@ -126,6 +126,8 @@ export class WanTransformer3DModel {
 
   /** Frees the weights; `load` brings them back. */
   unload(): void {
+    this.#rotary?.tables[Symbol.dispose]();
+    this.#rotary = undefined;
     this.#parameters.unload();
   }
 
@@ -184,9 +186,7 @@ export class WanTransformer3DModel {
   }
 
   dispose(): void {
-    this.#rotary?.tables[Symbol.dispose]();
-    this.#rotary = undefined;
-    this.#parameters.dispose();
+    this.unload();
   }
 
   #patchEmbedding(latents: Tensor, geometry: VideoGeometry): Tensor {

@@ -41,10 +41,11 @@ export class WanPromptEncoder {
       const out: EncodedPrompt[] = [];
       for (const [i, prompt] of prompts.entries()) {
         const text = promptClean(prompt);
-        const { ids, attentionMask } = this.#tokenizer.encode(text, { maxLength: maxSequenceLength });
-        const length = attentionMask.reduce((sum, m) => sum + m, 0);
-        const full = this.#tokenizer.encode(text);
-        const hidden = await encoder.encode(ids.subarray(0, length), {
+        const { ids, length, untruncatedLength } = this.#tokenizer.encode(text, {
+          maxLength: maxSequenceLength,
+          padding: "none",
+        });
+        const hidden = await encoder.encode(ids, {
           ...(options.signal ? { signal: options.signal } : {}),
           onProgress: (done, total) =>
             options.onStage?.({
@@ -56,7 +57,7 @@ export class WanPromptEncoder {
         out.push({
           embeds: this.#pad(hidden, maxSequenceLength),
           length,
-          wasTruncated: full.ids.length > maxSequenceLength,
+          wasTruncated: untruncatedLength > maxSequenceLength,
         });
       }
       return out;
@@ -66,10 +67,14 @@ export class WanPromptEncoder {
   }
 
   #pad(hidden: Tensor, rows: number): Tensor {
-    const width = hidden.dim(2);
-    const padded = this.#device.zeros([rows, width]);
-    this.#device.copyBytes(hidden.reshape([hidden.dim(1), width]), padded.rows(0, hidden.dim(1)));
+    const device = this.#device;
+    const [, length, width] = hidden.shape as [number, number, number];
+    const padded = device.scope(() => {
+      const all = device.zeros([rows, width]);
+      device.copyBytes(hidden, all.rows(0, length));
+      return all.reshape([1, rows, width]);
+    });
     hidden.dispose();
-    return padded.reshape([1, rows, width]);
+    return padded;
   }
 }

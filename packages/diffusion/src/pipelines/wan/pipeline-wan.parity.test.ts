@@ -1,0 +1,136 @@
+import type { Device } from "@lvsa/runtime";
+import { nodeFolder } from "@lvsa/runtime/node";
+import {
+  floatTensor,
+  type GoldenTensors,
+  maxAbsolute,
+  referenceCases,
+  testDevice,
+} from "@lvsa/runtime/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ParityReport, type WanTolerances } from "../../testing-support/parity.js";
+import { hasExpected, openCase, row, values } from "../../testing-support/reference-case.js";
+import type { GenerateOptions, HostTensor } from "../video-pipeline.js";
+import { WanPipeline } from "./pipeline-wan.js";
+
+interface Loop {
+  readonly prompt: string;
+  readonly negative: string;
+  readonly num_inference_steps: number;
+  readonly guidance_scale: number;
+  readonly guidance_scale_2?: number;
+  readonly num_frames: number;
+  readonly height: number;
+  readonly width: number;
+  readonly max_sequence_length: number;
+  readonly i2v_prompt?: string;
+}
+
+const cases = referenceCases("wan").filter(hasExpected);
+let device: Device;
+beforeAll(async () => {
+  device = await testDevice();
+});
+afterAll(() => device.dispose());
+
+/** Runs of a case: the prefix of their tensors, and what they change. */
+function loopsOf(
+  tensors: GoldenTensors,
+  loop: Loop,
+): { prefix: string; options: Partial<GenerateOptions> }[] {
+  const second = loop.guidance_scale_2 === undefined ? {} : { guidanceScale2: loop.guidance_scale_2 };
+  const all = [
+    { prefix: "loop", options: second },
+    // Without a second scale the first serves both transformers.
+    { prefix: "loop_same_guidance", options: {} },
+    { prefix: "i2v", options: {} },
+  ];
+  return all.filter(({ prefix }) => tensors[`${prefix}.latents`]);
+}
+
+test("the reference folder holds Wan loops", () => {
+  expect(cases.length).toBeGreaterThan(0);
+});
+
+describe.each(cases)("$name", (reference) => {
+  test("whole generations from the prompt equal diffusers", async (context) => {
+    const { tensors, parameters, checkpoint } = await openCase(reference);
+    const loop = parameters.loop as Loop;
+    const texts = parameters.texts as Record<string, { text: string }> | undefined;
+    if (!texts) context.skip(`${reference.name} has no prompts of its own`);
+    const { single_pass, loop_latents, frames_uint8 } = (parameters.tolerances as WanTolerances)
+      .float32_compute;
+    const report = new ParityReport(`${reference.name} pipeline`, tensors);
+    const pipeline = await WanPipeline.fromPretrained(nodeFolder(checkpoint), { device, precision: "f32" });
+
+    for (const { prefix, options } of loopsOf(tensors, loop)) {
+      // Runs of one case may share their initial noise.
+      const first = tensors[`${prefix}.initial`] ? `${prefix}.initial` : "loop.initial";
+      const isImage = prefix === "i2v" || tensors["tf.image_projected"] !== undefined;
+      const prompt = prefix === "i2v" ? loop.i2v_prompt! : loop.prompt;
+      const initial = floatTensor(tensors, first);
+      const seen = new Map<string, HostTensor>();
+      const imageTensor = tensors[prefix === "i2v" ? "i2v.image" : "image"];
+      const levels: number[] = [];
+      const result = await pipeline.generate({
+        prompt: texts![prompt]!.text,
+        negativePrompt: texts![loop.negative]!.text,
+        numFrames: loop.num_frames,
+        height: loop.height,
+        width: loop.width,
+        numInferenceSteps: loop.num_inference_steps,
+        guidanceScale: loop.guidance_scale,
+        maxSequenceLength: loop.max_sequence_length,
+        initialLatents: { data: initial.data, shape: initial.shape },
+        ...(isImage && imageTensor
+          ? { image: { data: imageTensor.data as Uint8Array, width: loop.width, height: loop.height } }
+          : {}),
+        ...(tensors.image_embeds
+          ? {
+              imageEmbeds: {
+                data: floatTensor(tensors, "image_embeds").data,
+                shape: tensors.image_embeds.shape,
+              },
+            }
+          : {}),
+        onTensor: (name, tensor) => seen.set(name, tensor),
+        onStep: ({ memory }) => levels.push(memory.liveBytes),
+        ...options,
+      });
+      // A step ends at the memory level it began with (both transformers of a pair are equally large).
+      expect(new Set(levels).size, `memory after each step: ${levels}`).toBe(1);
+      if (tensors[`${prefix}.timesteps`])
+        expect(values(tensors, `${prefix}.timesteps`)).toHaveLength(levels.length);
+      for (let i = 0; i < levels.length; i++) {
+        for (const name of ["noise_cond", "noise_uncond", "latents"]) {
+          if (!report.has(`${prefix}.${name}`)) continue;
+          const limit = name === "latents" ? loop_latents : { rel_l2: loop_latents.rel_l2! };
+          report.compare(
+            `${prefix}.${name} step ${i}`,
+            seen.get(`step${i}.${name}`)!.data,
+            row(tensors, `${prefix}.${name}`, i),
+            limit,
+            `${prefix}.${name}`,
+          );
+        }
+      }
+      const condition = prefix === "i2v" ? "i2v.condition" : "condition";
+      if (seen.has("condition")) report.check(condition, seen.get("condition")!.data, single_pass);
+      if (report.has(`${prefix}.final_latents`)) {
+        report.check(`${prefix}.final_latents`, result.latents.data, loop_latents);
+      }
+      const expected = tensors[`${prefix}.frames_uint8`]!;
+      const bytes = new Uint8Array(expected.data.length);
+      let at = 0;
+      for await (const frame of result.frames) {
+        bytes.set(frame, at);
+        at += frame.length;
+      }
+      expect(at).toBe(bytes.length);
+      expect(maxAbsolute(bytes, expected.data)).toBeLessThanOrEqual(frames_uint8.max_abs!);
+    }
+    pipeline.dispose();
+    report.finish();
+    expect(device.memory().liveBytes).toBe(0);
+  });
+});
