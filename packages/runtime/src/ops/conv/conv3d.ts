@@ -162,6 +162,8 @@ function run(
   const { pieces } = direct.whole ? direct : plan("f32");
   const y = device.empty(shape, sumDtype);
   const fused = direct.whole;
+  // Views of a two-byte residual with odd channels may start inside of a 32-bit word, which nothing can bind.
+  const fusedResidual = fused && (N % 2 === 0 || residual?.dtype === "f32");
   const columns = splitRows(
     N,
     [taps * channels * bytesPerElement(weight.packed.dtype)],
@@ -183,7 +185,7 @@ function run(
           alignedN: N % 4 === 0,
           ...(bias && !piece.accumulate ? { bias: floatDType("conv3d", bias) } : {}),
           ...(activation && fused ? { activation } : {}),
-          ...(residual && fused ? { residual: floatDType("conv3d", residual) } : {}),
+          ...(residual && fusedResidual ? { residual: floatDType("conv3d", residual) } : {}),
           ...(piece.accumulate ? { residual: "in_place" as const } : {}),
         },
         variant,
@@ -198,7 +200,7 @@ function run(
           const weightRows = weight.packed.rows(column.start, column.end);
           tensors.push(weightRows);
           if (bias && !piece.accumulate) tensors.push(bias);
-          if (residual && fused) tensors.push(outputView(residual.reshape(shape), b, g, piece));
+          if (residual && fusedResidual) tensors.push(outputView(residual.reshape(shape), b, g, piece));
           tensors.push(output);
           const outFrames = piece.outFrames.end - piece.outFrames.start;
           const m = (piece.outRows.end - piece.outRows.start) * g.outWidth;
@@ -240,7 +242,7 @@ function run(
     }
   }
   if (!fused && activation) activate(device, y, activation, { out: y });
-  if (!fused && residual) add(device, y, residual, { out: y });
+  if (residual && !fusedResidual) add(device, y, residual, { out: y });
   return sumDtype === outDtype ? y : cast(device, y, outDtype);
 }
 

@@ -1,0 +1,144 @@
+/** Group norm of channels-last features, with the spatial modulation of CogVideoX's decoder. */
+import type { Device } from "../../device/device.js";
+import { assertShape } from "../../errors.js";
+import type { Activation } from "../../kernel/wgsl.js";
+import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
+import { formatShape } from "../../tensor/shape.js";
+import type { Tensor } from "../../tensor/tensor.js";
+import { FLAT_WORKGROUP } from "../element-access.js";
+import { floatDType } from "../float-dtype.js";
+import { rowChunks, withRows } from "../row-chunks.js";
+import {
+  GROUP_NORM_TABLES,
+  type GroupNormTable,
+  groupApplyKernel,
+  groupChunksKernel,
+  groupMergeKernel,
+} from "./group-norm.wgsl.js";
+
+export interface GroupNormOptions {
+  /** Groups of neighbouring channels; divides C. */
+  readonly groups: number;
+  /** `[C]` */
+  readonly weight?: Tensor | undefined;
+  /** `[C]` */
+  readonly bias?: Tensor | undefined;
+  readonly eps: number;
+  /** Shaped as x, multiplied after weight and bias. */
+  readonly scaleMap?: Tensor | undefined;
+  /** Shaped as x, added after `scaleMap`. */
+  readonly shiftMap?: Tensor | undefined;
+  /** Applied last. */
+  readonly activation?: Activation | undefined;
+  /** Default: the dtype of x. */
+  readonly outDtype?: FloatDType | undefined;
+}
+
+/**
+ * Group norm of x `[B, ..., C]`: mean and variance over all positions of a batch entry and the channels of a group.
+ * @throws ShapeError when the groups do not divide C or a table does not fit
+ */
+export function groupNorm(device: Device, x: Tensor, options: GroupNormOptions): Tensor {
+  const channels = x.dim(-1);
+  const batch = x.dim(0);
+  const { groups, eps, activation } = options;
+  assertShape(
+    Number.isInteger(groups) && groups > 0 && channels % groups === 0 && x.shape.length >= 2,
+    `groupNorm: ${groups} groups do not divide the channels of ${formatShape(x.shape)}`,
+  );
+  const given: { readonly [name in GroupNormTable]: Tensor | undefined } = {
+    weight: options.weight,
+    bias: options.bias,
+    scale_map: options.scaleMap,
+    shift_map: options.shiftMap,
+  };
+  const tables: { [name in GroupNormTable]?: FloatDType } = {};
+  for (const name of GROUP_NORM_TABLES) {
+    const table = given[name];
+    if (!table) continue;
+    const size = name === "weight" || name === "bias" ? channels : x.size;
+    assertShape(
+      table.size === size,
+      `groupNorm: ${name} ${formatShape(table.shape)} does not fit ${formatShape(x.shape)}`,
+    );
+    tables[name] = floatDType("groupNorm", table);
+  }
+  const xType = floatDType("groupNorm", x);
+  const y = device.empty(x.shape, options.outDtype ?? xType);
+  if (x.size === 0) return y;
+  const stats = groupStatistics(device, x, groups, eps);
+
+  const width = channels / groups;
+  const access = width % 4 === 0 ? "groups" : channels % 4 === 0 ? "channels" : "element";
+  const kernel = groupApplyKernel({ x: xType, y: floatDType("groupNorm", y), tables, activation, access });
+  const walked = [x, given.scale_map, given.shift_map, y].filter((t) => t !== undefined);
+  const perChannel = [given.weight, given.bias].filter((t) => t !== undefined);
+  const bytes = walked.map((t) => bytesPerElement(t.dtype));
+  for (const piece of rowChunks(device, x.size, bytes)) {
+    withRows(walked, x.size, piece, ([input, ...rest]) => {
+      const count = piece.end - piece.start;
+      device.dispatch({
+        kernel,
+        tensors: [input!, stats, ...perChannel, ...rest],
+        params: { count, channels, width, entry: x.size / batch, first: piece.start },
+        workgroups: Math.ceil(count / 4 / FLAT_WORKGROUP),
+      });
+    });
+  }
+  stats.dispose();
+  return y;
+}
+
+/** `[B, G, 2]`: mean and 1 / sqrt(variance + eps). */
+function groupStatistics(device: Device, x: Tensor, groups: number, eps: number): Tensor {
+  const batch = x.dim(0);
+  const channels = x.dim(-1);
+  const width = channels / groups;
+  const positions = x.size / channels / batch;
+  // A processor walks a chunk per thread; a GPU shares it between the threads of a workgroup.
+  const lanes = device.info.isSoftware ? 1 : 64;
+  const chunk = Math.max(1, Math.ceil((lanes === 1 ? 1024 : 16384) / width));
+  const chunksPerBatch = Math.ceil(positions / chunk);
+  const chunks = device.empty([batch, chunksPerBatch, groups, 2]);
+  const kernel = groupChunksKernel({ x: floatDType("groupNorm", x), vector: width % 4 === 0, lanes });
+  const rowBytes = [chunk * channels * bytesPerElement(x.dtype)];
+  const record = (view: Tensor, entries: number, from: number, end: number) => {
+    const count = entries * Math.ceil((end - from) / chunk);
+    device.dispatch({
+      kernel,
+      tensors: [view, chunks],
+      params: { positions: end - from, batch: entries, channels, width, chunk, first_chunk: firstChunk },
+      workgroups: lanes === 1 ? Math.ceil((count * groups) / 64) : count * groups,
+    });
+    firstChunk += count;
+  };
+  let firstChunk = 0;
+  if (x.byteLength <= device.info.limits.maxStorageBufferBindingSize) record(x, batch, 0, positions);
+  else {
+    // Pieces hold whole chunks: rows are counted in chunks here, the last one may be short.
+    for (let b = 0; b < batch; b++) {
+      for (const piece of rowChunks(device, chunksPerBatch, rowBytes)) {
+        const start = piece.start * chunk;
+        const end = Math.min(piece.end * chunk, positions);
+        const rows = { start: b * positions + start, end: b * positions + end };
+        withRows([x], batch * positions, rows, ([view]) => record(view!, 1, start, end));
+      }
+    }
+  }
+  const stats = device.empty([batch, groups, 2]);
+  device.dispatch({
+    kernel: groupMergeKernel(),
+    tensors: [chunks, stats],
+    params: {
+      chunks: chunksPerBatch,
+      groups,
+      size: chunk * width,
+      last_size: (positions - (chunksPerBatch - 1) * chunk) * width,
+      total: positions * width,
+      eps,
+    },
+    workgroups: batch * groups,
+  });
+  chunks.dispose();
+  return stats;
+}
