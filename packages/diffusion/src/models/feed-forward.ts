@@ -32,16 +32,14 @@ export function feedForward(
   const flat = x.reshape([rows, width]);
   const out = device.empty([rows, second.dim(0)], options.outDtype ?? options.residual?.dtype ?? x.dtype);
   const groups = options.gate ? options.gate.dim(0) : 1;
-  // A slice must not cut a gate's group of rows.
+  // A slice holds whole groups of a gate, or part of one.
   const group = rows / groups;
-  const step = Math.min(
-    rows,
-    Math.max(group > SLICE_ROWS ? SLICE_ROWS : group, Math.floor(SLICE_ROWS / group) * group),
-  );
+  const isPart = group > SLICE_ROWS;
+  const step = isPart ? SLICE_ROWS : Math.floor(SLICE_ROWS / group) * group;
   const residual = options.residual?.reshape([rows, out.dim(1)]);
   for (let start = 0; start < rows; ) {
-    const groupEnd = (Math.floor(start / group) + 1) * group;
-    const end = group > SLICE_ROWS ? Math.min(start + step, groupEnd) : Math.min(start + step, rows);
+    const limit = isPart ? (Math.floor(start / group) + 1) * group : rows;
+    const end = Math.min(start + step, limit);
     device.scope(() => {
       const hidden = linear(device, flat.rows(start, end), first, {
         ...(bias ? { bias } : {}),
