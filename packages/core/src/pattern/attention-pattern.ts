@@ -1,6 +1,6 @@
 /**
  * The attention pattern of one denoising step on one rank: which key frames every query frame attends to.
- * Plain integers, no GPU. Patterns never change; a rotated one is built anew (a few microseconds).
+ * Plain integers, no GPU. Patterns never change; a rotated one is built anew (below a millisecond for 241 frames).
  */
 import { ConfigError } from "@lvsa/runtime";
 import { nearestDivisibleFrames } from "./divisibility.js";
