@@ -55,8 +55,8 @@ describe.each(cases)("$name", (reference) => {
     const final = caseTolerance(parameters, "final", "out");
     const perLayer = caseTolerance(parameters, "per_layer", "final", "out");
     const report = new ParityReport(`${reference.name} transformer`, tensors);
-    const model = await load(checkpoint);
     const before = device.memory().liveBytes;
+    const model = await load(checkpoint);
     for (const prefix of runs) {
       const inputs = hunyuanInputs(device, tensors, prefix);
       const taps = new Taps(device);
@@ -92,10 +92,8 @@ describe.each(cases)("$name", (reference) => {
         );
       }
     }
-    // The rotary tables of the last grid stay; everything else is back.
-    const kept = device.memory().liveBytes - before;
-    expect(kept).toBeLessThan(1e6);
     model.dispose();
+    expect(device.memory().liveBytes).toBe(before);
     report.finish();
   });
 });
