@@ -168,6 +168,16 @@ export const GROUP_APPLY_PARAMS = {
   first: "u32",
 } as const;
 
+/** Channels `c` and statistics `s` of a thread's elements. Four in a row have one batch entry where C is a multiple of 4. */
+const LOCATE_EACH = /* wgsl */ `
+  let e = vec4u(params.first + i * 4u) + vec4u(0u, 1u, 2u, 3u);
+  let c = e % params.channels;
+  let s = (e / params.entry) * (params.channels / params.width) + c / params.width;`;
+const LOCATE_FOUR = /* wgsl */ `
+  let e = params.first + i * 4u;
+  let c = e % params.channels;
+  let stats_base = (e / params.entry) * (params.channels / params.width);`;
+
 /** The output, four elements per thread. */
 export function groupApplyKernel(spec: GroupApplySpec) {
   const { access, activation } = spec;
@@ -180,9 +190,19 @@ export function groupApplyKernel(spec: GroupApplySpec) {
   ];
   const four = (text: (k: number) => string) => `vec4f(${[0, 1, 2, 3].map(text).join(", ")})`;
   const perChannel = (name: string) =>
-    access === "element" ? four((k) => `at_${name}(c[${k}])`) : `load4_${name}(c.x >> 2u)`;
-  const stat = (component: string) =>
-    access === "groups" ? `vec4f(stats[s.x].${component})` : four((k) => `stats[s[${k}]].${component}`);
+    access === "element" ? four((k) => `at_${name}(c[${k}])`) : `load4_${name}(c >> 2u)`;
+  const stat = (component: "x" | "y"): string => {
+    switch (access) {
+      case "groups":
+        return `vec4f(stats[stats_base + c / params.width].${component})`;
+      case "channels":
+        return four((k) => `stats[stats_base + (c + ${k}u) / params.width].${component}`);
+      case "element":
+        return four((k) => `stats[s[${k}]].${component}`);
+      default:
+        return access satisfies never;
+    }
+  };
   const has = (name: GroupNormTable) => spec.tables[name] !== undefined;
   return defineKernel({
     name: "group_norm",
@@ -196,9 +216,7 @@ ${used.map((name) => `${load4(name, spec.tables[name]!)}\n${elementAt(name)}`).j
 ${activation ? activationSource(activation) : ""}
 ${flatMain(/* wgsl */ `
   if (i * 4u >= params.count) { return; }
-  let e = vec4u(params.first + i * 4u) + vec4u(0u, 1u, 2u, 3u);
-  let c = e % params.channels;
-  let s = (e / params.entry) * (params.channels / params.width) + c / params.width;
+${access === "element" ? LOCATE_EACH : LOCATE_FOUR}
   var v = (load4_x(i) - ${stat("x")}) * ${stat("y")};
   ${has("weight") ? `v *= ${perChannel("weight")};` : ""}
   ${has("bias") ? `v += ${perChannel("bias")};` : ""}
