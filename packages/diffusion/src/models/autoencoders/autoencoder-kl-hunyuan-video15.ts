@@ -1,0 +1,212 @@
+/**
+ * AutoencoderKLHunyuanVideo15: video to latents and back, frame by frame. The results are those of diffusers, which
+ * runs whole clips in one pass. Source: diffusers `models/autoencoders/autoencoder_kl_hunyuanvideo15.py`.
+ */
+import {
+  add,
+  affine,
+  concat,
+  type Device,
+  permute,
+  repeatInterleave,
+  ShapeError,
+  type Tensor,
+  type WeightSource,
+} from "@lvsa/runtime";
+import {
+  type AutoencoderKLHunyuanVideo15Config,
+  autoencoderKLHunyuanVideo15Config,
+} from "../../catalog/classes/autoencoder-kl-hunyuan-video15.js";
+import { parseConfig } from "../model-config.js";
+import { type LoadOptions, loadParameters } from "../parameters.js";
+import type { Tap } from "../transformers/transformer-wan.js";
+import { AttentionMemory } from "./attention-memory.js";
+import { FeatureCache } from "./feature-cache.js";
+import { type ClipContext, HunyuanVideo15Layers } from "./hunyuan-video15-layers.js";
+
+export class AutoencoderKLHunyuanVideo15 {
+  readonly config: AutoencoderKLHunyuanVideo15Config;
+  readonly #device: Device;
+  readonly #layers: HunyuanVideo15Layers;
+
+  constructor(device: Device, config: AutoencoderKLHunyuanVideo15Config, layers: HunyuanVideo15Layers) {
+    this.config = config;
+    this.#device = device;
+    this.#layers = layers;
+  }
+
+  /** Loads weights onto the GPU. `config` is the parsed `config.json`; `only` may leave out the encoder. */
+  static async load(
+    device: Device,
+    source: WeightSource,
+    config: unknown,
+    options: LoadOptions = {},
+  ): Promise<AutoencoderKLHunyuanVideo15> {
+    const parsed = parseConfig(autoencoderKLHunyuanVideo15Config, config, "AutoencoderKLHunyuanVideo15");
+    const parameters = await loadParameters(device, source, options);
+    return new AutoencoderKLHunyuanVideo15(device, parsed, new HunyuanVideo15Layers(parameters));
+  }
+
+  /** Pixels per latent cell on each side. */
+  get spatialFactor(): number {
+    return this.config.spatial_compression_ratio;
+  }
+
+  /** Video frames per latent frame (the first latent frame is one video frame). */
+  get temporalFactor(): number {
+    return this.config.temporal_compression_ratio;
+  }
+
+  /**
+   * Decodes raw latents `[1, C, T, h, w]` (see `denormalize`) to 4T − 3 video frames, one at a time:
+   * `[1, 1, H, W, 3]` f32, about −1 to 1 but not clamped. Each belongs to the receiver; nothing waits for the GPU.
+   * `tap` hears of stages once per latent frame (`mid`, `up0`, …) or once per video frame.
+   */
+  *decode(latents: Tensor, tap?: Tap): Generator<Tensor, void, undefined> {
+    const device = this.#device;
+    const [, channels, T, h, w] = latents.shape as [number, number, number, number, number];
+    const cache = new FeatureCache(device);
+    const memory = new AttentionMemory(device, T);
+    const last = device.scope(() => permute(device, latents.reshape([channels, T, h, w]), [1, 2, 3, 0]));
+    try {
+      for (let f = 0; f < T; f++) {
+        const context = { cache, memory, isFirst: f === 0 };
+        // Down to here a latent frame is few cells; from here on its video frames go one by one.
+        const low = device.scope(() => {
+          const frame = last.rows(f, f + 1);
+          return this.#decodeInTime(frame.reshape([1, ...frame.shape]), context, tap);
+        });
+        const [, frames, ...rest] = low.shape as [number, number, ...number[]];
+        try {
+          for (let j = 0; j < frames; j++) {
+            yield device.scope(() => {
+              const frame = low.reshape([frames, ...rest]).rows(j, j + 1);
+              return this.#decodeInSpace(frame.reshape([1, 1, ...rest]), context, tap);
+            });
+          }
+        } finally {
+          low.dispose();
+        }
+      }
+    } finally {
+      last.dispose();
+      cache.clear();
+      memory.clear();
+    }
+  }
+
+  /**
+   * Encodes video `[1, 3, F, H, W]` in [−1, 1], F = 4k + 1. Returns moments `[1, 2·C, T, h, w]`: mean, then log
+   * variance (not clamped). Owned by the caller.
+   */
+  encode(video: Tensor): Tensor {
+    const device = this.#device;
+    const [, channels, F, H, W] = video.shape as [number, number, number, number, number];
+    if ((F - 1) % this.temporalFactor || H % this.spatialFactor || W % this.spatialFactor) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `AutoencoderKLHunyuanVideo15: cannot encode ${F} frames of ${W}x${H}`,
+        { fix: `Use ${this.temporalFactor}k+1 frames and sizes that ${this.spatialFactor} divides.` },
+      );
+    }
+    const cache = new FeatureCache(device);
+    const memory = new AttentionMemory(device, (F - 1) / this.temporalFactor + 1);
+    try {
+      return device.scope(() => {
+        const last = permute(device, video.reshape([channels, F, H, W]), [1, 2, 3, 0]);
+        const parts: Tensor[] = [];
+        for (let start = 0; start < F; ) {
+          const end = start === 0 ? 1 : start + this.temporalFactor;
+          const context = { cache, memory, isFirst: start === 0 };
+          const chunk = last.rows(start, end);
+          parts.push(device.scope(() => this.#encode(chunk.reshape([1, ...chunk.shape]), context)));
+          start = end;
+        }
+        const joined = parts.length === 1 ? parts[0]! : concat(device, parts, 1);
+        const [, T, h, w, z] = joined.shape as [number, number, number, number, number];
+        return permute(device, joined.reshape([T, h, w, z]), [3, 0, 1, 2]).reshape([1, z, T, h, w]);
+      });
+    } finally {
+      cache.clear();
+      memory.clear();
+    }
+  }
+
+  /** Scheduler latents to raw ones, as decode wants them. */
+  denormalize(latents: Tensor): Tensor {
+    return affine(this.#device, latents, { scale: 1 / this.config.scaling_factor });
+  }
+
+  /** Raw latents to scheduler ones. */
+  normalize(latents: Tensor): Tensor {
+    return affine(this.#device, latents, { scale: this.config.scaling_factor });
+  }
+
+  dispose(): void {
+    this.#layers.dispose();
+  }
+
+  /** Input convolution, middle, and the levels that double frames. */
+  #decodeInTime(frame: Tensor, context: ClipContext, tap: Tap | undefined): Tensor {
+    const device = this.#device;
+    const layers = this.#layers;
+    const conv = layers.causalConv("decoder.conv_in", frame, context);
+    const repeated = repeatInterleave(device, frame, 4, conv.dim(4) / frame.dim(4));
+    let x = layers.midBlock("decoder.mid_block", add(device, conv, repeated), context);
+    tap?.("mid", x);
+    for (let level = 0; level < this.#temporalLevels; level++) x = this.#upBlock(level, x, context, tap);
+    return x;
+  }
+
+  /** The remaining levels and the output convolution. */
+  #decodeInSpace(frame: Tensor, context: ClipContext, tap: Tap | undefined): Tensor {
+    const layers = this.#layers;
+    let x = frame;
+    for (let level = this.#temporalLevels; level < this.config.block_out_channels.length; level++) {
+      x = this.#upBlock(level, x, context, tap);
+    }
+    return layers.causalConv("decoder.conv_out", layers.norm("decoder.norm_out", x, "silu"), context);
+  }
+
+  #upBlock(level: number, input: Tensor, context: ClipContext, tap: Tap | undefined): Tensor {
+    const layers = this.#layers;
+    const name = `decoder.up_blocks.${level}`;
+    const out = this.#device.scope(() => {
+      let x = input;
+      for (let r = 0; r <= this.config.layers_per_block; r++) {
+        x = layers.residualBlock(`${name}.resnets.${r}`, x, context);
+      }
+      if (level >= Math.max(this.#spatialLevels, this.#temporalLevels)) return x;
+      return layers.upsample(`${name}.upsamplers.0`, x, context, level < this.#temporalLevels);
+    });
+    tap?.(`up${level}`, out);
+    return out;
+  }
+
+  #encode(chunk: Tensor, context: ClipContext): Tensor {
+    const layers = this.#layers;
+    const { block_out_channels: widths, layers_per_block, latent_channels } = this.config;
+    let x = layers.causalConv("encoder.conv_in", chunk, context);
+    for (let level = 0; level < widths.length; level++) {
+      const name = `encoder.down_blocks.${level}`;
+      for (let r = 0; r < layers_per_block; r++) {
+        x = layers.residualBlock(`${name}.resnets.${r}`, x, context);
+      }
+      if (level >= this.#spatialLevels) continue;
+      const temporal = level >= this.#spatialLevels - this.#temporalLevels;
+      x = layers.downsample(`${name}.downsamplers.0`, x, context, temporal);
+    }
+    x = layers.midBlock("encoder.mid_block", x, context);
+    const shortcut = layers.groupMean(x, 2 * latent_channels);
+    const normed = layers.norm("encoder.norm_out", x, "silu");
+    return layers.causalConv("encoder.conv_out", normed, context, shortcut);
+  }
+
+  get #spatialLevels(): number {
+    return Math.log2(this.config.spatial_compression_ratio);
+  }
+
+  get #temporalLevels(): number {
+    return Math.log2(this.config.temporal_compression_ratio);
+  }
+}
