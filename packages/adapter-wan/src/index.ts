@@ -1,1 +1,3 @@
+export { VERSION } from "./version.js";
 export { createWanAdapter, WanAdapter } from "./wan-adapter.js";
+export type { WanAdapterOptions } from "./wan-options.js";

@@ -15,6 +15,7 @@ import {
 } from "@lvsa/core";
 import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
 import { ConfigError, type Tensor } from "@lvsa/runtime";
+import { parseWanOptions, type WanAdapterOptions } from "./wan-options.js";
 
 /** Latent channels of Wan 2.2 TI2V-5B, the one Wan model with another autoencoder. */
 const TI2V_CHANNELS = 48;
@@ -27,10 +28,20 @@ export class WanAdapter extends ModelAdapter<AttentionTarget, AttentionCall, Att
     // 81 video frames.
     referenceLatentFrames: 21,
   };
-  readonly defaults: ModelDefaults = { windowSize: 12, nFirstFrames: 4 };
+  readonly defaults: ModelDefaults;
+  readonly #options: WanAdapterOptions;
 
-  /** 21 latent frames; 31 for Wan 2.2 TI2V-5B (121 video frames). */
+  /** @throws ConfigError for bad options */
+  constructor(options: WanAdapterOptions = {}) {
+    super();
+    const { windowSize, nFirstFrames } = parseWanOptions(options);
+    this.defaults = { windowSize, nFirstFrames };
+    this.#options = options;
+  }
+
+  /** The option, else what the checkpoint says, else 21; 31 for Wan 2.2 TI2V-5B (121 video frames). */
   override referenceLatentFrames(host: HostGeometry): number {
+    if (this.#options.referenceLatentFrames !== undefined) return this.#options.referenceLatentFrames;
     const isTi2v = host.transformerConfig.in_channels === TI2V_CHANNELS;
     if (isTi2v && host.transformerConfig.sample_frames === undefined) return 31;
     return super.referenceLatentFrames(host);
@@ -89,6 +100,7 @@ export class WanAdapter extends ModelAdapter<AttentionTarget, AttentionCall, Att
   }
 }
 
-export function createWanAdapter(): WanAdapter {
-  return new WanAdapter();
+/** @throws ConfigError for bad options */
+export function createWanAdapter(options: WanAdapterOptions = {}): WanAdapter {
+  return new WanAdapter(options);
 }

@@ -38,7 +38,10 @@ interface LvsaCase {
 }
 
 interface Patterns {
-  readonly runs: Record<string, { readonly attended_frames: Record<string, number[]>; readonly same_as_step?: number }>;
+  readonly runs: Record<
+    string,
+    { readonly attended_frames: Record<string, number[]>; readonly same_as_step?: number }
+  >;
   readonly riflex: { readonly k: number; readonly s: number; readonly training_length: number };
 }
 
@@ -93,7 +96,9 @@ describe.each(cases)("$name", ({ directory }) => {
         config: {
           windowSize: config.window,
           nFirstFrames: config.n_first,
-          ...(config.kfi === "auto" ? { autoKeyframes: true } : { keyFrameInterval: config.kfi, autoKeyframes: false }),
+          ...(config.kfi === "auto"
+            ? { autoKeyframes: true }
+            : { keyFrameInterval: config.kfi, autoKeyframes: false }),
           rotateKeyframes: false,
           expandWindow: config.expand,
           sparsityScale: config.scale,
@@ -102,7 +107,10 @@ describe.each(cases)("$name", ({ directory }) => {
       });
     const attended = (p: LvsaAttentionProcessor<AttentionCall, AttentionResult>) =>
       Object.fromEntries(
-        Array.from({ length: p.pattern!.rows }, (_, row) => [String(row), [...p.pattern!.attendedFrames(row)]]),
+        Array.from({ length: p.pattern!.rows }, (_, row) => [
+          String(row),
+          [...p.pattern!.attendedFrames(row)],
+        ]),
       );
 
     // 1. Dense
@@ -120,7 +128,8 @@ describe.each(cases)("$name", ({ directory }) => {
       processor.setStep(Number(step));
       const output = await forward(`${length}.latents`);
       expect(attended(processor), run).toEqual(expected.attended_frames);
-      const stored = expected.same_as_step === undefined ? run : run.replace(/\d+$/, String(expected.same_as_step));
+      const stored =
+        expected.same_as_step === undefined ? run : run.replace(/\d+$/, String(expected.same_as_step));
       compare(`${stored}.output`, output);
       installation[Symbol.dispose]();
       processor.dispose();

@@ -50,6 +50,15 @@ describe("resolveLvsaConfig", () => {
     );
   });
 
+  it("rotates a given interval when asked to", () => {
+    const input = { keyFrameInterval: 16, rotateKeyframes: true, rotateGivenInterval: true };
+    const resolved = resolveLvsaConfig(input, clip);
+    expect([resolved.autoKeyframes, resolved.rotateKeyframes]).toEqual([false, true]);
+    expect(resolved.keyframeInterval).toBe(Math.floor(16 / clip.temporalFactor));
+    // There is nothing to rotate without an interval.
+    expect(resolveLvsaConfig({ ...input, keyFrameInterval: 0 }, clip).autoKeyframes).toBe(true);
+  });
+
   it("scales window and leading frames down when they just cover a longer clip", () => {
     // 12 and 4 video frames are half window 3 and 1 leading frame: 2 * 3 + 1 + 1 = 8 latent frames.
     const covers = (latentFrames: number) => {

@@ -23,6 +23,8 @@ export const lvsaConfigSchema = z.strictObject({
   autoKeyframes: z.boolean().optional(),
   /** Shift the keyframes by one each denoising step. Implies an automatic interval. Default: true when neither an interval nor `autoKeyframes` is given. */
   rotateKeyframes: z.boolean().optional(),
+  /** Rotate a given interval instead of computing one. The Python scripts always compute it when they rotate. */
+  rotateGivenInterval: z.boolean().default(false),
   /** Grow the window past global frames. */
   expandWindow: z.boolean().default(true),
   /** Below 1 sparser, above 1 denser; 0 as sparse as the leading frames and the window allow. */
@@ -40,6 +42,7 @@ export interface LvsaConfig {
   readonly keyFrameInterval: number | null;
   readonly autoKeyframes: boolean;
   readonly rotateKeyframes: boolean;
+  readonly rotateGivenInterval: boolean;
   readonly expandWindow: boolean;
   readonly sparsityScale: number;
   readonly referenceLatentFrames: number | undefined;
@@ -141,7 +144,8 @@ export function resolveLvsaConfig(
   }
 
   const { sparsityScale, rotateKeyframes } = config;
-  const autoKeyframes = config.autoKeyframes || rotateKeyframes;
+  const rotatesGiven = config.rotateGivenInterval && config.keyFrameInterval;
+  const autoKeyframes = config.autoKeyframes || (rotateKeyframes && !rotatesGiven);
   let keyframeInterval: number | null = null;
   if (autoKeyframes) {
     keyframeInterval = computeAutoKeyframeInterval({
