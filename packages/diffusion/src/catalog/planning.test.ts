@@ -84,6 +84,9 @@ describe("HunyuanVideo sizes", () => {
     expect(of(16, 9)).toEqual({ height: 848, width: 480 });
     expect(of(1, 1)).toEqual({ height: 640, width: 640 });
     expect(of(1, 4)).toEqual({ height: 320, width: 1280 });
+    expect(of(3, 4)).toEqual({ height: 544, width: 720 });
+    expect(of(21, 9, 960)).toEqual({ height: 1456, width: 624 });
+    expect(of(2, 3, 960)).toEqual({ height: 784, width: 1168 });
   });
 });
 

@@ -1,0 +1,117 @@
+/** An inspected checkpoint as text for the terminal and as JSON. */
+import type { CheckpointInspection, ComponentInspection } from "@lvsa/diffusion/catalog";
+import { renderTable } from "../output/table.js";
+import { formatBytes, formatCount } from "../output/units.js";
+
+export interface RenderInspectOptions {
+  /** List every file. Default: only how many there are. */
+  readonly files?: boolean;
+}
+
+/** Lines end with newlines. */
+export function renderInspectText(
+  inspection: CheckpointInspection,
+  options: RenderInspectOptions = {},
+): string {
+  const rows = inspection.components.map((component) => [
+    component.name || "(this folder)",
+    component.className,
+    component.tensors > 0 ? formatCount(component.parameters) : "",
+    component.tensors > 0 ? formatCount(component.tensors) : "",
+    Object.keys(component.dtypes).join(" + "),
+    component.tensors > 0 ? formatBytes(component.bytes) : "",
+    component.files.length > 0 ? String(component.files.length) : "",
+    status(component),
+  ]);
+  const columns = [
+    { title: "component" },
+    { title: "class" },
+    { title: "parameters", align: "right" },
+    { title: "tensors", align: "right" },
+    { title: "dtype" },
+    { title: "bytes", align: "right" },
+    { title: "files", align: "right" },
+    { title: "" },
+  ] as const;
+  const sums = [
+    "all",
+    "",
+    formatCount(inspection.parameters),
+    formatCount(inspection.tensors),
+    "",
+    formatBytes(inspection.bytes),
+  ];
+  const lines = [
+    [inspection.name, inspection.pipelineClass].filter(Boolean).join("  "),
+    "",
+    ...renderTable(columns, [...rows, sums]),
+    ...(options.files ? files(inspection) : []),
+    ...problems(inspection),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function status({ problems: found }: ComponentInspection): string {
+  const errors = found.filter(({ severity }) => severity === "error").length;
+  if (errors > 0) return errors === 1 ? "1 error" : `${errors} errors`;
+  if (found.length > 0) return found.length === 1 ? "1 warning" : `${found.length} warnings`;
+  return "ok";
+}
+
+function files(inspection: CheckpointInspection): string[] {
+  const rows = inspection.components.flatMap(({ name, files: list }) =>
+    list.map((file) => [
+      name ? `${name}/${file.name}` : file.name,
+      formatCount(file.tensors),
+      formatBytes(file.bytes),
+    ]),
+  );
+  const columns = [
+    { title: "file" },
+    { title: "tensors", align: "right" },
+    { title: "bytes", align: "right" },
+  ] as const;
+  return rows.length > 0 ? ["", ...renderTable(columns, rows)] : [];
+}
+
+function problems(inspection: CheckpointInspection): string[] {
+  const lines = inspection.components.flatMap((component) =>
+    component.problems.flatMap(({ severity, message, fix }) => [
+      `${severity}: ${component.name ? `${component.name}: ` : ""}${message}`,
+      ...(fix === undefined ? [] : [`  Fix: ${fix}`]),
+    ]),
+  );
+  return lines.length > 0 ? ["", ...lines] : [];
+}
+
+/** Names as in the published reference configurations. */
+export function inspectToJson(inspection: CheckpointInspection): Record<string, unknown> {
+  return {
+    checkpoint: inspection.name,
+    pipeline_class: inspection.pipelineClass ?? null,
+    ok: inspection.ok,
+    parameters: inspection.parameters,
+    tensors: inspection.tensors,
+    bytes: inspection.bytes,
+    components: Object.fromEntries(
+      inspection.components.map((component) => [
+        component.name || ".",
+        {
+          class: component.className,
+          library: component.library,
+          role: component.role,
+          parameters: component.parameters,
+          tensors: component.tensors,
+          bytes: component.bytes,
+          dtypes: component.dtypes,
+          files: component.files,
+          config: component.config ?? null,
+          missing: component.check?.missing.map(({ name, shape }) => ({ name, shape })) ?? [],
+          unexpected: component.check?.unexpected ?? [],
+          wrong_shape: component.check?.wrongShape ?? [],
+          problems: component.problems,
+        },
+      ]),
+    ),
+  };
+}

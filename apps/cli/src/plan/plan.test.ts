@@ -1,0 +1,125 @@
+/** Plans as text, JSON, PNG and HTML. */
+import { AttentionPattern } from "@lvsa/core";
+import { getKnownModel } from "@lvsa/diffusion/catalog";
+import { decodePng, encodePng } from "@lvsa/diffusion/video";
+import { describe, expect, it } from "vitest";
+import { MASK_COLOURS, maskPicture, maskRow, maskSvg } from "./mask-picture.js";
+import { planModel } from "./plan.js";
+import { renderPlanHtml } from "./render-html.js";
+import { planToJson, renderPlanText } from "./render-plan.js";
+import { resolveModel } from "./resolve-model.js";
+
+const model = getKnownModel("wan2.1-t2v-1.3b");
+const pattern = AttentionPattern.build({
+  frames: 6,
+  patchesPerFrame: 4,
+  window: 1,
+  nFirstFrames: 1,
+  keyframeInterval: 4,
+  expandWindow: false,
+});
+
+describe("planModel", () => {
+  it("rotates by default, keeps a given interval, and is dense when told so", () => {
+    const automatic = planModel({ model, numFrames: 165 });
+    expect(automatic.lvsa).toMatchObject({
+      offsets: 3,
+      config: { keyframeInterval: 3, rotateKeyframes: true },
+    });
+    expect(automatic.lvsa!.patternOfStep(4).rotationOffset).toBe(1);
+    const manual = planModel({ model, numFrames: 165, lvsa: { keyFrameInterval: 16 } });
+    expect(manual.lvsa).toMatchObject({ offsets: 1, config: { keyframeInterval: 4 } });
+    const dense = planModel({ model, numFrames: 165, lvsa: false });
+    expect(dense.lvsa).toBeUndefined();
+    expect(dense.plan.lvsaOverDense).toEqual({ attention: 1, forward: 1 });
+    expect(planToJson(dense).lvsa).toBeNull();
+  });
+
+  it("sums rotating patterns over the steps", () => {
+    const { plan, lvsa } = planModel({ model, numFrames: 165, numInferenceSteps: 2, guidanceScale: 1 });
+    const pairs = [0, 1].map((step) => lvsa!.patternOfStep(step).indices.length);
+    expect(pairs[0]).not.toBe(pairs[1]);
+    const perPair = 4n * 1536n * 30n * 1560n * 1560n;
+    const rest = plan.flops.totalPerForward.lvsa - plan.flops.attentionPerForward.lvsa;
+    expect(plan.totalFlops.lvsa).toBe(perPair * BigInt(pairs[0]! + pairs[1]!) + 2n * rest);
+  });
+});
+
+describe("text and JSON", () => {
+  it("shows the numbers of a plan", async () => {
+    await expect(renderPlanText(planModel({ model, numFrames: 333, numInferenceSteps: 10 }))).toMatchFileSnapshot(
+      "__snapshots__/wan-333-frames.txt",
+    );
+    await expect(
+      renderPlanText(planModel({ model: getKnownModel("cosmos3-edge"), lvsa: false })),
+    ).toMatchFileSnapshot("__snapshots__/cosmos3-edge-dense.txt");
+  });
+
+  it("is plain JSON: nothing is lost on the way", () => {
+    const json = planToJson(planModel({ model, numFrames: 165 }));
+    expect(JSON.parse(JSON.stringify(json))).toEqual(json);
+  });
+});
+
+describe("mask", () => {
+  it("tells window, global and both apart", () => {
+    // Windows at the edges reach as far to the other side.
+    expect(maskRow(pattern, 0)).toEqual(["both", "window", "window", "none", "global", "none"]);
+    expect(maskRow(pattern, 3)).toEqual(["global", "none", "window", "window", "both", "none"]);
+    for (let row = 0; row < pattern.rows; row++) {
+      const attended = maskRow(pattern, row).flatMap((kind, key) => (kind === "none" ? [] : [key]));
+      expect(attended).toEqual([...pattern.attendedFrames(row)]);
+    }
+  });
+
+  it("is a PNG with one square per pair of frames", async () => {
+    const { rgb, width, height } = maskPicture(pattern);
+    expect([width, height]).toEqual([96, 96]);
+    const image = await decodePng(await encodePng(rgb, width, height));
+    const colourOf = (query: number, key: number) => {
+      const at = ((query * 16 + 8) * width + key * 16 + 8) * 3;
+      return `#${[...image.frames[0]!.subarray(at, at + 3)].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+    };
+    expect([colourOf(0, 0), colourOf(0, 1), colourOf(0, 3), colourOf(0, 4)]).toEqual([
+      MASK_COLOURS.both,
+      MASK_COLOURS.window,
+      MASK_COLOURS.none,
+      MASK_COLOURS.global,
+    ]);
+  });
+
+  it("stays small for long clips", () => {
+    const long = AttentionPattern.build({
+      frames: 1500,
+      patchesPerFrame: 1,
+      window: 3,
+      nFirstFrames: 1,
+      keyframeInterval: 70,
+    });
+    expect(maskPicture(long)).toMatchObject({ width: 1500, height: 1500 });
+  });
+
+  it("is an SVG whose rectangles cover the attended pairs", () => {
+    const svg = maskSvg(pattern, 'a "label" <1>');
+    expect(svg).toContain('aria-label="a &quot;label&quot; &lt;1&gt;"');
+    const widths = [...svg.matchAll(/<rect x="\d+" y="\d+" width="(\d+)"/g)].map(([, width]) =>
+      Number(width),
+    );
+    expect(widths.reduce((sum, width) => sum + width, 0)).toBe(pattern.indices.length);
+  });
+
+  it("is part of one HTML file that loads nothing", () => {
+    const html = renderPlanHtml(planModel({ model, numFrames: 165 }));
+    expect(html.match(/<figure>/g)).toHaveLength(3);
+    expect(html).toContain("Step 2: ");
+    expect(html).not.toMatch(/src=|href=|@import|url\(/);
+    expect(renderPlanHtml(planModel({ model, lvsa: false }))).toContain("Attention is dense");
+  });
+});
+
+describe("resolveModel", () => {
+  it("takes a name, and says what it takes for anything else", async () => {
+    expect(await resolveModel("Wan-AI/Wan2.1-T2V-1.3B-Diffusers")).toEqual(model);
+    await expect(resolveModel("/no/such/folder")).rejects.toMatchObject({ code: "UNKNOWN_MODEL" });
+  });
+});

@@ -1,0 +1,208 @@
+/** A plan as text for the terminal and as JSON. */
+import type { GenerationPlan } from "@lvsa/diffusion/catalog";
+import { renderTable } from "../output/table.js";
+import { formatBytes, formatCount, formatFlops, formatShare } from "../output/units.js";
+import type { LvsaPlan, ModelPlan } from "./plan.js";
+
+/** The whole plan; lines end with newlines. */
+export function renderPlanText({ plan, lvsa }: ModelPlan): string {
+  const { model, grid } = plan;
+  const title = [model.name, model.repository, `${model.family}, ${model.task}`].filter(Boolean).join("  ");
+  const tokens = plan.geometry.patchT === 1 ? "latent frames" : `token frames (${grid.latentFrames} latent)`;
+  const lines = [
+    title,
+    `${grid.width}x${grid.height}, ${grid.numFrames} frames: ${grid.tokenFrames} ${tokens} x ` +
+      `${formatCount(grid.patchesPerFrame)} tokens = ${formatCount(grid.videoTokens)} tokens, ` +
+      `${plan.horizon.toFixed(2)}x the training length`,
+    "",
+    ...weights(plan),
+    "",
+    ...pattern(plan, lvsa),
+    "",
+    ...operations(plan, lvsa !== undefined),
+    "",
+    ...memory(plan),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function weights(plan: GenerationPlan): string[] {
+  const rows = Object.entries(plan.components).map(([name, component]) => [
+    name,
+    component.className,
+    formatCount(component.parameters),
+    formatCount(component.tensors),
+    plan.model.components[name]!.storedDType,
+    formatBytes(component.storedBytes),
+    formatBytes(plan.memory.weightBytes[name] ?? 0),
+  ]);
+  const all = Object.values(plan.components);
+  const total = (pick: (component: (typeof all)[number]) => number) =>
+    all.reduce((sum, component) => sum + pick(component), 0);
+  const sums = [
+    "all",
+    "",
+    formatCount(total((one) => one.parameters)),
+    formatCount(total((one) => one.tensors)),
+  ];
+  const columns = [
+    { title: "component" },
+    { title: "class" },
+    { title: "parameters", align: "right" },
+    { title: "tensors", align: "right" },
+    { title: "dtype" },
+    { title: "stored", align: "right" },
+    { title: "on the GPU", align: "right" },
+  ] as const;
+  return renderTable(columns, [...rows, [...sums, "", formatBytes(total((one) => one.storedBytes))]]);
+}
+
+function pattern(plan: GenerationPlan, lvsa: LvsaPlan | undefined): string[] {
+  const frames = plan.grid.tokenFrames;
+  if (lvsa === undefined) return [`attention  dense: every frame attends to all ${frames}`];
+  const { config } = lvsa;
+  const { mean, density, overOffsets } = plan.attended;
+  const keyframes = config.keyframeInterval
+    ? `key frames every ${config.keyframeInterval}${config.rotateKeyframes ? ", rotating" : ""}`
+    : "no key frames";
+  const spread =
+    overOffsets.offsets > 1
+      ? `; ${formatShare(overOffsets.min)} to ${formatShare(overOffsets.max)} over ${overOffsets.offsets} offsets`
+      : "";
+  return [
+    `attention  LVSA: window ${config.window}, first ${config.nFirstFrames}, ${keyframes} (latent frames)`,
+    `           ${mean.toFixed(1)} of ${frames} frames attended, ${formatShare(density)}${spread}`,
+  ];
+}
+
+function operations(plan: GenerationPlan, sparse: boolean): string[] {
+  const { flops } = plan;
+  const row = (name: string, dense: bigint, lvsa: bigint) => [
+    name,
+    formatFlops(dense),
+    ...(sparse ? [formatFlops(lvsa), (Number(lvsa) / Number(dense)).toFixed(3)] : []),
+  ];
+  const same = (name: string, count: bigint) => (count > 0n ? [row(name, count, count)] : []);
+  const passes = plan.forwardsPerStep * plan.batch;
+  const columns = [
+    { title: "operations" },
+    { title: "dense", align: "right" },
+    ...(sparse
+      ? ([
+          { title: "LVSA", align: "right" },
+          { title: "LVSA / dense", align: "right" },
+        ] as const)
+      : []),
+  ] as const;
+  return renderTable(columns, [
+    row("attention", flops.attentionPerForward.dense, flops.attentionPerForward.lvsa),
+    ...same("attention of the text stream", flops.textStreamAttentionPerForward),
+    ...same("cross attention", flops.crossAttentionPerForward),
+    ...same("text refiner", flops.textRefinerAttentionPerForward),
+    ...same("linear layers", flops.linearPerForward),
+    row("one forward pass", flops.totalPerForward.dense, flops.totalPerForward.lvsa),
+    row(`all ${plan.steps} steps, ${passes} each`, plan.totalFlops.dense, plan.totalFlops.lvsa),
+  ]);
+}
+
+function memory(plan: GenerationPlan): string[] {
+  const rows = plan.memory.phases
+    .filter(({ items }) => items.length > 0)
+    .flatMap(({ name, bytes, items }) => [
+      [`${name}${name === plan.memory.peakPhase ? " (peak)" : ""}`, formatBytes(bytes)],
+      ...items.map((item) => [`  ${item.name}`, formatBytes(item.bytes)]),
+    ]);
+  return renderTable([{ title: "GPU memory (estimate)" }, { title: "", align: "right" }], rows);
+}
+
+/**
+ * The plan as plain JSON. Names and units are those of the published reference configurations; FLOPs are decimal strings,
+ * because they exceed what a JSON number holds exactly.
+ */
+export function planToJson({ plan, lvsa }: ModelPlan): Record<string, unknown> {
+  const { model, grid, geometry, attended, flops } = plan;
+  const text = ({ dense, lvsa: sparse }: { dense: bigint; lvsa: bigint }) => ({
+    dense: `${dense}`,
+    lvsa: `${sparse}`,
+  });
+  const components = Object.entries(plan.components);
+  const stored = components.map(([, component]) => component.storedBytes);
+  return {
+    model: model.name,
+    repository: model.repository ?? null,
+    family: model.family,
+    task: model.task,
+    components: Object.fromEntries(
+      components.map(([name, component]) => [
+        name,
+        {
+          class: component.className,
+          parameters: component.parameters,
+          tensors: component.tensors,
+          stored_dtype: model.components[name]!.storedDType,
+          bytes: { ...component.bytes, stored: component.storedBytes },
+          bytes_on_gpu: plan.memory.weightBytes[name] ?? 0,
+          largest_tensor: { name: component.largestTensor.name, shape: component.largestTensor.shape },
+        },
+      ]),
+    ),
+    bytes_total: { stored: stored.reduce((sum, bytes) => sum + bytes, 0) },
+    text_rows: plan.tokens,
+    height: grid.height,
+    width: grid.width,
+    num_frames: grid.numFrames,
+    latent_channels: grid.latentChannels,
+    latent_frames: grid.latentFrames,
+    latent_frames_padded: grid.latentFramesPadded,
+    latent_height: grid.latentHeight,
+    latent_width: grid.latentWidth,
+    latent_shape: grid.latentShape,
+    patch_rows: grid.patchRows,
+    patch_columns: grid.patchColumns,
+    patches_per_frame: grid.patchesPerFrame,
+    token_frames: grid.tokenFrames,
+    video_tokens: grid.videoTokens,
+    reference_token_frames: geometry.referenceTokenFrames,
+    horizon: plan.horizon,
+    lvsa:
+      lvsa === undefined
+        ? null
+        : {
+            window_latent_frames: lvsa.config.window,
+            n_first_latent_frames: lvsa.config.nFirstFrames,
+            reference_frames: lvsa.config.referenceLatentFrames,
+            key_frame_interval: lvsa.config.keyframeInterval,
+            rotate_keyframes: lvsa.config.rotateKeyframes,
+            global_frames: lvsa.patternOfStep(0).globalFrames,
+            attended_frames_per_query_frame: attended.perQueryFrame,
+            attended_frames_sum: attended.sum,
+            attended_frames_mean: attended.mean,
+            mean_density: attended.density,
+            mean_density_over_key_frame_offsets: attended.overOffsets,
+          },
+    flops: {
+      attention_per_layer: text(flops.attentionPerLayer),
+      attention_per_forward: text(flops.attentionPerForward),
+      text_stream_attention_per_forward: `${flops.textStreamAttentionPerForward}`,
+      cross_attention_per_forward: `${flops.crossAttentionPerForward}`,
+      text_refiner_attention_per_forward: `${flops.textRefinerAttentionPerForward}`,
+      linear_per_forward: `${flops.linearPerForward}`,
+      linear_by_rows: Object.fromEntries(
+        Object.entries(flops.linearByRows).map(([kind, one]) => [kind, { ...one, flops: `${one.flops}` }]),
+      ),
+      total_per_forward: text(flops.totalPerForward),
+      total: text(plan.totalFlops),
+    },
+    lvsa_over_dense: plan.lvsaOverDense,
+    steps: plan.steps,
+    forwards_per_step: plan.forwardsPerStep,
+    batch: plan.batch,
+    memory: {
+      estimate: true,
+      peak_bytes: plan.memory.peakBytes,
+      peak_phase: plan.memory.peakPhase,
+      activation_peak_bytes: plan.memory.activationPeakBytes,
+      phases: plan.memory.phases,
+    },
+  };
+}
