@@ -1,13 +1,13 @@
 /** `conv3d` for narrow subgroups (processors): registers and lane broadcasts, no workgroup memory. */
-import type { SubgroupShape } from "../linear/linear-plan.js";
 import { lines } from "../linear/linear-text.js";
+import type { ConvSubgroup } from "./conv-variant.js";
 
 /**
  * One subgroup per workgroup computes `size * blocksM` positions of one frame by `size * blocksN` channels. A lane
  * loads positions and weight rows, four input channels at a time; weight rows are broadcast lane by lane, so that a
  * lane ends with whole rows of the output tile. Positions past the end repeat the last one and are not stored.
  */
-export function convSubgroupSource({ size, blocksM, blocksN }: SubgroupShape, history: boolean): string {
+export function convSubgroupSource({ size, blocksM, blocksN }: ConvSubgroup, history: boolean): string {
   const columns = size * blocksN;
   const sums = columns / 4;
   // Two copies of the innermost loop cost compile time, a choice of buffers inside of it would cost every load.

@@ -1,12 +1,12 @@
 /** `conv3d` for GPUs and as the portable reference: both operands staged in workgroup memory. */
-import type { TileShape } from "../linear/linear-plan.js";
 import { lines } from "../linear/linear-text.js";
+import type { ConvTile } from "./conv-variant.js";
 
 /**
  * One workgroup per tile of positions and channels. Half of the threads stage positions, the others weights, one
  * transposed 4 x 4 block each, so that the sums read four rows or four columns of one k as a vec4.
  */
-export function convTileSource(t: TileShape): string {
+export function convTileSource(t: ConvTile): string {
   const threadsN = t.tileN / t.threadN;
   const threadsM = t.tileM / t.threadM;
   const threads = threadsN * threadsM;

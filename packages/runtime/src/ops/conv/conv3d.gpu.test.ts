@@ -4,11 +4,10 @@ import type { FloatDType } from "../../tensor/dtype.js";
 import { poisonMemory } from "../../testing/poison.js";
 import { relativeL2, seededNormal, testDevice } from "../../testing.js";
 import { activationReference } from "../elementwise/elementwise.reference.js";
-import { LARGE_TILE, SMALL_TILE } from "../linear/linear-plan.js";
+import { type ConvVariant, LARGE_CONV_TILE, SMALL_CONV_TILE } from "./conv-variant.js";
 import { packConvWeight } from "./conv-weight.js";
 import { type Conv3dOptions, conv3d } from "./conv3d.js";
 import { conv3dReference } from "./conv3d.reference.js";
-import type { ConvVariant } from "./conv3d.wgsl.js";
 
 /** f32: sums of up to a few thousand products. f16, bf16: half a unit of what is stored. */
 const TOLERANCE: Record<FloatDType, number> = { f32: 2e-6, f16: 5e-4, bf16: 4e-3 };
@@ -173,7 +172,7 @@ describe("conv3d", () => {
 
   test("every kernel gives the same result", async () => {
     const c = CASES.find((k) => k.name === "tails of tiles")!;
-    const variants: ConvVariant[] = [SMALL_TILE as ConvVariant, LARGE_TILE as ConvVariant];
+    const variants: ConvVariant[] = [SMALL_CONV_TILE, LARGE_CONV_TILE];
     const size = device.info.subgroupSize;
     if (size === undefined) console.log("subgroup kernels not run: no fixed subgroup size");
     else {

@@ -9,7 +9,7 @@ import type { Tensor } from "../../tensor/tensor.js";
 import { activate, add, cast } from "../elementwise/elementwise.js";
 import { floatDType } from "../float-dtype.js";
 import { linear } from "../linear/linear.js";
-import { LARGE_TILE, SMALL_TILE, splitRows } from "../linear/linear-plan.js";
+import { splitRows } from "../linear/linear-plan.js";
 import { pad } from "../shape/shape-ops.js";
 import {
   type ConvGeometry,
@@ -18,8 +18,9 @@ import {
   convGeometry,
   planConv,
 } from "./conv-geometry.js";
+import { type ConvVariant, chooseConvVariant, convTileSize } from "./conv-variant.js";
 import { type ConvWeight, roundUp4 } from "./conv-weight.js";
-import { type ConvVariant, convKernel, type PadMode } from "./conv3d.wgsl.js";
+import { convKernel, type PadMode } from "./conv3d.wgsl.js";
 
 export interface Conv3dOptions {
   /** `[O]` */
@@ -171,7 +172,13 @@ function run(
     limits.minStorageBufferOffsetAlignment,
     N % 4 === 0 ? 4 : N % 2 === 0 ? 2 : 1,
   );
-  const variant = chooseVariant(device, g, N, tuning);
+  const variant =
+    tuning.variant ??
+    chooseConvVariant(
+      { positions: g.outFrames * g.outHeight * g.outWidth, channels: N },
+      tuning.tier ?? device.tier,
+      device.info,
+    );
   for (let b = 0; b < shape[0]!; b++) {
     for (const piece of pieces) {
       const kernel = convKernel(
@@ -204,7 +211,7 @@ function run(
           tensors.push(output);
           const outFrames = piece.outFrames.end - piece.outFrames.start;
           const m = (piece.outRows.end - piece.outRows.start) * g.outWidth;
-          const tile = tileSize(variant);
+          const tile = convTileSize(variant);
           device.dispatch({
             kernel,
             tensors,
@@ -262,22 +269,4 @@ function outputView(y: Tensor, b: number, g: ConvGeometry, piece: ConvPiece): Te
     at(piece.outFrames.start, piece.outRows.start),
     at(piece.outFrames.end - 1, piece.outRows.end),
   );
-}
-
-function tileSize(v: ConvVariant): { readonly rows: number; readonly columns: number } {
-  return v.kind === "tile"
-    ? { rows: v.tileM, columns: v.tileN }
-    : { rows: v.size * v.blocksM, columns: v.size * v.blocksN };
-}
-
-function chooseVariant(device: Device, g: ConvGeometry, N: number, tuning: ConvTuning): ConvVariant {
-  if (tuning.variant) return tuning.variant;
-  const tier = tuning.tier ?? device.tier;
-  const lanes = tier === "subgroups" ? device.info.subgroupSize : undefined;
-  if (lanes !== undefined) {
-    return { kind: "subgroups", size: lanes, blocksM: lanes <= 16 ? 2 : 1, blocksN: Math.max(1, 16 / lanes) };
-  }
-  const positions = g.outHeight * g.outWidth;
-  const large = N >= 96 && positions * g.outFrames * N >= 128 * 128 * 128;
-  return (large ? LARGE_TILE : SMALL_TILE) as ConvVariant;
 }

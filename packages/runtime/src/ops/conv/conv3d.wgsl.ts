@@ -18,13 +18,9 @@ import {
   epilogueKey,
   epilogueSource,
 } from "../linear/linear-epilogue.wgsl.js";
-import type { SubgroupShape, TileShape } from "../linear/linear-plan.js";
+import { type ConvVariant, convVariantKey } from "./conv-variant.js";
 import { convSubgroupSource } from "./conv3d-subgroups.wgsl.js";
 import { convTileSource } from "./conv3d-tile.wgsl.js";
-
-export type ConvVariant =
-  | ({ readonly kind: "tile" } & TileShape)
-  | ({ readonly kind: "subgroups" } & SubgroupShape);
 
 export type PadMode = "zeros" | "replicate";
 
@@ -87,12 +83,6 @@ export function convKernel(shape: ConvShaderShape, variant: ConvVariant): Kernel
     params: CONV_PARAMS,
     body: () => [LINEAR_WORKGROUP, loads(shape), places(shape), epilogueSource(shape), source].join("\n"),
   });
-}
-
-function convVariantKey(v: ConvVariant): string {
-  return v.kind === "tile"
-    ? `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}`
-    : `subgroups ${v.size} ${v.blocksM}x${v.blocksN}`;
 }
 
 function loads(shape: ConvShaderShape): string {
