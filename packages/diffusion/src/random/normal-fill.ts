@@ -41,8 +41,7 @@ function logFloat32(value: number): number {
     x = fround(x - 1);
   }
   const z = fround(x * x);
-  let y = fround(fround(horner(LOG_COEFFICIENTS, x) * x) * z);
-  y = fround(exponent * LN2_LOW + y);
+  let y = fround(fround(horner(LOG_COEFFICIENTS, x) * x) * z + fround(exponent * LN2_LOW));
   y = fround(y - z * 0.5);
   return fround(exponent * LN2_HIGH + fround(x + y));
 }
@@ -56,8 +55,7 @@ export function boxMullerFloat32(data: Float32Array, offset: number): void {
     let x = theta;
     for (const part of QUARTER_PI_PARTS) x = fround(octant * part + x);
     const z = fround(x * x);
-    let cosine = fround(fround(horner(COS_COEFFICIENTS, z) * z) * z);
-    cosine = fround(fround(cosine - z * 0.5) + 1);
+    const cosine = fround(fround(fround(horner(COS_COEFFICIENTS, z) * z) * z - z * 0.5) + 1);
     const sine = fround(fround(horner(SIN_COEFFICIENTS, z) * z) * x + x);
     const swapped = (octant & 2) !== 0;
     const sinTheta = (swapped ? cosine : sine) * (octant & 4 ? -1 : 1);

@@ -24,7 +24,8 @@ export function createTokenSplitter(tokens: readonly AddedToken[]): TokenSplitte
   const byContent = new Map(tokens.map((token) => [token.content, token]));
   const longestFirst = [...byContent.keys()].sort((a, b) => b.length - a.length);
   const pattern = new RegExp(longestFirst.map(escapePattern).join("|"), "gu");
-  const word = /[\p{L}\p{M}\p{N}\p{Pc}]/u;
+  // Rust's `\w`.
+  const word = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
   const leading = new RegExp(`^${WHITE_SPACE}+`, "u");
   const space = new RegExp(WHITE_SPACE, "u");
   return (text) => {

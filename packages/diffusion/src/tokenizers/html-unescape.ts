@@ -15,8 +15,8 @@ export function htmlUnescape(text: string): string {
 function fromNumber(code: number): string {
   if (code === 0 || (code >= 0xd800 && code <= 0xdfff) || code > 0x10ffff) return "\ufffd";
   if (code === 0x0d) return "\r";
-  // Browsers read these as Windows-1252.
-  if (code >= 0x80 && code <= 0x9f) return new TextDecoder("windows-1252").decode(Uint8Array.of(code));
+  // HTML reads these as Windows-1252.
+  if (code >= 0x80 && code <= 0x9f) return decodeHTML(`&#${code};`);
   const control = code < 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0c;
   const noncharacter = (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) === 0xfffe;
   return control || code === 0x7f || noncharacter ? "" : String.fromCodePoint(code);

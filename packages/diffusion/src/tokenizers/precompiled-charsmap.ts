@@ -13,7 +13,7 @@ export interface CharsmapMatch {
 export class PrecompiledCharsmap {
   readonly #units: Uint32Array;
   readonly #replacements: Uint8Array;
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
   /** Throws `ConfigError` for data that is cut off. */
   constructor(data: Uint8Array) {

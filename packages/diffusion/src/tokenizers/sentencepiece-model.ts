@@ -35,7 +35,7 @@ const MODEL_TYPES = ["unigram", "unigram", "bpe", "word", "char"] as const;
 
 /** Throws `ConfigError` for data that is cut off or not a model. */
 export function parseSentencePieceModel(data: Uint8Array): SentencePieceModel {
-  const text = new TextDecoder();
+  const text = new TextDecoder("utf-8", { ignoreBOM: true });
   const pieces: SentencePiece[] = [];
   let trainer = new Map<number, FieldValue>();
   let normalizer = new Map<number, FieldValue>();

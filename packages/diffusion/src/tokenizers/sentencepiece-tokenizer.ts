@@ -84,6 +84,8 @@ export function createSentencePieceNormalizer(model: SentencePieceModel): (text:
     .map(({ piece }) => piece)
     .sort((a, b) => b.length - a.length);
   const encoder = new TextEncoder();
+  // A byte order mark is a character like any other here.
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const mark = model.escapeWhitespaces ? SPACE_MARK : " ";
 
   /** Replacement of what stands at `at`, and how many UTF-16 units that is. */
@@ -96,7 +98,7 @@ export function createSentencePieceNormalizer(model: SentencePieceModel): (text:
     const bytes = encoder.encode(text.slice(at, at + 32).replace(/\p{Surrogate}$/u, ""));
     const match = map.matches(bytes, 0, bytes.length).at(-1);
     if (!match) return [character, character.length];
-    return [match.replacement, new TextDecoder().decode(bytes.subarray(0, match.length)).length];
+    return [match.replacement, decoder.decode(bytes.subarray(0, match.length)).length];
   };
 
   return (text) => {

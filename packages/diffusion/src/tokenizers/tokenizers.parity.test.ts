@@ -161,7 +161,7 @@ describe.skipIf(cogvideox.length === 0)("CogVideoX", () => {
   }
 });
 
-const cosmos3 = casesWith("cosmos3", ["text_tokenizer", "tokenizer"]);
+const cosmos3 = casesWith("cosmos3", ["text_tokenizer"]);
 describe.skipIf(cosmos3.length === 0)("Cosmos 3", () => {
   for (const reference of cosmos3) {
     it(reference.name, async () => {
