@@ -45,7 +45,10 @@ function wan(config: AutoencoderKLWanConfig): DecoderShape {
     levels: stack(widths, config.num_res_blocks + 1, (level) => ({
       spatial: true,
       temporal: temporal[level] === true,
-    })),
+    })).map((one, level) =>
+      // The upsampling of the 2.1 flavour halves the channels.
+      config.is_residual || level === 0 ? one : { ...one, input: one.input / 2 },
+    ),
   };
 }
 

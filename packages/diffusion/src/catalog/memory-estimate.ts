@@ -55,7 +55,7 @@ const FEED_FORWARD_ROWS = 8192;
 const ENCODER_TENSORS = 6;
 /** Frames of history that a causal convolution of three taps keeps. */
 const HISTORY_FRAMES = 2;
-/** Tensors of a residual block that are alive at once: its input, and input and output of a convolution. */
+/** Tensors inside of a residual block beside its input: norm, convolution, norm. */
 const RESNET_TENSORS = 3;
 
 /**
@@ -182,7 +182,10 @@ function latentBytes({ shape, grid, batch }: MemoryInput): number {
   return 4 * batch * (elementCount(grid.latentShape) / latentChannels) * (channels + latentChannels);
 }
 
-/** What is alive at the widest moment of one transformer block. */
+/**
+ * What is alive at the end of one transformer block: its tensors are freed together. Wan has a second attention (over
+ * text) with a query and an output of its own, and a second addition to the residual stream.
+ */
 function blockActivations({ shape, grid, batch, precision }: MemoryInput): MemoryItem[] {
   const { attention, configs } = shape;
   const bytes = precision === "f16" ? 2 : 4;
@@ -193,14 +196,18 @@ function blockActivations({ shape, grid, batch, precision }: MemoryInput): Memor
   const tokens = batch * (grid.videoTokens + attention.jointTextTokens);
   const inner = Number(transformer.ffn_dim ?? transformer.intermediate_size ?? 4 * width);
   const conditions = Object.values(attention.crossTokens).reduce((sum, count) => sum + count, 0);
+  const hasCross = conditions > 0;
   return [
-    { name: "residual stream, in and out (f32)", bytes: 2 * 4 * tokens * width },
+    { name: "residual stream (f32)", bytes: 4 * tokens * width * (hasCross ? 4 : 3) },
     {
-      name: `normed input, Q, K, V and attention output (${precision})`,
-      bytes: bytes * tokens * (width + 2 * heads + 2 * keys),
+      name: `norms, Q, K, V and attention output (${precision})`,
+      bytes: bytes * tokens * (width + 2 * heads + 2 * keys + (hasCross ? 2 * heads : 0)),
     },
-    { name: `feed-forward slice (${precision})`, bytes: bytes * Math.min(tokens, FEED_FORWARD_ROWS) * inner },
-    ...(conditions > 0
+    {
+      name: `feed-forward slice (${precision})`,
+      bytes: bytes * Math.min(tokens, FEED_FORWARD_ROWS) * inner,
+    },
+    ...(hasCross
       ? [
           {
             name: `projected conditions, K and V (${precision})`,
@@ -217,27 +224,29 @@ function indexBytes(attendedFrames: readonly number[]): number {
   return 4 * (2 * ranges + attendedFrames.length + 1);
 }
 
-/** The decoder computes in f32 whatever the precision is. */
+/** The decoder computes in f32 whatever the precision is, and frees the outputs of its blocks after each chunk. */
 function decoderItems({ shape, model, grid }: MemoryInput): MemoryItem[] {
-  const bytes = 4;
   const decoder = decoderShape(model.components.vae!.className, shape.configs.vae!);
   if (decoder === undefined) return [];
   const cells = grid.latentHeight * grid.latentWidth;
-  let working = 0;
+  const atOnce = Math.min(grid.latentFrames, decoder.latentFramesAtOnce);
+  let outputs = 0;
+  let inside = 0;
   let history = 0;
   for (const { spatial, temporal, input, output, resnets } of decoder.levels) {
-    const area = cells * spatial * spatial;
-    const frames = Math.min(grid.latentFrames, decoder.latentFramesAtOnce) * temporal;
-    working = Math.max(working, bytes * RESNET_TENSORS * frames * area * Math.max(input, output));
+    const area = 4 * cells * spatial * spatial;
+    const frame = area * atOnce * temporal;
+    outputs += frame * (input + resnets * output);
+    inside = Math.max(inside, frame * RESNET_TENSORS * Math.max(input, output));
     // Two convolutions per block keep their last input frames.
-    history += bytes * HISTORY_FRAMES * area * (input + (2 * resnets - 1) * output);
+    history += HISTORY_FRAMES * area * (input + (2 * resnets - 1) * output);
   }
   return [
     {
-      name: `decoder activations, ${decoder.latentFramesAtOnce} latent frame(s) at a time (f32)`,
-      bytes: working,
+      name: `decoder activations, ${atOnce} latent frame${atOnce > 1 ? "s" : ""} at a time (f32)`,
+      bytes: outputs + inside,
     },
-    { name: `causal cache of the decoder (f32)`, bytes: history },
+    { name: "causal cache of the decoder (f32)", bytes: history },
     { name: "frames on their way out", bytes: 4 * 3 * grid.height * grid.width * shape.geometry.vaeTemporal },
   ];
 }
