@@ -15,12 +15,16 @@ import { type StoredDType, summarizeParameters } from "./weight-summary.js";
 const models = referenceModels();
 
 // Another folder may hold other models; the repository's own holds these.
-it.runIf(!process.env.LVSA_REFERENCE_DIR)("finds all configurations of the repository", () => {
-  expect(models).toHaveLength(18);
-  const used = new Set(models.flatMap((model) => Object.values(model.components).map((one) => one.class)));
-  const unused = modelClassNames().filter((name) => !used.has(name));
-  expect(unused).toEqual(["Qwen2_5_VLForConditionalGeneration"]);
-});
+if (process.env.LVSA_REFERENCE_DIR) {
+  console.info(`${models.length} configurations in LVSA_REFERENCE_DIR; their number is not checked`);
+} else {
+  it("finds all configurations of the repository", () => {
+    expect(models).toHaveLength(18);
+    const used = new Set(models.flatMap((model) => Object.values(model.components).map((one) => one.class)));
+    const unused = modelClassNames().filter((name) => !used.has(name));
+    expect(unused).toEqual(["Qwen2_5_VLForConditionalGeneration"]);
+  });
+}
 
 describe.each(models)("$model", (reference) => {
   it.each(Object.entries(reference.components))("%s: parameters of its class", (_, component) => {
