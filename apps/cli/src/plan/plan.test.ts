@@ -47,9 +47,9 @@ describe("planModel", () => {
 
 describe("text and JSON", () => {
   it("shows the numbers of a plan", async () => {
-    await expect(renderPlanText(planModel({ model, numFrames: 333, numInferenceSteps: 10 }))).toMatchFileSnapshot(
-      "__snapshots__/wan-333-frames.txt",
-    );
+    await expect(
+      renderPlanText(planModel({ model, numFrames: 333, numInferenceSteps: 10 })),
+    ).toMatchFileSnapshot("__snapshots__/wan-333-frames.txt");
     await expect(
       renderPlanText(planModel({ model: getKnownModel("cosmos3-edge"), lvsa: false })),
     ).toMatchFileSnapshot("__snapshots__/cosmos3-edge-dense.txt");

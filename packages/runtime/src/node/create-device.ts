@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { createDevice as createNeutralDevice } from "../device/create-device.js";
 import type { Device, DeviceOptions } from "../device/device.js";
 import { DeviceError } from "../errors.js";
+import { importWebGpu, listAdapters } from "./list-adapters.js";
 
 /** The part of `@lvsa/software-adapter` that is used here. */
 export interface SoftwareAdapterModule {
@@ -47,8 +48,9 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
     const { gpu, adapter } = await openDawn(wanted === "auto" ? flags : [...flags, `adapter=${wanted}`]);
     if (adapter) return keep(gpu, await createNeutralDevice({ ...deviceOptions, adapter }));
     if (wanted !== "auto") {
+      const names = (await listAdapters()).map(({ name }) => `"${name}"`);
       throw new DeviceError("NO_ADAPTER", `no GPU driver named "${wanted}" was found`, {
-        fix: "Run `lvsa doctor` to see which adapters there are.",
+        fix: `Use "embedded" or a part of one of these names: ${names.join(", ") || "(no drivers were found)"}.`,
       });
     }
   }
@@ -69,21 +71,15 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
 }
 
 async function openDawn(flags: readonly string[]): Promise<{ gpu: GPU; adapter: GPUAdapter | null }> {
-  let webgpu: typeof import("webgpu");
+  const webgpu = await importWebGpu();
   try {
-    webgpu = await import("webgpu");
-  } catch (cause) {
-    throw new DeviceError(
-      "NO_WEBGPU_PACKAGE",
-      "the package `webgpu` is not installed or does not load here",
-      {
-        fix: "npm install webgpu (Linux needs glibc 2.34 or newer; there is no Alpine build)",
-        cause,
-      },
-    );
+    const gpu = webgpu.create([...flags]);
+    return { gpu, adapter: await gpu.requestAdapter({ powerPreference: "high-performance" }) };
+  } catch (error) {
+    // A name that no driver has is an exception in Dawn, and not in WebGPU.
+    if (!/no suitable backends/.test((error as Error).message)) throw error;
+    return { gpu: webgpu.create([]), adapter: null };
   }
-  const gpu = webgpu.create([...flags]);
-  return { gpu, adapter: await gpu.requestAdapter({ powerPreference: "high-performance" }) };
 }
 
 function keep(gpu: GPU, device: Device): Device {

@@ -1,0 +1,60 @@
+/** One line of progress: redrawn on a terminal; elsewhere plain lines at the start, every ten seconds and at the end. */
+
+export interface ProgressMeterOptions {
+  readonly write: (text: string) => void;
+  readonly isTerminal: boolean;
+  /** Milliseconds; for tests. */
+  readonly now?: () => number;
+}
+
+const REDRAW_MS = 100;
+const PLAIN_MS = 10_000;
+
+export class ProgressMeter {
+  readonly #write: (text: string) => void;
+  readonly #isTerminal: boolean;
+  readonly #now: () => number;
+  #last: number | undefined;
+  #isDrawn = false;
+
+  constructor(options: ProgressMeterOptions) {
+    this.#write = options.write;
+    this.#isTerminal = options.isTerminal;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** Shows `text`, unless something was shown a moment ago. `force`: the beginning or the end of something. */
+  show(text: string, force = false): void {
+    const now = this.#now();
+    const wait = this.#isTerminal ? REDRAW_MS : PLAIN_MS;
+    if (!force && this.#last !== undefined && now - this.#last < wait) return;
+    this.#last = now;
+    if (this.#isTerminal) {
+      this.#write(`\r\x1b[2K${text}`);
+      this.#isDrawn = true;
+    } else {
+      this.#write(`${text}\n`);
+    }
+  }
+
+  /** Makes room for other lines; the next `show` draws again. */
+  clear(): void {
+    if (!this.#isDrawn) return;
+    this.#write("\r\x1b[2K");
+    this.#isDrawn = false;
+  }
+}
+
+/** `4:05`, `1:02:09`. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const two = (n: number) => String(n).padStart(2, "0");
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+/** Seconds per step to come: without the first step, which compiles shaders and loads weights. */
+export function secondsPerStep(seconds: readonly number[]): number {
+  const settled = seconds.length > 1 ? seconds.slice(1) : seconds;
+  return settled.reduce((sum, s) => sum + s, 0) / Math.max(1, settled.length);
+}

@@ -1,0 +1,51 @@
+/** `--riflex`: slows one temporal rotary frequency down, on every transformer of the model. */
+import { identifyIntrinsicFrequency, riflexFrequencies } from "@lvsa/core";
+import type { VideoPipeline } from "@lvsa/diffusion";
+import { ConfigError } from "@lvsa/runtime";
+import type { GenerateCommandOptions } from "../options/generate-options.js";
+
+/** Transformers whose rotary embedding has a time axis that can be changed. */
+interface TemporalRotary {
+  temporalFrequencies: ((frequencies: Float64Array) => Float64Array) | undefined;
+}
+
+export interface RiflexSettings {
+  readonly s: number;
+  readonly k: number;
+  readonly training_length: number;
+  readonly t_dim: number;
+}
+
+/**
+ * @param trainingLength latent frames, used where `--riflex-train-len` is not given
+ * @throws ConfigError when the model has no such axis, or the frequency does not exist
+ */
+export function applyRiflex(
+  pipeline: VideoPipeline,
+  options: GenerateCommandOptions,
+  trainingLength: number,
+): { settings: RiflexSettings; line: string } {
+  const temporalDim = temporalDimOf(pipeline);
+  const s = options.riflexS ?? 1;
+  const length = options.riflexTrainLen ?? options.referenceLatentFrames ?? trainingLength;
+  const k = options.riflexK ?? identifyIntrinsicFrequency(temporalDim, length);
+  // Here, so that a bad index is found before the run.
+  const frequencies = riflexFrequencies({ temporalDim, k, scale: s, trainingLength: length });
+  const settings = { s, k, training_length: length, t_dim: temporalDim };
+  if (s === 1) return { settings, line: `[riflex] no-op (s=${s}, k=${k})` };
+  for (const transformer of pipeline.transformers) {
+    (transformer as unknown as TemporalRotary).temporalFrequencies = () => frequencies;
+  }
+  return { settings, line: `[riflex] applied: s=${s}, k=${k}, L=${length}, t_dim=${temporalDim}` };
+}
+
+/** Channels of the head dimension that encode time. */
+function temporalDimOf(pipeline: VideoPipeline): number {
+  const { attention_head_dim: headDim, rope_axes_dim: axes } = pipeline.geometry.transformerConfig;
+  const canChange = pipeline.transformers.every((transformer) => "temporalFrequencies" in transformer);
+  if (canChange && Array.isArray(axes) && typeof axes[0] === "number") return axes[0];
+  if (canChange && typeof headDim === "number") return headDim - 4 * Math.floor(headDim / 6);
+  throw new ConfigError("RIFLEX_UNSUPPORTED", `RIFLEx can not be applied to the family ${pipeline.family}`, {
+    fix: "Leave out --riflex for this model.",
+  });
+}

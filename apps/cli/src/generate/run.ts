@@ -1,0 +1,181 @@
+/** One generation from options to files. */
+import { Engine, type GenerateOptions, type GenerationResult } from "@lvsa/diffusion";
+import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
+import { writeVideo } from "@lvsa/diffusion/node";
+import { type Device, deviceLabel } from "@lvsa/runtime";
+import { createDevice, nodeFolder } from "@lvsa/runtime/node";
+import { createAdapterRegistry } from "../adapters.js";
+import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
+import { formatBytes } from "../output/units.js";
+import { VERSION } from "../version.js";
+import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "./checkpoint.js";
+import { readLatents, writeLatents } from "./latents-file.js";
+import { checkMemory } from "./memory-check.js";
+import { checkOutputs, type OutputPaths, outputPaths } from "./output-check.js";
+import { profileTable } from "./profile-table.js";
+import { formatDuration } from "./progress-meter.js";
+import type { RunReporter } from "./reporter.js";
+import { applyRiflex } from "./riflex.js";
+import { installSparse } from "./sparse.js";
+
+export async function runGenerate(
+  given: GenerateCommandOptions,
+  reporter: RunReporter,
+  signal: AbortSignal,
+): Promise<void> {
+  const started = performance.now();
+  for (const { names, without } of ignoredOptions(given)) {
+    reporter.notice(`warning: ${names.join(", ")} ignored without ${without}`);
+  }
+  // 1. Everything that can be wrong without a GPU
+  const checkpoint = await chooseCheckpoint(given.model);
+  const options = checkpoint.isBundled ? withBundledDefaults(given) : given;
+  if (checkpoint.isBundled) {
+    reporter.notice(
+      "No --model given: using the tiny checkpoint that ships with lvsa; its weights are random.",
+    );
+  }
+  const paths = outputPaths(options);
+  await checkOutputs(paths);
+  const initialLatents =
+    options.initialLatents === undefined ? undefined : await readLatents(options.initialLatents);
+  const folder = nodeFolder(checkpoint.path);
+  const inspection = await inspectCheckpoint(folder);
+  requireWholeWeights(inspection);
+
+  // 2. Device and model
+  const device = await openDevice(options, reporter);
+  try {
+    const estimate = checkMemory(inspection, options, device);
+    const log = (line: string) => reporter.log(line);
+    using engine = await Engine.open(folder, { device, precision: options.precision, log });
+    const { pipeline } = engine;
+    const { defaults } = pipeline;
+    const numFrames = options.numFrames ?? defaults.numFrames;
+    const height = options.height ?? defaults.height;
+    const width = options.width ?? defaults.width;
+    const clip = pipeline.clip(numFrames, height, width);
+    reporter.notice(
+      `${deviceLabel(device.info)}: ${width}x${height}, ${numFrames} frames (${clip.latentFrames} latent x ${clip.patchesPerFrame} tokens)` +
+        (estimate ? `, about ${formatBytes(estimate.peakBytes)} of GPU memory` : ""),
+    );
+
+    // 3. Attention
+    const registry = createAdapterRegistry();
+    const riflex = options.riflex
+      ? applyRiflex(
+          pipeline,
+          options,
+          (await registry.get(pipeline.family)).referenceLatentFrames(pipeline.geometry),
+        )
+      : undefined;
+    if (riflex) reporter.log(riflex.line);
+    using sparse = options.lvsa
+      ? await installSparse(pipeline, registry, options, clip, reporter)
+      : undefined;
+    if (!sparse && engine.plugins.length === 0)
+      reporter.log("[attn] using standard full attention (no LVSA)");
+
+    // 4. Denoise, decode, write
+    const result = await pipeline.generate({
+      ...pipelineOptions(options),
+      numFrames,
+      height,
+      width,
+      ...(initialLatents ? { initialLatents } : {}),
+      signal,
+      onStage: (report) => reporter.stage(report),
+      onStep: (report) => {
+        reporter.step(report);
+        sparse?.afterStep(report.index);
+        if (!device.profiler) return;
+        reporter.print(`[profile] step ${report.index}: ${report.seconds.toFixed(3)}s\n`, "profile_step");
+        // Empties the profiler's readback buffers while the run goes on.
+        void device.profiler.report();
+      },
+    });
+    for (const note of result.notes) reporter.notice(note);
+    const settings = {
+      ...result.settings,
+      model: checkpoint.name,
+      precision: options.precision,
+      device: deviceLabel(device.info),
+      lvsa: sparse?.settings ?? null,
+      riflex: riflex?.settings ?? null,
+      version: VERSION,
+    };
+    const written = await writeResults(paths, result, settings, signal, reporter);
+    if (device.profiler) {
+      const times = await device.profiler.report();
+      reporter.print(profileTable(times), "profile");
+    }
+    const seconds = (performance.now() - started) / 1000;
+    reporter.result(
+      {
+        ...written,
+        frames: result.frameCount,
+        width: result.width,
+        height: result.height,
+        fps: result.fps,
+        seed: result.seed,
+        seconds: Number(seconds.toFixed(3)),
+        peak_bytes: device.memory().peakBytes,
+        settings,
+      },
+      `${[written.output, written.output_latent].filter(Boolean).join(" and ")}: ${result.frameCount} frames, ` +
+        `${result.width}x${result.height}, ${result.fps} fps, seed ${result.seed}, in ${formatDuration(seconds)}`,
+    );
+  } finally {
+    device.dispose();
+  }
+}
+
+function openDevice(options: GenerateCommandOptions, reporter: RunReporter): Promise<Device> {
+  return createDevice({
+    adapter: options.device,
+    profile: options.profile,
+    softwareAdapter: () => import("@lvsa/software-adapter"),
+    onNotice: (line) => reporter.notice(line),
+  });
+}
+
+/** Only what was given: the rest are the pipeline's own defaults. */
+function pipelineOptions(options: GenerateCommandOptions): GenerateOptions {
+  const named = {
+    negativePrompt: options.negativePrompt,
+    numInferenceSteps: options.steps,
+    guidanceScale: options.guidance,
+    guidanceScale2: options.guidance2,
+    flowShift: options.flowShift,
+    seed: options.seed,
+    fps: options.fps,
+    maxSequenceLength: options.maxSequenceLength,
+  };
+  const given = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
+  return { prompt: options.prompt ?? "", ...given };
+}
+
+async function writeResults(
+  paths: OutputPaths,
+  result: GenerationResult,
+  settings: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+  reporter: RunReporter,
+): Promise<{ output?: string; output_latent?: string }> {
+  const output_latent =
+    paths.outputLatent === undefined ? undefined : await writeLatents(paths.outputLatent, result.latents);
+  if (paths.output === undefined) return output_latent === undefined ? {} : { output_latent };
+  const { frames, frameCount, width, height, fps } = result;
+  const metadata = { title: String(settings.prompt ?? ""), settings };
+  const written = await writeVideo(paths.output, {
+    frames,
+    frameCount,
+    width,
+    height,
+    fps,
+    metadata,
+    signal,
+  });
+  for (const note of written.notes) reporter.notice(note);
+  return { output: written.path, ...(output_latent === undefined ? {} : { output_latent }) };
+}

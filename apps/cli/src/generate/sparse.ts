@@ -1,0 +1,66 @@
+/** `--lvsa`: installs the adapter of the model's family, prints the log lines and the masks. */
+import {
+  type AdapterRegistry,
+  installLvsa,
+  type LvsaInstallation,
+  maskText,
+  PatternController,
+  resolveLvsaConfig,
+} from "@lvsa/core";
+import type { AttentionCall, AttentionResult, VideoPipeline } from "@lvsa/diffusion";
+import type { CliAdapter } from "../adapters.js";
+import type { GenerateCommandOptions } from "../options/generate-options.js";
+import { lvsaConfigOf } from "../options/lvsa-options.js";
+import type { RunReporter } from "./reporter.js";
+
+export interface SparseRun extends Disposable {
+  /** For metadata. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Call after each denoising step. */
+  afterStep(index: number): void;
+}
+
+/** @throws ConfigError for an unknown family or bad settings */
+export async function installSparse(
+  pipeline: VideoPipeline,
+  registry: AdapterRegistry<CliAdapter>,
+  options: GenerateCommandOptions,
+  clip: { latentFrames: number; patchesPerFrame: number },
+  reporter: RunReporter,
+): Promise<SparseRun> {
+  const adapter = await registry.get(pipeline.family);
+  const installed: LvsaInstallation<AttentionCall, AttentionResult> = installLvsa(pipeline, adapter, {
+    config: lvsaConfigOf(options),
+    clip,
+    log: (line) => reporter.log(line),
+  });
+  const { processor } = installed;
+  try {
+    processor.announce(installed.blocks, clip);
+    const resolved = resolveLvsaConfig(installed.config, installed.clipGeometry(clip));
+    const { pattern } = new PatternController(resolved);
+    if (options.showMask) reporter.print(maskText(pattern, { style: "wide" }), "mask");
+    if (options.showMaskCompact === "once") reporter.print(maskText(pattern, { style: "compact" }), "mask");
+    return {
+      settings: {
+        window_size: resolved.window,
+        n_first_frames: resolved.nFirstFrames,
+        key_frame_interval: resolved.keyframeInterval,
+        rotate_keyframes: resolved.rotateKeyframes,
+        sparsity_scale: resolved.sparsityScale,
+        reference_latent_frames: resolved.referenceLatentFrames,
+        latent_frames: resolved.frames,
+        attended_fraction: pattern.density,
+      },
+      afterStep: (index) => {
+        if (options.showMaskCompact !== "step" || !processor.pattern) return;
+        const text = maskText(processor.pattern, { style: "compact" });
+        reporter.print(`\n[LVSA-WINDOW] step ${index}:\n${text}`, "mask");
+      },
+      [Symbol.dispose]: () => installed[Symbol.dispose](),
+    };
+  } catch (error) {
+    installed[Symbol.dispose]();
+    throw error;
+  }
+}

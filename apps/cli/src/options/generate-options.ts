@@ -1,0 +1,148 @@
+/** Options of `lvsa generate`. */
+import { type Command, Option } from "commander";
+import { z } from "zod";
+import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
+import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
+
+const schema = z
+  .object({
+    model: z.string().min(1, "expected a folder").optional(),
+    prompt: z.string().optional(),
+    negativePrompt: z.string().optional(),
+    numFrames: wholeNumber(1).optional(),
+    height: wholeNumber(1).optional(),
+    width: wholeNumber(1).optional(),
+    steps: wholeNumber(1).optional(),
+    guidance: decimalNumber(0).optional(),
+    guidance2: decimalNumber(0).optional(),
+    flowShift: decimalNumber(0, "above").optional(),
+    seed: wholeNumber(0).optional(),
+    fps: decimalNumber(0, "above").optional(),
+    maxSequenceLength: wholeNumber(1).optional(),
+    output: z.string().min(1, "expected a path").optional(),
+    outputLatent: z.string().min(1, "expected a path").optional(),
+    initialLatents: z.string().min(1, "expected a path").optional(),
+    precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").default("auto"),
+    device: z.string().min(1, "expected a name").default("auto"),
+    lvsa: z.boolean().default(false),
+    ...lvsaFields,
+    showMask: z.boolean().default(false),
+    showMaskCompact: z
+      .union([z.literal(true), z.enum(["once", "step"])], "expected once or step")
+      .transform((value) => (value === true ? "once" : value))
+      .optional(),
+    riflex: z.boolean().default(false),
+    riflexS: decimalNumber(0, "above").optional(),
+    riflexK: wholeNumber(0).optional(),
+    riflexTrainLen: wholeNumber(1).optional(),
+    profile: z.boolean().default(false),
+    json: z.boolean().default(false),
+    quiet: z.boolean().default(false),
+  })
+  .superRefine((options, context) => {
+    if (options.model !== undefined && options.prompt === undefined) {
+      context.addIssue({ code: "custom", path: ["prompt"], message: "a prompt is needed" });
+    }
+    if (options.json && options.quiet) {
+      context.addIssue({ code: "custom", message: "--json and --quiet exclude each other" });
+    }
+  });
+
+export type GenerateCommandOptions = z.infer<typeof schema>;
+
+/** @throws UsageError */
+export function parseGenerateOptions(raw: unknown): GenerateCommandOptions {
+  return parseOptions(schema, raw);
+}
+
+/** Options that do nothing without `--lvsa` or `--riflex`; they are named in a warning. */
+export function ignoredOptions(options: GenerateCommandOptions): { names: string[]; without: string }[] {
+  const given = (fields: Record<string, unknown>) =>
+    Object.entries(fields)
+      .filter(([, value]) => value !== undefined && value !== false)
+      .map(([name]) => name);
+  const lvsa = given({
+    "--window-size": options.windowSize,
+    "--n-first-frames": options.nFirstFrames,
+    "--key-frame-interval": options.keyFrameInterval,
+    "--auto-keyframes": options.autoKeyframes,
+    "--rotate-keyframes": options.rotateKeyframes,
+    "--sparsity-scale": options.sparsityScale,
+    "--reference-latent-frames": options.riflex ? undefined : options.referenceLatentFrames,
+    "--show-mask": options.showMask,
+    "--show-mask-compact": options.showMaskCompact,
+  });
+  const riflex = given({
+    "--riflex-s": options.riflexS,
+    "--riflex-k": options.riflexK,
+    "--riflex-train-len": options.riflexTrainLen,
+  });
+  return [
+    ...(!options.lvsa && lvsa.length ? [{ names: lvsa, without: "--lvsa" }] : []),
+    ...(!options.riflex && riflex.length ? [{ names: riflex, without: "--riflex" }] : []),
+  ];
+}
+
+export function addGenerateOptions(command: Command): Command {
+  command
+    .optionsGroup("Model and prompt:")
+    .option(
+      "--model <folder>",
+      "checkpoint in the diffusers folder format (default: a tiny one with random weights)",
+    )
+    .option("--prompt <text>", "what the video shows")
+    .option("--negative-prompt <text>", "what it should not show")
+    .option(
+      "--max-sequence-length <tokens>",
+      "longest prompt; what goes beyond is cut (default: the model's)",
+    )
+    .optionsGroup("Video:")
+    .option("--num-frames <frames>", "video frames (default: the model's)")
+    .option("--height <pixels>", "height (default: the model's)")
+    .option("--width <pixels>", "width (default: the model's)")
+    .option("--fps <number>", "frames per second (default: the model's)")
+    .optionsGroup("Sampling:")
+    .option("--steps <count>", "denoising steps (default: the model's)")
+    .option("--guidance <scale>", "guidance scale; 1 and below: one pass per step (default: the model's)")
+    .option("--guidance-2 <scale>", "guidance scale of the second transformer (default: --guidance)")
+    .option("--flow-shift <number>", "shift of the noise schedule (default: the checkpoint's)")
+    .option(
+      "--seed <number>",
+      "initial noise, as torch.Generator('cpu') makes it (default: random, reported)",
+    )
+    .option(
+      "--initial-latents <file.safetensors>",
+      "initial noise from a file (tensor `latents` [B, C, T, h, w] f32)",
+    )
+    .optionsGroup("Output:")
+    .option("--output <path>", ".mp4, .webm, .gif, .png, or a folder for PNG frames (default: lvsa.mp4)")
+    .option("--output-latent <file.safetensors>", "final latents; without --output the video is not decoded")
+    .optionsGroup("Device:")
+    .addOption(
+      new Option("--device <name>", "auto, embedded (software), or part of a driver's name").default("auto"),
+    )
+    .addOption(new Option("--precision <type>", "storage of activations: auto, f32 or f16").default("auto"))
+    .optionsGroup("Long-Video Sparse Attention:")
+    .option("--lvsa", "sparse self attention for long videos");
+  addLvsaOptions(command);
+  return command
+    .option("--show-mask", "print which latent frames attend to which")
+    .option("--show-mask-compact [when]", "the same with one character per frame: once, or every step")
+    .optionsGroup("RIFLEx (works with and without --lvsa):")
+    .option("--riflex", "slow one temporal frequency down, against repeating motion")
+    .option("--riflex-s <number>", "target length divided by training length; 1 changes nothing (default: 1)")
+    .option("--riflex-k <index>", "which frequency (default: the one nearest the training length)")
+    .option("--riflex-train-len <frames>", "training length in latent frames (default: the model's)")
+    .optionsGroup("Reports:")
+    .option("--profile", "time per step, and GPU time per kernel at the end")
+    .option("--json", "one JSON object per event on standard output")
+    .option("--quiet", "say nothing but errors")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  lvsa generate --prompt "A cat walks in the garden." --output cat.mp4
+  lvsa generate --model ./Wan2.1-T2V-1.3B-Diffusers --prompt "A red fox in the snow." \\
+    --num-frames 161 --lvsa --seed 42 --output fox.mp4`,
+    );
+}

@@ -1,0 +1,63 @@
+/** Options of `lvsa inspect`, `lvsa doctor` and `lvsa bench`. */
+import type { Command } from "commander";
+import { z } from "zod";
+import { parseOptions } from "./parse-options.js";
+
+const inspectSchema = z.object({
+  model: z.string().min(1, "expected a folder or a known model"),
+  files: z.boolean().default(false),
+  json: z.boolean().default(false),
+});
+export type InspectCommandOptions = z.infer<typeof inspectSchema>;
+/** @throws UsageError */
+export const parseInspectOptions = (raw: unknown): InspectCommandOptions => parseOptions(inspectSchema, raw);
+
+export function addInspectOptions(command: Command): Command {
+  return command
+    .argument("<model>", "checkpoint folder, or a model known by name")
+    .option("--files", "list every weights file")
+    .option("--json", "one JSON object")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  lvsa inspect ./Wan2.1-T2V-1.3B-Diffusers
+  lvsa inspect wan2.2-ti2v-5b --json`,
+    );
+}
+
+const doctorSchema = z.object({ json: z.boolean().default(false) });
+export type DoctorCommandOptions = z.infer<typeof doctorSchema>;
+/** @throws UsageError */
+export const parseDoctorOptions = (raw: unknown): DoctorCommandOptions => parseOptions(doctorSchema, raw);
+
+export function addDoctorOptions(command: Command): Command {
+  return command.option("--json", "one JSON object").addHelpText(
+    "after",
+    `
+Example:
+  lvsa doctor --json`,
+  );
+}
+
+const benchSchema = z.object({
+  what: z.enum(["kernels"], "expected kernels"),
+  device: z.string().min(1, "expected a name").default("auto"),
+  json: z.boolean().default(false),
+});
+export type BenchCommandOptions = z.infer<typeof benchSchema>;
+/** @throws UsageError */
+export const parseBenchOptions = (raw: unknown): BenchCommandOptions => parseOptions(benchSchema, raw);
+
+export function addBenchOptions(command: Command): Command {
+  return command
+    .argument("<what>", "kernels: sparse against dense attention")
+    .option("--device <name>", "auto, embedded (software), or part of a driver's name (default: auto)")
+    .option("--json", "one JSON object")
+    .addHelpText(
+      "after",
+      `
+Example:
+  lvsa bench kernels --json`,
+    );
+}

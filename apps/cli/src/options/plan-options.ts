@@ -1,0 +1,61 @@
+/** Options of `lvsa plan`. */
+import { type Command, Option } from "commander";
+import { z } from "zod";
+import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
+import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
+
+const schema = z.object({
+  model: z.string().min(1, "expected a folder or a known model"),
+  numFrames: z
+    .string()
+    .transform((text) => text.split(","))
+    .pipe(z.array(wholeNumber(1)))
+    .default([]),
+  height: wholeNumber(1).optional(),
+  width: wholeNumber(1).optional(),
+  steps: wholeNumber(1).optional(),
+  guidance: decimalNumber(0).optional(),
+  guidance2: decimalNumber(0).optional(),
+  precision: z.enum(["f32", "f16"], "expected f32 or f16").default("f32"),
+  dense: z.boolean().default(false),
+  ...lvsaFields,
+  png: z.string().min(1, "expected a path").optional(),
+  html: z.string().min(1, "expected a path").optional(),
+  showMask: z.boolean().default(false),
+  json: z.boolean().default(false),
+});
+
+export type PlanCommandOptions = z.infer<typeof schema>;
+
+/** @throws UsageError */
+export function parsePlanOptions(raw: unknown): PlanCommandOptions {
+  return parseOptions(schema, raw);
+}
+
+export function addPlanOptions(command: Command): Command {
+  command
+    .argument("[model]", "checkpoint folder, or a model known by name")
+    .option("--model <model>", "the same as an option")
+    .option("--num-frames <frames>", "video frames; several counts with commas (default: the model's)")
+    .option("--height <pixels>", "height (default: the model's)")
+    .option("--width <pixels>", "width (default: the model's)")
+    .option("--steps <count>", "denoising steps (default: the model's)")
+    .option("--guidance <scale>", "guidance scale (default: the model's)")
+    .option("--guidance-2 <scale>", "guidance scale of the second transformer")
+    .addOption(new Option("--precision <type>", "storage of activations: f32 or f16").default("f32"))
+    .option("--dense", "plan without Long-Video Sparse Attention")
+    .addOption(new Option("--lvsa", "plan with it (this is the default)").hideHelp());
+  addLvsaOptions(command);
+  return command
+    .option("--show-mask", "print which latent frames attend to which")
+    .option("--png <file>", "write the mask as a picture")
+    .option("--html <file>", "write a page with the plan and the masks of the first steps")
+    .option("--json", "one JSON object, or a list for several frame counts")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  lvsa plan wan2.1-t2v-1.3b --num-frames 161
+  lvsa plan ./Wan2.1-T2V-1.3B-Diffusers --num-frames 81,161,321 --sparsity-scale 0.8 --png mask.png`,
+    );
+}

@@ -1,0 +1,54 @@
+/** The `lvsa` program: commands, and what their ends mean for the exit code. */
+import { Command, CommanderError } from "commander";
+import { benchCommand } from "./commands/bench.js";
+import { doctorCommand } from "./commands/doctor.js";
+import { generateCommand } from "./commands/generate.js";
+import { inspectCommand } from "./commands/inspect.js";
+import { planCommand } from "./commands/plan.js";
+import { describeError, EXIT, exitCodeOf } from "./exit-codes.js";
+import type { CommandIo } from "./io.js";
+import { VERSION } from "./version.js";
+
+/** Runs a command line (without `node` and the script) and returns the exit code. */
+export async function runProgram(args: readonly string[], io: CommandIo): Promise<number> {
+  let code: number = EXIT.done;
+  const exit = (value: number) => {
+    code = value;
+  };
+  const program = new Command("lvsa")
+    .description(
+      "Long videos from text on any GPU: diffusion models with Long-Video Sparse Attention on WebGPU",
+    )
+    .version(VERSION)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .addHelpText(
+      "after",
+      `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+
+Examples:
+  lvsa generate --prompt "A cat walks in the garden." --output cat.mp4
+  lvsa plan wan2.1-t2v-1.3b --num-frames 161
+  lvsa generate --help`,
+    );
+  generateCommand(program, io, exit);
+  planCommand(program, io);
+  inspectCommand(program, io, exit);
+  doctorCommand(program, io, exit);
+  benchCommand(program, io);
+  try {
+    if (args.length === 0) {
+      program.outputHelp();
+      return EXIT.usage;
+    }
+    await program.parseAsync([...args], { from: "user" });
+    return code;
+  } catch (error) {
+    // Commander has said what is wrong already; help and version end with 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    io.err(`error: ${describeError(error)}\n`);
+    return exitCodeOf(error);
+  }
+}

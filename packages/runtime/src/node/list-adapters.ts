@@ -1,0 +1,45 @@
+/** Which drivers Dawn sees in this process. */
+import { DeviceError } from "../errors.js";
+
+export interface AdapterName {
+  /** `vulkan`, `metal`, `d3d12`, … */
+  readonly backend: string;
+  /** What `createDevice({ adapter })` takes. */
+  readonly name: string;
+}
+
+/** Dawn lists the drivers it has when it is asked for one that can not exist. */
+const IMPOSSIBLE = "lvsa-no-such-adapter";
+
+/** @throws DeviceError `NO_WEBGPU_PACKAGE` */
+export async function listAdapters(): Promise<AdapterName[]> {
+  const { create } = await importWebGpu();
+  try {
+    await create([`adapter=${IMPOSSIBLE}`]).requestAdapter();
+    return [];
+  } catch (error) {
+    return parseAdapterList((error as Error).message);
+  }
+}
+
+/** The lines ` * backend: 'vulkan', name: 'llvmpipe'` of Dawn's message. */
+export function parseAdapterList(message: string): AdapterName[] {
+  const found = [...message.matchAll(/backend: '([^']*)', name: '([^']*)'/g)];
+  return found.map(([, backend, name]) => ({ backend: backend!, name: name! }));
+}
+
+/** @throws DeviceError `NO_WEBGPU_PACKAGE` */
+export async function importWebGpu(): Promise<typeof import("webgpu")> {
+  try {
+    return await import("webgpu");
+  } catch (cause) {
+    throw new DeviceError(
+      "NO_WEBGPU_PACKAGE",
+      "the package `webgpu` is not installed or does not load here",
+      {
+        fix: "npm install webgpu (Linux needs glibc 2.34 or newer; there is no Alpine build)",
+        cause,
+      },
+    );
+  }
+}
