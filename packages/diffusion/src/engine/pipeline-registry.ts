@@ -7,9 +7,15 @@ const wan = async (): Promise<PipelineLoader> => {
   return (folder, options) => WanPipeline.fromPretrained(folder, options);
 };
 
+const hunyuan = async (): Promise<PipelineLoader> => {
+  const { HunyuanVideo15Pipeline } = await import("../pipelines/hunyuan/pipeline-hunyuan-video15.js");
+  return (folder, options) => HunyuanVideo15Pipeline.fromPretrained(folder, options);
+};
+
 const loaders: Readonly<Record<string, () => Promise<PipelineLoader>>> = {
   WanPipeline: wan,
   WanImageToVideoPipeline: wan,
+  HunyuanVideo15Pipeline: hunyuan,
 };
 
 /** Class names that `Engine.open` knows. */

@@ -2,14 +2,7 @@
  * WanPipeline: Wan 2.1 and 2.2, text to video and (with given image embeddings) image to video.
  * Sources: diffusers `pipelines/wan/pipeline_wan.py` and `pipeline_wan_i2v.py`.
  */
-import {
-  ConfigError,
-  type Device,
-  type FloatDType,
-  type FolderReader,
-  type Tensor,
-  toRgbFrames,
-} from "@lvsa/runtime";
+import { ConfigError, type Device, type FolderReader, type Tensor } from "@lvsa/runtime";
 import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
 import type { StepInfo } from "../../attention/attention-processor.js";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
@@ -19,7 +12,6 @@ import {
 } from "../../models/autoencoders/autoencoder-kl-wan-config.js";
 import { parseConfig } from "../../models/model-config.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
-import { TorchCpuGenerator } from "../../random/index.js";
 import { createScheduler } from "../../schedulers/index.js";
 import {
   hasComponent,
@@ -28,7 +20,10 @@ import {
   readJson,
   readModelIndex,
 } from "../checkpoint-folder.js";
-import { denoise, guide, stopIfAborted } from "../denoise.js";
+import { latentShape } from "../clip-sizes.js";
+import { denoise, guide } from "../denoise.js";
+import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "../generation-start.js";
+import { rgbFrames } from "../rgb-frames.js";
 import type {
   CheckpointGeometry,
   GenerateOptions,
@@ -40,7 +35,6 @@ import type {
 } from "../video-pipeline.js";
 import { encodeImages, givenFramesMask, preprocessImage } from "./wan-image-condition.js";
 import { type EncodedPrompt, WanPromptEncoder } from "./wan-prompts.js";
-import { wanLatentShape } from "./wan-sizes.js";
 
 /** The values of diffusers' `WanPipeline.__call__` and, for fps, its examples. */
 const DEFAULTS: GenerationDefaults = {
@@ -157,7 +151,7 @@ export class WanPipeline implements VideoPipeline {
     const settings = { ...this.defaults, ...withoutUndefined(options) };
     const { numFrames, height, width, numInferenceSteps, guidanceScale, maxSequenceLength } = settings;
     const guidanceScale2 = options.guidanceScale2 ?? guidanceScale;
-    const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
+    const seed = options.seed ?? randomSeed();
     const shape = this.#latentShape(numFrames, height, width);
     const initial = initialLatents(options.initialLatents, shape, seed);
     const scheduler = createScheduler(
@@ -229,7 +223,7 @@ export class WanPipeline implements VideoPipeline {
   }
 
   #latentShape(numFrames: number, height: number, width: number): [number, number, number, number, number] {
-    return wanLatentShape(
+    return latentShape(
       {
         temporalFactor: this.#vaeConfig.scale_factor_temporal,
         spatialFactor: this.#vaeConfig.scale_factor_spatial,
@@ -394,40 +388,16 @@ export class WanPipeline implements VideoPipeline {
     const normalized = device.upload(latents.data, latents.shape);
     const raw = vae.denormalize(normalized);
     normalized.dispose();
-    let done = 0;
+    const total = latents.shape[2]!;
     try {
-      for (const chunk of vae.decode(raw)) {
-        stopIfAborted(options.signal);
-        const frames = toRgbFrames(device, chunk);
-        chunk.dispose();
-        const bytes = await device.readBytes(frames);
-        const size = frames.dim(2) * frames.dim(3) * 3;
-        frames.dispose();
-        for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
-        done += 1;
-        options.onStage?.({ stage: "decode", done, total: latents.shape[2]! });
-      }
+      yield* rgbFrames(device, vae.decode(raw), {
+        ...(options.signal ? { signal: options.signal } : {}),
+        onChunk: (done) => options.onStage?.({ stage: "decode", done, total }),
+      });
     } finally {
       raw.dispose();
     }
   }
-}
-
-/** Noise from the seed, or the given latents. @throws ConfigError when those have another shape */
-export function initialLatents(
-  given: HostTensor | undefined,
-  shape: readonly number[],
-  seed: number,
-): HostTensor {
-  if (!given) return { data: new TorchCpuGenerator(seed).randn(shape), shape };
-  if (given.shape.join() !== shape.join()) {
-    throw new ConfigError(
-      "LATENTS_SHAPE",
-      `the initial latents are [${given.shape.join(", ")}], this clip needs [${shape.join(", ")}]`,
-      { fix: "Match --num-frames, --height and --width to the latents." },
-    );
-  }
-  return given;
 }
 
 /** Latents with the image's channels behind them, or with its frame in place of the first one. */
@@ -461,13 +431,4 @@ function tokenTimesteps(timestep: number, tokensPerFrame: number, frames: number
   const out = new Float32Array(tokensPerFrame * frames).fill(timestep);
   out.fill(0, 0, tokensPerFrame);
   return out;
-}
-
-function computeDtype(device: Device, precision: PipelineOptions["precision"] = "auto"): FloatDType {
-  if (precision !== "auto") return precision;
-  return device.tier === "f16" ? "f16" : "f32";
-}
-
-function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
 }

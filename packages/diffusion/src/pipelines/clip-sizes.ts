@@ -1,7 +1,7 @@
-/** Frame counts and sizes that a Wan model takes. */
+/** Frame counts and sizes that a model takes. */
 import { ConfigError } from "@lvsa/runtime";
 
-export interface WanGrid {
+export interface LatentGrid {
   readonly temporalFactor: number;
   readonly spatialFactor: number;
   readonly patchSize: readonly [number, number, number];
@@ -9,8 +9,8 @@ export interface WanGrid {
 }
 
 /** Latent size `[1, C, T, h, w]` of a clip. @throws ConfigError that names the nearest values that fit */
-export function wanLatentShape(
-  grid: WanGrid,
+export function latentShape(
+  grid: LatentGrid,
   numFrames: number,
   height: number,
   width: number,

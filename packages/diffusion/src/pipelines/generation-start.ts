@@ -1,0 +1,37 @@
+/** What every pipeline does first: fill in settings, make or take the initial latents, choose a storage type. */
+import { ConfigError, type Device, type FloatDType } from "@lvsa/runtime";
+import { TorchCpuGenerator } from "../random/index.js";
+import type { HostTensor, PipelineOptions } from "./video-pipeline.js";
+
+/** Noise from the seed, or the given latents. @throws ConfigError when those have another shape */
+export function initialLatents(
+  given: HostTensor | undefined,
+  shape: readonly number[],
+  seed: number,
+): HostTensor {
+  if (!given) return { data: new TorchCpuGenerator(seed).randn(shape), shape };
+  if (given.shape.join() !== shape.join()) {
+    throw new ConfigError(
+      "LATENTS_SHAPE",
+      `the initial latents are [${given.shape.join(", ")}], this clip needs [${shape.join(", ")}]`,
+      { fix: "Match --num-frames, --height and --width to the latents." },
+    );
+  }
+  return given;
+}
+
+/** Storage type between residual additions. */
+export function computeDtype(device: Device, precision: PipelineOptions["precision"] = "auto"): FloatDType {
+  if (precision !== "auto") return precision;
+  return device.tier === "f16" ? "f16" : "f32";
+}
+
+/** Settings that were left out, or given as undefined, take the default under them. */
+export function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
+}
+
+/** Any of the seeds that `torch.Generator.manual_seed` takes and a JSON number holds well. */
+export function randomSeed(): number {
+  return Math.floor(Math.random() * 2 ** 32);
+}

@@ -1,0 +1,91 @@
+import type { Device } from "@lvsa/runtime";
+import { nodeFolder } from "@lvsa/runtime/node";
+import { floatTensor, maxAbsolute, referenceCases, testDevice } from "@lvsa/runtime/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { caseTolerance } from "../../testing-support/case-tolerance.js";
+import { ParityReport } from "../../testing-support/parity.js";
+import { hasExpected, openCase, values } from "../../testing-support/reference-case.js";
+import type { HostTensor } from "../video-pipeline.js";
+import { HunyuanVideo15Pipeline } from "./pipeline-hunyuan-video15.js";
+
+interface Run {
+  readonly num_frames: number;
+  readonly height: number;
+  readonly width: number;
+  readonly num_inference_steps: number;
+  readonly lvsa?: unknown;
+}
+
+const cases = referenceCases("hunyuan").filter(hasExpected);
+let device: Device;
+beforeAll(async () => {
+  device = await testDevice();
+});
+afterAll(() => device.dispose());
+
+test("the reference folder holds HunyuanVideo cases", () => {
+  expect(cases.length).toBeGreaterThan(0);
+});
+
+describe.each(cases)("$name", (reference) => {
+  test("dense generations from prompt and seed equal diffusers", async (context) => {
+    const { tensors, parameters, checkpoint } = await openCase(reference);
+    // Runs with LVSA are tested with its adapter.
+    const runs = Object.entries((parameters.runs ?? {}) as Record<string, Run>).filter(
+      ([, run]) => !run.lvsa,
+    );
+    if (runs.length === 0 || typeof parameters.prompt !== "string") {
+      context.skip(`${reference.name} has no dense run from a prompt`);
+    }
+    const report = new ParityReport(`${reference.name} pipeline`, tensors);
+    const before = device.memory().liveBytes;
+    const pipeline = await HunyuanVideo15Pipeline.fromPretrained(nodeFolder(checkpoint), {
+      device,
+      precision: "f32",
+    });
+    expect(pipeline.defaults.guidanceScale).toBe(parameters.guidance_scale);
+    const uint8 = (parameters.tolerance as { uint8: { max_abs: number; max_fraction_differing: number } })
+      .uint8;
+
+    for (const [name, run] of runs) {
+      const seen = new Map<string, HostTensor>();
+      const levels: number[] = [];
+      const timesteps: number[] = [];
+      const result = await pipeline.generate({
+        prompt: parameters.prompt as string,
+        negativePrompt: parameters.negative_prompt as string,
+        numFrames: run.num_frames,
+        height: run.height,
+        width: run.width,
+        numInferenceSteps: run.num_inference_steps,
+        seed: parameters.seed as number,
+        onTensor: (tensor, value) => seen.set(tensor, value),
+        onStep: ({ memory, timestep }) => {
+          levels.push(memory.liveBytes);
+          timesteps.push(timestep);
+        },
+      });
+      expect(new Set(levels).size, `memory after each step: ${levels}`).toBe(1);
+      report.check(`${name}.timesteps`, timesteps, caseTolerance(parameters, "timesteps"));
+      for (let i = 0; i < run.num_inference_steps; i++) {
+        const step = `${name}.step${i}`;
+        const pred = caseTolerance(parameters, "pred");
+        report.check(`${step}.pred_positive`, seen.get(`step${i}.noise_cond`)!.data, pred, "pred_positive");
+        report.check(`${step}.pred_negative`, seen.get(`step${i}.noise_uncond`)!.data, pred, "pred_negative");
+        const latents = seen.get(`step${i}.latents`)!.data;
+        report.check(`${step}.latents`, latents, caseTolerance(parameters, "latents"), "latents");
+      }
+      expect(result.latents.shape).toEqual(floatTensor(tensors, `${name}.init_latents`).shape);
+      const golden = values(tensors, `${name}.frames`);
+      const bytes: number[] = [];
+      for await (const frame of result.frames) bytes.push(...frame);
+      expect(maxAbsolute(bytes, golden)).toBeLessThanOrEqual(uint8.max_abs);
+      const differing = golden.filter((byte, i) => byte !== bytes[i]).length / golden.length;
+      console.log(`${reference.name} ${name} frames: ${(100 * differing).toFixed(3)} % of bytes differ by 1`);
+      expect(differing).toBeLessThanOrEqual(uint8.max_fraction_differing);
+    }
+    pipeline.dispose();
+    expect(device.memory().liveBytes).toBe(before);
+    report.finish();
+  });
+});
