@@ -1,6 +1,7 @@
 /** Which kernel a linear layer runs and how it is cut to fit the device's bindings. Pure: no device inside. */
 import type { DeviceInfo, KernelTier } from "../../device/device-info.js";
 import { DeviceError } from "../../errors.js";
+import type { FloatDType } from "../../tensor/dtype.js";
 
 /** Workgroup tiles: `tileM x tileN` outputs by threads that own `threadM x threadN` each, `stepK` deep. */
 export interface TileShape {
@@ -9,9 +10,30 @@ export interface TileShape {
   readonly threadM: number;
   readonly threadN: number;
   readonly stepK: number;
+  /** x (the weight) is staged as f16: only where it is stored as f16. Needs `shader-f16`. */
+  readonly halfX?: boolean;
+  readonly halfW?: boolean;
+  /** Keep the inner loop a loop: quick to compile, slow on a GPU. */
+  readonly rolled?: boolean;
 }
 
-export type LinearVariant = { readonly kind: "tile" } & TileShape;
+/** One subgroup of `size` lanes computes `size * blocksM` rows by `size * blocksN` columns. Needs `subgroups`. */
+export interface SubgroupShape {
+  readonly size: number;
+  readonly blocksM: number;
+  readonly blocksN: number;
+}
+
+/** At most `rows` rows of x; a workgroup of `threads` (a power of two) per four columns. */
+export interface GemvShape {
+  readonly rows: number;
+  readonly threads: number;
+}
+
+export type LinearVariant =
+  | ({ readonly kind: "tile" } & TileShape)
+  | ({ readonly kind: "subgroups" } & SubgroupShape)
+  | ({ readonly kind: "gemv" } & GemvShape);
 
 export interface LinearSize {
   readonly M: number;
@@ -19,10 +41,87 @@ export interface LinearSize {
   readonly K: number;
 }
 
-const SMALL_TILE: TileShape = { tileM: 64, tileN: 64, threadM: 4, threadN: 4, stepK: 32 };
+/** 16 KiB of workgroup memory and 256 threads: any device. */
+export const SMALL_TILE: TileShape = {
+  tileM: 64,
+  tileN: 64,
+  threadM: 4,
+  threadN: 4,
+  stepK: 32,
+};
+export const LARGE_TILE: TileShape = {
+  tileM: 128,
+  tileN: 128,
+  threadM: 8,
+  threadN: 8,
+  stepK: 16,
+};
 
-export function chooseLinear(_size: LinearSize, _tier: KernelTier, _info: DeviceInfo): LinearVariant {
-  return { kind: "tile", ...SMALL_TILE };
+export interface LinearDtypes {
+  readonly x: FloatDType;
+  readonly weight: FloatDType;
+}
+
+export function chooseLinear(
+  { M, N }: LinearSize,
+  dtypes: LinearDtypes,
+  tier: KernelTier,
+  info: DeviceInfo,
+): LinearVariant {
+  const lanes = tier === "subgroups" ? info.subgroupSize : undefined;
+  if (M <= (lanes === undefined ? 8 : 4)) {
+    return { kind: "gemv", rows: M <= 1 ? 1 : M <= 2 ? 2 : M <= 4 ? 4 : 8, threads: lanes ?? 64 };
+  }
+  if (lanes !== undefined) {
+    // Two rows per lane by 16 columns: larger blocks spill registers on processors.
+    return {
+      kind: "subgroups",
+      size: lanes,
+      blocksM: lanes <= 16 && M > lanes ? 2 : 1,
+      blocksN: Math.max(1, 16 / lanes),
+    };
+  }
+  const enough = Math.ceil(M / 128) * Math.ceil(N / 128) >= ENOUGH_WORKGROUPS;
+  const tile = enough && !info.isSoftware ? LARGE_TILE : SMALL_TILE;
+  const half = tier === "f16" && info.features.includes("shader-f16");
+  return {
+    kind: "tile",
+    ...tile,
+    ...(half && dtypes.x === "f16" ? { halfX: true } : {}),
+    ...(half && dtypes.weight === "f16" ? { halfW: true } : {}),
+    ...(info.isSoftware ? { rolled: true } : {}),
+  };
+}
+
+/** Fewer large tiles than this leave parts of a large GPU idle. */
+const ENOUGH_WORKGROUPS = 128;
+
+/** Rows and columns of the output that one workgroup computes. */
+export function outputTile(v: LinearVariant): { readonly rows: number; readonly columns: number } {
+  switch (v.kind) {
+    case "tile":
+      return { rows: v.tileM, columns: v.tileN };
+    case "subgroups":
+      return { rows: v.size * v.blocksM, columns: v.size * v.blocksN };
+    case "gemv":
+      return { rows: v.rows, columns: 4 };
+    default:
+      return v satisfies never;
+  }
+}
+
+/** Text that two different variants never share. */
+export function variantKey(v: LinearVariant): string {
+  switch (v.kind) {
+    case "tile":
+      return `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}${v.halfX ? " hx" : ""}${v.halfW ? " hw" : ""}${v.rolled ? " rolled" : ""}`;
+    case "subgroups":
+      return `subgroups ${v.size} ${v.blocksM}x${v.blocksN}`;
+    case "gemv":
+      return `gemv ${v.rows} ${v.threads}`;
+    default:
+      return v satisfies never;
+  }
 }
 
 export interface Range {

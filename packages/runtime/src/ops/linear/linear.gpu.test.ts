@@ -7,9 +7,10 @@ import {
   type FloatDType,
   Tensor,
 } from "../../index.js";
-import { seededNormal, testDevice } from "../../testing.js";
+import { relativeL2, seededNormal, testDevice } from "../../testing.js";
 import { type LinearOptions, type LinearTuning, linear } from "./linear.js";
 import { linearReference } from "./linear.reference.js";
+import { LARGE_TILE, type LinearVariant, SMALL_TILE } from "./linear-plan.js";
 
 /** A test case; every tensor that is named here takes part, in the dtype given. */
 interface Case {
@@ -119,48 +120,119 @@ const sizes: [number, number, number][] = [
   [130, 96, 128],
 ];
 
+const everything = {
+  bias: "f16",
+  activation: "silu",
+  multiply: "bf16",
+  gate: 2,
+  residual: "in_place",
+} as const;
+
 describe("linear", () => {
   let device: Device;
+  /** One of each kernel that this device can run. */
+  let variants: Record<string, LinearVariant>;
   beforeAll(async () => {
-    device = await testDevice({ tier: "portable" });
+    device = await testDevice();
+    const { subgroupSize: size, features } = device.info;
+    const tile = { kind: "tile", ...SMALL_TILE, rolled: true } as const;
+    variants = {
+      tile,
+      ...(size
+        ? { subgroups: { kind: "subgroups", size, blocksM: 2, blocksN: Math.max(1, 16 / size) } }
+        : {}),
+      ...(features.includes("shader-f16") ? { "f16 tile": { ...tile, halfX: true, halfW: true } } : {}),
+    };
+    for (const name of ["subgroups", "f16 tile"])
+      if (!variants[name]) console.warn(`linear: no ${name} on this device, not tested`);
   });
   afterAll(() => device.dispose());
 
-  test("sizes from 1 x 1 x 1 up, round and odd", async () => {
-    for (const [M, N, K] of sizes) await run(device, { M, N, K });
+  test("every kernel: sizes from 1 x 1 x 1 up, round and odd", async () => {
+    for (const tier of ["portable", "subgroups"] as const)
+      for (const [M, N, K] of sizes) await run(device, { M, N, K }, { tier });
+    for (const [M, N, K] of sizes) {
+      const half = variants["f16 tile"];
+      if (half) await run(device, { M, N, K, x: "f16", weight: "f16" }, { variant: half });
+    }
+  });
+
+  test("the large tile", async () => {
+    const variant = { kind: "tile", ...LARGE_TILE, rolled: true } as const;
+    await run(device, { M: 257, N: 260, K: 36, ...everything, gate: 1 }, { variant });
+    await run(device, { M: 130, N: 131, K: 19 }, { variant });
+  });
+
+  test("a few rows, by every number of threads", async () => {
+    for (const [rows, threads] of [
+      [1, 8],
+      [1, 64],
+      [2, 8],
+      [4, 64],
+      [8, 4],
+      [8, 64],
+    ] as const) {
+      const variant = { kind: "gemv", rows, threads } as const;
+      await run(device, { M: rows, N: 18, K: 301, gate: rows, residual: "in_place" }, { variant });
+      if (rows > 2)
+        await run(device, { M: rows - 1, N: 18, K: 301, gate: 1, residual: "in_place" }, { variant });
+    }
   });
 
   test("every weight, activation and output dtype", async () => {
-    for (const weight of ["f32", "f16", "bf16"] as const)
-      for (const x of ["f32", "f16", "bf16"] as const)
-        for (const out of ["f32", "f16", "bf16"] as const)
-          for (const [M, N, K] of [
-            [9, 12, 20],
-            [3, 7, 5],
-            [4, 6, 9],
-          ] as const)
-            await run(device, { M, N, K, x, weight, out, bias: weight });
+    const dtypes = ["f32", "f16", "bf16"] as const;
+    const shapes = [
+      [9, 12, 20],
+      [6, 7, 5],
+      [7, 6, 9],
+    ] as const;
+    const names = Object.keys(variants).filter((name) => name !== "f16 tile");
+    for (const variant of names)
+      for (const [i, weight] of dtypes.entries())
+        for (const [j, x] of dtypes.entries()) {
+          // All nine pairs of inputs; outputs and shapes take turns, so that each meets each.
+          const [M, N, K] = shapes[(i + 2 * j) % 3]!;
+          const out = dtypes[(i + j) % 3]!;
+          await run(device, { M, N, K, x, weight, out, bias: weight }, { variant: variants[variant]! });
+        }
+    for (const out of ["f16", "bf16"] as const)
+      for (const [M, N, K] of shapes) await run(device, { M, N, K, out });
   });
 
-  test("every part of the epilogue, alone and together", async () => {
+  test("every part of the epilogue alone", async () => {
     for (const [M, N, K] of [
       [6, 8, 12],
       [6, 7, 5],
-      [66, 70, 33],
     ] as const) {
       for (const activation of ["gelu", "gelu_tanh", "silu", "relu", "relu2"] as const)
         await run(device, { M, N, K, activation });
       await run(device, { M, N, K, multiply: "f32" });
-      await run(device, { M, N, K, gate: 1 });
       await run(device, { M, N, K, gate: 3 });
       await run(device, { M, N, K, residual: "f32" });
-      for (const out of ["f32", "f16", "bf16"] as const) {
-        await run(device, { M, N, K, out, residual: "in_place" });
-        const all = { bias: "f16", activation: "silu", multiply: "bf16", gate: 2 } as const;
-        await run(device, { M, N, K, out, ...all, residual: "in_place" });
-        await run(device, { M, N, K, out, ...all, residual: "f16" });
+    }
+  });
+
+  test("the whole epilogue together, in every kernel", async () => {
+    for (const variant of Object.values(variants)) {
+      const half = variant.kind === "tile" && variant.halfX;
+      const inputs = half ? ({ x: "f16", weight: "f16" } as const) : {};
+      for (const [M, N, K, out] of [
+        [66, 72, 36, "f32"],
+        [66, 70, 33, "f16"],
+        [66, 71, 33, "bf16"],
+      ] as const) {
+        await run(device, { M, N, K, out, ...inputs, ...everything }, { variant });
       }
     }
+    await run(device, { M: 12, N: 10, K: 8, out: "f16", ...everything, residual: "bf16", gate: 1 });
+  });
+
+  test("kernels agree with each other", async () => {
+    const c: Case = { M: 70, N: 76, K: 256, x: "f16", weight: "f16", ...everything };
+    const results: Float32Array[] = [];
+    for (const variant of Object.values(variants)) results.push(await run(device, c, { variant }));
+    // Only the order of the 256 additions differs: about sqrt(256) * 2^-24.
+    for (const other of results.slice(1)) expect(relativeL2(other, results[0]!)).toBeLessThan(1e-6);
   });
 
   test("splits of rows and of the weight give the same bits", async () => {

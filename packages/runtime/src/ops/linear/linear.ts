@@ -9,7 +9,7 @@ import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
 import { PACK_BF16 } from "./linear-epilogue.wgsl.js";
-import { chooseLinear, type LinearVariant, type Range, splitRows } from "./linear-plan.js";
+import { chooseLinear, type LinearVariant, outputTile, type Range, splitRows } from "./linear-plan.js";
 
 export interface LinearOptions {
   /** `[N]` */
@@ -78,7 +78,6 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
     N % 4 === 0 ? 4 : N % 2 === 0 ? 2 : 1,
   );
 
-  const variant = tuning.variant ?? chooseLinear({ M, N, K }, tuning.tier ?? device.tier, device.info);
   const direct: LinearShaderShape = {
     x: floatDType(x, "x"),
     weight: floatDType(weight, "weight"),
@@ -92,6 +91,9 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
     ...(inPlace ? { residual: "in_place" as const } : {}),
     ...(residual ? { residual: floatDType(residual, "residual") } : {}),
   };
+  const variant =
+    tuning.variant ?? chooseLinear({ M, N, K }, direct, tuning.tier ?? device.tier, device.info);
+  const tile = outputTile(variant);
   const kernel = linearKernel(
     packed ? { ...direct, out: "f32", ...(inPlace ? { residual: outDtype } : {}) } : direct,
     variant,
@@ -126,7 +128,7 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
         gate_rows: gate ? M / gate.dim(0) : 1,
       };
       const workgroups =
-        Math.ceil(params.m / variant.tileM) * Math.ceil((columns.end - columns.start) / variant.tileN);
+        Math.ceil(params.m / tile.rows) * Math.ceil((columns.end - columns.start) / tile.columns);
       device.dispatch({ kernel, tensors, params, workgroups });
     }
     if (packed) {
