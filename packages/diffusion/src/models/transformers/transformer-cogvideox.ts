@@ -1,0 +1,349 @@
+/**
+ * CogVideoXTransformer3DModel: the video diffusion transformer of CogVideoX 2B, 5B and 1.5.
+ * Source: diffusers `models/transformers/cogvideox_transformer_3d.py`. Batch 1: guidance runs as two passes.
+ *
+ * Video and text share all weights of a block and stay two tensors. Both residual streams are f32; with
+ * `computeDtype` f16 everything between two additions to them is stored as f16.
+ */
+import {
+  activate,
+  add,
+  type Device,
+  type FloatDType,
+  layerNorm,
+  linear,
+  permute,
+  ShapeError,
+  type Tensor,
+  type WeightSource,
+} from "@lvsa/runtime";
+import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
+import type {
+  AttentionModule,
+  RotaryTables,
+  StepInfo,
+  VideoGeometry,
+} from "../../attention/attention-processor.js";
+import { rotaryGrid, timestepEmbedding, timestepFeatures } from "../embeddings.js";
+import { feedForward } from "../feed-forward.js";
+import { parseConfig } from "../model-config.js";
+import { type LoadOptions, Parameters } from "../parameters.js";
+import { RotaryCache } from "../rotary-cache.js";
+import { CogVideoXAttention } from "./cogvideox-attention.js";
+import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
+import {
+  type CogVideoXTransformerConfig,
+  cogVideoXTransformerConfigSchema,
+} from "./transformer-cogvideox-config.js";
+import type { Tap, TemporalFrequencies } from "./transformer-wan.js";
+
+export interface CogVideoXForwardInputs {
+  /** Latents `[1, T, C, h, w]` f32: frames before channels. */
+  readonly latents: Tensor;
+  /** 0 to 999. */
+  readonly timestep: number;
+  /** Text embeddings `[1, L, text_embed_dim]`, padding included. */
+  readonly encoderHiddenStates: Tensor;
+  readonly step?: StepInfo | undefined;
+  readonly tap?: Tap | undefined;
+}
+
+interface Streams extends Record<string, Tensor> {
+  readonly hidden: Tensor;
+  readonly encoder: Tensor;
+}
+
+interface Block {
+  readonly attention: CogVideoXAttention;
+  readonly parameters: Parameters;
+}
+
+/** What all blocks of a forward pass share. */
+interface BlockInputs {
+  /** SiLU of the time embedding, `[1, time_embed_dim]`. */
+  readonly activatedTemb: Tensor;
+  readonly tables: RotaryTables | undefined;
+  readonly geometry: VideoGeometry;
+  readonly step: StepInfo | undefined;
+}
+
+export class CogVideoXTransformer3DModel {
+  readonly family = "cogvideox";
+  readonly config: CogVideoXTransformerConfig;
+  readonly attention: AttentionDispatcher;
+  /** Storage type between residual additions. */
+  computeDtype: FloatDType = "f32";
+  /** Set to change the time axis of the rotary embedding (5B and 1.5). */
+  temporalFrequencies: TemporalFrequencies | undefined;
+  readonly #device: Device;
+  readonly #parameters: Parameters;
+  readonly #blocks: Block[];
+  readonly #rotary: RotaryCache;
+  #positions: { key: string; table: Tensor } | undefined;
+
+  constructor(
+    device: Device,
+    config: CogVideoXTransformerConfig,
+    parameters: Parameters,
+    attention = new AttentionDispatcher(),
+    name = "transformer",
+  ) {
+    this.config = config;
+    this.attention = attention;
+    this.#device = device;
+    this.#parameters = parameters;
+    this.#rotary = new RotaryCache(device);
+    this.#blocks = Array.from({ length: config.num_layers }, (_, i) => {
+      const path = `transformer_blocks.${i}.`;
+      const scope = parameters.scoped(path);
+      return {
+        attention: new CogVideoXAttention(`${name}.${path}attn1`, i, config, scope.scoped("attn1.")),
+        parameters: scope,
+      };
+    });
+  }
+
+  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. */
+  static create(
+    device: Device,
+    config: unknown,
+    options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
+  ): CogVideoXTransformer3DModel {
+    const parsed = parseConfig(cogVideoXTransformerConfigSchema, config, "CogVideoXTransformer3DModel");
+    return new CogVideoXTransformer3DModel(
+      device,
+      parsed,
+      new Parameters(device),
+      options.attention,
+      options.name,
+    );
+  }
+
+  /** Streams the weights onto the GPU, unless they are there. */
+  async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
+    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+  }
+
+  get isLoaded(): boolean {
+    return this.#parameters.isLoaded;
+  }
+
+  /** Frees the weights and tables; `load` brings them back. */
+  unload(): void {
+    this.#rotary[Symbol.dispose]();
+    this.#positions?.table.dispose();
+    this.#positions = undefined;
+    this.#parameters.unload();
+  }
+
+  dispose(): void {
+    this.unload();
+  }
+
+  attentionModules(): AttentionModule[] {
+    return this.#blocks.map((block) => block.attention);
+  }
+
+  /** Token grid of latents `[1, T, C, h, w]`. @throws ShapeError when they do not fit channels or patch size */
+  geometry(latents: Tensor): VideoGeometry {
+    const { shape } = latents;
+    const { in_channels: channels, patch_size: p, patch_size_t } = this.config;
+    const pt = patch_size_t ?? 1;
+    if (shape.length !== 5 || shape[0] !== 1 || shape[2] !== channels) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `CogVideoX: latents must be [1, T, ${channels}, h, w], got [${shape.join(", ")}]`,
+      );
+    }
+    const grid = { latentFrames: shape[1]! / pt, height: shape[3]! / p, width: shape[4]! / p };
+    if (!Object.values(grid).every(Number.isInteger)) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `CogVideoX: latents [${shape.join(", ")}] do not divide into patches of ${pt}x${p}x${p}`,
+        { fix: "Choose sizes that are multiples of the autoencoder's factor times the patch size." },
+      );
+    }
+    return { ...grid, patchesPerFrame: grid.height * grid.width };
+  }
+
+  /** Records one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, f32, owned by the caller. */
+  forward(inputs: CogVideoXForwardInputs): Tensor {
+    const device = this.#device;
+    const { tap } = inputs;
+    const geometry = this.geometry(inputs.latents);
+    const tables = this.config.use_rotary_positional_embeddings ? this.#rotaryTables(geometry) : undefined;
+    if (tables) {
+      tap?.("rope_cos", tables.cos);
+      tap?.("rope_sin", tables.sin);
+    }
+    const positions = tables ? undefined : this.#sinCosTable(geometry);
+    return device.scope(() => {
+      // 1. Time, patches, text
+      const temb = this.#timeEmbedding(inputs.timestep);
+      tap?.("temb", temb);
+      const activatedTemb = activate(device, temb, "silu");
+      let streams: Streams = device.scope(() => this.#embed(inputs, geometry, positions));
+      tap?.("patch_embed.hidden", streams.hidden);
+      tap?.("patch_embed.encoder", streams.encoder);
+      // 2. Blocks
+      const shared = { activatedTemb, tables, geometry, step: inputs.step };
+      for (const [i, block] of this.#blocks.entries()) {
+        const previous = streams;
+        streams = device.scope(() => this.#block(block, previous, shared));
+        previous.hidden.dispose();
+        previous.encoder.dispose();
+        tap?.(`block${i}.hidden`, streams.hidden);
+        tap?.(`block${i}.encoder`, streams.encoder);
+      }
+      // 3. Output norm, projection, unpatchify
+      return this.#output(streams.hidden, activatedTemb, geometry);
+    });
+  }
+
+  #timeEmbedding(timestep: number): Tensor {
+    const width = this.config.num_attention_heads * this.config.attention_head_dim;
+    const features = this.#device.upload(timestepFeatures([timestep], width), [1, width]);
+    return timestepEmbedding(this.#device, features, this.#parameters.scoped("time_embedding."));
+  }
+
+  #embed(inputs: CogVideoXForwardInputs, geometry: VideoGeometry, positions: Tensor | undefined): Streams {
+    const device = this.#device;
+    const p = this.#parameters.scoped("patch_embed.");
+    const { latentFrames: T, height: H, width: W } = geometry;
+    const { in_channels: C, patch_size: s, patch_size_t } = this.config;
+    const pt = patch_size_t ?? 1;
+    // Feature order (channel, time, row, column), channel slowest.
+    const patches = permute(
+      device,
+      inputs.latents.reshape([T, pt, C, H, s, W, s]),
+      [0, 3, 5, 2, 1, 4, 6],
+    ).reshape([1, T * H * W, C * pt * s * s]);
+    const weight = p.get("proj.weight");
+    const hidden = linear(device, patches, weight.reshape([weight.dim(0), weight.size / weight.dim(0)]), {
+      bias: p.optional("proj.bias"),
+      ...(positions ? { residual: positions } : {}),
+      outDtype: "f32",
+    });
+    const encoder = linear(device, inputs.encoderHiddenStates, p.get("text_proj.weight"), {
+      bias: p.get("text_proj.bias"),
+      outDtype: "f32",
+    });
+    return { hidden, encoder };
+  }
+
+  #block(block: Block, { hidden, encoder }: Streams, shared: BlockInputs): Streams {
+    const device = this.#device;
+    const p = block.parameters;
+    // 1. Joint attention. Rows: shift, scale, gate of the video, then of the text.
+    const first = this.#modulation(p, "norm1", shared.activatedTemb);
+    const result = this.attention.run({
+      device,
+      family: this.family,
+      module: block.attention,
+      hiddenStates: this.#modulated(p, "norm1", hidden, first, 0),
+      encoderHiddenStates: this.#modulated(p, "norm1", encoder, first, 3),
+      ...(shared.tables ? { rotary: shared.tables } : {}),
+      geometry: shared.geometry,
+      ...(shared.step ? { step: shared.step } : {}),
+      epilogue: { residual: hidden, gate: first.rows(2, 3) },
+      encoderEpilogue: { residual: encoder, gate: first.rows(5, 6) },
+    });
+    const attended = result.encoderHiddenStates;
+    if (!attended) {
+      throw new ShapeError(
+        "MISSING_STREAM",
+        `${block.attention.name}: the processor returned no encoder stream`,
+        {
+          fix: "A processor of joint attention returns hiddenStates and encoderHiddenStates.",
+        },
+      );
+    }
+    // 2. Feed-forward, the same weights for both streams
+    const second = this.#modulation(p, "norm2", shared.activatedTemb);
+    const stream = (x: Tensor, at: number) =>
+      feedForward(device, this.#modulated(p, "norm2", x, second, at), p.scoped("ff."), {
+        activation: "gelu_tanh",
+        residual: x,
+        gate: second.rows(at + 2, at + 3),
+        outDtype: "f32",
+      });
+    return { hidden: stream(result.hiddenStates, 0), encoder: stream(attended, 3) };
+  }
+
+  #modulation(p: Parameters, name: string, activatedTemb: Tensor): Tensor {
+    const rows = linear(this.#device, activatedTemb, p.get(`${name}.linear.weight`), {
+      bias: p.get(`${name}.linear.bias`),
+    });
+    return rows.reshape([6, rows.dim(1) / 6]);
+  }
+
+  #modulated(p: Parameters, name: string, x: Tensor, modulation: Tensor, at: number): Tensor {
+    return layerNorm(this.#device, x, {
+      weight: p.optional(`${name}.norm.weight`),
+      bias: p.optional(`${name}.norm.bias`),
+      eps: this.config.norm_eps,
+      shift: modulation.rows(at, at + 1),
+      scale: modulation.rows(at + 1, at + 2),
+      outDtype: this.computeDtype,
+    });
+  }
+
+  #output(hidden: Tensor, activatedTemb: Tensor, geometry: VideoGeometry): Tensor {
+    const device = this.#device;
+    const p = this.#parameters;
+    const eps = this.config.norm_eps;
+    const normed = layerNorm(device, hidden, {
+      weight: p.optional("norm_final.weight"),
+      bias: p.optional("norm_final.bias"),
+      eps,
+    });
+    const table = linear(device, activatedTemb, p.get("norm_out.linear.weight"), {
+      bias: p.get("norm_out.linear.bias"),
+    }).reshape([2, hidden.dim(2)]);
+    const modulated = layerNorm(device, normed, {
+      weight: p.optional("norm_out.norm.weight"),
+      bias: p.optional("norm_out.norm.bias"),
+      eps,
+      shift: table.rows(0, 1),
+      scale: table.rows(1, 2),
+    });
+    const patches = linear(device, modulated, p.get("proj_out.weight"), {
+      bias: p.get("proj_out.bias"),
+      outDtype: "f32",
+    });
+    const { latentFrames: T, height: H, width: W } = geometry;
+    const { patch_size: s, patch_size_t } = this.config;
+    const pt = patch_size_t ?? 1;
+    const C = patches.dim(2) / (pt * s * s);
+    return permute(device, patches.reshape([T, H, W, C, pt, s, s]), [0, 4, 3, 1, 5, 2, 6]).reshape([
+      1,
+      T * pt,
+      C,
+      H * s,
+      W * s,
+    ]);
+  }
+
+  #rotaryTables(geometry: VideoGeometry): RotaryTables {
+    const { latentFrames, height, width } = geometry;
+    const change = this.temporalFrequencies;
+    return this.#rotary.tables(`${latentFrames}x${height}x${width}`, change, () =>
+      rotaryGrid(...cogVideoXRotaryAxes(this.config, geometry, change)),
+    );
+  }
+
+  /** The 2B model's position table `[1, tokens, C]`, kept until the grid changes. */
+  #sinCosTable(geometry: VideoGeometry): Tensor {
+    const key = `${geometry.latentFrames}x${geometry.height}x${geometry.width}`;
+    if (this.#positions?.key === key) return this.#positions.table;
+    this.#positions?.table.dispose();
+    const values = cogVideoXSinCosTable(this.config, geometry);
+    const tokens = geometry.latentFrames * geometry.patchesPerFrame;
+    const table = this.#device.upload(values, [1, tokens, values.length / tokens], "f32", {
+      pinned: true,
+      label: "positions",
+    });
+    this.#positions = { key, table };
+    return table;
+  }
+}
