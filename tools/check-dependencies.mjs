@@ -3,7 +3,18 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const packages = { runtime: "packages", core: "packages", diffusion: "packages", hooks: "packages", "software-adapter": "packages", "adapter-wan": "packages", "adapter-hunyuan": "packages", "adapter-cogvideox": "packages", "cosmos3-processor": "packages", cli: "apps" };
+const packages = {
+  runtime: "packages",
+  core: "packages",
+  diffusion: "packages",
+  hooks: "packages",
+  "software-adapter": "packages",
+  "adapter-wan": "packages",
+  "adapter-hunyuan": "packages",
+  "adapter-cogvideox": "packages",
+  "cosmos3-processor": "packages",
+  cli: "apps",
+};
 const adapters = ["adapter-wan", "adapter-hunyuan", "adapter-cogvideox", "cosmos3-processor"];
 // `types:x` allows `import type` only.
 const allowed = {
@@ -29,25 +40,40 @@ for (const [name, parent] of Object.entries(packages)) {
   const root = join(parent, name);
   if (!existsSync(join(root, "package.json"))) continue;
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const declared = new Set(["dependencies", "peerDependencies", "optionalDependencies"].flatMap((key) => Object.keys(manifest[key] ?? {})));
+  const declared = new Set(
+    ["dependencies", "peerDependencies", "optionalDependencies"].flatMap((key) =>
+      Object.keys(manifest[key] ?? {}),
+    ),
+  );
   for (const file of sources(join(root, "src"))) {
-    const isTesting = /\/(testing|testing-support)(\/|\.ts$)|\.reference\.ts$|-cases\.ts$/.test(file);
-    const isNodeDoor = /\/(node|node-[a-z-]+)(\/|\.ts$)|\/register\.ts$/.test(file) || ["cli", "software-adapter"].includes(name) || isTesting;
-    const text = readFileSync(file, "utf8");
-    for (const [, typeOnly, from, dynamic] of text.matchAll(/^(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm)) {
+    const isTesting =
+      /\/(testing|testing-support)(\/|\.ts$)|\.reference\.ts$|-cases\.ts$|testing-reference\.ts$/.test(file);
+    const isNodeDoor =
+      /\/(node|node-[a-z-]+)(\/|\.ts$)|\/register\.ts$/.test(file) ||
+      ["cli", "software-adapter"].includes(name) ||
+      isTesting;
+    // Examples in comments are no imports.
+    const text = readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
+    for (const [, typeOnly, from, dynamic] of text.matchAll(
+      /^(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm,
+    )) {
       const target = from ?? dynamic;
       if (!target || target.startsWith(".")) continue;
-      if ((target.startsWith("node:") || target === "webgpu") && !isNodeDoor) problems.push(`${file}: imports ${target}; only node.ts and node/ may`);
+      if ((target.startsWith("node:") || target === "webgpu") && !isNodeDoor)
+        problems.push(`${file}: imports ${target}; only node.ts and node/ may`);
       if (target.startsWith("node:")) continue;
       const parts = target.split("/");
       const dependency = target.startsWith("@") ? `${parts[0]}/${parts[1]}` : parts[0];
       if (dependency === manifest.name) continue;
-      if (!declared.has(dependency) && !(isTesting && ["vitest", "fast-check"].includes(dependency))) problems.push(`${file}: ${dependency} is not in package.json`);
+      if (!declared.has(dependency) && !(isTesting && ["vitest", "fast-check"].includes(dependency)))
+        problems.push(`${file}: ${dependency} is not in package.json`);
       if (!dependency.startsWith("@lvsa/")) continue;
       const short = dependency.slice("@lvsa/".length);
       if (allowed[name].includes(short)) continue;
       if (allowed[name].includes(`types:${short}`) && typeOnly) continue;
-      problems.push(`${file}: ${name} may not import ${dependency}${allowed[name].includes(`types:${short}`) ? " (types only)" : ""}`);
+      problems.push(
+        `${file}: ${name} may not import ${dependency}${allowed[name].includes(`types:${short}`) ? " (types only)" : ""}`,
+      );
     }
   }
 }

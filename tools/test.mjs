@@ -15,7 +15,15 @@ let broken = false;
 // One run per project: GPU files run one at a time, unit files in parallel.
 for (const project of projects) {
   const report = join(folder, `${project}.json`);
-  const args = ["vitest", "run", "--project", project, "--reporter=default", "--reporter=json", `--outputFile=${report}`];
+  const args = [
+    "vitest",
+    "run",
+    "--project",
+    project,
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile=${report}`,
+  ];
   const started = Date.now();
   const { status } = spawnSync("npx", ["--no-install", ...args], {
     stdio: ["ignore", "inherit", "inherit"],
@@ -31,7 +39,9 @@ for (const project of projects) {
   }
   passed += result.numPassedTests;
   // A file that does not load fails without any test of its own.
-  const emptyFailures = result.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0);
+  const emptyFailures = result.testResults.filter(
+    (file) => file.status === "failed" && file.assertionResults.length === 0,
+  );
   failed += result.numFailedTests + emptyFailures.length;
   skipped += result.numPendingTests + (result.numTodoTests ?? 0);
   if (status !== 0) broken = true;

@@ -111,7 +111,8 @@ export class AttentionDispatcher {
       if (!processor) return denseAttention(current, (backendCall) => this.runBackend(backendCall));
       return processor(current, (nextCall) => start(i + 1, nextCall));
     };
-    return start(0, call);
+    // What projections and kernels leave behind goes back to the pool when the layer is done.
+    return call.device.scope(() => ({ ...start(0, call) }));
   }
 
   /** Runs the backend of the call's role, after checking its constraints. */

@@ -14,6 +14,8 @@ import { type EnginePlugin, registeredPlugins } from "./plugin.js";
 export interface EngineOptions {
   readonly device: Device;
   readonly precision?: Precision;
+  /** See `PipelineOptions.keepLoaded`. */
+  readonly keepLoaded?: boolean;
   /** Besides those registered in the process: plugins, or names of packages that export `plugin`. */
   readonly plugins?: readonly (EnginePlugin | string)[];
   /** Use plugins registered in the process; default true. */
@@ -43,6 +45,7 @@ export class Engine {
       device: options.device,
       attention: new AttentionDispatcher(),
       ...(options.precision ? { precision: options.precision } : {}),
+      ...(options.keepLoaded ? { keepLoaded: true } : {}),
     });
     const engine = new Engine(options.device, pipeline, options.log ?? (() => {}));
     const named = await Promise.all((options.plugins ?? []).map(resolvePlugin));

@@ -142,6 +142,11 @@ export interface PipelineOptions {
   /** Default: one of its own. */
   readonly attention?: AttentionDispatcher;
   readonly precision?: Precision;
+  /**
+   * Keep transformers on the GPU while frames are decoded, for the next generation. Default false: decoding needs
+   * the memory, and it is the peak of a long clip.
+   */
+  readonly keepLoaded?: boolean;
 }
 
 /** Opens a checkpoint in the diffusers folder format; weights are loaded when they are first needed. */

@@ -165,19 +165,38 @@ export class AutoencoderKLWan {
     const layers = this.#layers;
     const { dim_mult, num_res_blocks, temperal_downsample, is_residual } = this.config;
     const temporal = [...temperal_downsample].reverse();
-    let x = layers.causalConv("decoder.conv_in", input, context);
-    x = this.#midBlock("decoder.mid_block", x, context);
+    let x = this.#midBlock(
+      "decoder.mid_block",
+      layers.causalConv("decoder.conv_in", input, context),
+      context,
+    );
     for (let i = 0; i < dim_mult.length; i++) {
       const name = `decoder.up_blocks.${i}`;
       const before = x;
-      for (let r = 0; r <= num_res_blocks; r++) x = layers.residualBlock(`${name}.resnets.${r}`, x, context);
-      if (i === dim_mult.length - 1) break;
-      const factorT = temporal[i] ? 2 : 1;
-      const upsampler = is_residual ? `${name}.upsampler` : `${name}.upsamplers.0`;
-      x = layers.upsample(upsampler, x, context, factorT === 2);
-      if (is_residual) {
-        x = add(this.#device, x, duplicateUp(this.#device, before, x.dim(4), factorT, 2, context.isFirst));
+      // Feature maps are the peak of a whole generation: each goes as soon as the next one stands.
+      const advance = (next: Tensor) => {
+        if (x !== before) x.dispose();
+        x = next;
+      };
+      for (let r = 0; r <= num_res_blocks; r++)
+        advance(layers.residualBlock(`${name}.resnets.${r}`, x, context));
+      if (i < dim_mult.length - 1) {
+        const factorT = temporal[i] ? 2 : 1;
+        advance(
+          layers.upsample(
+            is_residual ? `${name}.upsampler` : `${name}.upsamplers.0`,
+            x,
+            context,
+            factorT === 2,
+          ),
+        );
+        if (is_residual) {
+          const shortcut = duplicateUp(this.#device, before, x.dim(4), factorT, 2, context.isFirst);
+          advance(add(this.#device, x, shortcut));
+          shortcut.dispose();
+        }
       }
+      before.dispose();
     }
     return layers.causalConv("decoder.conv_out", layers.norm("decoder.norm_out", x, "silu"), context);
   }
@@ -209,9 +228,11 @@ export class AutoencoderKLWan {
   }
 
   #midBlock(name: string, x: Tensor, context: ChunkContext): Tensor {
-    const first = this.#layers.residualBlock(`${name}.resnets.0`, x, context);
-    const attended = this.#layers.attentionBlock(`${name}.attentions.0`, first);
-    return this.#layers.residualBlock(`${name}.resnets.1`, attended, context);
+    return this.#device.scope(() => {
+      const first = this.#layers.residualBlock(`${name}.resnets.0`, x, context);
+      const attended = this.#layers.attentionBlock(`${name}.attentions.0`, first);
+      return this.#layers.residualBlock(`${name}.resnets.1`, attended, context);
+    });
   }
 
   /** `[1, T, H, W, C]` to `[1, T, H/p, W/p, C·p·p]`, features ordered (channel, x offset, y offset). */

@@ -319,6 +319,7 @@ export class WanTransformer3DModel {
       epilogue: { residual: afterSelf },
     }).hiddenStates;
     x2.dispose();
+    afterSelf.dispose();
 
     // 3. Feed-forward
     const x3 = layerNorm(device, afterCross, { eps, shift: part(3), scale: part(4), outDtype });

@@ -77,6 +77,7 @@ export class WanPipeline implements VideoPipeline {
   readonly #vaeConfig: WanAutoencoderConfig;
   readonly #prompts: WanPromptEncoder;
   readonly #schedulerConfig: unknown;
+  readonly #keepLoaded: boolean;
   #vae: AutoencoderKLWan | undefined;
   #generation = 0;
 
@@ -89,6 +90,7 @@ export class WanPipeline implements VideoPipeline {
     vaeConfig: WanAutoencoderConfig;
     prompts: WanPromptEncoder;
     schedulerConfig: unknown;
+    keepLoaded: boolean;
   }) {
     this.className = parts.index._class_name;
     this.device = parts.device;
@@ -99,6 +101,7 @@ export class WanPipeline implements VideoPipeline {
     this.#vaeConfig = parts.vaeConfig;
     this.#prompts = parts.prompts;
     this.#schedulerConfig = parts.schedulerConfig;
+    this.#keepLoaded = parts.keepLoaded;
   }
 
   /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
@@ -125,7 +128,18 @@ export class WanPipeline implements VideoPipeline {
     );
     const schedulerConfig = await readJson(folder, "scheduler/scheduler_config.json");
     const prompts = await WanPromptEncoder.open(device, folder);
-    return new WanPipeline({ device, attention, folder, index, stages, vaeConfig, prompts, schedulerConfig });
+    const keepLoaded = options.keepLoaded ?? false;
+    return new WanPipeline({
+      device,
+      attention,
+      folder,
+      index,
+      stages,
+      vaeConfig,
+      prompts,
+      schedulerConfig,
+      keepLoaded,
+    });
   }
 
   get transformers(): readonly WanTransformer3DModel[] {
@@ -384,6 +398,8 @@ export class WanPipeline implements VideoPipeline {
 
   async *#decode(latents: HostTensor, options: GenerateOptions): AsyncGenerator<Uint8Array, void, undefined> {
     const { device } = this;
+    if (!this.#keepLoaded) for (const { model } of this.#stages) model.unload();
+    device.trimMemory();
     const vae = await this.#loadVae(options);
     const normalized = device.upload(latents.data, latents.shape);
     const raw = vae.denormalize(normalized);
