@@ -36,13 +36,20 @@ export const ATTENTION_PARAMS = {
   tilesAt: "u32",
   keyStart: "u32",
   keyEnd: "u32",
+  one: "u32",
   scale: "f32",
 } as const satisfies ParamTypes;
 
 export type AttentionParams = { readonly [K in keyof typeof ATTENTION_PARAMS]: number };
 
+/**
+ * A loop bound that no compiler sees through: `params.one` is 1. Software adapters unroll every loop of known
+ * length, and then take tens of seconds to compile what runs no faster.
+ */
+export const hidden = (count: number): string => `${count}u * params.one`;
+
 /** Scores are kept in units of log2: exp2 is the cheap exponential. */
-export const LOG2E = 1.4426950408889634;
+export const LOG2E = Math.LOG2E;
 /** Start of the running maximum: finite, because the difference of two infinities is no number. */
 export const LOWEST = "-1e30";
 /** Score of a masked key: far enough below `LOWEST` that its weight is exactly 0. */

@@ -4,7 +4,7 @@
  * keys of the scores and the same 4 queries times some channels of the output, all in registers.
  * It needs nothing but core WebGPU: the reference for every other kernel.
  */
-import { type AttentionShape, attentionPrelude, LOWEST, MASKED } from "./attention-common.wgsl.js";
+import { type AttentionShape, attentionPrelude, hidden, LOWEST, MASKED } from "./attention-common.wgsl.js";
 
 export interface TileOptions {
   /** Threads along the queries; each has 4 of them. */
@@ -13,6 +13,8 @@ export interface TileOptions {
   readonly stage: number;
   /** Keep staged values as f16: only where they are stored as f16, so that nothing is rounded. */
   readonly halfStage: boolean;
+  /** Hide the lengths of loops from the compiler (see `hidden`): for software adapters only. */
+  readonly hideLoops: boolean;
 }
 
 const TX = 8; // threads along keys, and along channels of the output
@@ -41,6 +43,7 @@ export function tileKernelBody(shape: AttentionShape, o: TileOptions): string {
   const each = (n: number, line: (i: number) => string) =>
     Array.from({ length: n }, (_, i) => line(i)).join("\n");
   const full = dv % TX === 0;
+  const bound = (count: number) => (o.hideLoops ? hidden(count) : `${count}u`);
 
   return /* wgsl */ `${attentionPrelude(shape, bq)}
 const BK = ${BK}u;
@@ -63,9 +66,9 @@ ${each(PER * columns, (i) => `  var o${i % PER}_${Math.floor(i / PER)} = vec4f(0
     for (var k0 = segment.start; k0 < segment.end; k0 += BK) {
       // 1. Scores of this thread's 4 queries (components) and 4 keys, in units of log2.
 ${each(PER, (k) => `      var s${k} = vec4f(0.0);`)}
-      for (var d0 = 0u; d0 < DV; d0 += ${dc}u) {
+      for (var d0 = 0u; d0 < ${bound(dv)}; d0 += ${dc}u) {
         workgroupBarrier();
-        for (var j = lane; j < ${(bq + BK) * dc}u; j += ${threads}u) {
+        for (var j = lane; j < ${bound((bq + BK) * dc)}; j += ${threads}u) {
           let row = j / ${dc}u;
           let d = d0 + j % ${dc}u;
           var v = vec4f(0.0);
@@ -79,7 +82,7 @@ ${each(PER, (k) => `      var s${k} = vec4f(0.0);`)}
           stage[row * ${stride}u + j % ${dc}u] = ${store("v")};
         }
         workgroupBarrier();
-        for (var d = 0u; d < ${dc}u; d++) {
+        for (var d = 0u; d < ${bound(dc)}; d++) {
 ${each(PER, (q) => `          let q${q} = ${widen(`stage[(y + ${q * ty}u) * ${stride}u + d]`)};`)}
 ${each(
   PER,
@@ -102,7 +105,7 @@ ${each(PER, (k) => {
       weights[x * ${ty}u + y] = max(max(s0, s1), max(s2, s3));
       workgroupBarrier();
       var top = m;
-      for (var j = 0u; j < ${TX}u; j++) { top = max(top, weights[j * ${ty}u + y]); }
+      for (var j = 0u; j < ${bound(TX)}; j++) { top = max(top, weights[j * ${ty}u + y]); }
       workgroupBarrier();
       let shrink = exp2(m - top);
       m = top;
@@ -113,15 +116,15 @@ ${each(PER * columns, (i) => `        o${i % PER}_${Math.floor(i / PER)} *= shri
       }
 
       // 3. Output += weights times values. Keys past the end weigh 0 and repeat the last value, which is finite.
-      for (var v0 = 0u; v0 < BK; v0 += ${vk}u) {
+      for (var v0 = 0u; v0 < ${bound(BK)}; v0 += ${vk}u) {
         if (k0 + v0 >= segment.end) { break; }
         workgroupBarrier();
-        for (var j = lane; j < ${vk * dv}u; j += ${threads}u) {
+        for (var j = lane; j < ${bound(vk * dv)}; j += ${threads}u) {
           let v = value4(segment.in_context, kv_at(t, segment.in_context, min(k0 + v0 + j / DV, segment.end - 1u)) + j % DV);
           stage[j] = ${store("v")};
         }
         workgroupBarrier();
-        for (var k = 0u; k < ${vk}u; k++) {
+        for (var k = 0u; k < ${bound(vk)}; k++) {
           let p = weights[(v0 + k) * ${ty}u + y];
 ${each(columns, (c) => {
   const at = `x + ${c * TX}u`;
@@ -138,7 +141,7 @@ ${each(columns, (c) => {
   weights[x * ${ty}u + y] = l;
   workgroupBarrier();
   var total = vec4f(0.0);
-  for (var j = 0u; j < ${TX}u; j++) { total += weights[j * ${ty}u + y]; }
+  for (var j = 0u; j < ${bound(TX)}; j++) { total += weights[j * ${ty}u + y]; }
   let inverse = select(1.0 / total, vec4f(0.0), total == vec4f(0.0));
 ${each(PER, (q) => {
   const token = `t.first + y + ${q * ty}u`;

@@ -113,6 +113,7 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
           tilesAt: table?.tilesAt ?? 0,
           keyStart: start,
           keyEnd: end,
+          one: 1,
           scale: (input.scale ?? 1 / Math.sqrt(g.headDim)) * LOG2E,
         },
         workgroups: count,

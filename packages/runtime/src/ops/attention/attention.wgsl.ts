@@ -7,6 +7,7 @@ import {
   attentionBindings,
   shapeKey,
 } from "./attention-common.wgsl.js";
+import { subgroupKernelBody, subgroupQueries } from "./attention-subgroup.wgsl.js";
 import { type TileOptions, tileKernelBody, tileQueries } from "./attention-tile.wgsl.js";
 
 export interface AttentionKernel {
@@ -17,18 +18,33 @@ export interface AttentionKernel {
 
 export function attentionKernel(
   shape: AttentionShape,
-  _tier: KernelTier,
-  _info: Pick<DeviceInfo, "subgroupSize" | "limits">,
+  tier: KernelTier,
+  info: Pick<DeviceInfo, "subgroupSize" | "isSoftware" | "limits">,
 ): AttentionKernel {
+  const common = {
+    name: "attention",
+    bindings: attentionBindings(shape),
+    params: ATTENTION_PARAMS,
+  } as const;
+  if (tier === "subgroups" && info.subgroupSize !== undefined && info.subgroupSize <= 16) {
+    const subgroupSize = info.subgroupSize;
+    return {
+      tile: subgroupQueries(subgroupSize),
+      kernel: defineKernel({
+        ...common,
+        key: `subgroup-${subgroupSize}-${shapeKey(shape)}`,
+        enables: ["subgroups"],
+        body: () => subgroupKernelBody(shape, { subgroupSize }),
+      }),
+    };
+  }
   // 8 KB of weights and 8 KB of staging: the 16 KB that every device has.
-  const options: TileOptions = { threadsY: 16, stage: 512, halfStage: false };
+  const options: TileOptions = { threadsY: 16, stage: 512, halfStage: false, hideLoops: info.isSoftware };
   return {
     tile: tileQueries(options),
     kernel: defineKernel({
-      name: "attention",
-      key: `tile-${options.threadsY}-${options.stage}-${options.halfStage}-${shapeKey(shape)}`,
-      bindings: attentionBindings(shape),
-      params: ATTENTION_PARAMS,
+      ...common,
+      key: `tile-${options.threadsY}-${options.stage}-${options.halfStage}-${options.hideLoops}-${shapeKey(shape)}`,
       ...(options.halfStage ? { enables: ["f16"] as const } : {}),
       body: () => tileKernelBody(shape, options),
     }),
