@@ -4,7 +4,7 @@ import type { FloatDType } from "../../tensor/dtype.js";
 import { poisonMemory } from "../../testing/poison.js";
 import { relativeL2, seededNormal, testDevice } from "../../testing.js";
 import { activationReference } from "../elementwise/elementwise.reference.js";
-import { type ConvVariant, LARGE_CONV_TILE, SMALL_CONV_TILE } from "./conv-variant.js";
+import { CONV_TILES, type ConvVariant } from "./conv-variant.js";
 import { packConvWeight } from "./conv-weight.js";
 import { type Conv3dOptions, conv3d } from "./conv3d.js";
 import { conv3dReference } from "./conv3d.reference.js";
@@ -172,7 +172,7 @@ describe("conv3d", () => {
 
   test("every kernel gives the same result", async () => {
     const c = CASES.find((k) => k.name === "tails of tiles")!;
-    const variants: ConvVariant[] = [SMALL_CONV_TILE, LARGE_CONV_TILE];
+    const variants: ConvVariant[] = Object.values(CONV_TILES);
     const size = device.info.subgroupSize;
     if (size === undefined) console.log("subgroup kernels not run: no fixed subgroup size");
     else {

@@ -172,13 +172,7 @@ function run(
     limits.minStorageBufferOffsetAlignment,
     N % 4 === 0 ? 4 : N % 2 === 0 ? 2 : 1,
   );
-  const variant =
-    tuning.variant ??
-    chooseConvVariant(
-      { positions: g.outFrames * g.outHeight * g.outWidth, channels: N },
-      tuning.tier ?? device.tier,
-      device.info,
-    );
+  const variant = tuning.variant ?? chooseConvVariant(N, tuning.tier ?? device.tier, device.info);
   for (let b = 0; b < shape[0]!; b++) {
     for (const piece of pieces) {
       const kernel = convKernel(

@@ -4,7 +4,7 @@ import type { FloatDType } from "../../tensor/dtype.js";
 import { poisonMemory } from "../../testing/poison.js";
 import { relativeL2, seededNormal, testDevice } from "../../testing.js";
 import { activationReference } from "../elementwise/elementwise.reference.js";
-import { groupNorm } from "./group-norm.js";
+import { groupNorm, groupNormStatistics } from "./group-norm.js";
 import { groupNormReference } from "./group-norm.reference.js";
 import { groupChunksKernel } from "./group-norm.wgsl.js";
 
@@ -57,6 +57,28 @@ describe("groupNorm", () => {
       expect(error, `[${shape}] in ${groups} groups`).toBeLessThan(TOLERANCE[dtype]);
       for (const t of [x.t, weight.t, bias.t, y]) t.dispose();
     }
+  });
+
+  test("statistics of several parts together are those of the whole", async () => {
+    // 33 x 31 positions do not divide into chunks: every part ends with a short one.
+    const [frames, height, width, channels] = [3, 33, 31, 8];
+    const whole = await stored([1, frames, height, width, channels], 7, "f32", 2);
+    const rows = whole.t.reshape([frames, height, width, channels]);
+    const parts = Array.from({ length: frames }, (_, f) =>
+      rows.rows(f, f + 1).reshape([1, 1, height, width, channels]),
+    );
+    poisonMemory(device, [1, 1, height, width, channels]);
+    const statistics = groupNormStatistics(device, parts, { groups: 2, eps: 1e-6 });
+    const expected = groupNormReference(whole.values, { batch: 1, channels, groups: 2, eps: 1e-6 });
+    for (const [f, part] of parts.entries()) {
+      const y = groupNorm(device, part, { groups: 2, eps: 1e-6, statistics });
+      const own = expected.subarray(f * part.size, (f + 1) * part.size);
+      expect(relativeL2(await device.read(y), own), `part ${f}`).toBeLessThan(TOLERANCE.f32);
+      y.dispose();
+    }
+    const others = device.zeros([1, 1, height, width, channels + 8]);
+    expect(() => groupNormStatistics(device, [parts[0]!, others], { groups: 2, eps: 1e-6 })).toThrow("parts");
+    for (const t of [statistics, others, ...parts, rows, whole.t]) t.dispose();
   });
 
   test("scale and shift maps, then the activation", async () => {

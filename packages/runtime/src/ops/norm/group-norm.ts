@@ -3,7 +3,7 @@ import type { Device } from "../../device/device.js";
 import { assertShape } from "../../errors.js";
 import type { Activation } from "../../kernel/wgsl.js";
 import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
-import { formatShape } from "../../tensor/shape.js";
+import { formatShape, sameShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import { FLAT_WORKGROUP } from "../element-access.js";
 import { floatDType } from "../float-dtype.js";
@@ -28,6 +28,8 @@ export interface GroupNormOptions {
   readonly scaleMap?: Tensor | undefined;
   /** Shaped as x, added after `scaleMap`. */
   readonly shiftMap?: Tensor | undefined;
+  /** From `groupNormStatistics`, instead of those of x itself. */
+  readonly statistics?: Tensor | undefined;
   /** Applied last. */
   readonly activation?: Activation | undefined;
   /** Default: the dtype of x. */
@@ -66,7 +68,11 @@ export function groupNorm(device: Device, x: Tensor, options: GroupNormOptions):
   const xType = floatDType("groupNorm", x);
   const y = device.empty(x.shape, options.outDtype ?? xType);
   if (x.size === 0) return y;
-  const stats = groupStatistics(device, x, groups, eps);
+  assertShape(
+    !options.statistics || options.statistics.size === batch * groups * 2,
+    `groupNorm: statistics ${formatShape(options.statistics?.shape ?? [])} are not [${batch}, ${groups}, 2]`,
+  );
+  const stats = options.statistics ?? groupStatistics(device, [x], groups, eps);
 
   const width = channels / groups;
   const access = width % 4 === 0 ? "groups" : channels % 4 === 0 ? "channels" : "element";
@@ -85,12 +91,33 @@ export function groupNorm(device: Device, x: Tensor, options: GroupNormOptions):
       });
     });
   }
-  stats.dispose();
+  if (!options.statistics) stats.dispose();
   return y;
 }
 
-/** `[B, G, 2]`: mean and 1 / sqrt(variance + eps). */
-function groupStatistics(device: Device, x: Tensor, groups: number, eps: number): Tensor {
+/**
+ * Statistics of all `parts` together, for `groupNorm` on one part after the other: a clip that is kept frame by frame.
+ * Parts are `[1, ..., C]`, all of one shape and dtype. Returns `[1, groups, 2]`: mean and 1 / sqrt(variance + eps).
+ */
+export function groupNormStatistics(
+  device: Device,
+  parts: readonly Tensor[],
+  { groups, eps }: Pick<GroupNormOptions, "groups" | "eps">,
+): Tensor {
+  const first = parts[0];
+  assertShape(
+    first !== undefined &&
+      first.size > 0 &&
+      first.dim(-1) % groups === 0 &&
+      parts.every((p) => p.dim(0) === 1 && p.dtype === first.dtype && sameShape(p.shape, first.shape)),
+    `groupNormStatistics: parts ${parts.map((p) => `${p.dtype} ${formatShape(p.shape)}`).join(", ")} of ${groups} groups`,
+  );
+  return groupStatistics(device, parts, groups, eps);
+}
+
+/** `[B, G, 2]`: mean and 1 / sqrt(variance + eps). Several parts have batch 1. */
+function groupStatistics(device: Device, parts: readonly Tensor[], groups: number, eps: number): Tensor {
+  const x = parts[0]!;
   const batch = x.dim(0);
   const channels = x.dim(-1);
   const width = channels / groups;
@@ -98,8 +125,8 @@ function groupStatistics(device: Device, x: Tensor, groups: number, eps: number)
   // A processor walks a chunk per thread; a GPU shares it between the threads of a workgroup.
   const lanes = device.info.isSoftware ? 1 : 64;
   const chunk = Math.max(1, Math.ceil((lanes === 1 ? 1024 : 16384) / width));
-  const chunksPerBatch = Math.ceil(positions / chunk);
-  const chunks = device.empty([batch, chunksPerBatch, groups, 2]);
+  const chunksPerPart = Math.ceil(positions / chunk);
+  const chunks = device.empty([batch, parts.length * chunksPerPart, groups, 2]);
   const kernel = groupChunksKernel({ x: floatDType("groupNorm", x), vector: width % 4 === 0, lanes });
   const rowBytes = [chunk * channels * bytesPerElement(x.dtype)];
   const record = (view: Tensor, entries: number, from: number, end: number) => {
@@ -113,15 +140,18 @@ function groupStatistics(device: Device, x: Tensor, groups: number, eps: number)
     firstChunk += count;
   };
   let firstChunk = 0;
-  if (x.byteLength <= device.info.limits.maxStorageBufferBindingSize) record(x, batch, 0, positions);
-  else {
+  for (const part of parts) {
+    if (part.byteLength <= device.info.limits.maxStorageBufferBindingSize) {
+      record(part, batch, 0, positions);
+      continue;
+    }
     // Pieces hold whole chunks: rows are counted in chunks here, the last one may be short.
     for (let b = 0; b < batch; b++) {
-      for (const piece of rowChunks(device, chunksPerBatch, rowBytes)) {
+      for (const piece of rowChunks(device, chunksPerPart, rowBytes)) {
         const start = piece.start * chunk;
         const end = Math.min(piece.end * chunk, positions);
         const rows = { start: b * positions + start, end: b * positions + end };
-        withRows([x], batch * positions, rows, ([view]) => record(view!, 1, start, end));
+        withRows([part], batch * positions, rows, ([view]) => record(view!, 1, start, end));
       }
     }
   }
@@ -130,11 +160,12 @@ function groupStatistics(device: Device, x: Tensor, groups: number, eps: number)
     kernel: groupMergeKernel(),
     tensors: [chunks, stats],
     params: {
-      chunks: chunksPerBatch,
+      chunks: parts.length * chunksPerPart,
+      part: chunksPerPart,
       groups,
       size: chunk * width,
-      last_size: (positions - (chunksPerBatch - 1) * chunk) * width,
-      total: positions * width,
+      last_size: (positions - (chunksPerPart - 1) * chunk) * width,
+      total: parts.length * positions * width,
       eps,
     },
     workgroups: batch * groups,

@@ -105,8 +105,9 @@ ${body}
 const MERGE_LANES = 64;
 
 export const GROUP_MERGE_PARAMS = {
-  /** Chunks per batch entry and groups; all chunks but the last hold `size` elements of a group. */
+  /** Chunks per batch entry, of which each `part` end with a short one; the others hold `size` elements of a group. */
   chunks: "u32",
+  part: "u32",
   groups: "u32",
   size: "f32",
   last_size: "f32",
@@ -119,7 +120,7 @@ export function groupMergeKernel() {
   const walk = (body: string) => /* wgsl */ `
   for (var c = lane; c < params.chunks; c += ${MERGE_LANES}u) {
     let part = chunks[(b * params.chunks + c) * params.groups + g];
-    let size = select(params.size, params.last_size, c == params.chunks - 1u);
+    let size = select(params.size, params.last_size, (c + 1u) % params.part == 0u);
     ${body}
   }`;
   return defineKernel({

@@ -79,8 +79,13 @@ ${lanes === 0 ? perElement(spec, used) : lanes === 1 ? rowPerThread(spec) : rowP
 
 const input = (spec: RowNormSpec) => (spec.inPlace ? "y" : "x");
 
-/** The walks over a row by `stride` threads, of which this is `start`; `sum` reduces a thread's vec4f over the row. */
-function walks(spec: RowNormSpec, start: string, stride: string, sum: (value: string) => string): string {
+/** The walks over a row by `stride` threads, of which this is `start`; `sum` reduces two vec4f of a thread over the row. */
+function walks(
+  spec: RowNormSpec,
+  start: string,
+  stride: string,
+  sum: (a: string, b: string) => string,
+): string {
   const load = `load4_${input(spec)}`;
   const loop = `for (var j = ${start}; j < width; j += ${stride})`;
   const layer = spec.kind === "layer";
@@ -91,7 +96,7 @@ ${
   layer
     ? `  var total = vec4f(0.0);
   ${loop} { total += ${load}(base + j); }
-  let rough = ${sum("total")} / f32(params.channels);
+  let rough = ${sum("total", "vec4f(0.0)")}.x / f32(params.channels);
   var rest = vec4f(0.0);`
     : "  let rough = 0.0;"
 }
@@ -99,12 +104,18 @@ ${
   ${loop} { let d = ${load}(base + j) - rough; square += d * d; ${layer ? "rest += d;" : ""} }
 ${
   layer
-    ? `  let correction = ${sum("rest")} / f32(params.channels);
-  let squares = ${sum("square")} - correction * correction * f32(params.channels);`
+    ? `  let both = ${sum("rest", "square")};
+  let correction = both.x / f32(params.channels);
+  let squares = both.y - correction * both.x;`
     : `  let correction = 0.0;
-  let squares = ${sum("square")};`
+  let squares = ${sum("square", "vec4f(0.0)")}.x;`
 }
   let scaling = ${inverse(spec.kind)};`;
+}
+
+/** The sums of the components of two vec4f. */
+function componentSums(a: string, b: string): string {
+  return `vec2f(dot(${a}, vec4f(1.0)), dot(${b}, vec4f(1.0)))`;
 }
 
 function writeRow(spec: RowNormSpec, start: string, stride: string): string {
@@ -124,7 +135,7 @@ function rowPerThread(spec: RowNormSpec): string {
     /* wgsl */ `
   let row = i;
   if (row >= params.rows) { return; }
-${walks(spec, "0u", "1u", (value) => `dot(${value}, vec4f(1.0))`)}
+${walks(spec, "0u", "1u", componentSums)}
 ${writeRow(spec, "0u", "1u")}`,
     spec.workgroupSize,
   );
@@ -133,9 +144,9 @@ ${writeRow(spec, "0u", "1u")}`,
 function rowPerLanes(spec: RowNormSpec): string {
   const { lanes, workgroupSize } = spec;
   return /* wgsl */ `
-var<workgroup> partial: array<f32, ${workgroupSize}>;
-// Sum over the ${lanes} threads that share a row. Called by all threads together.
-fn row_sum(thread: u32, value: f32) -> f32 {
+var<workgroup> partial: array<vec2f, ${workgroupSize}>;
+// Sums over the ${lanes} threads that share a row. Called by all threads together.
+fn row_sum(thread: u32, value: vec2f) -> vec2f {
   partial[thread] = value;
   workgroupBarrier();
   for (var s = ${lanes / 2}u; s > 0u; s >>= 1u) {
@@ -153,7 +164,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   let wanted = linear_workgroup(group, grid) * ${workgroupSize / lanes}u + thread / ${lanes}u;
   // Threads past the end compute the last row again, because barriers need all of them, and write nothing.
   let row = min(wanted, params.rows - 1u);
-${walks(spec, "lane", `${lanes}u`, (value) => `row_sum(thread, dot(${value}, vec4f(1.0)))`)}
+${walks(spec, "lane", `${lanes}u`, (a, b) => `row_sum(thread, ${componentSums(a, b)})`)}
   if (wanted >= params.rows) { return; }
 ${writeRow(spec, "lane", `${lanes}u`)}
 }`;
