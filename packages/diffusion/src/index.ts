@@ -1,3 +1,4 @@
+export * from "./attention/attention-config.js";
 export * from "./attention/attention-dispatcher.js";
 export * from "./attention/attention-processor.js";
 export * from "./attention/dense-attention.js";

@@ -17,13 +17,25 @@ export interface FallbackEvent {
   /** Tokens of the call. */
   readonly sequenceLength: number;
   /** What was seen, for the log line: `T_lat=21`, … */
-  readonly details: Readonly<Record<string, string | number | boolean>>;
+  readonly details: Readonly<Record<string, FallbackDetail>>;
+  /** Denoising step and generation of the call, where the host says them. */
+  readonly step?: number;
+  readonly generation?: number;
+}
+
+export type FallbackDetail = string | number | boolean | null | readonly number[];
+
+/** Written as in the original's lines: `True`, `None`, `[1560, 2080]`. */
+function detailText(value: FallbackDetail): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  return typeof value === "object" ? `[${value.join(", ")}]` : String(value);
 }
 
 /** Log line with the Python original's wording. */
 export function fallbackLine(event: FallbackEvent): string {
   const extra = Object.entries(event.details)
-    .map(([name, value]) => `${name}=${value}`)
+    .map(([name, value]) => `${name}=${detailText(value)}`)
     .join(", ");
   return (
     `[LVSA-FALLBACK] origin=${event.origin} reason=${event.reason} seq_len=${event.sequenceLength}` +
@@ -38,10 +50,11 @@ export interface FallbackReporterOptions {
   readonly strict?: boolean;
 }
 
-/** Reports each distinct (origin, reason, length) once in the log, and every fallback as an event. */
+/** Reports each distinct (origin, reason, length) once per generation in the log, and every fallback as an event. */
 export class FallbackReporter {
   readonly #options: FallbackReporterOptions;
   readonly #said = new Set<string>();
+  #generation: number | undefined;
 
   constructor(options: FallbackReporterOptions) {
     this.#options = options;
@@ -49,9 +62,11 @@ export class FallbackReporter {
 
   /** @throws HookError `DENSE_FALLBACK` when strict */
   report(event: FallbackEvent): void {
+    if (event.generation !== this.#generation) this.reset();
+    this.#generation = event.generation;
     this.#options.onFallback?.(event);
     if (this.#options.strict) {
-      const details = Object.entries(event.details).map(([k, v]) => `${k}=${v}`);
+      const details = Object.entries(event.details).map(([k, v]) => `${k}=${detailText(v)}`);
       throw new HookError(
         "DENSE_FALLBACK",
         `LVSA (${event.origin}) would fall back to dense attention: ${event.reason}, ${event.sequenceLength} tokens${details.length ? `, ${details.join(", ")}` : ""}`,

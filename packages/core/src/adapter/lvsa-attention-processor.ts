@@ -9,7 +9,12 @@ import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
 import { type ClipGeometry, installedLogLine, type LvsaConfigInput, resolveLvsaConfig } from "../config.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { PatternController } from "../pattern/pattern-controller.js";
-import { FallbackReporter, type FallbackReporterOptions } from "./fallback.js";
+import {
+  type FallbackEvent,
+  type FallbackReason,
+  FallbackReporter,
+  type FallbackReporterOptions,
+} from "./fallback.js";
 import type { LvsaCall, ModelAdapter } from "./model-adapter.js";
 
 export interface LvsaProcessorOptions extends FallbackReporterOptions {
@@ -20,14 +25,31 @@ export interface LvsaProcessorOptions extends FallbackReporterOptions {
   readonly temporalFactor: number;
   /** Only this clip runs sparse; any other falls back. Default: every clip, by the geometry of its calls. */
   readonly clip?: { readonly latentFrames: number; readonly patchesPerFrame: number };
+  /** Asked once per clip: whether it runs sparse at all. A clip that does not is dense without a fallback. Default: all do. */
+  readonly engages?: (clip: ClipGeometry) => boolean;
   /** Hears of the pattern in use whenever it changes. */
   readonly onPattern?: (pattern: AttentionPattern, step: number) => void;
+  /** Hears of every call that was recorded with a pattern. */
+  readonly onCall?: (event: SparseCallEvent) => void;
   /** Name in fallback lines; default the family. */
   readonly origin?: string;
 }
 
+/** A call that ran through the frame-sparse kernel. */
+export interface SparseCallEvent {
+  readonly pattern: AttentionPattern;
+  /** Latent frames the model was trained on. */
+  readonly referenceLatentFrames: number;
+  readonly sequenceLength: number;
+  /** Denoising step the pattern belongs to. */
+  readonly step: number;
+  readonly generation: number | undefined;
+}
+
 /** The pattern of one clip, and its buffers. */
 interface ClipState {
+  readonly engages: boolean;
+  readonly referenceLatentFrames: number;
   readonly latentFrames: number;
   readonly patchesPerFrame: number;
   readonly generation: number | undefined;
@@ -77,7 +99,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
   /** One attention call. `next` is the layer's dense path. */
   process(call: Call, next: (call: Call) => Result): Result {
     const clip = this.#clipOf(call);
-    if (!clip) return next(call);
+    if (!clip?.engages) return next(call);
     this.#advance(clip, call.step?.index ?? 0);
     const pattern = clip.controller.pattern;
     const { adapter } = this;
@@ -100,11 +122,19 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
     const crossed = adapter.crossAttention(call, qkv.query);
     if (crossed) hidden = add(device, hidden, crossed);
     // Text queries see everything.
-    const encoded = encoder
+    const encoded = encoder?.query
       ? attention(device, { query: encoder.query, key: qkv.key, value: qkv.value, ...context, ...scale })
           .output
       : undefined;
-    return adapter.formatOutput(call, hidden, encoded);
+    const result = adapter.formatOutput(call, hidden, encoded);
+    this.#options.onCall?.({
+      pattern,
+      referenceLatentFrames: clip.referenceLatentFrames,
+      sequenceLength: call.hiddenStates.dim(1),
+      step: this.#manualStep ?? call.step?.index ?? 0,
+      generation: clip.generation,
+    });
+    return result;
   }
 
   /** Says `[LVSA] installed on N blocks …` for the clip that is about to run, with the settings behind it. */
@@ -125,11 +155,20 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
   /** The clip this call belongs to, or undefined (after reporting why) when it must run dense. */
   #clipOf(call: Call): ClipState | undefined {
     const tokens = call.hiddenStates.dim(1);
-    const fail = (reason: "no_geometry" | "geometry_mismatch", details: Record<string, number>) => {
+    const fail = (reason: FallbackReason, details: FallbackEvent["details"]) => {
       const origin = this.#options.origin ?? this.adapter.family;
-      this.#fallback.report({ origin, reason, sequenceLength: tokens, details });
+      this.#fallback.report({
+        origin,
+        reason,
+        sequenceLength: tokens,
+        details,
+        ...(call.step ? { step: call.step.index } : {}),
+        ...(call.step?.generation === undefined ? {} : { generation: call.step.generation }),
+      });
       return undefined;
     };
+    if (call.module?.causal) return fail("unsupported_call", { causal: true });
+    if (call.keyMask?.includes(0)) return fail("unsupported_call", { mask: true });
     const { geometry } = call;
     if (!geometry) return fail("no_geometry", {});
     const { latentFrames, patchesPerFrame } = geometry;
@@ -157,11 +196,21 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
   #newClip(latentFrames: number, patchesPerFrame: number, generation: number | undefined): ClipState {
     const geometry = { latentFrames, patchesPerFrame, ...this.#training() };
     const resolved = resolveLvsaConfig(this.#options.config ?? {}, geometry);
+    const { referenceLatentFrames } = resolved;
+    const engages = this.#options.engages?.({ ...geometry, referenceLatentFrames }) ?? true;
     const controller = new PatternController(resolved);
     if (this.#window !== undefined) controller.setWindowSize(this.#window);
     if (this.#sparsityScale !== undefined) controller.setSparsityScale(this.#sparsityScale);
     this.#fallback.reset();
-    return { latentFrames, patchesPerFrame, generation, controller, rotates: resolved.rotateKeyframes };
+    return {
+      engages,
+      referenceLatentFrames,
+      latentFrames,
+      patchesPerFrame,
+      generation,
+      controller,
+      rotates: resolved.rotateKeyframes,
+    };
   }
 
   #training(): { referenceLatentFrames: number; temporalFactor: number } {

@@ -21,6 +21,13 @@ export interface Qkv {
   readonly value: Tensor;
 }
 
+/** The text stream's part: keys and values that every video query sees, and its own queries where it has any. */
+export interface EncoderQkv {
+  readonly query?: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
 /** The least a host's attention call must carry. Hosts add what their adapter needs. */
 export interface LvsaCall {
   readonly device: Device;
@@ -29,6 +36,10 @@ export interface LvsaCall {
   readonly geometry?: { readonly latentFrames: number; readonly patchesPerFrame: number };
   /** Denoising step from 0; `generation` changes with every clip. */
   readonly step?: { readonly index: number; readonly count?: number; readonly generation?: number };
+  /** `[S]`, 0 = a key that no query sees. A call that hides any runs dense: patterns know whole frames only. */
+  readonly keyMask?: Uint8Array;
+  /** A causal layer runs dense. */
+  readonly module?: { readonly causal?: boolean };
 }
 
 /** One rank of a context-parallel run: it holds an equal, contiguous share of the video tokens. */
@@ -101,7 +112,7 @@ export abstract class ModelAdapter<Model, Call extends LvsaCall, Result> {
   // Dual stream
 
   /** Q, K, V of the text stream that is attended jointly (valid rows only), or undefined in single-stream models. */
-  extractEncoderQkv(_call: Call): Qkv | undefined {
+  extractEncoderQkv(_call: Call): EncoderQkv | undefined {
     return undefined;
   }
 

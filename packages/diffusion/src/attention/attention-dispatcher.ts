@@ -3,6 +3,7 @@
  * layer, then the dense path with the backend of the layer's role.
  */
 import { ConfigError, HookError } from "@lvsa/runtime";
+import { type AttentionConfig, type BackendChoice, choiceOf } from "./attention-config.js";
 import type {
   AttentionBackend,
   AttentionCall,
@@ -11,13 +12,15 @@ import type {
   AttentionResult,
   AttentionRole,
   BackendCall,
+  BackendExtra,
 } from "./attention-processor.js";
 import { denseAttention, denseBackend } from "./dense-attention.js";
 
-/** Which backend serves which role, by name. */
-export interface AttentionConfig {
-  readonly default?: string;
-  readonly perRole?: Readonly<Record<AttentionRole, string>>;
+/** The backend of a role, and where the choice comes from. */
+export interface BackendSelection {
+  readonly name: string;
+  readonly source: "role" | "category" | "default" | "built-in";
+  readonly extra?: BackendExtra;
 }
 
 /** Name of the built-in dense backend. */
@@ -30,7 +33,11 @@ export class AttentionDispatcher {
   #config: AttentionConfig = {};
 
   constructor() {
-    this.#backends.set(DENSE_BACKEND, { supportsCausal: true, run: (call) => denseBackend(call) });
+    this.#backends.set(DENSE_BACKEND, {
+      supportsCausal: true,
+      supportsMask: true,
+      run: (call) => denseBackend(call),
+    });
   }
 
   /** Adds a backend. @throws HookError when the name is taken */
@@ -52,25 +59,27 @@ export class AttentionDispatcher {
 
   /** Picks backends by role. Restores the former choice on dispose. @throws ConfigError for an unknown name */
   configure(config: AttentionConfig): Disposable {
-    for (const name of [config.default, ...Object.values(config.perRole ?? {})]) {
-      if (name !== undefined && !this.#backends.has(name)) throw this.#unknown(name);
+    for (const choice of [config.default, ...Object.values(config.perRole ?? {})]) {
+      const backend = choiceOf(choice)?.backend;
+      if (backend !== undefined && !this.#backends.has(backend)) throw this.#unknown(backend);
     }
     const former = this.#config;
     this.#config = config;
     return undo(() => {
-      this.#config = former;
+      // Someone may have configured anew since.
+      if (this.#config === config) this.#config = former;
     });
   }
 
-  /** The backend a role gets, and where the choice comes from. */
-  selection(role: AttentionRole): {
-    readonly name: string;
-    readonly source: "role" | "default" | "built-in";
-  } {
-    const byRole = this.#config.perRole?.[role];
-    if (byRole !== undefined) return { name: byRole, source: "role" };
-    if (this.#config.default !== undefined) return { name: this.#config.default, source: "default" };
-    return { name: DENSE_BACKEND, source: "built-in" };
+  /** The backend that a layer gets: by its role, its category, the default, in this order. */
+  selection(role: AttentionRole, category?: AttentionRole): BackendSelection {
+    const { perRole, default: fallback } = this.#config;
+    const byRole = choiceOf(perRole?.[role]);
+    if (byRole) return selected(byRole, "role");
+    const byCategory = category === undefined ? undefined : choiceOf(perRole?.[category]);
+    if (byCategory) return selected(byCategory, "category");
+    const byDefault = choiceOf(fallback);
+    return byDefault ? selected(byDefault, "default") : { name: DENSE_BACKEND, source: "built-in" };
   }
 
   /** Puts `processor` in charge of a layer. @throws HookError naming both owners when the layer is taken */
@@ -108,32 +117,26 @@ export class AttentionDispatcher {
     if (claim) chain.push(claim.processor);
     const start = (i: number, current: AttentionCall): AttentionResult => {
       const processor = chain[i];
-      if (!processor) return denseAttention(current, (backendCall) => this.runBackend(backendCall));
+      if (!processor) return denseAttention(current, (call) => this.runBackend(withMask(call, current)));
       return processor(current, (nextCall) => start(i + 1, nextCall));
     };
     // What projections and kernels leave behind goes back to the pool when the layer is done.
     return call.device.scope(() => ({ ...start(0, call) }));
   }
 
-  /** Runs the backend of the call's role, after checking its constraints. */
+  /** Runs the backend of the call's role, after checking its constraints. @throws ConfigError `BACKEND_UNFIT` */
   runBackend(call: BackendCall): ReturnType<AttentionBackend["run"]> {
-    const { name, source } = this.selection(call.role);
+    const { name, source, extra } = this.selection(call.role, call.module.category);
     const backend = this.#backends.get(name);
     if (!backend) throw this.#unknown(name);
-    const headDim = call.query.dim(-1);
-    const wrong =
-      backend.headDims && !backend.headDims.includes(headDim)
-        ? `takes head sizes ${backend.headDims.join(", ")}, the layer has ${headDim}`
-        : call.causal && !backend.supportsCausal
-          ? "does not take causal layers"
-          : undefined;
+    const wrong = misfit(backend, call);
     if (wrong) {
       throw new ConfigError("BACKEND_UNFIT", `attention backend ${name} (chosen by ${source}) ${wrong}`, {
         where: call.module.name,
         fix: `Choose another backend for the role ${call.role} (known: ${this.backends.join(", ")}).`,
       });
     }
-    return backend.run(call, denseBackend);
+    return backend.run(extra ? { ...call, extra } : call, denseBackend);
   }
 
   #unknown(name: string): ConfigError {
@@ -145,4 +148,24 @@ export class AttentionDispatcher {
 
 function undo(action: () => void): Disposable {
   return { [Symbol.dispose]: action };
+}
+
+function selected({ backend, extra }: BackendChoice, source: BackendSelection["source"]): BackendSelection {
+  return { name: backend, source, ...(extra ? { extra } : {}) };
+}
+
+/** A mask of the layer's stream covers the keys that come from it; text keys are another tensor. */
+function withMask(call: BackendCall, { keyMask }: AttentionCall): BackendCall {
+  return keyMask && call.key.dim(1) === keyMask.length ? { ...call, keyMask } : call;
+}
+
+/** What the backend does not take of this call, if anything. */
+function misfit(backend: AttentionBackend, call: BackendCall): string | undefined {
+  const headDim = call.query.dim(-1);
+  if (backend.headDims && !backend.headDims.includes(headDim)) {
+    return `takes head sizes ${backend.headDims.join(", ")}, the layer has ${headDim}`;
+  }
+  if (call.causal && !backend.supportsCausal) return "does not take causal layers";
+  if (call.keyMask && !backend.supportsMask) return "does not take masks";
+  return undefined;
 }

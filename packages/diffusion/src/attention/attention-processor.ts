@@ -43,6 +43,12 @@ export interface Projected {
   readonly value: Tensor;
 }
 
+/** Finished keys and values `[B, L, Hkv, D]`: normalised and rotated. */
+export interface KeyValue {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
 /** Q, K, V of a call: of the video stream, and of the encoder (text) stream where that is attended jointly. */
 export interface ProjectedStreams extends Projected {
   readonly encoder?: Projected;
@@ -66,10 +72,14 @@ export interface AttentionCall {
   readonly encoderHiddenStates?: Tensor;
   /** Valid encoder tokens: the first `encoderLength` rows of the stream; default all. */
   readonly encoderLength?: number;
+  /** What another stream has ready: every query sees it besides the keys of its own stream. Not owned by the call. */
+  readonly context?: KeyValue;
   readonly rotary?: RotaryTables;
   /** Present where the stream is video. */
   readonly geometry?: VideoGeometry;
   readonly step?: StepInfo;
+  /** `[S]`, 1 = attended, 0 = hidden from every query: padding among the keys of `hiddenStates`' own stream. Default: none. */
+  readonly keyMask?: Uint8Array;
   /** Set by a hook to replace the layer's own projections. */
   readonly projected?: ProjectedStreams;
   readonly epilogue?: OutputEpilogue;
@@ -97,6 +107,8 @@ export interface AttentionModule {
   /** Index among the layers of its role. */
   readonly index: number;
   readonly role: AttentionRole;
+  /** Where a role has no entry in the attention config, this one counts. For roles that models add. */
+  readonly category?: AttentionRole;
   readonly heads: number;
   readonly keyValueHeads: number;
   readonly headDim: number;
@@ -131,10 +143,17 @@ export interface BackendCall {
   readonly contextValue?: Tensor;
   readonly scale: number;
   readonly causal: boolean;
+  /** `[Lk]`, 1 = attended; of `key`, not of the context. */
+  readonly keyMask?: Uint8Array;
+  /** What the attention config says besides the backend's name. */
+  readonly extra?: BackendExtra;
   /** Present when the queries are video tokens in frame order. */
   readonly geometry?: VideoGeometry;
   readonly step?: StepInfo;
 }
+
+/** Settings of a backend for one role; the backend checks them itself. */
+export type BackendExtra = Readonly<Record<string, unknown>>;
 
 export type BackendRunner = (call: BackendCall) => Tensor;
 
@@ -144,6 +163,8 @@ export interface AttentionBackend {
   readonly headDims?: readonly number[];
   /** Default false. */
   readonly supportsCausal?: boolean;
+  /** Whether it honours `keyMask`. Default false. */
+  readonly supportsMask?: boolean;
   /** `[B, S, H, D]`. `dense` runs the built-in kernel on the same call. */
   run(call: BackendCall, dense: BackendRunner): Tensor;
 }

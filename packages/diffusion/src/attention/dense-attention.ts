@@ -10,6 +10,7 @@ export const denseBackend: BackendRunner = (call: BackendCall) =>
     value: call.value,
     scale: call.scale,
     causal: call.causal,
+    ...(call.keyMask ? { keyMask: call.keyMask } : {}),
     ...(call.contextKey && call.contextValue
       ? { contextKey: call.contextKey, contextValue: call.contextValue }
       : {}),

@@ -1,5 +1,6 @@
 /** The host engine: one checkpoint, one device, and the plugins that change how its attention runs. */
 import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
+import type { AttentionConfig } from "../attention/attention-config.js";
 import { AttentionDispatcher } from "../attention/attention-dispatcher.js";
 import { readModelIndex } from "../pipelines/checkpoint-folder.js";
 import type {
@@ -20,6 +21,8 @@ export interface EngineOptions {
   readonly plugins?: readonly (EnginePlugin | string)[];
   /** Use plugins registered in the process; default true. */
   readonly registered?: boolean;
+  /** Attention backends by role; plugins may bring backends of their own. */
+  readonly attention?: AttentionConfig;
   readonly log?: (line: string) => void;
 }
 
@@ -53,6 +56,7 @@ export class Engine {
     plugins.sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
     try {
       for (const plugin of plugins) await engine.use(plugin);
+      if (options.attention) engine.attention.configure(options.attention);
     } catch (error) {
       engine.dispose();
       throw error;
