@@ -24,7 +24,7 @@ export {
 } from "./ops/elementwise/elementwise.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/embedding.js";
 export { type LinearOptions, type LinearTuning, linear } from "./ops/linear/linear.js";
-export { type GroupNormOptions, groupNorm } from "./ops/norm/group-norm.js";
+export { type GroupNormOptions, groupNorm, groupNormStatistics } from "./ops/norm/group-norm.js";
 export { type LayerNormOptions, layerNorm, type RmsNormOptions, rmsNorm } from "./ops/norm/row-norm.js";
 export {
   averagePool,
