@@ -7,4 +7,6 @@ export default defineConfig({
   sourcemap: true,
   // Declarations come from `tsc -b`.
   dts: false,
+  // Optional dependencies stay outside, too.
+  external: [/^@lvsa\//, "@libav.js/variant-webm-vp9"],
 });

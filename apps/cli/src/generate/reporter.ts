@@ -9,8 +9,8 @@ import { formatDuration, ProgressMeter, secondsPerStep } from "./progress-meter.
 export interface RunReporter {
   /** A line of the run's log, e.g. `[LVSA] …`. */
   log(line: string): void;
-  /** Text the user asked for: masks, tables. Ends with a newline. */
-  print(text: string, kind: string): void;
+  /** What the user asked for: masks, tables. The text ends with a newline; programs get `fields`, if given. */
+  print(text: string, kind: string, fields?: Readonly<Record<string, unknown>>): void;
   /** A remark beside the run. */
   notice(line: string): void;
   stage(report: StageReport): void;
@@ -113,9 +113,13 @@ class TextReporter extends QuietReporter {
   }
 }
 
+const STAGE_MS = 1000;
+
 class JsonReporter implements RunReporter {
   readonly #io: CommandIo;
   readonly #seconds: number[] = [];
+  #stage = "";
+  #stageAt = 0;
 
   constructor(io: CommandIo) {
     this.#io = io;
@@ -125,15 +129,22 @@ class JsonReporter implements RunReporter {
     this.#emit("log", { line });
   }
 
-  print(text: string, kind: string): void {
-    this.#emit(kind, { text });
+  print(text: string, kind: string, fields?: Readonly<Record<string, unknown>>): void {
+    this.#emit(kind, fields ?? { text });
   }
 
   notice(line: string): void {
     this.#emit("notice", { line });
   }
 
+  /** Beginning and end of every stage, and at most one event per second between. */
   stage(report: StageReport): void {
+    const name = `${report.stage} ${report.component ?? ""}`;
+    const now = performance.now();
+    const isDone = report.done >= report.total;
+    if (name === this.#stage && !isDone && now - this.#stageAt < STAGE_MS) return;
+    this.#stage = name;
+    this.#stageAt = now;
     this.#emit("stage", { ...report });
   }
 

@@ -89,7 +89,7 @@ export async function runGenerate(
         reporter.step(report);
         sparse?.afterStep(report.index);
         if (!device.profiler) return;
-        reporter.print(`[profile] step ${report.index}: ${report.seconds.toFixed(3)}s\n`, "profile_step");
+        reporter.log(`[profile] step ${report.index}: ${report.seconds.toFixed(3)}s`);
         // Empties the profiler's readback buffers while the run goes on.
         void device.profiler.report();
       },
@@ -107,7 +107,7 @@ export async function runGenerate(
     const written = await writeResults(paths, result, settings, signal, reporter);
     if (device.profiler) {
       const times = await device.profiler.report();
-      reporter.print(profileTable(times), "profile");
+      reporter.print(profileTable(times), "profile", { kernels: times });
     }
     const seconds = (performance.now() - started) / 1000;
     reporter.result(
