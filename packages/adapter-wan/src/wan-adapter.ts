@@ -3,18 +3,19 @@
  * Types come from `@lvsa/diffusion`; the layer's own `project`, `rotate` and `output` do the work.
  */
 import {
+  claimLayers,
   type GeometryRules,
   type HostGeometry,
   type Installation,
   type LvsaAttentionProcessor,
   ModelAdapter,
   type ModelDefaults,
-  nearestDivisibleFrames,
   type Qkv,
   type RankShard,
+  shareTokens,
 } from "@lvsa/core";
 import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
-import { ConfigError, type Tensor } from "@lvsa/runtime";
+import type { Tensor } from "@lvsa/runtime";
 import { parseWanOptions, type WanAdapterOptions } from "./wan-options.js";
 
 /** Latent channels of Wan 2.2 TI2V-5B, the one Wan model with another autoencoder. */
@@ -68,28 +69,11 @@ export class WanAdapter extends ModelAdapter<AttentionTarget, AttentionCall, Att
     processor: LvsaAttentionProcessor<AttentionCall, AttentionResult>,
   ): Installation {
     const layers = model.attentionModules().filter((layer) => layer.role === "self");
-    const claims: Disposable[] = [];
-    const release = () => {
-      for (const claim of claims.splice(0)) claim[Symbol.dispose]();
-    };
-    try {
-      for (const layer of layers) {
-        claims.push(model.attention.claim(layer, "lvsa", (call, next) => processor.process(call, next)));
-      }
-    } catch (error) {
-      release();
-      throw error;
-    }
-    return { blocks: layers.length, [Symbol.dispose]: release };
+    return claimLayers(model.attention, layers, processor);
   }
 
   setupContextParallel(clip: { latentFrames: number; patchesPerFrame: number }, worldSize: number): number {
-    const tokens = clip.latentFrames * clip.patchesPerFrame;
-    if (tokens % worldSize === 0) return tokens / worldSize;
-    const nearest = nearestDivisibleFrames(clip.latentFrames, clip.patchesPerFrame, worldSize);
-    throw new ConfigError("NOT_DIVISIBLE", `${worldSize} ranks cannot share ${tokens} tokens equally`, {
-      fix: `Use ${nearest.join(" or ")} latent frames.`,
-    });
+    return shareTokens(clip, worldSize);
   }
 
   patchRotaryForCp(call: AttentionCall, { rank, worldSize }: RankShard): AttentionCall {

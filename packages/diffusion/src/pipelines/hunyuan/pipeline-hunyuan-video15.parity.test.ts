@@ -1,10 +1,12 @@
 import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { floatTensor, maxAbsolute, referenceCases, testDevice } from "@lvsa/runtime/testing";
+import { floatTensor, referenceCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
+import { denoiseCase } from "../../testing-support/hunyuan-denoise.js";
 import { ParityReport } from "../../testing-support/parity.js";
 import { hasExpected, openCase, values } from "../../testing-support/reference-case.js";
+import { type ByteTolerance, expectFrames } from "../../testing-support/rgb-bytes.js";
 import type { HostTensor } from "../video-pipeline.js";
 import { HunyuanVideo15Pipeline } from "./pipeline-hunyuan-video15.js";
 
@@ -44,8 +46,7 @@ describe.each(cases)("$name", (reference) => {
       precision: "f32",
     });
     expect(pipeline.defaults.guidanceScale).toBe(parameters.guidance_scale);
-    const uint8 = (parameters.tolerance as { uint8: { max_abs: number; max_fraction_differing: number } })
-      .uint8;
+    const { uint8 } = parameters.tolerance as { uint8: ByteTolerance };
 
     for (const [name, run] of runs) {
       const seen = new Map<string, HostTensor>();
@@ -77,14 +78,21 @@ describe.each(cases)("$name", (reference) => {
       }
       expect(result.latents.shape).toEqual(floatTensor(tensors, `${name}.init_latents`).shape);
       const golden = values(tensors, `${name}.frames`);
-      const bytes: number[] = [];
-      for await (const frame of result.frames) bytes.push(...frame);
-      expect(maxAbsolute(bytes, golden)).toBeLessThanOrEqual(uint8.max_abs);
-      const differing = golden.filter((byte, i) => byte !== bytes[i]).length / golden.length;
-      console.log(`${reference.name} ${name} frames: ${(100 * differing).toFixed(3)} % of bytes differ by 1`);
-      expect(differing).toBeLessThanOrEqual(uint8.max_fraction_differing);
+      await expectFrames(`${reference.name} ${name} frames`, result.frames, golden, uint8);
     }
     pipeline.dispose();
+    expect(device.memory().liveBytes).toBe(before);
+    report.finish();
+  });
+
+  test("dense denoising from given embeddings equals diffusers", async (context) => {
+    const opened = await openCase(reference);
+    if (!opened.tensors["positive.text_mask"] || opened.parameters.lvsa) {
+      context.skip(`${reference.name} has no dense loop from embeddings`);
+    }
+    const before = device.memory().liveBytes;
+    const report = new ParityReport(`${reference.name} loop`, opened.tensors);
+    await denoiseCase(device, opened, report);
     expect(device.memory().liveBytes).toBe(before);
     report.finish();
   });

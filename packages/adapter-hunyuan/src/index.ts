@@ -1,0 +1,3 @@
+export { createHunyuanAdapter, HunyuanAdapter } from "./hunyuan-adapter.js";
+export type { HunyuanAdapterOptions } from "./hunyuan-options.js";
+export { VERSION } from "./version.js";
