@@ -1,0 +1,156 @@
+/**
+ * One layer of Cosmos 3 has two attentions with weights of their own: that of the understanding stream (text, causal,
+ * sees itself) and that of the generation stream (video, sees the text's keys and values and itself). Keys and values
+ * have fewer heads than queries. Source: diffusers `Cosmos3PackedMoTAttention`, `Cosmos3AttnProcessor`.
+ */
+import { linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
+import type {
+  AttendedStreams,
+  AttentionCall,
+  AttentionModule,
+  AttentionResult,
+  BackendRunner,
+  KeyValue,
+  Projected,
+  RotaryTables,
+} from "../../attention/attention-processor.js";
+import type { Cosmos3TransformerConfig } from "../../catalog/classes/cosmos3-transformer.js";
+import type { Parameters } from "../parameters.js";
+
+/** Names of a stream's layers in the checkpoint. */
+const STREAMS = {
+  und: { q: "to_q", k: "to_k", v: "to_v", normQ: "norm_q", normK: "norm_k", out: "to_out" },
+  gen: {
+    q: "add_q_proj",
+    k: "add_k_proj",
+    v: "add_v_proj",
+    normQ: "norm_added_q",
+    normK: "norm_added_k",
+    out: "to_add_out",
+  },
+} as const;
+
+/** `und`: understanding, causal over text. `gen`: generation, over text and video. */
+export type Cosmos3Stream = keyof typeof STREAMS;
+
+export class Cosmos3Attention implements AttentionModule {
+  readonly name: string;
+  readonly index: number;
+  readonly stream: Cosmos3Stream;
+  readonly role: "und" | "self";
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headDim: number;
+  readonly scale: number;
+  readonly causal: boolean;
+  readonly #config: Cosmos3TransformerConfig;
+  readonly #parameters: Parameters;
+
+  /** `parameters` are those of `layers.{index}.self_attn.`. */
+  constructor(
+    name: string,
+    index: number,
+    stream: Cosmos3Stream,
+    config: Cosmos3TransformerConfig,
+    parameters: Parameters,
+  ) {
+    this.name = `${name}.${stream}`;
+    this.index = index;
+    this.stream = stream;
+    this.role = stream === "und" ? "und" : "self";
+    this.heads = config.num_attention_heads;
+    this.keyValueHeads = config.num_key_value_heads;
+    this.headDim = config.head_dim;
+    this.scale = this.headDim ** -0.5;
+    this.causal = stream === "und";
+    this.#config = config;
+    this.#parameters = parameters;
+  }
+
+  project(call: AttentionCall): Projected {
+    return { query: this.#query(call), key: this.#key(call), value: this.#value(call) };
+  }
+
+  rotate(streams: Projected, tables: RotaryTables | undefined): void {
+    this.#rotate(streams.query, tables);
+    this.#rotate(streams.key, tables);
+  }
+
+  attend(call: AttentionCall, streams: Projected, run: BackendRunner): AttendedStreams {
+    const { context } = call;
+    const hidden = run({
+      device: call.device,
+      module: this,
+      role: this.role,
+      ...streams,
+      ...(context ? { contextKey: context.key, contextValue: context.value } : {}),
+      scale: this.scale,
+      causal: this.causal,
+      ...(call.geometry ? { geometry: call.geometry } : {}),
+      ...(call.step ? { step: call.step } : {}),
+    });
+    return { hidden };
+  }
+
+  output(call: AttentionCall, { hidden }: AttendedStreams): AttentionResult {
+    const p = this.#parameters;
+    const name = STREAMS[this.stream].out;
+    const flat = hidden.reshape([hidden.dim(0), hidden.dim(1), this.heads * this.headDim]);
+    const { epilogue } = call;
+    const hiddenStates = linear(call.device, flat, p.get(`${name}.weight`), {
+      bias: p.optional(`${name}.bias`),
+      gate: epilogue?.gate,
+      ...(epilogue ? { residual: epilogue.residual, outDtype: "f32" } : {}),
+    });
+    return { hiddenStates };
+  }
+
+  /**
+   * Of the understanding stream: what the generation stream sees of it. Nemotron-style models normalise these keys,
+   * which they leave as they are for the text itself.
+   */
+  contextFor(call: AttentionCall): KeyValue {
+    const { qk_norm_for_text, use_und_k_norm_for_gen } = this.#config;
+    let key = this.#key(call);
+    if (use_und_k_norm_for_gen && !qk_norm_for_text) key = this.#normed(key, "k_norm_und_for_gen");
+    this.#rotate(key, call.rotary);
+    return { key, value: this.#value(call) };
+  }
+
+  #query(call: AttentionCall): Tensor {
+    const { q, normQ } = STREAMS[this.stream];
+    const query = this.#project(call, q, this.heads);
+    return this.#isNormed ? this.#normed(query, normQ) : query;
+  }
+
+  #key(call: AttentionCall): Tensor {
+    const { k, normK } = STREAMS[this.stream];
+    const key = this.#project(call, k, this.keyValueHeads);
+    return this.#isNormed ? this.#normed(key, normK) : key;
+  }
+
+  #value(call: AttentionCall): Tensor {
+    return this.#project(call, STREAMS[this.stream].v, this.keyValueHeads);
+  }
+
+  #project({ device, hiddenStates: x }: AttentionCall, name: string, heads: number): Tensor {
+    const p = this.#parameters;
+    const flat = linear(device, x, p.get(`${name}.weight`), { bias: p.optional(`${name}.bias`) });
+    return flat.reshape([x.dim(0), x.dim(1), heads, this.headDim]);
+  }
+
+  get #isNormed(): boolean {
+    return this.stream === "gen" || this.#config.qk_norm_for_text;
+  }
+
+  /** Head by head, in place. */
+  #normed(x: Tensor, name: string): Tensor {
+    const { device } = this.#parameters;
+    const weight = this.#parameters.get(`${name}.weight`);
+    return rmsNorm(device, x, { weight, eps: this.#config.rms_norm_eps, inPlace: true });
+  }
+
+  #rotate(x: Tensor, tables: RotaryTables | undefined): void {
+    if (tables) rotary(this.#parameters.device, x, tables.cos, tables.sin, { style: "half" });
+  }
+}

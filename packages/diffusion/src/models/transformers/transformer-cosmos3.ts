@@ -1,0 +1,342 @@
+/**
+ * Cosmos3OmniTransformer, text to video: a causal language model over the prompt and, layer by layer beside it with
+ * weights of its own, a diffusion stream over video tokens that looks at the prompt's keys and values.
+ * Source: diffusers `models/transformers/transformer_cosmos3.py`. Batch 1: guidance runs as two passes.
+ *
+ * The two streams run apart. `understand` sends all prompts through the language model once, with one layer of its
+ * weights on the GPU at a time; `forward` is the diffusion stream, whose weights `load` keeps on the GPU. Sound and
+ * action heads are not used. Both residual streams are f32; with `computeDtype` f16 everything between two additions
+ * to them is stored as f16.
+ */
+import {
+  add,
+  type Device,
+  type FloatDType,
+  linear,
+  rmsNorm,
+  ShapeError,
+  type Tensor,
+  type WeightSource,
+  WeightsError,
+} from "@lvsa/runtime";
+import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
+import type {
+  AttentionModule,
+  KeyValue,
+  RotaryTables,
+  StepInfo,
+  VideoGeometry,
+} from "../../attention/attention-processor.js";
+import {
+  type Cosmos3TransformerConfig,
+  cosmos3TransformerConfig,
+} from "../../catalog/classes/cosmos3-transformer.js";
+import { timestepEmbedding, timestepFeatures, uploadRotary } from "../embeddings.js";
+import { addGatedFeedForward } from "../gated-feed-forward.js";
+import { parseConfig } from "../model-config.js";
+import { type LoadOptions, Parameters } from "../parameters.js";
+import { embeddingRows } from "../text-encoders/t5-encoder.js";
+import { Cosmos3Attention } from "./cosmos3-attention.js";
+import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
+import { cosmos3TextRotary } from "./cosmos3-positions.js";
+import { Cosmos3Understanding, type UnderstandingTap } from "./cosmos3-understanding.js";
+import type { Tap } from "./transformer-wan.js";
+
+/** Width of the sinusoidal timestep features; fixed in diffusers. */
+const TIME_FEATURES = 256;
+
+/** Weights outside of the layers that video uses. */
+const GENERATION = /^(proj_in|proj_out|time_embedder|norm_moe_gen)\./;
+/** Weights inside of a layer that belong to the generation stream. */
+const GENERATION_LAYER = /(^self_attn\.(add_|to_add_out|norm_added_))|_moe_gen\./;
+
+export interface Cosmos3ForwardInputs {
+  /** `[1, latent_channel, T, h, w]` f32. */
+  readonly latents: Tensor;
+  /** 0 to 1000. */
+  readonly timestep: number;
+  /** From `understand`. */
+  readonly understanding: Cosmos3Understanding;
+  /** Video frames per second, which spread the positions in time. Default `base_fps`. */
+  readonly fps?: number;
+  readonly step?: StepInfo | undefined;
+  readonly tap?: Tap | undefined;
+}
+
+export interface UnderstandOptions extends Pick<LoadOptions, "signal"> {
+  /** Layers done and their number. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Set in tests; then the last layer, whose result nobody needs, runs whole. */
+  readonly tap?: UnderstandingTap;
+}
+
+interface Layer {
+  readonly und: { readonly attention: Cosmos3Attention; readonly parameters: Parameters };
+  readonly gen: { readonly attention: Cosmos3Attention; readonly parameters: Parameters };
+}
+
+/** What all layers of a forward pass share. */
+interface LayerInputs {
+  readonly understanding: Cosmos3Understanding;
+  readonly tables: RotaryTables;
+  readonly geometry: VideoGeometry;
+  readonly step: StepInfo | undefined;
+}
+
+export class Cosmos3OmniTransformer {
+  readonly family = "cosmos3";
+  readonly config: Cosmos3TransformerConfig;
+  readonly attention: AttentionDispatcher;
+  /** Storage type between residual additions. */
+  computeDtype: FloatDType = "f32";
+  readonly #device: Device;
+  /** Weights of the generation stream. */
+  readonly #parameters: Parameters;
+  /** One layer of the understanding stream while it runs. */
+  readonly #understanding: Parameters;
+  readonly #layers: Layer[];
+
+  constructor(
+    device: Device,
+    config: Cosmos3TransformerConfig,
+    attention = new AttentionDispatcher(),
+    name = "transformer",
+  ) {
+    this.config = config;
+    this.attention = attention;
+    this.#device = device;
+    this.#parameters = new Parameters(device);
+    this.#understanding = new Parameters(device);
+    const stream = (kind: "und" | "gen", index: number, store: Parameters) => {
+      const path = `layers.${index}.`;
+      const parameters = store.scoped(path);
+      const own = parameters.scoped("self_attn.");
+      return {
+        attention: new Cosmos3Attention(`${name}.${path}self_attn`, index, kind, config, own),
+        parameters,
+      };
+    };
+    this.#layers = Array.from({ length: config.num_hidden_layers }, (_, i) => ({
+      und: stream("und", i, this.#understanding),
+      gen: stream("gen", i, this.#parameters),
+    }));
+  }
+
+  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. */
+  static create(
+    device: Device,
+    config: unknown,
+    options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
+  ): Cosmos3OmniTransformer {
+    const parsed = parseConfig(cosmos3TransformerConfig, config, "Cosmos3OmniTransformer");
+    return new Cosmos3OmniTransformer(device, parsed, options.attention, options.name);
+  }
+
+  /** Streams the weights of the generation stream onto the GPU, unless they are there. */
+  async load(source: WeightSource, options: Omit<LoadOptions, "prefix" | "only"> = {}): Promise<void> {
+    if (this.#parameters.isLoaded) return;
+    const only = (name: string) => {
+      const inLayer = /^layers\.\d+\.(.*)$/.exec(name)?.[1];
+      return inLayer === undefined ? GENERATION.test(name) : GENERATION_LAYER.test(inLayer);
+    };
+    await this.#parameters.load(source, { ...options, only });
+  }
+
+  get isLoaded(): boolean {
+    return this.#parameters.isLoaded;
+  }
+
+  /** Frees the weights; `load` brings them back. */
+  unload(): void {
+    this.#parameters.unload();
+  }
+
+  /** Attention of both streams: roles `und` (causal, text) and `self` (video). */
+  attentionModules(): AttentionModule[] {
+    return this.#layers.flatMap(({ und, gen }) => [und.attention, gen.attention]);
+  }
+
+  /** Token grid of latents `[1, C, T, h, w]`; patches at the edge may be partial. @throws ShapeError */
+  geometry({ shape }: Pick<Tensor, "shape">): VideoGeometry {
+    const { latent_channel: channels, latent_patch_size: p } = this.config;
+    if (shape.length !== 5 || shape[0] !== 1 || shape[1] !== channels) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `Cosmos 3: latents must be [1, ${channels}, T, h, w], got [${shape.join(", ")}]`,
+        { fix: "Cosmos 3 makes one video at a time; run batches one after the other." },
+      );
+    }
+    const [height, width] = [Math.ceil(shape[3]! / p), Math.ceil(shape[4]! / p)];
+    return { latentFrames: shape[2]!, height, width, patchesPerFrame: height * width };
+  }
+
+  /**
+   * Runs the understanding stream on token ids, all prompts with one pass over its weights. `source` holds the
+   * transformer's weights and stays open. The caller disposes the results.
+   */
+  async understand(
+    source: WeightSource,
+    prompts: readonly ArrayLike<number>[],
+    options: UnderstandOptions = {},
+  ): Promise<Cosmos3Understanding[]> {
+    const device = this.#device;
+    const { config } = this;
+    const last = config.num_hidden_layers - 1;
+    const out = prompts.map((ids) => new Cosmos3Understanding(device, config, ids.length));
+    using tables = uploadRotary(device, cosmos3TextRotary(config, Math.max(1, ...out.map((u) => u.length))));
+    let hidden: Tensor[] = [];
+    try {
+      for (const [i, ids] of prompts.entries()) {
+        const rows = await embeddingRows(source, "embed_tokens.weight", ids);
+        hidden.push(device.upload(rows, [1, ids.length, config.hidden_size]));
+        options.tap?.("und_in", hidden[i]!, i);
+      }
+      for (const index of this.#layers.keys()) {
+        options.signal?.throwIfAborted();
+        const prefix = `layers.${index}.`;
+        await this.#understanding.scoped(prefix).load(source, {
+          prefix,
+          only: (name) => !GENERATION_LAYER.test(name),
+          ...(options.signal ? { signal: options.signal } : {}),
+        });
+        const previous = hidden;
+        const runsWhole = index < last || options.tap !== undefined;
+        const results = previous.map((x) =>
+          device.scope(() => this.#understandLayer(index, x, tables, runsWhole)),
+        );
+        hidden = results.map((result) => result.hidden);
+        for (const [i, { context }] of results.entries()) out[i]!.push(context);
+        for (const [i, x] of previous.entries()) if (x !== hidden[i]) x.dispose();
+        this.#understanding.unload();
+        for (const [i, x] of hidden.entries()) options.tap?.(`block${index}.und`, x, i);
+        options.onProgress?.(index + 1, last + 1);
+      }
+      return out;
+    } catch (error) {
+      for (const understanding of out) understanding[Symbol.dispose]();
+      throw error;
+    } finally {
+      this.#understanding.unload();
+      for (const x of hidden) x.dispose();
+    }
+  }
+
+  /** Records one pass of the generation stream. Returns the velocity `[1, C, T, h, w]`, f32, owned by the caller. */
+  forward(inputs: Cosmos3ForwardInputs): Tensor {
+    const device = this.#device;
+    const { tap, understanding } = inputs;
+    const geometry = this.geometry(inputs.latents);
+    const tables = understanding.videoTables(geometry, inputs.fps ?? this.config.base_fps);
+    tap?.("rope_cos", tables.cos);
+    tap?.("rope_sin", tables.sin);
+    return device.scope(() => {
+      let hidden = device.scope(() => this.#embed(inputs, geometry));
+      tap?.("gen_in", hidden);
+      const shared = { understanding, tables, geometry, step: inputs.step };
+      for (const index of this.#layers.keys()) {
+        const previous = hidden;
+        hidden = device.scope(() => this.#generateLayer(index, previous, shared));
+        if (hidden !== previous) previous.dispose();
+        tap?.(`block${index}.gen`, hidden);
+      }
+      const p = this.#parameters;
+      const weight = p.get("norm_moe_gen.weight");
+      const normed = rmsNorm(device, hidden, { weight, eps: this.config.rms_norm_eps });
+      const patches = linear(device, normed, p.get("proj_out.weight"), { bias: p.get("proj_out.bias") });
+      return fromCosmos3Patches(
+        device,
+        patches,
+        geometry,
+        this.config.latent_patch_size,
+        inputs.latents.shape,
+      );
+    });
+  }
+
+  dispose(): void {
+    this.#parameters.dispose();
+    this.#understanding.dispose();
+  }
+
+  /** Patch projection plus the timestep's embedding, which every token gets. `[1, tokens, hidden_size]` */
+  #embed({ latents, timestep }: Cosmos3ForwardInputs, geometry: VideoGeometry): Tensor {
+    const device = this.#device;
+    const p = this.#parameters;
+    const { latent_patch_size, timestep_scale } = this.config;
+    const scaled = Math.fround(timestep * Math.fround(timestep_scale));
+    const features = device.upload(timestepFeatures([scaled], TIME_FEATURES), [1, TIME_FEATURES]);
+    const time = timestepEmbedding(device, features, p.scoped("time_embedder."));
+    const bias = add(device, time.reshape([time.size]), p.get("proj_in.bias"));
+    return linear(
+      device,
+      toCosmos3Patches(device, latents, geometry, latent_patch_size),
+      p.get("proj_in.weight"),
+      {
+        bias,
+        outDtype: "f32",
+      },
+    );
+  }
+
+  #understandLayer(
+    index: number,
+    x: Tensor,
+    rotary: RotaryTables,
+    runsWhole: boolean,
+  ): { hidden: Tensor; context: { key: Tensor; value: Tensor } } {
+    const { attention: module, parameters } = this.#layers[index]!.und;
+    const hiddenStates = this.#normed(x, parameters, "input_layernorm");
+    const call = { device: this.#device, family: this.family, module, hiddenStates, rotary };
+    const { key, value } = module.contextFor(call);
+    if (!runsWhole) return { hidden: x, context: { key, value } };
+    const hidden = this.attention.run({ ...call, epilogue: { residual: x } }).hiddenStates;
+    this.#feedForward(hidden, parameters, "");
+    return { hidden, context: { key, value } };
+  }
+
+  #generateLayer(index: number, x: Tensor, shared: LayerInputs): Tensor {
+    const { attention: module, parameters } = this.#layers[index]!.gen;
+    const { tables, geometry, step, understanding } = shared;
+    const hiddenStates = this.#normed(x, parameters, "input_layernorm_moe_gen");
+    const hidden = this.attention.run({
+      device: this.#device,
+      family: this.family,
+      module,
+      hiddenStates,
+      context: contextOf(understanding, index),
+      rotary: tables,
+      geometry,
+      ...(step ? { step } : {}),
+      epilogue: { residual: x },
+    }).hiddenStates;
+    hiddenStates.dispose();
+    this.#feedForward(hidden, parameters, "_moe_gen");
+    return hidden;
+  }
+
+  #normed(x: Tensor, parameters: Parameters, name: string): Tensor {
+    const weight = parameters.get(`${name}.weight`);
+    return rmsNorm(this.#device, x, { weight, eps: this.config.rms_norm_eps, outDtype: this.computeDtype });
+  }
+
+  #feedForward(x: Tensor, parameters: Parameters, stream: "" | "_moe_gen"): void {
+    addGatedFeedForward(this.#device, x, parameters.scoped(`mlp${stream}.`), {
+      norm: parameters.get(`post_attention_layernorm${stream}.weight`),
+      eps: this.config.rms_norm_eps,
+      activation: this.config.hidden_act,
+      dtype: this.computeDtype,
+    });
+  }
+}
+
+function contextOf(understanding: Cosmos3Understanding, index: number): KeyValue {
+  const context = understanding.layer(index);
+  if (context) return context;
+  throw new WeightsError(
+    "NO_UNDERSTANDING",
+    `Cosmos 3: the prompt has no keys and values for layer ${index}`,
+    {
+      fix: "Make it with `understand` of the same model, and dispose it after the last step.",
+    },
+  );
+}
