@@ -7,5 +7,6 @@ export type CliAdapter = ModelAdapter<AttentionTarget, AttentionCall, AttentionR
 export function createAdapterRegistry(): AdapterRegistry<CliAdapter> {
   const registry = new AdapterRegistry<CliAdapter>();
   registry.register("wan", async () => (await import("@lvsa/adapter-wan")).createWanAdapter());
+  registry.register("hunyuan", async () => (await import("@lvsa/adapter-hunyuan")).createHunyuanAdapter());
   return registry;
 }
