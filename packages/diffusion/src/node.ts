@@ -5,3 +5,5 @@ export {
   type WrittenVideo,
   writeVideo,
 } from "./node/write-video.js";
+// What every program needs besides, so that it can depend on this package alone.
+export { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
