@@ -1,7 +1,16 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/wan.ts", "src/hunyuan.ts", "src/catalog.ts", "src/node.ts", "src/video.ts"],
+  entry: [
+    "src/index.ts",
+    "src/wan.ts",
+    "src/hunyuan.ts",
+    "src/cogvideox.ts",
+    "src/cosmos3.ts",
+    "src/catalog.ts",
+    "src/node.ts",
+    "src/video.ts",
+  ],
   format: "esm",
   target: "node20",
   sourcemap: true,

@@ -12,10 +12,22 @@ const hunyuan = async (): Promise<PipelineLoader> => {
   return (folder, options) => HunyuanVideo15Pipeline.fromPretrained(folder, options);
 };
 
+const cosmos3 = async (): Promise<PipelineLoader> => {
+  const { Cosmos3OmniPipeline } = await import("../pipelines/cosmos3/pipeline-cosmos3-omni.js");
+  return (folder, options) => Cosmos3OmniPipeline.fromPretrained(folder, options);
+};
+
+const cogvideox = async (): Promise<PipelineLoader> => {
+  const { CogVideoXPipeline } = await import("../pipelines/cogvideox/pipeline-cogvideox.js");
+  return (folder, options) => CogVideoXPipeline.fromPretrained(folder, options);
+};
+
 const loaders: Readonly<Record<string, () => Promise<PipelineLoader>>> = {
   WanPipeline: wan,
   WanImageToVideoPipeline: wan,
   HunyuanVideo15Pipeline: hunyuan,
+  CogVideoXPipeline: cogvideox,
+  Cosmos3OmniPipeline: cosmos3,
 };
 
 /** Class names that `Engine.open` knows. */

@@ -134,12 +134,12 @@ export class Cosmos3OmniTransformer {
 
   /** Streams the weights of the generation stream onto the GPU, unless they are there. */
   async load(source: WeightSource, options: Omit<LoadOptions, "prefix" | "only"> = {}): Promise<void> {
-    if (this.#parameters.isLoaded) return;
-    const only = (name: string) => {
-      const inLayer = /^layers\.\d+\.(.*)$/.exec(name)?.[1];
-      return inLayer === undefined ? GENERATION.test(name) : GENERATION_LAYER.test(inLayer);
-    };
-    await this.#parameters.load(source, { ...options, only });
+    if (!this.#parameters.isLoaded) await this.#parameters.load(source, { ...options, only: isGeneration });
+  }
+
+  /** Bytes that `load` reads: about half of the checkpoint. */
+  generationBytes(source: WeightSource): number {
+    return source.names().reduce((sum, n) => sum + (isGeneration(n) ? source.info(n).byteLength : 0), 0);
   }
 
   get isLoaded(): boolean {
@@ -327,6 +327,11 @@ export class Cosmos3OmniTransformer {
       dtype: this.computeDtype,
     });
   }
+}
+
+function isGeneration(name: string): boolean {
+  const inLayer = /^layers\.\d+\.(.*)$/.exec(name)?.[1];
+  return inLayer === undefined ? GENERATION.test(name) : GENERATION_LAYER.test(inLayer);
 }
 
 function contextOf(understanding: Cosmos3Understanding, index: number): KeyValue {
