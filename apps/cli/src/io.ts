@@ -7,7 +7,6 @@ export interface CommandIo {
   readonly err: (text: string) => void;
   /** Whether `err` is a terminal, where one line can be redrawn. */
   readonly isTerminal: boolean;
-  readonly env: Readonly<Record<string, string | undefined>>;
 }
 
 export function processIo(): CommandIo {
@@ -15,6 +14,5 @@ export function processIo(): CommandIo {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     isTerminal: process.stderr.isTTY === true,
-    env: process.env,
   };
 }

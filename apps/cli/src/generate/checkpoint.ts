@@ -1,9 +1,9 @@
 /** Which checkpoint runs, and whether its files are whole. */
 import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type CheckpointInspection, findKnownModel } from "@lvsa/diffusion/catalog";
 import { ConfigError, WeightsError } from "@lvsa/runtime";
+import { BUNDLED_MODEL } from "../bundled-model.js";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 
 export interface CheckpointChoice {
@@ -12,9 +12,6 @@ export interface CheckpointChoice {
   readonly name: string;
   readonly isBundled: boolean;
 }
-
-/** Ships with this package: `models/tiny-wan`, beside `src` and `dist`. */
-const BUNDLED = fileURLToPath(new URL("../models/tiny-wan", import.meta.url));
 
 /** What runs without `--model`: seconds on a processor. */
 const BUNDLED_DEFAULTS = {
@@ -28,7 +25,7 @@ const BUNDLED_DEFAULTS = {
 
 /** @throws ConfigError `NOT_A_CHECKPOINT` when there is no such folder */
 export async function chooseCheckpoint(model: string | undefined): Promise<CheckpointChoice> {
-  if (model === undefined) return { path: BUNDLED, name: "tiny-wan (random weights)", isBundled: true };
+  if (model === undefined) return { path: BUNDLED_MODEL, name: "tiny-wan (random weights)", isBundled: true };
   const path = resolve(model);
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory()) return { path, name: basename(path), isBundled: false };

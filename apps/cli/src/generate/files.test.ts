@@ -1,0 +1,83 @@
+import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { getuid } from "node:process";
+import { fileURLToPath } from "node:url";
+import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
+import type { DeviceInfo } from "@lvsa/runtime";
+import { nodeFolder } from "@lvsa/runtime/node";
+import { afterAll, describe, expect, it } from "vitest";
+import { parseGenerateOptions } from "../options/generate-options.js";
+import { chooseCheckpoint, requireWholeWeights } from "./checkpoint.js";
+import { readLatents, writeLatents } from "./latents-file.js";
+import { checkMemory } from "./memory-check.js";
+import { checkOutputs, outputPaths } from "./output-check.js";
+
+const TINY = fileURLToPath(new URL("../../models/tiny-wan", import.meta.url));
+const folder = await mkdtemp(join(tmpdir(), "lvsa-files-"));
+afterAll(() => rm(folder, { recursive: true }));
+
+describe("latents", () => {
+  it("come back as they were, in a folder that was missing, with nothing beside them", async () => {
+    const latents = { data: Float32Array.from({ length: 6 }, (_, i) => i / 3), shape: [1, 1, 1, 2, 3] };
+    const path = join(folder, "a/b/latents.safetensors");
+    await writeLatents(path, latents);
+    expect(await readLatents(path)).toEqual(latents);
+    expect(await readdir(join(folder, "a/b"))).toEqual(["latents.safetensors"]);
+  });
+});
+
+describe("outputs", () => {
+  it("are a video, or latents alone when only those are asked for", () => {
+    expect(outputPaths({})).toEqual({ output: "lvsa.mp4", outputLatent: undefined });
+    expect(outputPaths({ outputLatent: "x" })).toEqual({ output: undefined, outputLatent: "x" });
+    expect(outputPaths({ output: "a.gif", outputLatent: "x" })).toEqual({
+      output: "a.gif",
+      outputLatent: "x",
+    });
+  });
+
+  it("are refused before the run where they can not be written", async () => {
+    const check = (output?: string, outputLatent?: string) => checkOutputs({ output, outputLatent });
+    await writeFile(join(folder, "file"), "");
+    await expect(check(join(folder, "file/clip.png"))).rejects.toThrow("is a file");
+    await expect(check(undefined, folder)).rejects.toThrow(".safetensors");
+    await check(join(folder, "new/deep/clip.png"), join(folder, "new/l.safetensors"));
+    if (getuid?.() === 0) return; // root may write everywhere
+    await chmod(folder, 0o500);
+    await expect(check(join(folder, "clip.png"))).rejects.toThrow("can not be written to");
+    await chmod(folder, 0o700);
+  });
+});
+
+describe("checkpoints", () => {
+  it("are folders; known names are explained", async () => {
+    expect(await chooseCheckpoint(undefined)).toMatchObject({ path: TINY, isBundled: true });
+    expect(await chooseCheckpoint(TINY)).toMatchObject({ name: "tiny-wan", isBundled: false });
+    await expect(chooseCheckpoint("wan2.1-t2v-1.3b")).rejects.toThrow(
+      expect.objectContaining({ fix: expect.stringContaining("Download Wan-AI/") as string }),
+    );
+  });
+
+  it("are whole", async () => {
+    requireWholeWeights(await inspectCheckpoint(nodeFolder(TINY)));
+  });
+});
+
+describe("memory", () => {
+  const info = { isSoftware: true, description: "test" } as DeviceInfo;
+  const device = { info, tier: "portable" as const };
+
+  it("is estimated, and refused with what would fit", async () => {
+    const inspection = await inspectCheckpoint(nodeFolder(TINY));
+    const options = parseGenerateOptions({ numFrames: "81", height: "64", width: "64" });
+    const { peakBytes } = checkMemory(inspection, options, device, Number.POSITIVE_INFINITY)!;
+    expect(peakBytes).toBeGreaterThan(1e6);
+    const smaller = parseGenerateOptions({ numFrames: "9", height: "64", width: "64" });
+    const enough = checkMemory(inspection, smaller, device, peakBytes)!.peakBytes;
+    expect(enough).toBeLessThanOrEqual(peakBytes);
+    expect(() => checkMemory(inspection, options, device, peakBytes - 1)).toThrow(
+      expect.objectContaining({ code: "NOT_ENOUGH_MEMORY" }),
+    );
+  });
+});

@@ -1,0 +1,154 @@
+import { readFileSync } from "node:fs";
+import { parseLvsaConfig } from "@lvsa/core";
+import { Command } from "commander";
+import { describe, expect, it } from "vitest";
+import { UsageError } from "../exit-codes.js";
+import { VERSION } from "../version.js";
+import { addGenerateOptions, ignoredOptions, parseGenerateOptions } from "./generate-options.js";
+import { lvsaConfigOf } from "./lvsa-options.js";
+import { optionName } from "./parse-options.js";
+import { addPlanOptions, parsePlanOptions } from "./plan-options.js";
+
+function generate(...args: string[]) {
+  const command = addGenerateOptions(new Command().exitOverride());
+  return parseGenerateOptions(command.parse(args, { from: "user" }).opts());
+}
+function plan(...args: string[]) {
+  const command = addPlanOptions(new Command().exitOverride()).parse(args, { from: "user" });
+  return parsePlanOptions({ ...command.opts(), model: command.args[0] ?? "" });
+}
+
+describe("lvsa generate", () => {
+  it("reads every option with its type", () => {
+    const options = generate(
+      ...["--model", "m", "--prompt", "p", "--negative-prompt", "n", "--num-frames", "81"],
+      ...["--height", "480", "--width", "832", "--steps", "40", "--guidance", "5.5", "--guidance-2", "3"],
+      ...["--flow-shift", "8", "--seed", "0", "--fps", "16", "--max-sequence-length", "226"],
+      ...["--output", "o.mp4", "--output-latent", "l.safetensors", "--initial-latents", "i.safetensors"],
+      ...[
+        "--precision",
+        "f16",
+        "--device",
+        "embedded",
+        "--lvsa",
+        "--window-size",
+        "12",
+        "--n-first-frames",
+        "4",
+      ],
+      ...["--key-frame-interval", "16", "--auto-keyframes", "--rotate-keyframes", "--sparsity-scale", ".8"],
+      ...["--reference-latent-frames", "21", "--show-mask", "--show-mask-compact", "step", "--riflex"],
+      ...["--riflex-s", "2", "--riflex-k", "4", "--riflex-train-len", "21", "--profile", "--json"],
+    );
+    expect(options).toEqual({
+      ...{ model: "m", prompt: "p", negativePrompt: "n", numFrames: 81, height: 480, width: 832, steps: 40 },
+      ...{ guidance: 5.5, guidance2: 3, flowShift: 8, seed: 0, fps: 16, maxSequenceLength: 226 },
+      ...{ output: "o.mp4", outputLatent: "l.safetensors", initialLatents: "i.safetensors" },
+      ...{ precision: "f16", device: "embedded", lvsa: true, windowSize: 12, nFirstFrames: 4 },
+      ...{ keyFrameInterval: 16, autoKeyframes: true, rotateKeyframes: true, sparsityScale: 0.8 },
+      ...{ referenceLatentFrames: 21, showMask: true, showMaskCompact: "step" },
+      ...{
+        riflex: true,
+        riflexS: 2,
+        riflexK: 4,
+        riflexTrainLen: 21,
+        profile: true,
+        json: true,
+        quiet: false,
+      },
+    });
+  });
+
+  it("needs a prompt only with a model, and prints the compact mask once by default", () => {
+    expect(generate().prompt).toBeUndefined();
+    expect(generate("--show-mask-compact").showMaskCompact).toBe("once");
+    expect(() => generate("--model", "m")).toThrow("--prompt: a prompt is needed");
+    // An empty prompt is one.
+    expect(generate("--model", "m", "--prompt", "").prompt).toBe("");
+  });
+
+  it.each([
+    [["--num-frames", "1.5"], '--num-frames: expected a whole number of at least 1, got "1.5"'],
+    [["--num-frames", "1e2"], "--num-frames"],
+    [["--steps", "0"], "--steps"],
+    [["--seed", "-1"], "--seed"],
+    [["--guidance-2", "abc"], '--guidance-2: expected a number of at least 0, got "abc"'],
+    [["--guidance", "nan"], "--guidance"],
+    [["--fps", "0"], "--fps: expected a number above 0"],
+    [["--precision", "bf16"], "--precision: expected auto, f32 or f16"],
+    [["--show-mask-compact", "often"], "--show-mask-compact: expected once or step"],
+    [["--json", "--quiet"], "exclude each other"],
+  ])("refuses %j", (args, message) => {
+    expect(() => generate(...args)).toThrow(UsageError);
+    expect(() => generate(...args)).toThrow(message);
+  });
+
+  it("names every bad option at once", () => {
+    expect(() => generate("--steps", "x", "--width", "y")).toThrow(
+      /--width[\s\S]*--steps|--steps[\s\S]*--width/,
+    );
+  });
+
+  it("names options that do nothing", () => {
+    expect(ignoredOptions(generate("--window-size", "8", "--show-mask", "--riflex-s", "2"))).toEqual([
+      { names: ["--window-size", "--show-mask"], without: "--lvsa" },
+      { names: ["--riflex-s"], without: "--riflex" },
+    ]);
+    expect(ignoredOptions(generate("--lvsa", "--window-size", "8"))).toEqual([]);
+  });
+});
+
+describe("LVSA settings", () => {
+  const settings = (...args: string[]) => {
+    const { autoKeyframes, rotateKeyframes, keyFrameInterval, rotateGivenInterval } = parseLvsaConfig(
+      lvsaConfigOf(generate("--lvsa", ...args)),
+    );
+    return {
+      auto: autoKeyframes,
+      rotate: rotateKeyframes,
+      interval: keyFrameInterval,
+      given: rotateGivenInterval,
+    };
+  };
+
+  it("are automatic and rotating unless an interval or automatic ones are asked for", () => {
+    expect(settings()).toMatchObject({ auto: true, rotate: true, interval: null });
+    expect(settings("--auto-keyframes")).toMatchObject({ auto: true, rotate: false });
+    expect(settings("--rotate-keyframes")).toMatchObject({ auto: true, rotate: true });
+    expect(settings("--key-frame-interval", "16")).toMatchObject({
+      auto: false,
+      rotate: false,
+      interval: 16,
+    });
+    expect(settings("--key-frame-interval", "0")).toMatchObject({ auto: false, rotate: false, interval: 0 });
+  });
+
+  it("rotate a given interval", () => {
+    const rotating = settings("--key-frame-interval", "16", "--rotate-keyframes");
+    expect(rotating).toEqual({ auto: false, rotate: true, interval: 16, given: true });
+  });
+
+  it("say nothing that was not said", () => {
+    expect(lvsaConfigOf(generate("--lvsa"))).toEqual({});
+  });
+});
+
+describe("lvsa plan", () => {
+  it("takes several frame counts", () => {
+    expect(plan("wan").numFrames).toEqual([]);
+    expect(plan("wan", "--num-frames", "81,161").numFrames).toEqual([81, 161]);
+    expect(() => plan("wan", "--num-frames", "81,x")).toThrow("--num-frames");
+    expect(() => plan()).toThrow("--model");
+  });
+});
+
+it("writes options as they are typed", () => {
+  expect(["numFrames", "guidance2", "riflexTrainLen", "json"].map(optionName)).toEqual([
+    ...["--num-frames", "--guidance-2", "--riflex-train-len", "--json"],
+  ]);
+});
+
+it("VERSION is that of package.json", () => {
+  const file = new URL("../../package.json", import.meta.url);
+  expect(VERSION).toBe((JSON.parse(readFileSync(file, "utf8")) as { version: string }).version);
+});
