@@ -1,0 +1,39 @@
+// A video from a HunyuanVideo 1.5 checkpoint, with Long-Video Sparse Attention.
+// node --experimental-strip-types hunyuan-generate.ts <checkpoint folder> <output.mp4> <prompt>   (node 22.6 or newer)
+import { argv } from "node:process";
+import { pathToFileURL } from "node:url";
+import { createHunyuanAdapter } from "@lvsa/adapter-hunyuan";
+import { installLvsa } from "@lvsa/core";
+import type { GenerateOptions } from "@lvsa/diffusion";
+import { HunyuanVideo15Pipeline } from "@lvsa/diffusion/hunyuan";
+import { writeVideo } from "@lvsa/diffusion/node";
+import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
+
+export async function main(
+  checkpoint: string,
+  output: string,
+  options: GenerateOptions,
+  device: NodeDeviceOptions = {},
+): Promise<string> {
+  const gpu = await createDevice(device);
+  const pipeline = await HunyuanVideo15Pipeline.fromPretrained(nodeFolder(checkpoint), { device: gpu });
+  const lvsa = installLvsa(pipeline, createHunyuanAdapter(), { log: console.log });
+  try {
+    const onStep: NonNullable<GenerateOptions["onStep"]> = (step) =>
+      console.log(`step ${step.index + 1}/${step.count}`);
+    const video = await pipeline.generate({ ...options, onStep });
+    const metadata = { title: options.prompt, settings: video.settings };
+    return (await writeVideo(output, { ...video, metadata })).path;
+  } finally {
+    lvsa[Symbol.dispose]();
+    pipeline.dispose();
+    gpu.dispose();
+  }
+}
+
+if (import.meta.url === pathToFileURL(argv[1] ?? "").href) {
+  const [checkpoint = "", output = "video.mp4", prompt = 'A neon sign in the rain says "OPEN".'] =
+    argv.slice(2);
+  console.log(await main(checkpoint, output, { prompt, numFrames: 257, seed: 42 }));
+  process.exit(0);
+}
