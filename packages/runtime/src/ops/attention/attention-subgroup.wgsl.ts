@@ -5,10 +5,11 @@
  */
 import { type AttentionShape, attentionPrelude, hidden, LOWEST, MASKED } from "./attention-common.wgsl.js";
 
-/** Queries, and keys, per lane. */
-const PER = 2;
+/** Queries, and keys, per lane: fewer for wide heads, whose outputs are many registers and slow to compile. */
+const perLane = (headDim: number): number => (headDim > 128 ? 1 : 2);
 
-export const subgroupQueries = (subgroupSize: number): number => PER * subgroupSize;
+export const subgroupQueries = (subgroupSize: number, headDim: number): number =>
+  perLane(headDim) * subgroupSize;
 
 export interface SubgroupOptions {
   readonly subgroupSize: number;
@@ -17,6 +18,7 @@ export interface SubgroupOptions {
 export function subgroupKernelBody(shape: AttentionShape, o: SubgroupOptions): string {
   const S = o.subgroupSize;
   const dv = shape.headDim / 4;
+  const PER = perLane(shape.headDim);
   const columns = Math.ceil(dv / S);
   const full = dv % S === 0;
   const n = PER * S; // queries and keys per step

@@ -29,7 +29,7 @@ export function attentionKernel(
   if (tier === "subgroups" && info.subgroupSize !== undefined && info.subgroupSize <= 16) {
     const subgroupSize = info.subgroupSize;
     return {
-      tile: subgroupQueries(subgroupSize),
+      tile: subgroupQueries(subgroupSize, shape.headDim),
       kernel: defineKernel({
         ...common,
         key: `subgroup-${subgroupSize}-${shapeKey(shape)}`,

@@ -1,0 +1,2 @@
+export * from "./bench/bench-attention.js";
+export * from "./bench/interleaved.js";

@@ -1,0 +1,57 @@
+/** Timing that survives a busy machine: candidates take turns within one run, and the best turn of each counts. */
+import type { Device } from "@lvsa/runtime";
+
+export interface Candidate {
+  readonly name: string;
+  /** Does the work once; resolves when it may be done again. Anything it makes it also frees. */
+  readonly run: () => void | Promise<void>;
+  /** Waits until the work is done; default: the device is idle. */
+  readonly settle?: () => Promise<void>;
+}
+
+export interface InterleavedOptions {
+  /** Turns per candidate. Default 5. */
+  readonly repeats?: number;
+  /** Shortest turn: fast work is repeated within a turn. Default 20 ms. */
+  readonly minMilliseconds?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Timing {
+  readonly name: string;
+  /** Of one run, in the best turn. */
+  readonly milliseconds: number;
+  /** Of one run, in every turn. */
+  readonly turns: readonly number[];
+}
+
+/** Warms every candidate up (drivers compile at first use), sizes its turns, then lets all take turns. */
+export async function timeInterleaved(
+  device: Device,
+  candidates: readonly Candidate[],
+  options: InterleavedOptions = {},
+): Promise<Timing[]> {
+  const { repeats = 5, minMilliseconds = 20, signal } = options;
+  const turn = async (candidate: Candidate, runs: number): Promise<number> => {
+    signal?.throwIfAborted();
+    const start = performance.now();
+    for (let i = 0; i < runs; i++) await candidate.run();
+    await (candidate.settle ? candidate.settle() : device.idle());
+    return (performance.now() - start) / runs;
+  };
+  const runsPerTurn: number[] = [];
+  for (const candidate of candidates) {
+    await turn(candidate, 1);
+    const once = await turn(candidate, 1);
+    runsPerTurn.push(Math.min(1000, Math.max(1, Math.ceil(minMilliseconds / Math.max(once, 0.01)))));
+  }
+  const turns: number[][] = candidates.map(() => []);
+  for (let r = 0; r < repeats; r++) {
+    for (const [i, candidate] of candidates.entries()) turns[i]!.push(await turn(candidate, runsPerTurn[i]!));
+  }
+  return candidates.map(({ name }, i) => ({
+    name,
+    milliseconds: Math.min(...turns[i]!),
+    turns: turns[i]!,
+  }));
+}
