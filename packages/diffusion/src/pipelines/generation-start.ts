@@ -3,13 +3,19 @@ import { ConfigError, type Device, type FloatDType } from "@lvsa/runtime";
 import { TorchCpuGenerator } from "../random/index.js";
 import type { HostTensor, PipelineOptions } from "./video-pipeline.js";
 
-/** Noise from the seed, or the given latents. @throws ConfigError when those have another shape */
+/**
+ * The given latents, or noise from the seed; from a generator, where a scheduler goes on drawing from it.
+ * @throws ConfigError when the given ones have another shape
+ */
 export function initialLatents(
   given: HostTensor | undefined,
   shape: readonly number[],
-  seed: number,
+  noise: number | TorchCpuGenerator,
 ): HostTensor {
-  if (!given) return { data: new TorchCpuGenerator(seed).randn(shape), shape };
+  if (!given) {
+    const generator = typeof noise === "number" ? new TorchCpuGenerator(noise) : noise;
+    return { data: generator.randn(shape), shape };
+  }
   if (given.shape.join() !== shape.join()) {
     throw new ConfigError(
       "LATENTS_SHAPE",

@@ -32,6 +32,8 @@ export interface GenerateOptions {
   readonly guidanceScale?: number;
   /** For the second transformer of two-stage models; default `guidanceScale`. */
   readonly guidanceScale2?: number;
+  /** CogVideoX: guidance that changes from step to step, up to `guidanceScale` + 1 (diffusers' `use_dynamic_cfg`). Default false. */
+  readonly useDynamicGuidance?: boolean;
   /** Shift of the noise schedule; default: the checkpoint's. */
   readonly flowShift?: number;
   /** The numbers of `torch.Generator("cpu").manual_seed(seed)`; default: a random seed, reported in the result. */

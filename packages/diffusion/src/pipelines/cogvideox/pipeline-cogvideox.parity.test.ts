@@ -1,0 +1,133 @@
+import type { Device, LvsaError } from "@lvsa/runtime";
+import { nodeFolder } from "@lvsa/runtime/node";
+import { floatTensor, referenceCases, testDevice } from "@lvsa/runtime/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TorchCpuGenerator } from "../../random/index.js";
+import { caseTolerance } from "../../testing-support/case-tolerance.js";
+import { denoiseCase } from "../../testing-support/cogvideox-denoise.js";
+import { ParityReport } from "../../testing-support/parity.js";
+import { hasExpected, openCase, values } from "../../testing-support/reference-case.js";
+import { type ByteTolerance, expectFrames } from "../../testing-support/rgb-bytes.js";
+import type { HostTensor } from "../video-pipeline.js";
+import { CogVideoXPromptEncoder } from "./cogvideox-prompts.js";
+import { CogVideoXPipeline } from "./pipeline-cogvideox.js";
+
+interface Run {
+  readonly num_frames: number;
+  readonly height: number;
+  readonly width: number;
+  readonly num_inference_steps: number;
+  readonly lvsa?: unknown;
+}
+
+const cases = referenceCases("cogvideox").filter(hasExpected);
+let device: Device;
+beforeAll(async () => {
+  device = await testDevice();
+});
+afterAll(() => device.dispose());
+
+test("the reference folder holds CogVideoX cases", () => {
+  expect(cases.length).toBeGreaterThan(0);
+});
+
+describe.each(cases)("$name", (reference) => {
+  test("dense generations from prompt and seed equal diffusers", async (context) => {
+    const { tensors, parameters, checkpoint } = await openCase(reference);
+    // Runs with LVSA are tested with its adapter.
+    const runs = Object.entries((parameters.runs ?? {}) as Record<string, Run>).filter(
+      ([, run]) => !run.lvsa,
+    );
+    if (runs.length === 0 || typeof parameters.prompt !== "string") {
+      context.skip(`${reference.name} has no dense run from a prompt`);
+    }
+    const report = new ParityReport(`${reference.name} pipeline`, tensors);
+    const before = device.memory().liveBytes;
+    const folder = nodeFolder(checkpoint);
+    const prompt = parameters.prompt as string;
+    const negativePrompt = parameters.negative_prompt as string;
+
+    const encoder = await CogVideoXPromptEncoder.open(device, folder);
+    const length = parameters.max_sequence_length as number;
+    const encoded = await encoder.encode([prompt, negativePrompt], length, {});
+    for (const [i, { embeds, wasTruncated }] of encoded.entries()) {
+      const name = `${i === 0 ? "positive" : "negative"}.text`;
+      report.check(name, await device.read(embeds), caseTolerance(parameters, "embeddings"), "embeddings");
+      expect(wasTruncated).toBe(false);
+      embeds.dispose();
+    }
+
+    const pipeline = await CogVideoXPipeline.fromPretrained(folder, { device, precision: "f32" });
+    expect(pipeline.defaults.guidanceScale).toBe(parameters.guidance_scale);
+    expect(pipeline.defaults.fps).toBe(parameters.fps);
+    expect(pipeline.defaults.maxSequenceLength).toBe(parameters.max_sequence_length);
+    const { uint8 } = parameters.tolerance as { uint8: ByteTolerance };
+
+    for (const [name, run] of runs) {
+      const seen = new Map<string, HostTensor>();
+      const levels: number[] = [];
+      const timesteps: number[] = [];
+      const result = await pipeline.generate({
+        prompt,
+        negativePrompt,
+        numFrames: run.num_frames,
+        height: run.height,
+        width: run.width,
+        numInferenceSteps: run.num_inference_steps,
+        seed: parameters.seed as number,
+        useDynamicGuidance: parameters.use_dynamic_cfg === true,
+        onTensor: (tensor, value) => seen.set(tensor, value),
+        onStep: ({ memory, timestep }) => {
+          levels.push(memory.liveBytes);
+          timesteps.push(timestep);
+        },
+      });
+      expect(new Set(levels).size, `memory after each step: ${levels}`).toBe(1);
+      const { shape } = floatTensor(tensors, `${name}.init_latents`);
+      expect(result.latents.shape).toEqual(shape);
+      const noise = new TorchCpuGenerator(parameters.seed as number).randn(shape);
+      report.check(`${name}.init_latents`, noise, caseTolerance(parameters, "init_latents"), "init_latents");
+      report.check(`${name}.timesteps`, timesteps, caseTolerance(parameters, "timesteps"), "timesteps");
+      for (let i = 0; i < run.num_inference_steps; i++) {
+        const step = `${name}.step${i}`;
+        const pred = caseTolerance(parameters, "pred");
+        report.check(`${step}.pred_positive`, seen.get(`step${i}.noise_cond`)!.data, pred, "pred_positive");
+        report.check(`${step}.pred_negative`, seen.get(`step${i}.noise_uncond`)!.data, pred, "pred_negative");
+        const latents = seen.get(`step${i}.latents`)!.data;
+        report.check(`${step}.latents`, latents, caseTolerance(parameters, "latents"), "latents");
+      }
+      const golden = values(tensors, `${name}.frames`);
+      expect(result.frameCount).toBe(tensors[`${name}.frames`]!.shape[0]);
+      await expectFrames(`${reference.name} ${name} frames`, result.frames, golden, uint8);
+    }
+    pipeline.dispose();
+    expect(device.memory().liveBytes).toBe(before);
+    report.finish();
+  });
+
+  test("sizes that the model does not take are refused before anything runs", async (context) => {
+    const { parameters, checkpoint } = await openCase(reference);
+    if (typeof parameters.prompt !== "string") context.skip(`${reference.name} has no whole checkpoint`);
+    const pipeline = await CogVideoXPipeline.fromPretrained(nodeFolder(checkpoint), { device });
+    expect(() => pipeline.clip(24, 32, 48)).toThrow(
+      expect.objectContaining({ fix: "Use 21 or 25 frames." }) as LvsaError,
+    );
+    expect(() => pipeline.clip(25, 40, 48)).toThrow(
+      expect.objectContaining({ code: "BAD_SIZE" }) as LvsaError,
+    );
+    pipeline.dispose();
+  });
+
+  test("denoising from given embeddings equals diffusers", async (context) => {
+    const opened = await openCase(reference);
+    const { tensors, parameters } = opened;
+    if (!tensors["positive.text"] || !tensors.frames_round || parameters.lvsa) {
+      context.skip(`${reference.name} has no dense loop from embeddings`);
+    }
+    const before = device.memory().liveBytes;
+    const report = new ParityReport(`${reference.name} loop`, tensors);
+    await denoiseCase(device, opened, report);
+    expect(device.memory().liveBytes).toBe(before);
+    report.finish();
+  });
+});
