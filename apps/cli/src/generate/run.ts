@@ -77,6 +77,7 @@ export async function runGenerate(
       reporter.log("[attn] using standard full attention (no LVSA)");
 
     // 4. Denoise, decode, write
+    let drained: Promise<unknown> = Promise.resolve();
     const result = await pipeline.generate({
       ...pipelineOptions(options),
       numFrames,
@@ -90,8 +91,8 @@ export async function runGenerate(
         sparse?.afterStep(report.index);
         if (!device.profiler) return;
         reporter.log(`[profile] step ${report.index}: ${report.seconds.toFixed(3)}s`);
-        // Empties the profiler's readback buffers while the run goes on.
-        void device.profiler.report();
+        // Empties the profiler's readback buffers while the run goes on; a failure shows at the end.
+        drained = drained.then(() => device.profiler?.report()).catch(() => undefined);
       },
     });
     for (const note of result.notes) reporter.notice(note);
@@ -106,6 +107,7 @@ export async function runGenerate(
     };
     const written = await writeResults(paths, result, settings, signal, reporter);
     if (device.profiler) {
+      await drained;
       const times = await device.profiler.report();
       reporter.print(profileTable(times), "profile", { kernels: times });
     }
