@@ -19,7 +19,7 @@ import {
 } from "../../catalog/classes/autoencoder-kl-hunyuan-video15.js";
 import { parseConfig } from "../model-config.js";
 import { type LoadOptions, loadParameters } from "../parameters.js";
-import type { Tap } from "../transformers/transformer-wan.js";
+import type { Tap } from "../transformers/forward-hooks.js";
 import { AttentionMemory } from "./attention-memory.js";
 import { FeatureCache } from "./feature-cache.js";
 import { type ClipContext, HunyuanVideo15Layers } from "./hunyuan-video15-layers.js";
@@ -163,7 +163,9 @@ export class AutoencoderKLHunyuanVideo15 {
     const layers = this.#layers;
     let x = frame;
     for (let level = this.#temporalLevels; level < this.config.block_out_channels.length; level++) {
+      const previous = x;
       x = this.#upBlock(level, x, context, tap);
+      if (previous !== frame) previous.dispose();
     }
     return layers.causalConv("decoder.conv_out", layers.norm("decoder.norm_out", x, "silu"), context);
   }
@@ -173,11 +175,17 @@ export class AutoencoderKLHunyuanVideo15 {
     const name = `decoder.up_blocks.${level}`;
     const out = this.#device.scope(() => {
       let x = input;
+      const next = (y: Tensor) => {
+        if (x !== input) x.dispose();
+        x = y;
+      };
       for (let r = 0; r <= this.config.layers_per_block; r++) {
-        x = layers.residualBlock(`${name}.resnets.${r}`, x, context);
+        next(layers.residualBlock(`${name}.resnets.${r}`, x, context));
       }
-      if (level >= Math.max(this.#spatialLevels, this.#temporalLevels)) return x;
-      return layers.upsample(`${name}.upsamplers.0`, x, context, level < this.#temporalLevels);
+      if (level < Math.max(this.#spatialLevels, this.#temporalLevels)) {
+        next(layers.upsample(`${name}.upsamplers.0`, x, context, level < this.#temporalLevels));
+      }
+      return x;
     });
     tap?.(`up${level}`, out);
     return out;

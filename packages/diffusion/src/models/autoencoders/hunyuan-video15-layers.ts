@@ -82,8 +82,13 @@ export class HunyuanVideo15Layers {
             padding: { time: [0, 0], height: [0, 0], width: [0, 0] },
           })
         : x;
-      const inner = this.causalConv(`${name}.conv1`, this.norm(`${name}.norm1`, x, "silu"), context);
-      return this.causalConv(`${name}.conv2`, this.norm(`${name}.norm2`, inner, "silu"), context, shortcut);
+      // Each feature map goes as soon as the next one stands.
+      const first = this.norm(`${name}.norm1`, x, "silu");
+      const inner = this.causalConv(`${name}.conv1`, first, context);
+      first.dispose();
+      const second = this.norm(`${name}.norm2`, inner, "silu");
+      inner.dispose();
+      return this.causalConv(`${name}.conv2`, second, context, shortcut);
     });
   }
 
@@ -91,6 +96,7 @@ export class HunyuanVideo15Layers {
     return this.device.scope(() => {
       const first = this.residualBlock(`${name}.resnets.0`, x, context);
       const attended = this.#attentionBlock(`${name}.attentions.0`, first, context);
+      first.dispose();
       return this.residualBlock(`${name}.resnets.1`, attended, context);
     });
   }
@@ -128,24 +134,25 @@ export class HunyuanVideo15Layers {
   /** Doubles height and width, and the frames where `temporal` (the first frame of a clip stays single). */
   upsample(name: string, x: Tensor, context: ClipContext, temporal: boolean): Tensor {
     const { device } = this;
+    const doubles = temporal && !context.isFirst;
     return device.scope(() => {
       const wide = this.causalConv(`${name}.conv`, x, context);
       const channels = wide.dim(4) / (temporal ? 8 : 4);
-      if (temporal && context.isFirst) {
-        // Both frames' channels are there; the first half is the frame, the other is dropped.
-        const pair = this.#toSpace(wide, 1);
-        const shortcut = this.#toSpace(x, 1);
-        return add(
-          device,
-          slice(device, pair, 4, 0, channels),
-          repeatInterleave(device, shortcut, 4, channels / shortcut.dim(4)),
-        );
-      }
-      const factor = temporal ? 2 : 1;
-      const shortcut = temporal
-        ? repeatInterleave(device, this.#toSpace(x, 2), 4, (8 * channels) / x.dim(4))
-        : this.#toSpace(repeatInterleave(device, x, 4, (4 * channels) / x.dim(4)), 1);
-      return add(device, this.#toSpace(wide, factor), shortcut);
+      const unfolded = this.#toSpace(wide, doubles ? 2 : 1);
+      wide.dispose();
+      // Of a clip's first frame the channels of two are there; the first half is the frame, the other is dropped.
+      const kept = temporal && !doubles ? slice(device, unfolded, 4, 0, channels) : unfolded;
+      return add(device, kept, this.#upShortcut(x, channels, temporal, doubles));
+    });
+  }
+
+  /** Repeated channels, unfolded; where time takes part diffusers unfolds first. */
+  #upShortcut(x: Tensor, channels: number, temporal: boolean, doubles: boolean): Tensor {
+    const { device } = this;
+    return device.scope(() => {
+      if (!temporal) return this.#toSpace(repeatInterleave(device, x, 4, (4 * channels) / x.dim(4)), 1);
+      const unfolded = this.#toSpace(x, doubles ? 2 : 1);
+      return repeatInterleave(device, unfolded, 4, channels / unfolded.dim(4));
     });
   }
 

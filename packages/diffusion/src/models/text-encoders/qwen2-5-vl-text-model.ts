@@ -21,8 +21,9 @@ import type { RotaryTables } from "../../attention/attention-processor.js";
 import { integerPositions, rotaryFrequencies, rotaryGrid, uploadRotary } from "../embeddings.js";
 import { parseConfig } from "../model-config.js";
 import { type LoadOptions, loadParameters, type Parameters } from "../parameters.js";
+import { embeddingRows } from "./embedding-rows.js";
 import { type Qwen25VLTextConfig, qwen25VLTextConfigSchema, ropeTheta } from "./qwen2-5-vl-text-config.js";
-import { type EncodeOptions, embeddingRows } from "./t5-encoder.js";
+import type { EncodeOptions } from "./t5-encoder.js";
 
 export interface QwenEncodeOptions extends EncodeOptions {
   /**

@@ -5,8 +5,8 @@
 import { ConfigError } from "@lvsa/runtime";
 import type { VideoGeometry } from "../../attention/attention-processor.js";
 import { integerPositions, type RotaryAxis, rotaryFrequencies } from "../embeddings.js";
+import type { TemporalFrequencies } from "./forward-hooks.js";
 import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-config.js";
-import type { TemporalFrequencies } from "./transformer-wan.js";
 
 /** Time, height and width axis of the rotary embedding for a clip. */
 export function cogVideoXRotaryAxes(

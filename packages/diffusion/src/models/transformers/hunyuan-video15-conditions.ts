@@ -20,7 +20,7 @@ import {
 import { timestepEmbedding } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
 import type { Parameters } from "../parameters.js";
-import type { Tap } from "./transformer-wan.js";
+import type { Tap } from "./forward-hooks.js";
 
 const REFINER_EPS = 1e-6;
 /** The default of LayerNorm, which the glyph and image projections do not override. */

@@ -31,11 +31,11 @@ import { type LoadOptions, Parameters } from "../parameters.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
+import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
 import {
   type CogVideoXTransformerConfig,
   cogVideoXTransformerConfigSchema,
 } from "./transformer-cogvideox-config.js";
-import type { Tap, TemporalFrequencies } from "./transformer-wan.js";
 
 export interface CogVideoXForwardInputs {
   /** Latents `[1, T, C, h, w]` f32: frames before channels. */

@@ -35,12 +35,12 @@ import { timestepEmbedding, timestepFeatures, uploadRotary } from "../embeddings
 import { addGatedFeedForward } from "../gated-feed-forward.js";
 import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
-import { embeddingRows } from "../text-encoders/t5-encoder.js";
+import { embeddingRows } from "../text-encoders/embedding-rows.js";
 import { Cosmos3Attention } from "./cosmos3-attention.js";
 import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
 import { cosmos3TextRotary } from "./cosmos3-positions.js";
 import { Cosmos3Understanding, type UnderstandingTap } from "./cosmos3-understanding.js";
-import type { Tap } from "./transformer-wan.js";
+import type { Tap } from "./forward-hooks.js";
 
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
 const TIME_FEATURES = 256;

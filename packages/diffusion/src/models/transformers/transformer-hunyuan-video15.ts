@@ -33,13 +33,13 @@ import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { fromPatches, type PatchSize, toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
+import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
 import {
   type HunyuanVideo15TransformerConfig,
   hunyuanVideo15TransformerConfigSchema,
 } from "./transformer-hunyuan-video15-config.js";
-import type { Tap, TemporalFrequencies } from "./transformer-wan.js";
 
 const EPS = 1e-6;
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
@@ -145,6 +145,7 @@ export class HunyuanVideo15Transformer3DModel {
 
   /** Frees the weights; `load` brings them back. */
   unload(): void {
+    this.#rotary[Symbol.dispose]();
     this.#parameters.unload();
   }
 

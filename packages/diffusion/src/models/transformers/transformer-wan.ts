@@ -32,16 +32,15 @@ import {
   rotaryGrid,
   timestepEmbedding,
   timestepFeatures,
-  uploadRotary,
 } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
 import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
+import { toPatches } from "../patches.js";
+import { RotaryCache } from "../rotary-cache.js";
+import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
 import { type WanTransformerConfig, wanTransformerConfigSchema } from "./transformer-wan-config.js";
 import { WanAttention } from "./wan-attention.js";
-
-/** Hears of named intermediate results while a forward pass is recorded; copy what you want to keep. */
-export type Tap = (name: string, tensor: Tensor) => void;
 
 export interface WanForwardInputs {
   /** Latents `[1, C, T, h, w]`, f32. */
@@ -62,9 +61,6 @@ interface Block {
   readonly parameters: Parameters;
 }
 
-/** Changes the rotary frequencies of the time axis (RIFLEx); gets and returns one frequency per channel pair. */
-export type TemporalFrequencies = (frequencies: Float64Array) => Float64Array;
-
 export class WanTransformer3DModel {
   readonly family = "wan";
   readonly config: WanTransformerConfig;
@@ -76,9 +72,7 @@ export class WanTransformer3DModel {
   readonly #device: Device;
   readonly #parameters: Parameters;
   readonly #blocks: Block[];
-  #rotary:
-    | { key: string; change: TemporalFrequencies | undefined; tables: RotaryTables & Disposable }
-    | undefined;
+  readonly #rotary: RotaryCache;
 
   constructor(
     device: Device,
@@ -91,6 +85,7 @@ export class WanTransformer3DModel {
     this.attention = attention;
     this.#device = device;
     this.#parameters = parameters;
+    this.#rotary = new RotaryCache(device);
     this.#blocks = Array.from({ length: config.num_layers }, (_, i) => {
       const scope = parameters.scoped(`blocks.${i}.`);
       const layer = (kind: "attn1" | "attn2") =>
@@ -126,8 +121,7 @@ export class WanTransformer3DModel {
 
   /** Frees the weights; `load` brings them back. */
   unload(): void {
-    this.#rotary?.tables[Symbol.dispose]();
-    this.#rotary = undefined;
+    this.#rotary[Symbol.dispose]();
     this.#parameters.unload();
   }
 
@@ -190,17 +184,9 @@ export class WanTransformer3DModel {
   }
 
   #patchEmbedding(latents: Tensor, geometry: VideoGeometry): Tensor {
-    const [pt, ph, pw] = this.config.patch_size;
-    const channels = this.config.in_channels;
-    const { latentFrames: T, height: H, width: W } = geometry;
     const device = this.#device;
     return device.scope(() => {
-      // Feature order (channel, t, h, w) of a Conv3d weight whose kernel equals its stride.
-      const patches = permute(
-        device,
-        latents.reshape([channels, T, pt, H, ph, W, pw]),
-        [1, 3, 5, 0, 2, 4, 6],
-      ).reshape([1, T * H * W, channels * pt * ph * pw]);
+      const patches = toPatches(device, latents, geometry, this.config.patch_size);
       const weight = this.#parameters.get("patch_embedding.weight");
       return linear(device, patches, weight.reshape([weight.dim(0), weight.size / weight.dim(0)]), {
         bias: this.#parameters.get("patch_embedding.bias"),
@@ -357,24 +343,21 @@ export class WanTransformer3DModel {
 
   /** Rotary tables of a grid, kept until the grid changes. Source: diffusers `WanRotaryPosEmbed`. */
   #rotaryTables(geometry: VideoGeometry): RotaryTables {
-    const key = `${geometry.latentFrames}x${geometry.height}x${geometry.width}`;
-    if (this.#rotary?.key === key && this.#rotary.change === this.temporalFrequencies)
-      return this.#rotary.tables;
-    this.#rotary?.tables[Symbol.dispose]();
-    const spatial = 2 * Math.floor(this.config.attention_head_dim / 6);
-    const temporal = rotaryFrequencies(this.config.attention_head_dim - 2 * spatial);
-    const ladder = rotaryFrequencies(spatial);
-    const grid = rotaryGrid(
-      {
-        positions: integerPositions(geometry.latentFrames),
-        frequencies: this.temporalFrequencies?.(temporal) ?? temporal,
+    const change = this.temporalFrequencies;
+    return this.#rotary.tables(
+      `${geometry.latentFrames}x${geometry.height}x${geometry.width}`,
+      change,
+      () => {
+        const spatial = 2 * Math.floor(this.config.attention_head_dim / 6);
+        const temporal = rotaryFrequencies(this.config.attention_head_dim - 2 * spatial);
+        const ladder = rotaryFrequencies(spatial);
+        return rotaryGrid(
+          { positions: integerPositions(geometry.latentFrames), frequencies: change?.(temporal) ?? temporal },
+          { positions: integerPositions(geometry.height), frequencies: ladder },
+          { positions: integerPositions(geometry.width), frequencies: ladder },
+        );
       },
-      { positions: integerPositions(geometry.height), frequencies: ladder },
-      { positions: integerPositions(geometry.width), frequencies: ladder },
     );
-    const tables = uploadRotary(this.#device, grid);
-    this.#rotary = { key, change: this.temporalFrequencies, tables };
-    return tables;
   }
 }
 
