@@ -8,5 +8,8 @@ export function createAdapterRegistry(): AdapterRegistry<CliAdapter> {
   const registry = new AdapterRegistry<CliAdapter>();
   registry.register("wan", async () => (await import("@lvsa/adapter-wan")).createWanAdapter());
   registry.register("hunyuan", async () => (await import("@lvsa/adapter-hunyuan")).createHunyuanAdapter());
+  registry.register("cogvideox", async () =>
+    (await import("@lvsa/adapter-cogvideox")).createCogVideoXAdapter(),
+  );
   return registry;
 }

@@ -1,15 +1,59 @@
 /** `lvsa bench kernels`: sparse against dense attention in one run. */
-
-import { LvsaError } from "@lvsa/runtime";
+import { type AttentionBench, benchAttention } from "@lvsa/core/bench";
+import { createDevice } from "@lvsa/runtime/node";
 import type { Command } from "commander";
 import type { CommandIo } from "../io.js";
 import { addBenchOptions, parseBenchOptions } from "../options/other-options.js";
+import { renderTable } from "../output/table.js";
+import { formatShare } from "../output/units.js";
 
 export function benchCommand(program: Command, io: CommandIo): void {
   const command = program.command("bench").description("Measure kernels on this machine");
   addBenchOptions(command).action(async (what: string, raw: Record<string, unknown>) => {
     const options = parseBenchOptions({ ...raw, what });
-    io.err(`bench ${options.what}\n`);
-    throw new LvsaError("NOT_IMPLEMENTED", "not there yet");
+    const device = await createDevice({
+      adapter: options.device,
+      softwareAdapter: () => import("@lvsa/software-adapter"),
+      onNotice: (line) => io.err(`${line}\n`),
+    });
+    try {
+      const bench = await benchAttention(device);
+      io.out(options.json ? `${JSON.stringify(bench, undefined, 2)}\n` : renderBench(bench));
+    } finally {
+      device.dispose();
+    }
   });
+}
+
+/** For people; ends with a newline. */
+export function renderBench({ device, tier, shape, dense, rows, meanEfficiency }: AttentionBench): string {
+  const { frames, patchesPerFrame, heads, headDim, dtype } = shape;
+  const columns = [
+    { title: "attention" },
+    { title: "attended", align: "right" },
+    { title: "ms", align: "right" },
+    { title: "GFLOP/s", align: "right" },
+    { title: "time / dense", align: "right" },
+    { title: "efficiency", align: "right" },
+  ] as const;
+  const table = renderTable(columns, [
+    ["dense", formatShare(1), dense.milliseconds.toFixed(1), dense.gflops.toFixed(0), "1.000", ""],
+    ...rows.map((row) => [
+      "lvsa",
+      formatShare(row.attendedFraction),
+      row.milliseconds.toFixed(1),
+      row.gflops.toFixed(0),
+      row.timeRatio.toFixed(3),
+      row.efficiency.toFixed(2),
+    ]),
+  ]);
+  const lines = [
+    `${device}, kernels: ${tier}`,
+    `${frames} latent frames x ${patchesPerFrame} tokens, ${heads} head(s) of ${headDim}, ${dtype}`,
+    "",
+    ...table,
+    "",
+    `Mean efficiency ${meanEfficiency.toFixed(2)} (attended share over time share; 1 when all saved work is saved time).`,
+  ];
+  return `${lines.join("\n")}\n`;
 }

@@ -1,5 +1,5 @@
 /** Options of `lvsa inspect`, `lvsa doctor` and `lvsa bench`. */
-import type { Command } from "commander";
+import { Argument, type Command } from "commander";
 import { z } from "zod";
 import { parseOptions } from "./parse-options.js";
 
@@ -51,7 +51,7 @@ export const parseBenchOptions = (raw: unknown): BenchCommandOptions => parseOpt
 
 export function addBenchOptions(command: Command): Command {
   return command
-    .argument("<what>", "kernels: sparse against dense attention")
+    .addArgument(new Argument("<what>", "kernels: sparse against dense attention").choices(["kernels"]))
     .option("--device <name>", "auto, embedded (software), or part of a driver's name (default: auto)")
     .option("--json", "one JSON object")
     .addHelpText(
