@@ -62,7 +62,7 @@ function expectClose(measured: number, phase: MemoryPhase | undefined): void {
 }
 
 describe("memory estimate", () => {
-  const plan = planGeneration({ model, numFrames: 17, height: 256, width: 256, guidanceScale: 1 });
+  const plan = planGeneration({ model, numFrames: 17, height: 128, width: 128, guidanceScale: 1 });
   const phase = (name: MemoryPhase["name"]) => plan.memory.phases.find((one) => one.name === name);
 
   it("fits denoising", async () => {
@@ -83,12 +83,11 @@ describe("memory estimate", () => {
     const modelClass = getModelClass("AutoencoderKLWan");
     const vae = await AutoencoderKLWan.load(device, await weights("vae"), modelClass.parseConfig(VAE));
     // Three latent frames: the cache is full after the second.
-    const shape = [1, 16, 3, 32, 32];
+    const shape = [1, 16, 3, 16, 16];
     const latents = device.upload(new Float32Array(elementCount(shape)), shape);
     device.resetPeakMemory();
     for (const chunk of vae.decode(latents)) chunk.dispose();
-    const transformer = plan.memory.weightBytes.transformer!;
-    expectClose(device.memory().peakBytes + transformer, phase("decoding"));
+    expectClose(device.memory().peakBytes, phase("decoding"));
     latents.dispose();
     vae.dispose();
   });

@@ -55,12 +55,12 @@ const FEED_FORWARD_ROWS = 8192;
 const ENCODER_TENSORS = 6;
 /** Frames of history that a causal convolution of three taps keeps. */
 const HISTORY_FRAMES = 2;
-/** Tensors inside of a residual block beside its input: norm, convolution, norm. */
+/** Tensors inside of a residual block beside its input: two at a time of norms and convolutions, and the result. */
 const RESNET_TENSORS = 3;
 
 /**
  * Estimates one generation of a fresh pipeline, which loads what it needs when it first needs it: text encoders layer
- * by layer and before everything else, one transformer at a time, the autoencoder beside it at the end.
+ * by layer and before everything else, one transformer at a time, and the autoencoder in its place at the end.
  */
 export function estimateMemory(input: MemoryInput): MemoryEstimate {
   const { model, shape, grid } = input;
@@ -100,11 +100,7 @@ export function estimateMemory(input: MemoryInput): MemoryEstimate {
         ? [{ name: "LVSA index buffers", bytes: indexBytes(input.attendedFrames) }]
         : []),
     ]),
-    phase("decoding", [
-      transformer,
-      { name: "vae weights", bytes: weightBytes.vae ?? 0 },
-      ...decoderItems(input),
-    ]),
+    phase("decoding", [{ name: "vae weights", bytes: weightBytes.vae ?? 0 }, ...decoderItems(input)]),
   ] as const;
   const peak = largest(phases, ({ bytes }) => bytes);
 
@@ -183,8 +179,9 @@ function latentBytes({ shape, grid, batch }: MemoryInput): number {
 }
 
 /**
- * What is alive at the end of one transformer block: its tensors are freed together. Wan has a second attention (over
- * text) with a query and an output of its own, and a second addition to the residual stream.
+ * The wider of a block's two widest points. End of self attention: the residual stream before and after it, the norm, Q,
+ * K, V and the attention output. Feed-forward: the residual stream before the block, before this part and after it, the
+ * norm, and a slice of the wide hidden tensor.
  */
 function blockActivations({ shape, grid, batch, precision }: MemoryInput): MemoryItem[] {
   const { attention, configs } = shape;
@@ -197,23 +194,25 @@ function blockActivations({ shape, grid, batch, precision }: MemoryInput): Memor
   const inner = Number(transformer.ffn_dim ?? transformer.intermediate_size ?? 4 * width);
   const conditions = Object.values(attention.crossTokens).reduce((sum, count) => sum + count, 0);
   const hasCross = conditions > 0;
-  return [
-    { name: "residual stream (f32)", bytes: 4 * tokens * width * (hasCross ? 4 : 3) },
+  const attended: MemoryItem[] = [
+    { name: "residual stream (f32)", bytes: 4 * tokens * width * 2 },
     {
-      name: `norms, Q, K, V and attention output (${precision})`,
-      bytes: bytes * tokens * (width + 2 * heads + 2 * keys + (hasCross ? 2 * heads : 0)),
+      name: `norm, Q, K, V and attention output (${precision})`,
+      bytes: bytes * tokens * (width + 2 * heads + 2 * keys),
     },
+  ];
+  const fed: MemoryItem[] = [
+    { name: "residual stream (f32)", bytes: 4 * tokens * width * 3 },
+    { name: `norm (${precision})`, bytes: bytes * tokens * width },
     {
       name: `feed-forward slice (${precision})`,
       bytes: bytes * Math.min(tokens, FEED_FORWARD_ROWS) * inner,
     },
+  ];
+  return [
+    ...largest([attended, fed], sumBytes),
     ...(hasCross
-      ? [
-          {
-            name: `projected conditions, K and V (${precision})`,
-            bytes: bytes * batch * conditions * (width + 2 * keys),
-          },
-        ]
+      ? [{ name: `projected conditions (${precision})`, bytes: bytes * batch * conditions * width }]
       : []),
   ];
 }
@@ -224,27 +223,34 @@ function indexBytes(attendedFrames: readonly number[]): number {
   return 4 * (2 * ranges + attendedFrames.length + 1);
 }
 
-/** The decoder computes in f32 whatever the precision is, and frees the outputs of its blocks after each chunk. */
+/** The decoder computes in f32 whatever the precision is. Its widest point is a residual block or an upsampling. */
 function decoderItems({ shape, model, grid }: MemoryInput): MemoryItem[] {
   const decoder = decoderShape(model.components.vae!.className, shape.configs.vae!);
   if (decoder === undefined) return [];
   const cells = grid.latentHeight * grid.latentWidth;
   const atOnce = Math.min(grid.latentFrames, decoder.latentFramesAtOnce);
-  let outputs = 0;
-  let inside = 0;
+  let widest = 0;
   let history = 0;
-  for (const { spatial, temporal, input, output, resnets } of decoder.levels) {
+  for (const [i, { spatial, temporal, input, output, resnets }] of decoder.levels.entries()) {
     const area = 4 * cells * spatial * spatial;
     const frame = area * atOnce * temporal;
-    outputs += frame * (input + resnets * output);
-    inside = Math.max(inside, frame * RESNET_TENSORS * Math.max(input, output));
+    const next = decoder.levels[i + 1];
+    const grown = next ? ((next.spatial / spatial) ** 2 * next.temporal) / temporal : 0;
+    const doubled = next && next.temporal > temporal ? next.temporal / temporal : 0;
+    const inside = Math.max(
+      RESNET_TENSORS * Math.max(input, output),
+      2 * doubled * output,
+      (doubled + grown) * output,
+      grown * (output + (next?.input ?? 0)),
+    );
+    widest = Math.max(widest, frame * (input + output + inside));
     // Two convolutions per block keep their last input frames.
     history += HISTORY_FRAMES * area * (input + (2 * resnets - 1) * output);
   }
   return [
     {
       name: `decoder activations, ${atOnce} latent frame${atOnce > 1 ? "s" : ""} at a time (f32)`,
-      bytes: outputs + inside,
+      bytes: widest,
     },
     { name: "causal cache of the decoder (f32)", bytes: history },
     { name: "frames on their way out", bytes: 4 * 3 * grid.height * grid.width * shape.geometry.vaeTemporal },

@@ -73,8 +73,13 @@ export class WanLayers {
       const shortcut = this.has(`${name}.conv_shortcut.weight`)
         ? this.causalConv(`${name}.conv_shortcut`, x, context)
         : x;
-      const inner = this.causalConv(`${name}.conv1`, this.norm(`${name}.norm1`, x, "silu"), context);
-      return this.causalConv(`${name}.conv2`, this.norm(`${name}.norm2`, inner, "silu"), context, shortcut);
+      // Each feature map goes as soon as the next one stands.
+      const first = this.norm(`${name}.norm1`, x, "silu");
+      const inner = this.causalConv(`${name}.conv1`, first, context);
+      first.dispose();
+      const second = this.norm(`${name}.norm2`, inner, "silu");
+      inner.dispose();
+      return this.causalConv(`${name}.conv2`, second, context, shortcut);
     });
   }
 
@@ -116,23 +121,23 @@ export class WanLayers {
   /** Doubles height and width, and after the first chunk the frames (`upsample3d`). */
   upsample(name: string, x: Tensor, context: ChunkContext, temporal: boolean): Tensor {
     return this.device.scope(() => {
-      let y = x;
-      if (temporal && !context.isFirst) {
-        // Channels [0, C) and [C, 2C) of the time convolution are the even and odd frames.
-        const [, frames, height, width, channels] = x.shape as [number, number, number, number, number];
-        const doubled = this.causalConv(`${name}.time_conv`, x, context);
-        y = permute(
-          this.device,
-          doubled.reshape([frames, height, width, 2, channels]),
-          [0, 3, 1, 2, 4],
-        ).reshape([1, 2 * frames, height, width, channels]);
-      }
+      const y = temporal && !context.isFirst ? this.#doubleFrames(`${name}.time_conv`, x, context) : x;
       const [, frames, height, width] = y.shape as [number, number, number, number];
       const large = resizeNearest(this.device, y, [frames, 2 * height, 2 * width], { exact: true });
+      if (y !== x) y.dispose();
       return conv3d(this.device, large, this.#weight(`${name}.resample.1`), {
         bias: this.#parameters.get(`${name}.resample.1.bias`),
         padding: { time: [0, 0], height: [1, 1], width: [1, 1] },
       });
+    });
+  }
+
+  /** Channels [0, C) and [C, 2C) of the time convolution are the even and the odd frames. */
+  #doubleFrames(name: string, x: Tensor, context: ChunkContext): Tensor {
+    const [, frames, height, width, channels] = x.shape as [number, number, number, number, number];
+    return this.device.scope(() => {
+      const both = this.causalConv(name, x, context).reshape([frames, height, width, 2, channels]);
+      return permute(this.device, both, [0, 3, 1, 2, 4]).reshape([1, 2 * frames, height, width, channels]);
     });
   }
 
