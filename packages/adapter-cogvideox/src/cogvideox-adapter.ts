@@ -1,0 +1,106 @@
+/**
+ * LVSA for CogVideoX: joint attention of video and text with shared projections. Video queries see the attended frames
+ * and all text; text queries see everything. The model has no mask, so that padded text is attended as it is in dense
+ * attention: at the training length the result is that of dense attention.
+ *
+ * A row of the pattern is a token frame: one latent frame, or `patch_size_t` of them (CogVideoX 1.5).
+ */
+import {
+  claimLayers,
+  type GeometryRules,
+  type HostGeometry,
+  type Installation,
+  type LvsaAttentionProcessor,
+  ModelAdapter,
+  type ModelDefaults,
+  type Qkv,
+  type RankShard,
+  shareTokens,
+} from "@lvsa/core";
+import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
+import type { CogVideoXAttention } from "@lvsa/diffusion/cogvideox";
+import type { Tensor } from "@lvsa/runtime";
+import { type CogVideoXAdapterOptions, parseCogVideoXOptions } from "./cogvideox-options.js";
+
+export class CogVideoXAdapter extends ModelAdapter<AttentionTarget, AttentionCall, AttentionResult> {
+  readonly family = "cogvideox";
+  readonly rules: GeometryRules = {
+    spatialFactor: 8,
+    temporalFactor: 4,
+    patchSize: 2,
+    patchEntry: "last",
+    temporalPatch: true,
+    trainedFramesField: "sample_frames",
+    // 49 video frames.
+    referenceLatentFrames: 13,
+  };
+  readonly defaults: ModelDefaults;
+  readonly #options: CogVideoXAdapterOptions;
+
+  /** @throws ConfigError for bad options */
+  constructor(options: CogVideoXAdapterOptions = {}) {
+    super();
+    const { windowSize, nFirstFrames } = parseCogVideoXOptions(options);
+    this.defaults = { windowSize, nFirstFrames };
+    this.#options = options;
+  }
+
+  /** The option, else what the checkpoint says, else 13. */
+  override referenceLatentFrames(host: HostGeometry): number {
+    return this.#options.referenceLatentFrames ?? super.referenceLatentFrames(host);
+  }
+
+  extractQkv(call: AttentionCall): Qkv {
+    return call.projected ?? layer(call).projectVideo(call);
+  }
+
+  override extractEncoderQkv(call: AttentionCall): Qkv | undefined {
+    return call.projected ? call.projected.encoder : layer(call).projectEncoder(call);
+  }
+
+  /** Text has no positions. */
+  applyRotary(call: AttentionCall, qkv: Qkv, shard?: RankShard): void {
+    call.module.rotate(qkv, (shard ? this.patchRotaryForCp(call, shard) : call).rotary);
+  }
+
+  override softmaxScale(call: AttentionCall): { readonly scale: number } {
+    return { scale: call.module.scale };
+  }
+
+  outputProjection(call: AttentionCall, hidden: Tensor): AttentionResult {
+    return call.module.output(call, { hidden });
+  }
+
+  override formatOutput(call: AttentionCall, hidden: Tensor, encoder: Tensor | undefined): AttentionResult {
+    return call.module.output(call, encoder ? { hidden, encoder } : { hidden });
+  }
+
+  installProcessor(
+    model: AttentionTarget,
+    processor: LvsaAttentionProcessor<AttentionCall, AttentionResult>,
+  ): Installation {
+    const layers = model.attentionModules().filter((module) => module.role === "joint");
+    return claimLayers(model.attention, layers, processor);
+  }
+
+  setupContextParallel(clip: { latentFrames: number; patchesPerFrame: number }, worldSize: number): number {
+    return shareTokens(clip, worldSize);
+  }
+
+  patchRotaryForCp(call: AttentionCall, { rank, worldSize }: RankShard): AttentionCall {
+    if (!call.rotary) return call;
+    const rows = call.rotary.cos.dim(0) / worldSize;
+    const slice = (table: Tensor) => table.rows(rank * rows, (rank + 1) * rows);
+    return { ...call, rotary: { cos: slice(call.rotary.cos), sin: slice(call.rotary.sin) } };
+  }
+}
+
+/** Every joint layer of the family projects its streams one by one. */
+function layer({ module }: AttentionCall): Pick<CogVideoXAttention, "projectVideo" | "projectEncoder"> {
+  return module as CogVideoXAttention;
+}
+
+/** @throws ConfigError for bad options */
+export function createCogVideoXAdapter(options: CogVideoXAdapterOptions = {}): CogVideoXAdapter {
+  return new CogVideoXAdapter(options);
+}

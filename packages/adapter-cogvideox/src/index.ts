@@ -1,0 +1,3 @@
+export { CogVideoXAdapter, createCogVideoXAdapter } from "./cogvideox-adapter.js";
+export type { CogVideoXAdapterOptions } from "./cogvideox-options.js";
+export { VERSION } from "./version.js";
