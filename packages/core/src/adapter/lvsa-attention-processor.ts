@@ -23,8 +23,12 @@ export interface LvsaProcessorOptions extends FallbackReporterOptions {
   readonly referenceLatentFrames: number;
   /** Video frames per latent frame. */
   readonly temporalFactor: number;
-  /** Only this clip runs sparse; any other falls back. Default: every clip, by the geometry of its calls. */
-  readonly clip?: { readonly latentFrames: number; readonly patchesPerFrame: number };
+  /** Only clips with these numbers run sparse; any other falls back. Default: every clip, by the geometry of its calls. */
+  readonly clip?: {
+    readonly latentFrames?: number;
+    /** Several: any of them. */
+    readonly patchesPerFrame?: number | readonly number[];
+  };
   /** Asked once per clip: whether it runs sparse at all. A clip that does not is dense without a fallback. Default: all do. */
   readonly engages?: (clip: ClipGeometry) => boolean;
   /** Hears of the pattern in use whenever it changes. */
@@ -172,12 +176,12 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
     const { geometry } = call;
     if (!geometry) return fail("no_geometry", {});
     const { latentFrames, patchesPerFrame } = geometry;
-    const fixed = this.#options.clip;
+    const expected = { latentFrames, patchesPerFrame, ...this.#options.clip };
     if (
       tokens !== latentFrames * patchesPerFrame ||
-      (fixed && (fixed.latentFrames !== latentFrames || fixed.patchesPerFrame !== patchesPerFrame))
+      expected.latentFrames !== latentFrames ||
+      ![expected.patchesPerFrame].flat().includes(patchesPerFrame)
     ) {
-      const expected = fixed ?? geometry;
       return fail("geometry_mismatch", { T_lat: expected.latentFrames, P: expected.patchesPerFrame });
     }
     const generation = call.step?.generation;

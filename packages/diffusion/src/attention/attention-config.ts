@@ -1,6 +1,6 @@
 /** Which attention backend serves which role, as users write it. */
 import { ConfigError } from "@lvsa/runtime";
-import type { AttentionRole, BackendExtra } from "./attention-processor.js";
+import type { BackendExtra } from "./attention-processor.js";
 
 /** A backend by name, with settings of its own. */
 export interface BackendChoice {
@@ -11,7 +11,7 @@ export interface BackendChoice {
 export interface AttentionConfig {
   /** For roles that `perRole` does not name. `auto` is as good as nothing. */
   readonly default?: string | BackendChoice;
-  readonly perRole?: { readonly [role: AttentionRole]: string | BackendChoice };
+  readonly perRole?: Readonly<Record<string, string | BackendChoice>>;
 }
 
 /** A name or a choice as a choice; `auto` and nothing as undefined. */

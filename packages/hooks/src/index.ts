@@ -1,0 +1,22 @@
+export * from "./backend.js";
+export * from "./env.js";
+export {
+  CONFIG_VARIABLE,
+  type HookSettings,
+  hookSettingsSchema,
+  SETTINGS,
+  type SettingName,
+  type VariableInfo,
+} from "./env-schema.js";
+export * from "./env-table.js";
+export * from "./foreign-hook.js";
+export * from "./geometry.js";
+export * from "./hook-events.js";
+export type { ModelFacts } from "./lvsa-settings.js";
+export * from "./mask-log.js";
+export * from "./plugin.js";
+export * from "./plugins.js";
+export * from "./serve-arguments.js";
+export * from "./sparse-attention.js";
+export * from "./step-tracker.js";
+export { VERSION } from "./version.js";

@@ -1,0 +1,269 @@
+/**
+ * LVSA on finished queries, keys and values: for attention backends and for hosts that this repository does not
+ * know. Geometry and step come with the call where the host tells; else from the settings and a step counter.
+ */
+import {
+  type EncoderQkv,
+  type GeometryRules,
+  type Installation,
+  LvsaAttentionProcessor,
+  type LvsaCall,
+  ModelAdapter,
+  type ModelDefaults,
+  type Qkv,
+  type RankShard,
+  shareTokens,
+} from "@lvsa/core";
+import { concat, type Device, HookError, type Tensor } from "@lvsa/runtime";
+import type { HookSettings } from "./env-schema.js";
+import { GenerationMonitor } from "./generation-monitor.js";
+import { resolveGeometry } from "./geometry.js";
+import type { HookLog } from "./hook-events.js";
+import {
+  engagesAuto,
+  lvsaConfigOf,
+  type ModelFacts,
+  requireSomeKeys,
+  withSettings,
+} from "./lvsa-settings.js";
+import { StepTracker } from "./step-tracker.js";
+
+/** One attention call, after projection, norm and rotary embedding. Batch 1. */
+export interface SparseAttentionCall {
+  /** Tells layers apart for the step counter: any value, the same in every pass. */
+  readonly layer: unknown;
+  /** `[1, S, H, D]`: video tokens frame by frame, then text tokens where the host joins them. */
+  readonly query: Tensor;
+  readonly key: Tensor;
+  readonly value: Tensor;
+  /** Text tokens at the end of the sequence. Default 0. */
+  readonly textTokens?: number;
+  /** `[1, Lc, Hkv, D]`: text that is not in the sequence; every query sees it. */
+  readonly contextKey?: Tensor;
+  readonly contextValue?: Tensor;
+  /** Default 1/sqrt(D). */
+  readonly scale?: number;
+  readonly causal?: boolean;
+  /** `[S]`, 1 = attended. */
+  readonly keyMask?: Uint8Array;
+  readonly geometry?: { readonly latentFrames: number; readonly patchesPerFrame: number };
+  /** `generation` changes with every clip. */
+  readonly step?: { readonly index: number; readonly count?: number; readonly generation?: number };
+}
+
+export interface SparseAttentionOptions {
+  readonly family: string;
+  /** In fallback lines. */
+  readonly origin: string;
+  readonly settings: HookSettings;
+  readonly model: ModelFacts;
+  readonly log: HookLog;
+  /** Which counter lines and geometry lines to print. */
+  readonly counter: "hook" | "backend";
+}
+
+/** The call as the processor wants it. */
+interface QkvCall extends LvsaCall {
+  readonly qkv: Qkv;
+  readonly encoder: EncoderQkv | undefined;
+  readonly scale: number | undefined;
+}
+
+export class SparseAttention {
+  readonly #options: SparseAttentionOptions;
+  readonly #processor: LvsaAttentionProcessor<QkvCall, Tensor | undefined>;
+  readonly #monitor: GenerationMonitor;
+  readonly #tracker: StepTracker;
+  #device: Device | undefined;
+  #saidGeometry: number | undefined;
+
+  /** @throws ConfigError for settings that do not go together */
+  constructor(options: SparseAttentionOptions) {
+    const { settings, log, family, counter } = options;
+    requireSomeKeys(settings, options.model);
+    this.#options = options;
+    const model = withSettings(options.model, settings);
+    this.#tracker = new StepTracker({
+      ...(settings.cfgPasses === undefined ? {} : { cfgPasses: settings.cfgPasses }),
+      ...(settings.nBlocks === undefined ? {} : { nBlocks: settings.nBlocks }),
+      onCalibrated: (blocks, cfgPasses) => log.emit({ type: "calibrated", counter, blocks, cfgPasses }),
+    });
+    const monitor = new GenerationMonitor({
+      family,
+      origin: options.origin,
+      settings,
+      log,
+      // The device is known with the first call.
+      memory: () => this.#device!.memory(),
+    });
+    this.#monitor = monitor;
+    const engages = engagesAuto(settings);
+    this.#processor = new LvsaAttentionProcessor(new QkvAdapter(family, model), {
+      config: { ...model.defaults, ...lvsaConfigOf(settings) },
+      referenceLatentFrames: model.referenceLatentFrames,
+      temporalFactor: model.temporalFactor,
+      onFallback: (event) => monitor.onFallback(event),
+      onCall: (event) => monitor.onCall(event),
+      engages: (clip) => {
+        const yes = engages(clip);
+        if (!yes) log.emit({ type: "within-reference", family, ...clip });
+        return yes;
+      },
+    });
+  }
+
+  /** The pattern of the clip at hand. */
+  get pattern() {
+    return this.#processor.pattern;
+  }
+
+  /** The next call begins a new generation; only for hosts whose calls carry none. */
+  restart(): void {
+    this.#tracker.restart();
+  }
+
+  /**
+   * Records the call's attention, `[1, S, H, D]`, or returns undefined: the host runs its own dense path.
+   * @throws HookError `DENSE_FALLBACK` instead of undefined when strict
+   */
+  attend(device: Device, call: SparseAttentionCall): Tensor | undefined {
+    this.#device = device;
+    const tokens = call.query.dim(1);
+    // Cross attention, and text queries of joint attention: never sparse, nothing to report.
+    if (call.key.dim(1) !== tokens) return undefined;
+    const { step, ...facts } = this.#stepOf(call, tokens);
+    const { settings } = this.#options;
+    const shape = {
+      tokens,
+      ...(call.textTokens === undefined ? {} : { textTokens: call.textTokens }),
+      ...(call.geometry ? { geometry: call.geometry } : {}),
+    };
+    const geometry = resolveGeometry(shape, settings);
+    const fail = (reason: string, details: Parameters<GenerationMonitor["onFallback"]>[0]["details"]) => {
+      const { origin } = this.#options;
+      this.#monitor.onFallback({ origin, reason, sequenceLength: tokens, details, step, ...facts });
+      return undefined;
+    };
+    if (!geometry.ok) return fail(geometry.reason, geometry.details);
+    if (call.query.dim(0) !== 1) return fail("unsupported_call", { batch: call.query.dim(0) });
+    const split = splitText(call, tokens - geometry.textTokens);
+    const { latentFrames, patchesPerFrame } = geometry;
+    const result = this.#processor.process(
+      {
+        device,
+        hiddenStates: split.qkv.query,
+        ...split,
+        scale: call.scale,
+        geometry: { latentFrames, patchesPerFrame },
+        step: { index: step, ...facts },
+        ...(call.keyMask ? { keyMask: call.keyMask } : {}),
+        module: { causal: call.causal ?? false },
+      },
+      () => undefined,
+    );
+    if (result) this.#sayGeometry(geometry);
+    return result;
+  }
+
+  /** Frees the index buffers. */
+  dispose(): void {
+    this.#processor.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #stepOf(call: SparseAttentionCall, tokens: number): { step: number; generation?: number } {
+    if (call.step) {
+      const { index, generation } = call.step;
+      return { step: index, ...(generation === undefined ? {} : { generation }) };
+    }
+    const step = this.#tracker.tick(call.layer, tokens);
+    return { step, generation: this.#tracker.generation };
+  }
+
+  /** Once per layout. */
+  #sayGeometry(geometry: { latentFrames: number; patchesPerFrame: number; textTokens: number }): void {
+    const { latentFrames, patchesPerFrame, textTokens } = geometry;
+    const key = latentFrames * patchesPerFrame + textTokens;
+    if (this.#options.counter !== "backend" || this.#saidGeometry === key) return;
+    this.#saidGeometry = key;
+    this.#options.log.emit({ type: "geometry", latentFrames, patchesPerFrame, textTokens });
+  }
+}
+
+/** Video and text part of the sequence as views. @throws HookError when text comes both ways */
+function splitText(call: SparseAttentionCall, video: number): { qkv: Qkv; encoder: EncoderQkv | undefined } {
+  const { query, key, value, contextKey, contextValue } = call;
+  const context = contextKey && contextValue ? { key: contextKey, value: contextValue } : undefined;
+  const tokens = query.dim(1);
+  if (video === tokens) return { qkv: { query, key, value }, encoder: context };
+  if (context) {
+    throw new HookError("TEXT_TWICE", "text tokens came both in the sequence and beside it", {
+      fix: "Give textTokens, or contextKey and contextValue.",
+    });
+  }
+  const part = (tensor: Tensor, start: number, end: number) => {
+    const [, , heads, dim] = tensor.shape as [number, number, number, number];
+    return tensor
+      .reshape([tokens, heads, dim])
+      .rows(start, end)
+      .reshape([1, end - start, heads, dim]);
+  };
+  const streams = (start: number, end: number): Qkv => ({
+    query: part(query, start, end),
+    key: part(key, start, end),
+    value: part(value, start, end),
+  });
+  return { qkv: streams(0, video), encoder: streams(video, tokens) };
+}
+
+/** An adapter for calls that need none: Q, K and V are there, and the output is what attention gives. */
+class QkvAdapter extends ModelAdapter<never, QkvCall, Tensor | undefined> {
+  readonly family: string;
+  readonly rules: GeometryRules;
+  readonly defaults: ModelDefaults;
+
+  constructor(family: string, model: ModelFacts) {
+    super();
+    this.family = family;
+    this.rules = { patchSize: 1, referenceLatentFrames: model.referenceLatentFrames };
+    this.defaults = model.defaults ?? {};
+  }
+
+  extractQkv(call: QkvCall): Qkv {
+    return call.qkv;
+  }
+
+  override extractEncoderQkv(call: QkvCall): EncoderQkv | undefined {
+    return call.encoder;
+  }
+
+  override softmaxScale({ scale }: QkvCall): { readonly scale?: number } {
+    return scale === undefined ? {} : { scale };
+  }
+
+  /** Rotated already. */
+  applyRotary(): void {}
+
+  outputProjection(_call: QkvCall, hidden: Tensor): Tensor {
+    return hidden;
+  }
+
+  override formatOutput({ device }: QkvCall, hidden: Tensor, encoder: Tensor | undefined): Tensor {
+    return encoder ? concat(device, [hidden, encoder], 1) : hidden;
+  }
+
+  installProcessor(): Installation {
+    throw new HookError("NO_MODEL", "this adapter serves calls, not models");
+  }
+
+  setupContextParallel(clip: { latentFrames: number; patchesPerFrame: number }, worldSize: number): number {
+    return shareTokens(clip, worldSize);
+  }
+
+  patchRotaryForCp(call: QkvCall, _shard: RankShard): QkvCall {
+    return call;
+  }
+}
