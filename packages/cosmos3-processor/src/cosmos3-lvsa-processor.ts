@@ -1,0 +1,176 @@
+/**
+ * Runs the attention of Cosmos 3's generation stream sparsely. Video queries see the frames of their pattern and, always,
+ * all keys and values of the understanding stream, which are handed over by the call and not touched.
+ */
+import {
+  type AttentionPattern,
+  type ClipGeometry,
+  FallbackReporter,
+  type FallbackReporterOptions,
+  FrameSparseLayout,
+  frameSparseAttention,
+  type LvsaConfigInput,
+  PatternController,
+  type ResolvedLvsaConfig,
+  resolveLvsaConfig,
+  type SparseCallEvent,
+} from "@lvsa/core";
+import type { AttentionCall, AttentionResult } from "@lvsa/diffusion";
+import { HookError, ShapeError } from "@lvsa/runtime";
+
+export interface Cosmos3ProcessorOptions extends FallbackReporterOptions {
+  /** The clip that runs sparse, and the length the model was trained on. */
+  readonly clip: ClipGeometry;
+  /** Settings in video frames. */
+  readonly config?: LvsaConfigInput;
+  /**
+   * Default true: a call of another length is an error. With false it runs dense, which is reported once per
+   * generation.
+   */
+  readonly strict?: boolean;
+  /** Hears of the pattern in use whenever it changes. */
+  readonly onPattern?: (pattern: AttentionPattern, step: number) => void;
+  /** Hears of every call that was recorded with a pattern. */
+  readonly onCall?: (event: SparseCallEvent) => void;
+  /** Name in fallback lines; default `cosmos3`. */
+  readonly origin?: string;
+}
+
+export class Cosmos3LvsaProcessor implements Disposable {
+  /** Settings of the clip in latent frames. */
+  readonly resolved: ResolvedLvsaConfig;
+  readonly #options: Cosmos3ProcessorOptions;
+  readonly #controller: PatternController;
+  readonly #fallback: FallbackReporter;
+  #layout: FrameSparseLayout | undefined;
+  #manualStep: number | undefined;
+  #announced: AttentionPattern | undefined;
+
+  /** @throws ConfigError for bad settings */
+  constructor(options: Cosmos3ProcessorOptions) {
+    this.#options = options;
+    this.resolved = resolveLvsaConfig(options.config ?? {}, options.clip);
+    this.#controller = new PatternController(this.resolved);
+    this.#fallback = new FallbackReporter({ ...options, strict: false });
+  }
+
+  /** What the next call will use, or the last one used. */
+  get pattern(): AttentionPattern {
+    return this.#controller.pattern;
+  }
+
+  /** For hosts whose calls carry no step index: step i rotates the keyframes by i, whatever the settings say. */
+  setStep(step: number): void {
+    this.#manualStep = step;
+    this.#controller.setStep(step);
+  }
+
+  /** Half window in latent frames; 0 leaves only global frames. Recomputes the keyframe interval. */
+  setWindowSize(window: number): void {
+    this.#controller.setWindowSize(window);
+  }
+
+  /** Below 1 sparser, above 1 denser. Recomputes the keyframe interval. */
+  setSparsityScale(scale: number): void {
+    this.#controller.setSparsityScale(scale);
+  }
+
+  /**
+   * One call of the generation stream. `next` is the layer's dense path.
+   * @throws ShapeError for a batch of more than one, HookError for another length (unless `strict` is false)
+   */
+  process(call: AttentionCall, next: (call: AttentionCall) => AttentionResult): AttentionResult {
+    const [batch, tokens] = call.hiddenStates.shape as readonly [number, number, number];
+    if (batch !== 1) {
+      throw new ShapeError(
+        "BATCH_UNSUPPORTED",
+        `LVSA on Cosmos 3 takes one video at a time, got a batch of ${batch}`,
+        {
+          where: call.module.name,
+          fix: "Run the videos (or guidance passes) one after the other.",
+        },
+      );
+    }
+    if (!this.#fits(call, tokens)) return this.#mismatch(call, tokens, next);
+
+    const step = this.#manualStep ?? call.step?.index ?? 0;
+    this.#advance(step);
+    const { pattern } = this.#controller;
+    const { module, device, context } = call;
+    const streams = call.projected ?? module.project(call);
+    module.rotate(streams, call.rotary);
+    this.#layout ??= new FrameSparseLayout(device);
+    const { output } = frameSparseAttention(device, {
+      query: streams.query,
+      key: streams.key,
+      value: streams.value,
+      ...(context ? { contextKey: context.key, contextValue: context.value } : {}),
+      scale: module.scale,
+      pattern,
+      layout: this.#layout,
+    });
+    const result = module.output(call, { hidden: output });
+    this.#options.onCall?.({
+      pattern,
+      referenceLatentFrames: this.resolved.referenceLatentFrames,
+      sequenceLength: tokens,
+      step,
+      generation: call.step?.generation,
+    });
+    return result;
+  }
+
+  /** Frees the index buffer. */
+  dispose(): void {
+    this.#layout?.dispose();
+    this.#layout = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** The frame grid has to be the clip's own: 12 x 4 tokens are not 4 frames of 12. */
+  #fits({ geometry }: AttentionCall, tokens: number): boolean {
+    const { latentFrames, patchesPerFrame } = this.#options.clip;
+    const isClip =
+      !geometry || (geometry.latentFrames === latentFrames && geometry.patchesPerFrame === patchesPerFrame);
+    return isClip && tokens === latentFrames * patchesPerFrame;
+  }
+
+  #mismatch(
+    call: AttentionCall,
+    tokens: number,
+    next: (call: AttentionCall) => AttentionResult,
+  ): AttentionResult {
+    const { latentFrames: T, patchesPerFrame: P } = this.#options.clip;
+    if (this.#options.strict ?? true) {
+      const { geometry } = call;
+      const seen = geometry ? ` (${geometry.latentFrames} latent frames of ${geometry.patchesPerFrame})` : "";
+      throw new HookError(
+        "WRONG_LENGTH",
+        `Cosmos 3: ${tokens} video tokens${seen}; LVSA was installed for ${T} latent frames of ${P} tokens = ${T * P}`,
+        {
+          where: call.module.name,
+          fix: "Install LVSA with the numFrames, height and width of this clip, or with strict: false to run other clips dense.",
+        },
+      );
+    }
+    this.#fallback.report({
+      origin: this.#options.origin ?? "cosmos3",
+      reason: "geometry_mismatch",
+      sequenceLength: tokens,
+      details: { T_lat: T, P },
+      ...(call.step ? { step: call.step.index, generation: call.step.generation } : {}),
+    });
+    return next(call);
+  }
+
+  #advance(step: number): void {
+    if (this.#manualStep !== undefined || this.resolved.rotateKeyframes) this.#controller.setStep(step);
+    const { pattern } = this.#controller;
+    if (pattern === this.#announced) return;
+    this.#announced = pattern;
+    this.#options.onPattern?.(pattern, step);
+  }
+}

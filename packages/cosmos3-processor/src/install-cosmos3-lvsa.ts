@@ -1,0 +1,124 @@
+/** LVSA on a Cosmos 3 transformer: the processor of every layer's generation stream is swapped. */
+import {
+  type ClipGeometry,
+  computeLatentFrames,
+  computePatchesPerFrame,
+  type GeometryRules,
+  type Installation,
+  installedLogLine,
+  type LvsaConfigInput,
+  parseLvsaConfig,
+} from "@lvsa/core";
+import type { AttentionTarget } from "@lvsa/diffusion";
+import { HookError } from "@lvsa/runtime";
+import { Cosmos3LvsaProcessor, type Cosmos3ProcessorOptions } from "./cosmos3-lvsa-processor.js";
+
+/** Defaults of the family, in video frames. */
+export const COSMOS3_DEFAULTS = { windowSize: 12, nFirstFrames: 4 } as const satisfies LvsaConfigInput;
+
+/** Training length in latent frames: 189 video frames. */
+const REFERENCE_FRAMES = 48;
+/** That of Nemotron-style models (Cosmos 3 Edge): 121 video frames. */
+const REFERENCE_FRAMES_NEMOTRON = 31;
+
+/** The part of `Cosmos3OmniTransformer` that is used here. */
+export interface Cosmos3Transformer extends AttentionTarget {
+  readonly config: { readonly latent_patch_size: number; readonly hidden_act: string };
+}
+
+export interface Cosmos3LvsaOptions extends Omit<Cosmos3ProcessorOptions, "clip" | "config"> {
+  /** Video frames of the clip that will be generated. */
+  readonly numFrames: number;
+  /** Its size in pixels. */
+  readonly height: number;
+  readonly width: number;
+  /**
+   * Settings in video frames, on top of `COSMOS3_DEFAULTS`. Half window and leading frames are divided by the temporal
+   * factor and are at least one latent frame.
+   */
+  readonly config?: LvsaConfigInput;
+  /** Latent frames the model was trained on. Default 48; 31 for Nemotron-style models. */
+  readonly referenceLatentFrames?: number;
+  /** Pixels per latent cell. Default 16. */
+  readonly spatialFactor?: number;
+  /** Video frames per latent frame. Default 4. */
+  readonly temporalFactor?: number;
+}
+
+export interface Cosmos3LvsaInstallation extends Installation {
+  /** One for all layers. */
+  readonly processor: Cosmos3LvsaProcessor;
+  /** The clip in latent frames and tokens. */
+  readonly clip: ClipGeometry;
+}
+
+/**
+ * Makes the generation stream of every layer sparse. The understanding stream stays as it is, causal and to the byte.
+ * Disposing the result brings dense attention back and frees the index buffer.
+ *
+ * @throws ConfigError for bad settings, HookError when there is no layer to take or one is taken already
+ */
+export function installCosmos3Lvsa(
+  transformer: Cosmos3Transformer,
+  options: Cosmos3LvsaOptions,
+): Cosmos3LvsaInstallation {
+  const { numFrames, height, width, ...rest } = options;
+  const clip = clipGeometry(transformer, options);
+  const config = atLeastOneLatentFrame({ ...COSMOS3_DEFAULTS, ...options.config }, clip.temporalFactor);
+  const layers = transformer.attentionModules().filter((layer) => layer.role === "self");
+  if (layers.length === 0) {
+    throw new HookError(
+      "NO_LAYERS",
+      `the ${transformer.family} model has no generation layers for LVSA to take`,
+      {
+        fix: "Pass the transformer of a Cosmos 3 pipeline.",
+      },
+    );
+  }
+  const processor = new Cosmos3LvsaProcessor({ ...rest, clip, config });
+  const claims: Disposable[] = [];
+  const undo = () => {
+    for (const claim of claims.splice(0).reverse()) claim[Symbol.dispose]();
+    processor.dispose();
+  };
+  try {
+    for (const layer of layers) {
+      claims.push(transformer.attention.claim(layer, "lvsa", (call, next) => processor.process(call, next)));
+    }
+  } catch (error) {
+    undo();
+    throw error;
+  }
+  for (const line of processor.resolved.logLines) options.log?.(line);
+  options.log?.(installedLogLine(layers.length, clip, "WebGPU"));
+  return { blocks: layers.length, processor, clip, [Symbol.dispose]: undo };
+}
+
+/** Partial patches at the edge count: 720 pixels are 23 rows of 32. */
+function clipGeometry({ config }: Cosmos3Transformer, options: Cosmos3LvsaOptions): ClipGeometry {
+  const { numFrames, height, width, spatialFactor = 16, temporalFactor = 4 } = options;
+  const isNemotron = config.hidden_act === "relu2";
+  const referenceLatentFrames =
+    options.referenceLatentFrames ?? (isNemotron ? REFERENCE_FRAMES_NEMOTRON : REFERENCE_FRAMES);
+  const rules: GeometryRules = {
+    patchSize: config.latent_patch_size,
+    rounding: "ceil",
+    referenceLatentFrames,
+  };
+  const host = { spatialFactor, temporalFactor, transformerConfig: {} };
+  return {
+    latentFrames: computeLatentFrames(numFrames, host, rules),
+    patchesPerFrame: computePatchesPerFrame(height, width, host, rules),
+    referenceLatentFrames,
+    temporalFactor,
+  };
+}
+
+function atLeastOneLatentFrame(config: LvsaConfigInput, temporalFactor: number): LvsaConfigInput {
+  const { windowSize, nFirstFrames } = parseLvsaConfig(config);
+  return {
+    ...config,
+    windowSize: Math.max(windowSize, temporalFactor),
+    nFirstFrames: Math.max(nFirstFrames, temporalFactor),
+  };
+}
