@@ -18,25 +18,56 @@ export function tileSource(t: TileShape): string {
   const sums = t.threadM * columnGroups;
   const typeX = t.halfX ? "vec4<f16>" : "vec4f";
   const typeW = t.halfW ? "vec4<f16>" : "vec4f";
+  const deep = t.stepK / 4;
+  const blocksX = strideX * deep;
+  /** 4 x 4 blocks that each thread moves per step. */
+  const moves = (blocksX + strideW * deep) / threads;
+  const fetch = (k: string) =>
+    lines(moves, (i) => `    block${i} = fetch(l + ${i * threads}u, tile, last, ${k});`);
 
   return `
 var<workgroup> tile_x: array<${typeX}, ${t.stepK * strideX}>;
 var<workgroup> tile_w: array<${typeW}, ${t.stepK * strideW}>;
 
+fn fetch(b: u32, tile: vec2u, last: vec2u, k0: u32) -> mat4x4f {
+  let k4 = (k0 >> 2u) + b % ${deep}u;
+  if (4u * k4 >= params.k) { return mat4x4f(); }
+  if (b < ${blocksX}u) {
+    let row = tile.x + 4u * (b / ${deep}u);
+    return transpose(mat4x4f(${[0, 1, 2, 3].map((i) => `x_at(min(row + ${i}u, last.x), k4)`).join(", ")}));
+  }
+  let row = tile.y + 4u * ((b - ${blocksX}u) / ${deep}u);
+  return transpose(mat4x4f(${[0, 1, 2, 3].map((i) => `weight_at(min(row + ${i}u, last.y), k4)`).join(", ")}));
+}
+
+fn put(b: u32, block: mat4x4f) {
+  let k = 4u * (b % ${deep}u);
+  if (b < ${blocksX}u) {
+    let at = k * ${strideX}u + b / ${deep}u;
+${lines(4, (i) => `    tile_x[at + ${i * strideX}u] = ${typeX}(block[${i}]);`)}
+  } else {
+    let at = k * ${strideW}u + (b - ${blocksX}u) / ${deep}u;
+${lines(4, (i) => `    tile_w[at + ${i * strideW}u] = ${typeW}(block[${i}]);`)}
+  }
+}
+
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) l: u32) {
   let tile = output_tile(linear_workgroup(group, grid), ${t.tileM}u, ${t.tileN}u);
   if (tile.x >= params.m) { return; }
-  let last_x = params.m - 1u;
-  let last_weight = params.column_end - params.column_start - 1u;
+  let last = vec2u(params.m - 1u, params.column_end - params.column_start - 1u);
   let tx = l % ${threadsN}u;
   let ty = l / ${threadsN}u;
 ${lines(sums, (i) => `  var s${i} = vec4f(0.0);`)}
+${lines(moves, (i) => `  var block${i}: mat4x4f;`)}
   let depth = ${t.rolled ? opaque(t.stepK) : `${t.stepK}u`};
+${t.rolled ? "" : fetch("0u")}
   for (var k0 = 0u; k0 < params.k; k0 += ${t.stepK}u) {
-${stage("x", typeX, t.tileM, t.stepK, threads, "tile.x")}
-${stage("weight", typeW, t.tileN, t.stepK, threads, "tile.y")}
+${t.rolled ? fetch("k0") : ""}
+${lines(moves, (i) => `    put(l + ${i * threads}u, block${i});`)}
     workgroupBarrier();
+    // The next step's values travel while this step's are used.
+${t.rolled ? "" : fetch(`k0 + ${t.stepK}u`)}
     for (var k = 0u; k < depth; k++) {
 ${lines(rowGroups, (i) => `      let a${i} = vec4f(tile_x[k * ${strideX}u + ty + ${i * threadsM}u]);`)}
 ${lines(columnGroups, (c) => `      let b${c} = vec4f(tile_w[k * ${strideW}u + tx + ${c * threadsN}u]);`)}
@@ -55,29 +86,4 @@ ${forEachSum(
     if (row < params.m && column < params.column_end) { finish(row, column, sums[i]); }`,
 )}
 }`;
-}
-
-/** Moves `extent` rows of `depth` values to workgroup memory, one transposed 4 x 4 block at a time. */
-function stage(
-  name: "x" | "weight",
-  type: string,
-  extent: number,
-  depth: number,
-  threads: number,
-  origin: string,
-): string {
-  const tile = name === "x" ? "tile_x" : "tile_w";
-  const deep = depth / 4;
-  const count = (extent / 4) * deep;
-  const body = `      let kb = b % ${deep}u;
-      let rb = b / ${deep}u;
-      let k4 = (k0 >> 2u) + kb;
-      var t = mat4x4f();
-      if (4u * k4 < params.k) {
-        let row = ${origin} + 4u * rb;
-        t = transpose(mat4x4f(${[0, 1, 2, 3].map((i) => `${name}_at(min(row + ${i}u, last_${name}), k4)`).join(", ")}));
-      }
-${lines(4, (i) => `      ${tile}[(4u * kb + ${i}u) * ${extent / 4}u + rb] = ${type}(t[${i}]);`)}`;
-  if (count === threads) return `    {\n      let b = l;\n${body}\n    }`;
-  return `    for (var b = l; b < ${count}u; b += ${threads}u) {\n${body}\n    }`;
 }
