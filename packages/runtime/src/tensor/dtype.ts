@@ -87,8 +87,8 @@ export function encodeFloats(values: ArrayLike<number>, dtype: FloatDType): Uint
     const words = new Uint32Array(f32.buffer, f32.byteOffset, f32.length);
     for (let i = 0; i < words.length; i++) {
       const w = words[i]!;
-      const isNaN = (w & 0x7fffffff) > 0x7f800000;
-      out[i] = isNaN ? (w >>> 16) | 0x40 : (w + 0x7fff + ((w >>> 16) & 1)) >>> 16;
+      const notANumber = (w & 0x7fffffff) > 0x7f800000;
+      out[i] = notANumber ? (w >>> 16) | 0x40 : (w + 0x7fff + ((w >>> 16) & 1)) >>> 16;
     }
   }
   return new Uint8Array(out.buffer);
