@@ -1,0 +1,39 @@
+// A video from a Cosmos 3 checkpoint, with Long-Video Sparse Attention.
+// node --experimental-strip-types cosmos3-generate.ts <checkpoint folder> <output.mp4> <prompt>   (node 22.6 or newer)
+import { argv } from "node:process";
+import { pathToFileURL } from "node:url";
+import { installCosmos3Lvsa } from "@lvsa/cosmos3-processor";
+import type { GenerateOptions } from "@lvsa/diffusion";
+import { Cosmos3OmniPipeline } from "@lvsa/diffusion/cosmos3";
+import { writeVideo } from "@lvsa/diffusion/node";
+import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
+
+export async function main(
+  checkpoint: string,
+  output: string,
+  options: GenerateOptions,
+  device: NodeDeviceOptions = {},
+): Promise<string> {
+  const gpu = await createDevice(device);
+  const pipeline = await Cosmos3OmniPipeline.fromPretrained(nodeFolder(checkpoint), { device: gpu });
+  const clip = { ...pipeline.defaults, ...options };
+  const lvsa = installCosmos3Lvsa(pipeline.transformers[0], { ...clip, log: console.log });
+  try {
+    const onStep: NonNullable<GenerateOptions["onStep"]> = (step) =>
+      console.log(`step ${step.index + 1}/${step.count}`);
+    const video = await pipeline.generate({ ...options, onStep });
+    const metadata = { title: options.prompt, settings: video.settings };
+    return (await writeVideo(output, { ...video, metadata })).path;
+  } finally {
+    lvsa[Symbol.dispose]();
+    pipeline.dispose();
+    gpu.dispose();
+  }
+}
+
+if (import.meta.url === pathToFileURL(argv[1] ?? "").href) {
+  const [checkpoint = "", output = "video.mp4", prompt = "A red kite dances over the grey sea."] =
+    argv.slice(2);
+  console.log(await main(checkpoint, output, { prompt, numFrames: 377, seed: 42 }));
+  process.exit(0);
+}
