@@ -1,0 +1,34 @@
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, expect, test } from "vitest";
+import { main } from "./cogvideox-generate.js";
+
+const checkpoint = fileURLToPath(
+  new URL("../../fixtures/reference/cogvideox/pipeline/checkpoint", import.meta.url),
+);
+const folder = await mkdtemp(join(tmpdir(), "lvsa-example-"));
+afterAll(() => rm(folder, { recursive: true }));
+
+test("the example writes a video with its settings beside it", async () => {
+  const options = { prompt: "A panda.", numFrames: 9, height: 32, width: 48, numInferenceSteps: 2 };
+  const path = await main(
+    checkpoint,
+    join(folder, "panda.mp4"),
+    { ...options, seed: 1 },
+    { adapter: process.env.LVSA_TEST_ADAPTER || "auto" },
+  );
+  expect((await stat(path)).size).toBeGreaterThan(500);
+  const sidecar = JSON.parse(await readFile(`${path}.json`, "utf8")) as Record<string, unknown>;
+  expect(sidecar).toMatchObject({
+    title: "A panda.",
+    settings: { seed: 1, num_frames: 9, guidance_scale: 6 },
+    video: { frames: 9 },
+  });
+});
+
+test("stays under 40 lines", async () => {
+  const source = await readFile(new URL("cogvideox-generate.ts", import.meta.url), "utf8");
+  expect(source.trimEnd().split("\n").length).toBeLessThan(40);
+});

@@ -1,0 +1,38 @@
+// A video from a CogVideoX checkpoint, with Long-Video Sparse Attention.
+// node --experimental-strip-types cogvideox-generate.ts <checkpoint folder> <output.mp4> <prompt>   (node 22.6 or newer)
+import { argv } from "node:process";
+import { pathToFileURL } from "node:url";
+import { createCogVideoXAdapter } from "@lvsa/adapter-cogvideox";
+import { installLvsa } from "@lvsa/core";
+import type { GenerateOptions } from "@lvsa/diffusion";
+import { CogVideoXPipeline } from "@lvsa/diffusion/cogvideox";
+import { writeVideo } from "@lvsa/diffusion/node";
+import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
+
+export async function main(
+  checkpoint: string,
+  output: string,
+  options: GenerateOptions,
+  device: NodeDeviceOptions = {},
+): Promise<string> {
+  const gpu = await createDevice(device);
+  const pipeline = await CogVideoXPipeline.fromPretrained(nodeFolder(checkpoint), { device: gpu });
+  const lvsa = installLvsa(pipeline, createCogVideoXAdapter(), { log: console.log });
+  try {
+    const onStep: NonNullable<GenerateOptions["onStep"]> = (step) =>
+      console.log(`step ${step.index + 1}/${step.count}`);
+    const video = await pipeline.generate({ ...options, onStep });
+    const metadata = { title: options.prompt, settings: video.settings };
+    return (await writeVideo(output, { ...video, metadata })).path;
+  } finally {
+    lvsa[Symbol.dispose]();
+    pipeline.dispose();
+    gpu.dispose();
+  }
+}
+
+if (import.meta.url === pathToFileURL(argv[1] ?? "").href) {
+  const [checkpoint = "", output = "video.mp4", prompt = "A panda plays a small guitar."] = argv.slice(2);
+  console.log(await main(checkpoint, output, { prompt, numFrames: 97, seed: 42 }));
+  process.exit(0);
+}
