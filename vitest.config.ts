@@ -11,7 +11,13 @@ const alias = [
 ];
 
 // One file at a time: every GPU file owns a device, and software adapters already use all cores.
-const gpu = { pool: "forks", fileParallelism: false, maxWorkers: 1, testTimeout: 300_000, hookTimeout: 120_000 } as const;
+const gpu = {
+  pool: "forks",
+  fileParallelism: false,
+  maxWorkers: 1,
+  testTimeout: 300_000,
+  hookTimeout: 120_000,
+} as const;
 const where = (suffix: string) => [`{packages,apps,examples,benchmarks,tools}/**/*.${suffix}.ts`];
 const exclude = ["**/node_modules/**", "**/dist/**"];
 

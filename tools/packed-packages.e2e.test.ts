@@ -18,7 +18,9 @@ let folder: string;
 const tarballs = new Map<string, string>();
 
 /** Everything that is published. */
-const packages = readdirSync(join(root, "packages")).filter((name) => existsSync(join(root, "packages", name, "package.json")));
+const packages = readdirSync(join(root, "packages")).filter((name) =>
+  existsSync(join(root, "packages", name, "package.json")),
+);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "lvsa-packed-"));
@@ -38,22 +40,36 @@ function closure(names: readonly string[]): string[] {
     if (found.has(name)) return;
     found.add(name);
     const manifest = JSON.parse(readFileSync(join(root, "packages", name.slice(6), "package.json"), "utf8"));
-    for (const other of Object.keys(manifest.dependencies ?? {})) if (other.startsWith("@lvsa/")) visit(other);
+    for (const other of Object.keys(manifest.dependencies ?? {}))
+      if (other.startsWith("@lvsa/")) visit(other);
   };
   names.forEach(visit);
   return [...found].sort();
 }
 
 /** An empty folder with these packages installed as a user would. Unpublished dependencies come from their tarballs. */
-async function install(label: string, names: readonly string[], others: Record<string, string> = {}): Promise<string> {
+async function install(
+  label: string,
+  names: readonly string[],
+  others: Record<string, string> = {},
+): Promise<string> {
   const place = join(folder, label);
   await mkdir(place, { recursive: true });
   const all = Object.fromEntries(closure(names).map((name) => [name, `file:${tarballs.get(name)}`]));
   await writeFile(
     join(place, "package.json"),
-    JSON.stringify({ name: label, private: true, type: "module", dependencies: { ...all, ...others }, overrides: all }),
+    JSON.stringify({
+      name: label,
+      private: true,
+      type: "module",
+      dependencies: { ...all, ...others },
+      overrides: all,
+    }),
   );
-  await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts"], { cwd: place, env });
+  await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts"], {
+    cwd: place,
+    env,
+  });
   return place;
 }
 
@@ -62,7 +78,10 @@ const software = adapter === "embedded" ? ["@lvsa/software-adapter"] : [];
 
 async function node(place: string, source: string, args: readonly string[] = []): Promise<string> {
   await writeFile(join(place, "main.js"), source);
-  const { stdout } = await run("node", ["main.js", ...args], { cwd: place, env: { ...env, ADAPTER: adapter } });
+  const { stdout } = await run("node", ["main.js", ...args], {
+    cwd: place,
+    env: { ...env, ADAPTER: adapter },
+  });
   return stdout;
 }
 
@@ -95,10 +114,27 @@ describe("packed and installed alone", () => {
   });
 
   const families = [
-    { name: "@lvsa/adapter-wan", create: "createWanAdapter", checkpoint: "apps/cli/models/tiny-wan", size: [9, 32, 48] },
-    { name: "@lvsa/adapter-hunyuan", create: "createHunyuanAdapter", checkpoint: "fixtures/reference/hunyuan/pipeline/checkpoint" },
-    { name: "@lvsa/adapter-cogvideox", create: "createCogVideoXAdapter", checkpoint: "fixtures/reference/cogvideox/pipeline/checkpoint" },
-    { name: "@lvsa/cosmos3-processor", create: undefined, checkpoint: "fixtures/reference/cosmos3/pipeline/checkpoint" },
+    {
+      name: "@lvsa/adapter-wan",
+      create: "createWanAdapter",
+      checkpoint: "apps/cli/models/tiny-wan",
+      size: [9, 32, 48],
+    },
+    {
+      name: "@lvsa/adapter-hunyuan",
+      create: "createHunyuanAdapter",
+      checkpoint: "fixtures/reference/hunyuan/pipeline/checkpoint",
+    },
+    {
+      name: "@lvsa/adapter-cogvideox",
+      create: "createCogVideoXAdapter",
+      checkpoint: "fixtures/reference/cogvideox/pipeline/checkpoint",
+    },
+    {
+      name: "@lvsa/cosmos3-processor",
+      create: undefined,
+      checkpoint: "fixtures/reference/cosmos3/pipeline/checkpoint",
+    },
   ].filter(({ name }) => existsSync(join(root, "packages", name.slice(6), "package.json")));
 
   test.each(families)("$name generates a clip", async ({ name, create, checkpoint, size }) => {

@@ -1,2 +1,2 @@
-export * from "./testing/family-rules.js";
 export * from "./testing/adapter-conformance.js";
+export * from "./testing/family-rules.js";

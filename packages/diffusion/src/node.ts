@@ -1,3 +1,5 @@
+// What every program needs besides, so that it can depend on this package alone.
+export { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
 export { nodeVideoBackends } from "./node/video-backends.js";
 export {
   checkVideoOutput,
@@ -5,5 +7,3 @@ export {
   type WrittenVideo,
   writeVideo,
 } from "./node/write-video.js";
-// What every program needs besides, so that it can depend on this package alone.
-export { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";

@@ -7,7 +7,6 @@
  */
 import {
   activate,
-  add,
   type Device,
   type FloatDType,
   layerNorm,

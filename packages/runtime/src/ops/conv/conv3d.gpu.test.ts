@@ -106,7 +106,8 @@ describe("conv3d", () => {
     const w = await upload(c.w, 2);
     const bias = await upload([c.w[0]], 3);
     const history = c.history ? await upload(c.x.with(1, c.history), 4) : undefined;
-    const [time, height, width] = [c.time ?? [0, 0], c.height ?? [0, 0], c.width ?? [0, 0]] as const;
+    const none: Pair = [0, 0];
+    const [time, height, width] = [c.time ?? none, c.height ?? none, c.width ?? none] as const;
     const reference = conv3dReference({
       x: x.values,
       shape: c.x,
