@@ -21,9 +21,9 @@ const REFERENCE_FRAMES = 48;
 /** That of Nemotron-style models (Cosmos 3 Edge): 121 video frames. */
 const REFERENCE_FRAMES_NEMOTRON = 31;
 
-/** The part of `Cosmos3OmniTransformer` that is used here. */
+/** The part of `Cosmos3OmniTransformer` that is used here; without a config, the values of the published models. */
 export interface Cosmos3Transformer extends AttentionTarget {
-  readonly config: { readonly latent_patch_size: number; readonly hidden_act: string };
+  readonly config?: { readonly latent_patch_size: number; readonly hidden_act: string };
 }
 
 export interface Cosmos3LvsaOptions extends Omit<Cosmos3ProcessorOptions, "clip" | "config"> {
@@ -97,11 +97,11 @@ export function installCosmos3Lvsa(
 /** Partial patches at the edge count: 720 pixels are 23 rows of 32. */
 function clipGeometry({ config }: Cosmos3Transformer, options: Cosmos3LvsaOptions): ClipGeometry {
   const { numFrames, height, width, spatialFactor = 16, temporalFactor = 4 } = options;
-  const isNemotron = config.hidden_act === "relu2";
+  const isNemotron = config?.hidden_act === "relu2";
   const referenceLatentFrames =
     options.referenceLatentFrames ?? (isNemotron ? REFERENCE_FRAMES_NEMOTRON : REFERENCE_FRAMES);
   const rules: GeometryRules = {
-    patchSize: config.latent_patch_size,
+    patchSize: config?.latent_patch_size ?? 2,
     rounding: "ceil",
     referenceLatentFrames,
   };

@@ -1,16 +1,10 @@
 /** `--lvsa`: installs the adapter of the model's family, prints the log lines and the masks. */
-import {
-  type AdapterRegistry,
-  installLvsa,
-  type LvsaInstallation,
-  maskText,
-  PatternController,
-  resolveLvsaConfig,
-} from "@lvsa/core";
-import type { AttentionCall, AttentionResult, VideoPipeline } from "@lvsa/diffusion";
+import { type AdapterRegistry, maskText, PatternController } from "@lvsa/core";
+import type { VideoPipeline } from "@lvsa/diffusion";
 import type { CliAdapter } from "../adapters.js";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
+import { type FamilyClip, installFamily } from "./install-family.js";
 import type { RunReporter } from "./reporter.js";
 
 export interface SparseRun extends Disposable {
@@ -25,19 +19,15 @@ export async function installSparse(
   pipeline: VideoPipeline,
   registry: AdapterRegistry<CliAdapter>,
   options: GenerateCommandOptions,
-  clip: { latentFrames: number; patchesPerFrame: number },
+  clip: FamilyClip,
   reporter: RunReporter,
 ): Promise<SparseRun> {
-  const adapter = await registry.get(pipeline.family);
-  const installed: LvsaInstallation<AttentionCall, AttentionResult> = installLvsa(pipeline, adapter, {
+  const installed = await installFamily(pipeline, registry, clip, {
     config: lvsaConfigOf(options),
-    clip,
     log: (line) => reporter.log(line),
   });
-  const { processor } = installed;
+  const { processor, resolved } = installed;
   try {
-    processor.announce(installed.blocks, clip);
-    const resolved = resolveLvsaConfig(installed.config, installed.clipGeometry(clip));
     const { pattern } = new PatternController(resolved);
     if (options.showMask) reporter.print(maskText(pattern, { style: "wide" }), "mask");
     if (options.showMaskCompact === "once") reporter.print(maskText(pattern, { style: "compact" }), "mask");
