@@ -65,13 +65,9 @@ export function chooseLinear(
     return { kind: "gemv", rows: M <= 1 ? 1 : M <= 2 ? 2 : M <= 4 ? 4 : 8, threads: lanes ?? 64 };
   }
   if (lanes !== undefined) {
-    // Two rows per lane by 16 columns: larger blocks spill registers on processors.
-    return {
-      kind: "subgroups",
-      size: lanes,
-      blocksM: lanes <= 16 && M > lanes ? 2 : 1,
-      blocksN: Math.max(1, 16 / lanes),
-    };
+    // 16 x 16 outputs per subgroup: larger blocks spill registers, smaller ones spend their time on broadcasts.
+    const blocks = (outputs: number) => Math.max(1, outputs / lanes);
+    return { kind: "subgroups", size: lanes, blocksM: blocks(M <= 8 ? 8 : 16), blocksN: blocks(16) };
   }
   const tiles = Math.ceil(M / LARGE_TILE.tileM) * Math.ceil(N / LARGE_TILE.tileN);
   const tile = tiles >= ENOUGH_WORKGROUPS ? LARGE_TILE : SMALL_TILE;
