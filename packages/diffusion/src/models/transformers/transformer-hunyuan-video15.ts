@@ -207,8 +207,6 @@ export class HunyuanVideo15Transformer3DModel {
       for (const [i, block] of this.#blocks.entries()) {
         const previous = streams;
         streams = device.scope(() => this.#block(block, previous, shared));
-        previous.hidden.dispose();
-        previous.encoder.dispose();
         tap?.(`block${i}.hidden`, streams.hidden);
         tap?.(`block${i}.encoder`, streams.encoder);
       }
@@ -250,24 +248,29 @@ export class HunyuanVideo15Transformer3DModel {
     return { temb, streams: { hidden, encoder } };
   }
 
+  /** Takes the streams over and frees them. */
   #block(block: Block, { hidden, encoder }: Streams, shared: BlockInputs): Streams {
     const device = this.#device;
     const p = block.parameters;
     const modulation = this.#modulation(p, "norm1", shared.activatedTemb);
     const encoderModulation = this.#modulation(p, "norm1_context", shared.activatedTemb);
+    const x = this.#modulated(hidden, modulation, 0);
+    const y = this.#modulated(encoder, encoderModulation, 0);
     // 1. Joint attention
     const result = this.attention.run({
       device,
       family: this.family,
       module: block.attention,
-      hiddenStates: this.#modulated(hidden, modulation, 0),
-      encoderHiddenStates: this.#modulated(encoder, encoderModulation, 0),
+      hiddenStates: x,
+      encoderHiddenStates: y,
       rotary: shared.tables,
       geometry: shared.geometry,
       ...(shared.step ? { step: shared.step } : {}),
       epilogue: { residual: hidden, gate: modulation.rows(2, 3) },
       encoderEpilogue: { residual: encoder, gate: encoderModulation.rows(2, 3) },
     });
+    // Of a long clip every tensor of the video stream is large: none is kept longer than it is needed.
+    for (const done of [x, y, hidden, encoder]) done.dispose();
     const attended = result.encoderHiddenStates;
     if (!attended) {
       throw new ShapeError(

@@ -55,6 +55,7 @@ export class HunyuanVideo15Pipeline implements VideoPipeline {
   readonly #prompts: HunyuanVideo15PromptEncoder;
   readonly #schedulerConfig: unknown;
   readonly #guider: ClassifierFreeGuidance;
+  readonly #keepLoaded: boolean;
   #vae: AutoencoderKLHunyuanVideo15 | undefined;
   #generation = 0;
 
@@ -68,6 +69,7 @@ export class HunyuanVideo15Pipeline implements VideoPipeline {
     prompts: HunyuanVideo15PromptEncoder;
     schedulerConfig: unknown;
     guider: ClassifierFreeGuidance;
+    keepLoaded: boolean;
   }) {
     this.className = parts.index._class_name;
     this.device = parts.device;
@@ -78,6 +80,7 @@ export class HunyuanVideo15Pipeline implements VideoPipeline {
     this.#prompts = parts.prompts;
     this.#schedulerConfig = parts.schedulerConfig;
     this.#guider = parts.guider;
+    this.#keepLoaded = parts.keepLoaded;
     this.defaults = {
       // The values of diffusers' call; the size is that of its bucket rule.
       ...closestSize(
@@ -117,7 +120,8 @@ export class HunyuanVideo15Pipeline implements VideoPipeline {
       hasComponent(index, "guider") ? await readJson(folder, "guider/guider_config.json") : {},
     );
     const prompts = await HunyuanVideo15PromptEncoder.open(device, folder);
-    const parts = { device, attention, folder, index, transformer, vaeConfig };
+    const keepLoaded = options.keepLoaded ?? false;
+    const parts = { device, attention, folder, index, transformer, vaeConfig, keepLoaded };
     return new HunyuanVideo15Pipeline({ ...parts, prompts, schedulerConfig, guider });
   }
 
@@ -280,6 +284,8 @@ export class HunyuanVideo15Pipeline implements VideoPipeline {
   }
 
   async *#decode(latents: HostTensor, options: GenerateOptions): AsyncGenerator<Uint8Array, void, undefined> {
+    if (!this.#keepLoaded) this.#transformer.unload();
+    this.device.trimMemory();
     const vae = await this.#loadVae(options);
     const normalized = this.device.upload(latents.data, latents.shape);
     const raw = vae.denormalize(normalized);
