@@ -94,6 +94,7 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   const variant =
     tuning.variant ?? chooseLinear({ M, N, K }, direct, tuning.tier ?? device.tier, device.info);
   const tile = outputTile(variant);
+  assertShape(variant.kind !== "gemv" || M <= tile.rows, `linear: ${M} rows for a kernel of ${tile.rows}`);
   const kernel = linearKernel(
     packed ? { ...direct, out: "f32", ...(inPlace ? { residual: outDtype } : {}) } : direct,
     variant,
