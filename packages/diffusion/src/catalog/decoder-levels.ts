@@ -20,17 +20,23 @@ export interface DecoderShape {
   readonly levels: readonly DecoderLevel[];
   /** Latent frames that run through the decoder at a time. */
   readonly latentFramesAtOnce: number;
+  /** The layers go through them frame by frame: what is inside of a block is one frame large. */
+  readonly framesApart?: true;
 }
 
 /** Undefined for an autoencoder that the catalog does not know. */
-export function decoderShape(className: string, config: ResolvedConfig): DecoderShape | undefined {
+export function decoderShape(
+  className: string,
+  config: ResolvedConfig,
+  latentFrames: number,
+): DecoderShape | undefined {
   switch (className) {
     case "AutoencoderKLWan":
       return wan(config as AutoencoderKLWanConfig);
     case "AutoencoderKLHunyuanVideo15":
       return hunyuan(config as AutoencoderKLHunyuanVideo15Config);
     case "AutoencoderKLCogVideoX":
-      return cogVideoX(config as AutoencoderKLCogVideoXConfig);
+      return cogVideoX(config as AutoencoderKLCogVideoXConfig, latentFrames);
     default:
       return undefined;
   }
@@ -63,11 +69,12 @@ function hunyuan(config: AutoencoderKLHunyuanVideo15Config): DecoderShape {
   };
 }
 
-function cogVideoX(config: AutoencoderKLCogVideoXConfig): DecoderShape {
+function cogVideoX(config: AutoencoderKLCogVideoXConfig, latentFrames: number): DecoderShape {
   const widths = [...config.block_out_channels].reverse();
   return {
-    // Two, and three the first time.
-    latentFramesAtOnce: 3,
+    // Two; of an odd number the first chunk takes one more.
+    latentFramesAtOnce: Math.min(latentFrames, 2 + (latentFrames % 2)),
+    framesApart: true,
     levels: stack(widths, config.layers_per_block + 1, (level) => ({
       spatial: true,
       temporal: level < Math.floor(Math.log2(config.temporal_compression_ratio)),

@@ -2,7 +2,7 @@
  * GPU memory of a generation, item by item, estimated before it runs: which tensors are alive in each phase, not
  * what an allocator makes of them. Source of the tensor lists: the forward passes in `models/`.
  */
-import { decoderShape } from "./decoder-levels.js";
+import { type DecoderLevel, type DecoderShape, decoderShape } from "./decoder-levels.js";
 import type { ModelRole } from "./model-class.js";
 import { getModelClass } from "./model-classes.js";
 import type { ComponentDescription, ModelDescription } from "./model-description.js";
@@ -57,6 +57,8 @@ const ENCODER_TENSORS = 6;
 const HISTORY_FRAMES = 2;
 /** Tensors inside of a residual block beside its input: two at a time of norms and convolutions, and the result. */
 const RESNET_TENSORS = 3;
+/** The same of one frame where blocks go frame by frame: norm, its two maps, shortcut and result. */
+const FRAME_TENSORS = 5;
 
 /**
  * Estimates one generation of a fresh pipeline, which loads what it needs when it first needs it: text encoders layer
@@ -225,7 +227,8 @@ function indexBytes(attendedFrames: readonly number[]): number {
 
 /** The decoder computes in f32 whatever the precision is. Its widest point is a residual block or an upsampling. */
 function decoderItems({ shape, model, grid }: MemoryInput): MemoryItem[] {
-  const decoder = decoderShape(model.components.vae!.className, shape.configs.vae!);
+  const { className } = model.components.vae!;
+  const decoder = decoderShape(className, shape.configs.vae!, grid.latentFrames);
   if (decoder === undefined) return [];
   const cells = grid.latentHeight * grid.latentWidth;
   const atOnce = Math.min(grid.latentFrames, decoder.latentFramesAtOnce);
@@ -243,7 +246,10 @@ function decoderItems({ shape, model, grid }: MemoryInput): MemoryItem[] {
       (doubled + grown) * output,
       grown * (output + (next?.input ?? 0)),
     );
-    widest = Math.max(widest, frame * (input + output + inside));
+    widest = Math.max(
+      widest,
+      decoder.framesApart ? area * apart(decoder, i) : frame * (input + output + inside),
+    );
     // Two convolutions per block keep their last input frames.
     history += HISTORY_FRAMES * area * (input + (2 * resnets - 1) * output);
   }
@@ -255,4 +261,18 @@ function decoderItems({ shape, model, grid }: MemoryInput): MemoryItem[] {
     { name: "causal cache of the decoder (f32)", bytes: history },
     { name: "frames on their way out", bytes: 4 * 3 * grid.height * grid.width * shape.geometry.vaeTemporal },
   ];
+}
+
+/**
+ * Channels times frames in a level whose blocks go frame by frame: input and middle (or middle and output) of the whole
+ * chunk, and the tensors of one frame. A frame that was doubled in time is there once until a block goes over it.
+ */
+function apart({ levels, latentFramesAtOnce }: DecoderShape, index: number): number {
+  const { input, output } = levels[index]!;
+  // Of an odd number of frames the first is never doubled.
+  const single = latentFramesAtOnce % 2;
+  const frames = ({ temporal }: DecoderLevel) => (latentFramesAtOnce - single) * temporal + single;
+  const made = frames(levels[index]!);
+  const distinct = frames(levels[Math.max(index - 1, 0)]!);
+  return Math.max(distinct * input, made * output) + made * output + FRAME_TENSORS * Math.max(input, output);
 }
