@@ -71,7 +71,7 @@ export async function runGenerate(
       : undefined;
     if (riflex) reporter.log(riflex.line);
     using sparse = options.lvsa
-      ? await installSparse(pipeline, registry, options, { numFrames, height, width, ...clip }, reporter)
+      ? await installSparse(pipeline, registry, options, { ...clip, numFrames, height, width }, reporter)
       : undefined;
     if (!sparse && engine.plugins.length === 0)
       reporter.log("[attn] using standard full attention (no LVSA)");

@@ -56,7 +56,13 @@ export async function expectRun(
     const latents = seen.get(`step${i}.latents`)!.data;
     report.check(`${step}.latents`, latents, caseTolerance(parameters, "latents"), "latents");
   }
-  expect(result.latents.shape).toEqual(floatTensor(tensors, `${name}.init_latents`).shape);
+  const { shape } = floatTensor(tensors, `${name}.init_latents`);
+  expect(result.latents.shape).toEqual(shape);
+  const patch = pipeline.transformers[0].config.latent_patch_size;
+  expect(pipeline.clip(run.num_frames, run.height, run.width)).toEqual({
+    latentFrames: shape[2],
+    patchesPerFrame: Math.ceil(shape[3]! / patch) * Math.ceil(shape[4]! / patch),
+  });
   const { uint8 } = parameters.tolerance as { uint8: ByteTolerance };
   await expectFrames(`${caseName} ${name} frames`, result.frames, values(tensors, `${name}.frames`), uint8);
 }

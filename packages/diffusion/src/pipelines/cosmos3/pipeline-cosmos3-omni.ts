@@ -116,7 +116,8 @@ export class Cosmos3OmniPipeline implements VideoPipeline {
 
   clip(numFrames: number, height: number, width: number): { latentFrames: number; patchesPerFrame: number } {
     const shape = this.#latentShape(numFrames, height, width);
-    return this.#parts.transformer.geometry({ shape });
+    const { latentFrames, patchesPerFrame } = this.#parts.transformer.geometry({ shape });
+    return { latentFrames, patchesPerFrame };
   }
 
   async generate(options: GenerateOptions): Promise<GenerationResult> {
