@@ -9,10 +9,8 @@ import {
   attention,
   type Device,
   linear,
-  pad,
   rmsNorm,
   rotary,
-  slice,
   type Tensor,
   type WeightSource,
   WeightsError,
@@ -129,7 +127,12 @@ export class Qwen25VLTextModel {
     const query = project("q_proj", heads);
     const key = project("k_proj", num_key_value_heads);
     for (const rotated of [query, key]) rotary(device, rotated, tables.cos, tables.sin, { style: "half" });
-    const attended = causalAttention(device, query, key, project("v_proj", num_key_value_heads));
+    const attended = attention(device, {
+      query,
+      key,
+      value: project("v_proj", num_key_value_heads),
+      causal: true,
+    }).output;
     const afterAttention = linear(
       device,
       attended.reshape([1, length, hidden_size]),
@@ -146,19 +149,4 @@ export class Qwen25VLTextModel {
     });
     return linear(device, inner, p.get("mlp.down_proj.weight"), { residual: afterAttention });
   }
-}
-
-/** Heads whose size is no multiple of 4, which the kernel wants, are filled up with zeros: scores stay the same. */
-function causalAttention(device: Device, query: Tensor, key: Tensor, value: Tensor): Tensor {
-  const headDim = query.dim(3);
-  const missing = (4 - (headDim % 4)) % 4;
-  const wide = (x: Tensor) => (missing === 0 ? x : pad(device, x, 3, 0, missing));
-  const { output } = attention(device, {
-    query: wide(query),
-    key: wide(key),
-    value: wide(value),
-    scale: headDim ** -0.5,
-    causal: true,
-  });
-  return missing === 0 ? output : slice(device, output, 3, 0, headDim);
 }

@@ -33,6 +33,8 @@ describe.each(["portable", "subgroups"] as const satisfies KernelTier[])("attent
     { queries: 37, keys: 70, headDim: 128, heads: 4, kvHeads: 1, context: 7 },
     { queries: 17, keys: 40, headDim: 80, context: 33, batch: 2 },
     { queries: 20, keys: 60, headDim: 256 },
+    { queries: 20, keys: 60, headDim: 10, heads: 2, context: 5 },
+    { queries: 9, keys: 11, headDim: 7 },
   ];
   test.each(sizes)("dense %o", async (size) => {
     const c = attentionCase(device, size);

@@ -11,9 +11,10 @@ import { attentionKernel } from "./attention.wgsl.js";
 import { type Chunk, chunkJobs } from "./attention-chunks.js";
 import { type AttentionShape, LOG2E } from "./attention-common.wgsl.js";
 import { AttentionLayout, maskRanges, type TokenRange } from "./attention-layout.js";
+import { padHeads } from "./pad-heads.js";
 
 export interface AttentionInput {
-  /** `[B, Lq, H, D]`, D a multiple of 4 up to 256. */
+  /** `[B, Lq, H, D]`, D up to 256; best a multiple of 4, others are padded. */
   readonly query: Tensor;
   /** `[B, Lk, Hkv, D]`, H a multiple of Hkv. */
   readonly key: Tensor;
@@ -55,6 +56,7 @@ const DISPATCH_FLOPS = 2.5e11;
  */
 export function attention(device: Device, input: AttentionInput): AttentionOutput {
   const g = checkInput(input);
+  if (g.headDim % 4 !== 0) return padHeads(device, input, attention);
   const output = input.out ?? device.empty(input.query.shape, input.outDtype ?? g.query);
   const logSumExp = input.returnLogSumExp ? device.empty([g.batch, g.queries, g.heads]) : undefined;
   const shape: Omit<AttentionShape, "rows"> = {
@@ -186,10 +188,7 @@ function checkInput(input: AttentionInput): Geometry {
     `attention: query is ${formatShape(query.shape)}; expected [B, Lq, H, D]`,
   );
   const [batch, queries, heads, headDim] = query.shape as [number, number, number, number];
-  assertShape(
-    headDim % 4 === 0 && headDim >= 4 && headDim <= 256,
-    `attention: head dimension ${headDim}; expected a multiple of 4 from 4 to 256`,
-  );
+  assertShape(headDim >= 1 && headDim <= 256, `attention: head dimension ${headDim}; expected 1 to 256`);
   const keys = key.shape[1] ?? 0;
   const kvHeads = key.shape[2] ?? 0;
   const want = (name: string, tensor: Tensor, shape: readonly number[]) =>
