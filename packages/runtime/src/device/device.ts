@@ -294,6 +294,15 @@ export class Device {
     if (from.byteLength !== to.byteLength) {
       throw new ShapeError("SHAPE_MISMATCH", `cannot copy ${from.byteLength} bytes over ${to.byteLength}`);
     }
+    if (from.byteOffset % 4 !== 0 || to.byteOffset % 4 !== 0) {
+      throw new ShapeError(
+        "UNALIGNED_VIEW",
+        `cannot copy from byte ${from.byteOffset} to byte ${to.byteOffset}`,
+        {
+          fix: "Views of 16-bit tensors must begin at an even element.",
+        },
+      );
+    }
     this.#recorder.copy(
       from.buffer,
       from.byteOffset,
