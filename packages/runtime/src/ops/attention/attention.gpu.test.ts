@@ -234,6 +234,27 @@ describe.each(["portable", "subgroups"] as const satisfies KernelTier[])("attent
     c.dispose();
   });
 
+  test("f16 tiles on devices that compute in f16", async () => {
+    if (tier !== "portable") return;
+    if (!device.info.features.includes("shader-f16")) {
+      console.warn("skipped: f16 tiles, the adapter has no shader-f16");
+      return;
+    }
+    const half = await testDevice({ tier: "f16" });
+    const rows = rowsOf(4, 21, [[0, 3], [1]]);
+    const layout = AttentionLayout.build(half, rows);
+    for (const headDim of [24]) {
+      const size = { queries: 84, heads: 2, kvHeads: 1, headDim, context: 5, dtype: "f16" } as const;
+      const c = attentionCase(half, size);
+      const { output } = attention(half, { ...c.tensors, layout, outDtype: "f32" });
+      const want = attentionReference({ ...c.reference, rows }).output;
+      // Nothing is rounded to f16: the tiles hold what is stored, sums are f32.
+      expect(relativeL2(await half.read(output), want)).toBeLessThan(F32);
+      c.dispose();
+    }
+    half.dispose();
+  });
+
   test("wrong shapes are told with numbers", () => {
     const c = attentionCase(device, { queries: 8, heads: 2 });
     const other = device.zeros([1, 8, 3, 32]);

@@ -8,7 +8,7 @@ import {
   shapeKey,
 } from "./attention-common.wgsl.js";
 import { subgroupKernelBody, subgroupQueries } from "./attention-subgroup.wgsl.js";
-import { type TileOptions, tileKernelBody, tileQueries } from "./attention-tile.wgsl.js";
+import { TILE_QUERIES, tileKernelBody } from "./attention-tile.wgsl.js";
 
 export interface AttentionKernel {
   readonly kernel: Kernel<typeof ATTENTION_PARAMS>;
@@ -19,7 +19,7 @@ export interface AttentionKernel {
 export function attentionKernel(
   shape: AttentionShape,
   tier: KernelTier,
-  info: Pick<DeviceInfo, "subgroupSize" | "isSoftware" | "limits">,
+  info: Pick<DeviceInfo, "subgroupSize" | "isSoftware">,
 ): AttentionKernel {
   const common = {
     name: "attention",
@@ -38,13 +38,16 @@ export function attentionKernel(
       }),
     };
   }
-  // 8 KB of weights and 8 KB of staging: the 16 KB that every device has.
-  const options: TileOptions = { threadsY: 16, stage: 512, halfStage: false, hideLoops: info.isSoftware };
+  const stored = [shape.query, shape.key, shape.value, shape.context?.key, shape.context?.value];
+  const options = {
+    halfStage: tier === "f16" && stored.every((dtype) => dtype === undefined || dtype === "f16"),
+    hideLoops: info.isSoftware,
+  };
   return {
-    tile: tileQueries(options),
+    tile: TILE_QUERIES,
     kernel: defineKernel({
       ...common,
-      key: `tile-${options.threadsY}-${options.stage}-${options.halfStage}-${options.hideLoops}-${shapeKey(shape)}`,
+      key: `tile-${options.halfStage ? "half-" : ""}${options.hideLoops ? "hidden-" : ""}${shapeKey(shape)}`,
       ...(options.halfStage ? { enables: ["f16"] as const } : {}),
       body: () => tileKernelBody(shape, options),
     }),
