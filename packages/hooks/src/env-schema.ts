@@ -173,7 +173,7 @@ export const hookSettingsSchema = z.strictObject({
   memLog: flag("LVSA_MEM_LOG", "off", "Print GPU memory after each denoising step."),
   stepTimeLog: flag("LVSA_STEP_TIME_LOG", "off", "Print the wall time of each denoising step."),
   // Known to the original, without effect here
-  backend: field(z.enum(["sdpa", "flashinfer"]), {
+  backend: field(z.string().regex(/^(sdpa|flashinfer)$/i, "expected sdpa or flashinfer"), {
     variable: "LVSA_BACKEND",
     kind: "text",
     accepted: "sdpa or flashinfer",

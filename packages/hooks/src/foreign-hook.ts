@@ -73,6 +73,15 @@ export function createForeignHook(options: ForeignHookOptions): ForeignHook | un
     model,
     log,
     counter: "hook",
+    ...(definition.details ? { details: definition.details } : {}),
+  });
+  log.emit({
+    type: "installed",
+    family,
+    layer: definition.layer,
+    blocks: undefined,
+    totalLatentFrames: settings.totalLatentFrames,
+    sparsityScale: settings.sparsityScale ?? 1,
   });
   const device = wrapDevice(gpu);
   return {

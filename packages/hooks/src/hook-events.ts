@@ -9,7 +9,8 @@ export type HookEvent =
       readonly family: string;
       /** Name of the layers' class in the Python host. */
       readonly layer: string;
-      readonly blocks: number;
+      /** Layers; undefined where the host hands its calls over one by one. */
+      readonly blocks: number | undefined;
       readonly totalLatentFrames: number | undefined;
       readonly sparsityScale: number;
     }
@@ -35,6 +36,12 @@ export type HookEvent =
       readonly counter: "hook" | "backend";
       readonly blocks: number;
       readonly cfgPasses: number;
+    }
+  /** The step counter was given a number instead of counting. */
+  | {
+      readonly type: "counter-setting";
+      readonly name: "n_blocks" | "cfg_passes";
+      readonly value: number;
     }
   | {
       readonly type: "step-time";
@@ -83,6 +90,8 @@ export function hookLine(event: HookEvent): string {
       const who = event.counter === "hook" ? "[LVSA-hook] Step counter" : "[LVSA] Step counter auto-";
       return `${who}${event.counter === "hook" ? " " : ""}calibrated: n_blocks=${event.blocks} cfg_passes=${event.cfgPasses}`;
     }
+    case "counter-setting":
+      return `[LVSA] Step counter: ${event.name}=${event.value} (from env)`;
     case "step-time":
       return `[LVSA-TIME] step=${event.step} dt=${event.seconds.toFixed(3)}s`;
     case "memory": {

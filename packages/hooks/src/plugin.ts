@@ -143,6 +143,7 @@ async function installHook(
   const candidates = patchCandidates(settings);
   const { totalLatentFrames } = settings;
   const installed = hook.target(module, host).install({
+    owner: PLUGIN_NAME,
     config: { ...lvsaConfigOf(settings), referenceLatentFrames },
     clip: {
       ...(totalLatentFrames === undefined ? {} : { latentFrames: totalLatentFrames }),

@@ -9,6 +9,7 @@ import {
 } from "@lvsa/core";
 import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
 import { HookError } from "@lvsa/runtime";
+import { type Cosmos3Package, cosmos3Target } from "./cosmos3-hook.js";
 import type { ModelFacts } from "./lvsa-settings.js";
 
 /** What a hook knows about the model at hand, and how it takes its layers over. */
@@ -88,7 +89,10 @@ export function listHooks(): readonly HookDefinition[] {
       packageName: "@lvsa/cosmos3-processor",
       layer: "Cosmos3CrossAttention",
       details: withStep,
-      target: cosmos3Target,
+      target: (module, host) => {
+        exported(module, "Cosmos3LvsaProcessor", { packageName: "@lvsa/cosmos3-processor" });
+        return cosmos3Target(module as unknown as Cosmos3Package, host);
+      },
     }),
   ];
 }
@@ -134,35 +138,6 @@ export function adapterTarget(adapter: AnyAdapter, host: HookHost): HookTarget {
     temporalFactor: geometry.temporalFactor,
     defaults: adapter.defaults,
     install: (options) => installLvsa(host, adapter, options),
-  };
-}
-
-/** Training length of Cosmos 3 where the package does not say it. */
-const COSMOS3_REFERENCE = 48;
-
-/** Cosmos 3 has no adapter: its package swaps the processor of each transformer. */
-function cosmos3Target(module: Readonly<Record<string, unknown>>, host: HookHost): HookTarget {
-  const install = exported<(model: AttentionTarget, options: InstallLvsaOptions) => Installation>(
-    module,
-    "installCosmos3Lvsa",
-    { packageName: "@lvsa/cosmos3-processor" },
-  );
-  return {
-    referenceLatentFrames: COSMOS3_REFERENCE,
-    temporalFactor: host.geometry.temporalFactor,
-    install: (options) => {
-      const installed: Installation[] = [];
-      const undo = () => {
-        for (const one of installed.splice(0).reverse()) one[Symbol.dispose]();
-      };
-      try {
-        for (const model of host.transformers) installed.push(install(model, options));
-      } catch (error) {
-        undo();
-        throw error;
-      }
-      return { blocks: installed.reduce((sum, { blocks }) => sum + blocks, 0), [Symbol.dispose]: undo };
-    },
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import {
   type EncoderQkv,
+  type FallbackEvent,
   type GeometryRules,
   type Installation,
   LvsaAttentionProcessor,
@@ -58,8 +59,10 @@ export interface SparseAttentionOptions {
   readonly settings: HookSettings;
   readonly model: ModelFacts;
   readonly log: HookLog;
-  /** Which counter lines and geometry lines to print. */
+  /** As which of the two it counts and talks: a hook counts every call, a backend only those it takes. */
   readonly counter: "hook" | "backend";
+  /** How fallback lines put what was seen; default: as it comes. */
+  readonly details?: (event: FallbackEvent) => FallbackEvent["details"];
 }
 
 /** The call as the processor wants it. */
@@ -76,6 +79,7 @@ export class SparseAttention {
   readonly #tracker: StepTracker;
   #device: Device | undefined;
   #saidGeometry: number | undefined;
+  #saidCounter = false;
 
   /** @throws ConfigError for settings that do not go together */
   constructor(options: SparseAttentionOptions) {
@@ -95,6 +99,7 @@ export class SparseAttention {
       log,
       // The device is known with the first call.
       memory: () => this.#device!.memory(),
+      ...(options.details ? { details: options.details } : {}),
     });
     this.#monitor = monitor;
     const engages = engagesAuto(settings);
@@ -131,21 +136,30 @@ export class SparseAttention {
     const tokens = call.query.dim(1);
     // Cross attention, and text queries of joint attention: never sparse, nothing to report.
     if (call.key.dim(1) !== tokens) return undefined;
-    const { step, ...facts } = this.#stepOf(call, tokens);
-    const { settings } = this.#options;
-    const shape = {
-      tokens,
-      ...(call.textTokens === undefined ? {} : { textTokens: call.textTokens }),
-      ...(call.geometry ? { geometry: call.geometry } : {}),
-    };
-    const geometry = resolveGeometry(shape, settings);
-    const fail = (reason: string, details: Parameters<GenerationMonitor["onFallback"]>[0]["details"]) => {
-      const { origin } = this.#options;
-      this.#monitor.onFallback({ origin, reason, sequenceLength: tokens, details, step, ...facts });
+    const { settings, counter, origin } = this.#options;
+    const counted = counter === "hook" ? this.#stepOf(call, tokens) : undefined;
+    const geometry = resolveGeometry(
+      {
+        tokens,
+        ...(call.textTokens === undefined ? {} : { textTokens: call.textTokens }),
+        ...(call.geometry ? { geometry: call.geometry } : {}),
+      },
+      settings,
+    );
+    const fail = (reason: string, details: FallbackEvent["details"]) => {
+      const { generation, step } = this.#tracker;
+      const at = counted ?? (call.step ? this.#stepOf(call, tokens) : { index: step, generation });
+      const { index, ...rest } = at;
+      this.#monitor.onFallback({ origin, reason, sequenceLength: tokens, details, step: index, ...rest });
       return undefined;
     };
-    if (!geometry.ok) return fail(geometry.reason, geometry.details);
+    if (!geometry.ok) {
+      // Hooks know one word for all of it.
+      const isHook = counter === "hook" && geometry.reason === "geometry_detect";
+      return fail(isHook ? "geometry_mismatch" : geometry.reason, geometry.details);
+    }
     if (call.query.dim(0) !== 1) return fail("unsupported_call", { batch: call.query.dim(0) });
+    const step = counted ?? this.#stepOf(call, tokens);
     const split = splitText(call, tokens - geometry.textTokens);
     const { latentFrames, patchesPerFrame } = geometry;
     const result = this.#processor.process(
@@ -155,7 +169,7 @@ export class SparseAttention {
         ...split,
         scale: call.scale,
         geometry: { latentFrames, patchesPerFrame },
-        step: { index: step, ...facts },
+        step,
         ...(call.keyMask ? { keyMask: call.keyMask } : {}),
         module: { causal: call.causal ?? false },
       },
@@ -174,13 +188,24 @@ export class SparseAttention {
     this.dispose();
   }
 
-  #stepOf(call: SparseAttentionCall, tokens: number): { step: number; generation?: number } {
+  #stepOf(call: SparseAttentionCall, tokens: number): { index: number; generation?: number } {
     if (call.step) {
       const { index, generation } = call.step;
-      return { step: index, ...(generation === undefined ? {} : { generation }) };
+      return { index, ...(generation === undefined ? {} : { generation }) };
     }
-    const step = this.#tracker.tick(call.layer, tokens);
-    return { step, generation: this.#tracker.generation };
+    this.#sayCounter();
+    const index = this.#tracker.tick(call.layer, tokens);
+    return { index, generation: this.#tracker.generation };
+  }
+
+  /** Once, when the first call has to be counted. */
+  #sayCounter(): void {
+    const { counter, settings, log } = this.#options;
+    if (this.#saidCounter || counter !== "backend") return;
+    this.#saidCounter = true;
+    const { nBlocks = 0, cfgPasses = 2 } = settings;
+    if (nBlocks !== 0) log.emit({ type: "counter-setting", name: "n_blocks", value: nBlocks });
+    if (cfgPasses !== 2) log.emit({ type: "counter-setting", name: "cfg_passes", value: cfgPasses });
   }
 
   /** Once per layout. */

@@ -17,7 +17,7 @@ export interface LayerClaims<Layer, Call, Result> {
 export function claimLayers<Layer, Call extends LvsaCall, Result>(
   claims: LayerClaims<Layer, Call, Result>,
   layers: readonly Layer[],
-  processor: LvsaAttentionProcessor<Call, Result>,
+  processor: Pick<LvsaAttentionProcessor<Call, Result>, "process"> & { readonly owner?: string },
 ): Installation {
   const made: Disposable[] = [];
   const release = () => {
@@ -25,7 +25,9 @@ export function claimLayers<Layer, Call extends LvsaCall, Result>(
   };
   try {
     for (const layer of layers) {
-      made.push(claims.claim(layer, "lvsa", (call, next) => processor.process(call, next)));
+      made.push(
+        claims.claim(layer, processor.owner ?? "lvsa", (call, next) => processor.process(call, next)),
+      );
     }
   } catch (error) {
     release();

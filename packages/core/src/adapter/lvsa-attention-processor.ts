@@ -37,6 +37,8 @@ export interface LvsaProcessorOptions extends FallbackReporterOptions {
   readonly onCall?: (event: SparseCallEvent) => void;
   /** Name in fallback lines; default the family. */
   readonly origin?: string;
+  /** Who takes the layers, in the error of a second taker. Default `lvsa`. */
+  readonly owner?: string;
 }
 
 /** A call that ran through the frame-sparse kernel. */
@@ -76,6 +78,10 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
     this.adapter = adapter;
     this.#options = options;
     this.#fallback = new FallbackReporter(options);
+  }
+
+  get owner(): string {
+    return this.#options.owner ?? "lvsa";
   }
 
   /** The pattern of the clip at hand; undefined before its first call. */

@@ -1,0 +1,56 @@
+/** An engine of which only the seams exist: layers to claim, a dispatcher, a log. */
+import {
+  AttentionDispatcher,
+  type AttentionModule,
+  type AttentionTarget,
+  type Engine,
+} from "@lvsa/diffusion";
+
+export interface FakeEngine {
+  readonly engine: Engine;
+  readonly lines: string[];
+  /** Names of the layers that somebody owns. */
+  claimed(): string[];
+}
+
+/** Two blocks with the layers of a family. */
+export function fakeEngine(family: string): FakeEngine {
+  const attention = new AttentionDispatcher();
+  const role = family === "wan" || family === "cosmos3" ? "self" : "joint";
+  const layers = [0, 1].map((index) => ({ name: `blocks.${index}`, index, role }) as AttentionModule);
+  const model: AttentionTarget = { family, attention, attentionModules: () => layers };
+  const lines: string[] = [];
+  const engine = {
+    device: {
+      memory: () => ({
+        liveBytes: 1.5e9,
+        pooledBytes: 0.75e9,
+        peakBytes: 3e9,
+        pinnedBytes: 0,
+        liveTensors: 0,
+      }),
+    },
+    attention,
+    log: (line: string) => lines.push(line),
+    pipeline: {
+      family,
+      transformers: [model],
+      geometry: { spatialFactor: 8, temporalFactor: 4, transformerConfig: {} },
+    },
+  };
+  return {
+    engine: engine as unknown as Engine,
+    lines,
+    claimed: () =>
+      layers
+        .filter((layer) => {
+          try {
+            attention.claim(layer, "probe", (call, next) => next(call))[Symbol.dispose]();
+            return false;
+          } catch {
+            return true;
+          }
+        })
+        .map(({ name }) => name),
+  };
+}
