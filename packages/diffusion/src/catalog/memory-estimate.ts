@@ -51,6 +51,8 @@ export interface MemoryInput {
 const WIDENED_ROWS = 8;
 /** Rows that go through a feed-forward layer at a time. */
 const FEED_FORWARD_ROWS = 8192;
+/** The same in a language model's layer, where norm and feed-forward go slice by slice, in place. */
+const GATED_FEED_FORWARD_ROWS = 4096;
 /** Tensors of a layer's width that are alive at once in a text encoder: residual, norm, Q, K, V, output. */
 const ENCODER_TENSORS = 6;
 /** Frames of history that a causal convolution of three taps keeps. */
@@ -91,12 +93,12 @@ export function estimateMemory(input: MemoryInput): MemoryEstimate {
   const sizes = encoders.map(([name]) => encoderItems(name, weightBytes[name]!, shape));
   const block = blockActivations(input);
   const phases = [
-    phase("text encoding", sizes.length > 0 ? largest(sizes, sumBytes) : []),
+    phase("text encoding", sizes.length > 0 ? largest(sizes, sumBytes) : understandingItems(input)),
     phase("denoising", [
       transformer,
       ...block,
-      { name: "rotary tables", bytes: grid.videoTokens * shape.attention.headDim * 4 },
-      { name: "prompt embeddings", bytes: promptBytes(input) },
+      { name: "rotary tables", bytes: grid.videoTokens * shape.attention.headDim * 4 * rotaryTables(input) },
+      ...promptItems(input),
       { name: "latents in and out", bytes: latentBytes(input) },
       ...(input.attendedFrames
         ? [{ name: "LVSA index buffers", bytes: indexBytes(input.attendedFrames) }]
@@ -128,7 +130,8 @@ function largest<Item>(items: readonly Item[], sizeOf: (item: Item) => number): 
 }
 
 function residentBytes(component: ComponentDescription): number {
-  const tensors = getModelClass(component.className).parameters(component.config);
+  const modelClass = getModelClass(component.className);
+  const tensors = modelClass.parameters(component.config).filter(({ name }) => modelClass.isResident(name));
   return tensors.reduce((total, tensor) => total + tensorBytes(tensor, component.storedDType), 0);
 }
 
@@ -138,13 +141,16 @@ function tensorBytes({ shape }: ParameterTensor, stored: StoredDType): number {
   return elements * (widened ? 4 : BYTES_PER_ELEMENT[stored]);
 }
 
-/** Bytes of the largest layer of a model that is streamed. Of embedding tables only the rows in use are read. */
-function largestLayer(component: ComponentDescription): number {
+/**
+ * Bytes of the largest layer of a model that is streamed, without parameters that are resident. Of embedding tables
+ * only the rows in use are read.
+ */
+function largestLayer(component: ComponentDescription, isStreamed = (_name: string) => true): number {
   const modelClass = getModelClass(component.className);
   const layers = new Map<string, number>();
   for (const tensor of modelClass.parameters(component.config)) {
     const layer = modelClass.layerPattern?.exec(tensor.name)?.[0];
-    if (layer !== undefined) {
+    if (layer !== undefined && isStreamed(tensor.name)) {
       layers.set(layer, (layers.get(layer) ?? 0) + tensorBytes(tensor, component.storedDType));
     }
   }
@@ -162,14 +168,42 @@ function encoderItems(name: string, layerBytes: number, shape: ModelShape): Memo
   ];
 }
 
-/** Embeddings of both prompts, f32. */
-function promptBytes({ shape, model }: MemoryInput): number {
+function promptCount({ model }: MemoryInput): number {
+  return model.defaults.guidanceScale > 1 ? 2 : 1;
+}
+
+/** Where a prompt's own length shifts the video's positions, each prompt has tables. */
+function rotaryTables(input: MemoryInput): number {
+  return input.shape.attention.kind === "two streams" ? promptCount(input) : 1;
+}
+
+/** Embeddings of both prompts, f32; of two streams the text's keys and values in every layer. */
+function promptItems(input: MemoryInput): MemoryItem[] {
+  const { shape, precision } = input;
+  const { attention } = shape;
   const transformer = shape.configs.transformer!;
-  // Cosmos has no encoder: its prompt enters as rows of its own embedding table.
-  const width = Number(transformer.text_dim ?? transformer.text_embed_dim ?? transformer.hidden_size ?? 0);
   const rows = shape.rows.prompt ?? shape.rows.text ?? 0;
-  const prompts = model.defaults.guidanceScale > 1 ? 2 : 1;
-  return 4 * rows * width * prompts;
+  if (attention.kind === "two streams") {
+    const width = 2 * attention.layers * attention.kvHeads * attention.headDim;
+    const bytes = (precision === "f16" ? 2 : 4) * rows * width * promptCount(input);
+    return [{ name: `keys and values of the prompts (${precision})`, bytes }];
+  }
+  const width = Number(transformer.text_dim ?? transformer.text_embed_dim ?? 0);
+  return [{ name: "prompt embeddings", bytes: 4 * rows * width * promptCount(input) }];
+}
+
+/** Two streams: the one that reads the prompt goes through the GPU layer by layer, like a text encoder. */
+function understandingItems(input: MemoryInput): MemoryItem[] {
+  const { transformer } = input.model.components;
+  if (input.shape.attention.kind !== "two streams" || !transformer) return [];
+  const { isResident } = getModelClass(transformer.className);
+  const layer = largestLayer(transformer, (name) => !isResident(name));
+  const [, activations] = encoderItems("transformer", layer, input.shape);
+  return [
+    { name: "transformer weights of the text stream (one layer at a time)", bytes: layer },
+    { ...activations!, name: "text stream activations (f32)" },
+    ...promptItems(input),
+  ];
 }
 
 /** What the transformer reads and predicts, f32; everything between the steps is in main memory. */
@@ -192,7 +226,9 @@ function blockActivations({ shape, grid, batch, precision }: MemoryInput): Memor
   const heads = attention.heads * attention.headDim;
   const width = Number(transformer.hidden_size ?? heads);
   const keys = attention.kvHeads * attention.headDim;
-  const tokens = batch * (grid.videoTokens + attention.jointTextTokens);
+  // Of two streams only the video's runs here.
+  const text = attention.kind === "two streams" ? 0 : attention.jointTextTokens;
+  const tokens = batch * (grid.videoTokens + text);
   const inner = Number(transformer.ffn_dim ?? transformer.intermediate_size ?? 4 * width);
   const conditions = Object.values(attention.crossTokens).reduce((sum, count) => sum + count, 0);
   const hasCross = conditions > 0;
@@ -211,8 +247,17 @@ function blockActivations({ shape, grid, batch, precision }: MemoryInput): Memor
       bytes: bytes * Math.min(tokens, FEED_FORWARD_ROWS) * inner,
     },
   ];
+  const sliced = bytes * Math.min(tokens, GATED_FEED_FORWARD_ROWS);
+  const fedInPlace: MemoryItem[] = [
+    { name: "residual stream (f32)", bytes: 4 * tokens * width * 2 },
+    {
+      name: `norm and feed-forward slice (${precision})`,
+      // A gate has a hidden tensor of its own.
+      bytes: sliced * (width + inner * (transformer.hidden_act === "silu" ? 2 : 1)),
+    },
+  ];
   return [
-    ...largest([attended, fed], sumBytes),
+    ...largest([attended, attention.kind === "two streams" ? fedInPlace : fed], sumBytes),
     ...(hasCross
       ? [{ name: `projected conditions (${precision})`, bytes: bytes * batch * conditions * width }]
       : []),

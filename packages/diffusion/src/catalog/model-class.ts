@@ -34,6 +34,8 @@ export interface ModelClass {
   readonly ignored: readonly RegExp[];
   /** Layers that run one after another and can be streamed: the prefix of each layer's names. */
   readonly layerPattern: RegExp | undefined;
+  /** Of a transformer: parameters that stay on the GPU; the others are streamed before, or not read at all. */
+  readonly isResident: (name: string) => boolean;
 }
 
 interface ModelClassDefinition<Schema extends z.ZodType> {
@@ -47,6 +49,7 @@ interface ModelClassDefinition<Schema extends z.ZodType> {
   readonly prefixes?: readonly string[];
   readonly ignored?: readonly RegExp[];
   readonly layerPattern?: RegExp;
+  readonly isResident?: (name: string) => boolean;
 }
 
 export function defineModelClass<Schema extends z.ZodType>(
@@ -79,5 +82,6 @@ export function defineModelClass<Schema extends z.ZodType>(
     prefixes: definition.prefixes ?? [""],
     ignored: definition.ignored ?? [],
     layerPattern: definition.layerPattern,
+    isResident: definition.isResident ?? (() => true),
   };
 }

@@ -153,10 +153,12 @@ describe("memory", () => {
     const peak = memory.phases.find(({ name }) => name === memory.peakPhase);
     expect(peak?.bytes).toBe(Math.max(...memory.phases.map(({ bytes }) => bytes)));
     expect(memory.peakBytes).toBe(peak?.bytes);
-    // Vectors are widened to f32: at most 1 % more than the file where that is 16 bit.
+    // Vectors are widened to f32: at most 1 % more than the file where that is 16 bit. Of Cosmos 3 the video's half
+    // stays on the GPU (less than half: token embeddings and the language model's head are not part of it).
+    const [least, most] = model.family === "cosmos3" ? [0.4, 0.5] : [1, 1.01];
     const transformer = memory.weightBytes.transformer! / components.transformer!.storedBytes;
-    expect(transformer).toBeGreaterThanOrEqual(1);
-    expect(transformer).toBeLessThan(1.01);
+    expect(transformer).toBeGreaterThanOrEqual(least!);
+    expect(transformer).toBeLessThan(most!);
     for (const name of ["text_encoder", "text_encoder_2", "image_encoder"]) {
       const whole = components[name]?.storedBytes;
       if (whole !== undefined) expect(memory.weightBytes[name]).toBeLessThan(whole / 10);

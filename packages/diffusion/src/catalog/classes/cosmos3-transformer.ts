@@ -67,7 +67,18 @@ export const cosmos3Transformer: ModelClass = defineModelClass({
   schema: cosmos3TransformerConfig,
   list,
   layerPattern: /^layers\.\d+\./,
+  isResident: isCosmos3Generation,
 });
+
+/** Weights outside of the layers that the generation stream uses. */
+const GENERATION = /^(proj_in|proj_out|time_embedder|norm_moe_gen)\./;
+/** Weights of a layer that belong to the generation stream. */
+const GENERATION_LAYER = /(^|\.)self_attn\.(add_|to_add_out|norm_added_)|_moe_gen\./;
+
+/** Whether a parameter serves video; the others are the language model's, or those of sound and actions. */
+export function isCosmos3Generation(name: string): boolean {
+  return name.startsWith("layers.") ? GENERATION_LAYER.test(name) : GENERATION.test(name);
+}
 
 function list(model: ParameterList, config: Cosmos3TransformerConfig): void {
   const width = config.hidden_size;

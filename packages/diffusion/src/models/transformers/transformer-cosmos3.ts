@@ -30,6 +30,7 @@ import type {
 import {
   type Cosmos3TransformerConfig,
   cosmos3TransformerConfig,
+  isCosmos3Generation,
 } from "../../catalog/classes/cosmos3-transformer.js";
 import { timestepEmbedding, timestepFeatures, uploadRotary } from "../embeddings.js";
 import { addGatedFeedForward } from "../gated-feed-forward.js";
@@ -44,11 +45,6 @@ import type { Tap } from "./forward-hooks.js";
 
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
 const TIME_FEATURES = 256;
-
-/** Weights outside of the layers that video uses. */
-const GENERATION = /^(proj_in|proj_out|time_embedder|norm_moe_gen)\./;
-/** Weights inside of a layer that belong to the generation stream. */
-const GENERATION_LAYER = /(^self_attn\.(add_|to_add_out|norm_added_))|_moe_gen\./;
 
 export interface Cosmos3ForwardInputs {
   /** `[1, latent_channel, T, h, w]` f32. */
@@ -134,12 +130,15 @@ export class Cosmos3OmniTransformer {
 
   /** Streams the weights of the generation stream onto the GPU, unless they are there. */
   async load(source: WeightSource, options: Omit<LoadOptions, "prefix" | "only"> = {}): Promise<void> {
-    if (!this.#parameters.isLoaded) await this.#parameters.load(source, { ...options, only: isGeneration });
+    if (!this.#parameters.isLoaded)
+      await this.#parameters.load(source, { ...options, only: isCosmos3Generation });
   }
 
   /** Bytes that `load` reads: about half of the checkpoint. */
   generationBytes(source: WeightSource): number {
-    return source.names().reduce((sum, n) => sum + (isGeneration(n) ? source.info(n).byteLength : 0), 0);
+    return source
+      .names()
+      .reduce((sum, n) => sum + (isCosmos3Generation(n) ? source.info(n).byteLength : 0), 0);
   }
 
   get isLoaded(): boolean {
@@ -196,7 +195,7 @@ export class Cosmos3OmniTransformer {
         const prefix = `layers.${index}.`;
         await this.#understanding.scoped(prefix).load(source, {
           prefix,
-          only: (name) => !GENERATION_LAYER.test(name),
+          only: (name) => !isCosmos3Generation(prefix + name),
           ...(options.signal ? { signal: options.signal } : {}),
         });
         const previous = hidden;
@@ -327,11 +326,6 @@ export class Cosmos3OmniTransformer {
       dtype: this.computeDtype,
     });
   }
-}
-
-function isGeneration(name: string): boolean {
-  const inLayer = /^layers\.\d+\.(.*)$/.exec(name)?.[1];
-  return inLayer === undefined ? GENERATION.test(name) : GENERATION_LAYER.test(inLayer);
 }
 
 function contextOf(understanding: Cosmos3Understanding, index: number): KeyValue {
