@@ -6,6 +6,7 @@ import type { GenerateCommandOptions } from "../options/generate-options.js";
 
 /** Transformers whose rotary embedding has a time axis that can be changed. */
 interface TemporalRotary {
+  readonly temporalDim: number | undefined;
   temporalFrequencies: ((frequencies: Float64Array) => Float64Array) | undefined;
 }
 
@@ -20,17 +21,19 @@ export interface RiflexSettings {
  * @param trainingLength latent frames, used where `--riflex-train-len` is not given
  * @throws ConfigError when the model has no such axis, or the frequency does not exist
  */
-export function applyRiflex(
+export async function applyRiflex(
   pipeline: VideoPipeline,
   options: GenerateCommandOptions,
-  trainingLength: number,
-): { settings: RiflexSettings; line: string } {
+  trainingLength: () => Promise<number>,
+): Promise<{ settings: RiflexSettings; line: string }> {
   const temporalDim = temporalDimOf(pipeline);
   const s = options.riflexS ?? 1;
-  const length = options.riflexTrainLen ?? options.referenceLatentFrames ?? trainingLength;
-  const k = options.riflexK ?? identifyIntrinsicFrequency(temporalDim, length);
+  const length = options.riflexTrainLen ?? options.referenceLatentFrames ?? (await trainingLength());
+  const { rope_theta: given } = pipeline.geometry.transformerConfig;
+  const theta = typeof given === "number" ? given : 10_000;
+  const k = options.riflexK ?? identifyIntrinsicFrequency(temporalDim, length, theta);
   // Here, so that a bad index is found before the run.
-  const frequencies = riflexFrequencies({ temporalDim, k, scale: s, trainingLength: length });
+  const frequencies = riflexFrequencies({ temporalDim, k, scale: s, trainingLength: length, theta });
   const settings = { s, k, training_length: length, t_dim: temporalDim };
   if (s === 1) return { settings, line: `[riflex] no-op (s=${s}, k=${k})` };
   for (const transformer of pipeline.transformers) {
@@ -41,10 +44,8 @@ export function applyRiflex(
 
 /** Channels of the head dimension that encode time. */
 function temporalDimOf(pipeline: VideoPipeline): number {
-  const { attention_head_dim: headDim, rope_axes_dim: axes } = pipeline.geometry.transformerConfig;
-  const canChange = pipeline.transformers.every((transformer) => "temporalFrequencies" in transformer);
-  if (canChange && Array.isArray(axes) && typeof axes[0] === "number") return axes[0];
-  if (canChange && typeof headDim === "number") return headDim - 4 * Math.floor(headDim / 6);
+  const dims = pipeline.transformers.map((one) => (one as unknown as Partial<TemporalRotary>).temporalDim);
+  if (dims[0] !== undefined) return dims[0];
   throw new ConfigError("RIFLEX_UNSUPPORTED", `RIFLEx can not be applied to the family ${pipeline.family}`, {
     fix: "Leave out --riflex for this model.",
   });

@@ -9,6 +9,7 @@ import { type GenerateCommandOptions, ignoredOptions } from "../options/generate
 import { formatBytes } from "../output/units.js";
 import { VERSION } from "../version.js";
 import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "./checkpoint.js";
+import { hookPlugins } from "./hooks.js";
 import { readLatents, writeLatents } from "./latents-file.js";
 import { checkMemory } from "./memory-check.js";
 import { checkOutputs, type OutputPaths, outputPaths } from "./output-check.js";
@@ -35,6 +36,7 @@ export async function runGenerate(
       "No --model given: using the tiny checkpoint that ships with lvsa; its weights are random.",
     );
   }
+  const plugins = hookPlugins(options, reporter);
   const paths = outputPaths(options);
   await checkOutputs(paths);
   const initialLatents =
@@ -48,7 +50,7 @@ export async function runGenerate(
   try {
     const estimate = checkMemory(inspection, options, device);
     const log = (line: string) => reporter.log(line);
-    using engine = await Engine.open(folder, { device, precision: options.precision, log });
+    using engine = await Engine.open(folder, { device, precision: options.precision, plugins, log });
     const { pipeline } = engine;
     const { defaults } = pipeline;
     const numFrames = options.numFrames ?? defaults.numFrames;
@@ -63,9 +65,7 @@ export async function runGenerate(
     // 3. Attention
     const registry = createAdapterRegistry();
     const riflex = options.riflex
-      ? applyRiflex(
-          pipeline,
-          options,
+      ? await applyRiflex(pipeline, options, async () =>
           (await registry.get(pipeline.family)).referenceLatentFrames(pipeline.geometry),
         )
       : undefined;

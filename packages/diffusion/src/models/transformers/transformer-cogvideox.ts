@@ -123,6 +123,13 @@ export class CogVideoXTransformer3DModel {
     if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
   }
 
+  /** Channels of a head that encode time; what `temporalFrequencies` changes. None with added positions (2B). */
+  get temporalDim(): number | undefined {
+    return this.config.use_rotary_positional_embeddings
+      ? Math.floor(this.config.attention_head_dim / 4)
+      : undefined;
+  }
+
   get isLoaded(): boolean {
     return this.#parameters.isLoaded;
   }

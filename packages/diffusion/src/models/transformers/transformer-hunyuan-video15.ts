@@ -139,6 +139,11 @@ export class HunyuanVideo15Transformer3DModel {
     if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
   }
 
+  /** Channels of a head that encode time; what `temporalFrequencies` changes. */
+  get temporalDim(): number {
+    return this.config.rope_axes_dim[0]!;
+  }
+
   get isLoaded(): boolean {
     return this.#parameters.isLoaded;
   }

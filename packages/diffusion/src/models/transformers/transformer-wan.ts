@@ -115,6 +115,11 @@ export class WanTransformer3DModel {
     if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
   }
 
+  /** Channels of a head that encode time; what `temporalFrequencies` changes. */
+  get temporalDim(): number {
+    return this.config.attention_head_dim - 4 * Math.floor(this.config.attention_head_dim / 6);
+  }
+
   get isLoaded(): boolean {
     return this.#parameters.isLoaded;
   }

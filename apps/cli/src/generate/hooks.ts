@@ -1,0 +1,26 @@
+/** LVSA by environment: the hooks' plugin, unless `--lvsa` says the same with options. */
+import type { EnginePlugin } from "@lvsa/diffusion";
+import { hooksRequested, lvsaPlugin, processEnvironment } from "@lvsa/hooks";
+import type { RunReporter } from "./reporter.js";
+
+/** Literal names, so that the packages this one depends on are those that are loaded. */
+const packages = {
+  wan: () => import("@lvsa/adapter-wan"),
+  hunyuan: () => import("@lvsa/adapter-hunyuan"),
+  cogvideox: () => import("@lvsa/adapter-cogvideox"),
+  cosmos3: () => import("@lvsa/cosmos3-processor"),
+} as const;
+
+/**
+ * Plugins for the engine: none where no `LVSA_*_HOOK` is on, or where `--lvsa` is given, which wins.
+ * @throws ConfigError for bad variables when a hook is on
+ */
+export function hookPlugins({ lvsa }: { readonly lvsa: boolean }, reporter: RunReporter): EnginePlugin[] {
+  const env = processEnvironment();
+  if (!hooksRequested({ env })) return [];
+  if (lvsa) {
+    reporter.notice("warning: LVSA_* variables ignored: --lvsa is given, and options win");
+    return [];
+  }
+  return [lvsaPlugin({ env, packages, logger: (line) => reporter.log(line) })];
+}
