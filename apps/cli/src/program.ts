@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.js";
 import { doctorCommand } from "./commands/doctor.js";
+import { envCommand } from "./commands/env.js";
 import { generateCommand } from "./commands/generate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { planCommand } from "./commands/plan.js";
@@ -38,6 +39,7 @@ Examples:
   inspectCommand(program, io, exit);
   doctorCommand(program, io, exit);
   benchCommand(program, io);
+  envCommand(program, io);
   try {
     if (args.length === 0) {
       program.outputHelp();

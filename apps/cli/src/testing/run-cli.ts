@@ -12,6 +12,8 @@ export interface CliRun {
 }
 
 export interface RunCliOptions {
+  /** Variables on top of this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Sees standard output as it grows; `interrupt` is Ctrl-C. */
   readonly onOutput?: (stdout: string, interrupt: () => void) => void;
 }
@@ -22,7 +24,10 @@ export const DEVICE: readonly string[] = ["--device", process.env.LVSA_TEST_ADAP
 export function runCli(args: readonly string[], options: RunCliOptions = {}): Promise<CliRun> {
   if (!existsSync(MAIN)) throw new Error(`${MAIN} is not there: run \`pnpm build\` first`);
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...options.env },
+    });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
