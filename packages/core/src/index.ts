@@ -1,3 +1,15 @@
+// What a user of the kernels alone needs from the runtime: a foreign device, foreign buffers, the errors.
+export {
+  type AttentionOutput,
+  borrowTensor,
+  Device,
+  type DeviceOptions,
+  type DType,
+  isLvsaError,
+  LvsaError,
+  Tensor,
+  wrapDevice,
+} from "@lvsa/runtime";
 export * from "./adapter/adapter-registry.js";
 export * from "./adapter/default-registry.js";
 export * from "./adapter/fallback.js";
