@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 
 const cwd = fileURLToPath(new URL("..", import.meta.url));
-const app = 'import { registeredPlugins } from "@lvsa/diffusion"; console.log(registeredPlugins().map((p) => p.name).join());';
+const app =
+  'import { registeredPlugins } from "@lvsa/diffusion"; console.log(registeredPlugins().map((p) => p.name).join());';
 
 function run(env: Readonly<Record<string, string>>, ...more: string[]) {
   const args = [...more, "--input-type=module", "-e", app];
@@ -17,7 +18,11 @@ test("engines of the process find the plugin", () => {
 });
 
 test("a bad variable ends the process at once", () => {
-  const { status, stderr } = run({ LVSA_WAN_HOOK: "1", LVSA_N_BLOCKS: "x" }, "--import", "@lvsa/hooks/register");
+  const { status, stderr } = run(
+    { LVSA_WAN_HOOK: "1", LVSA_N_BLOCKS: "x" },
+    "--import",
+    "@lvsa/hooks/register",
+  );
   expect(status).not.toBe(0);
   expect(stderr).toContain('LVSA_N_BLOCKS is "x"; expected a whole number of at least 0');
 });

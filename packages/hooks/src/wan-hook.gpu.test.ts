@@ -48,7 +48,7 @@ async function latents(engine: Engine, options: Partial<GenerateOptions> = {}): 
 
 const dense = async (options: Partial<GenerateOptions> = {}) => {
   using engine = await open();
-  return latents(engine, options);
+  return await latents(engine, options);
 };
 
 describe("LVSA_WAN_HOOK", () => {
@@ -187,6 +187,23 @@ describe("stepping aside", () => {
 
     using strict = await open([lvsaPlugin({ env: { ...env, LVSA_STRICT: "1" }, logger: () => {} })]);
     await expect(latents(strict)).rejects.toThrow(expect.objectContaining({ code: "DENSE_FALLBACK" }));
+  });
+
+  it("a mask is honoured: the layer's dense path computes the call", async () => {
+    // Hides the last latent frame, as a host with padded clips would.
+    const keyMask = new Uint8Array(60).fill(1, 0, 54);
+    const lines: string[] = [];
+    const masked = async (plugins: EnginePlugin[]) => {
+      using engine = await open(plugins);
+      engine.attention.addHook("padding", (call, next) =>
+        next(call.module.role === "self" ? { ...call, keyMask } : call),
+      );
+      return await latents(engine);
+    };
+    const reference = await masked([]);
+    expect(reference).not.toEqual(await dense());
+    expect(await masked([lvsaPlugin({ env: ENV, logger: (line) => lines.push(line) })])).toEqual(reference);
+    expect(lines[1]).toContain("origin=wan_hook reason=unsupported_call seq_len=60 mask=True");
   });
 
   it("LVSA_WARN_FALLBACK=0 silences the line, not the event", async () => {

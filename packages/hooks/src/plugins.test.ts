@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import { defineHook, type HookHost, listHooks, loadPackage, lvsaPlugin } from "./index.js";
+import { fakeEngine } from "./testing-support/fake-engine.js";
+
+const host = (transformerConfig: Record<string, unknown>): HookHost => ({
+  transformers: [],
+  geometry: { spatialFactor: 8, temporalFactor: 4, transformerConfig },
+});
+
+describe("defaults", () => {
+  // Never one number for all models.
+  it.each([
+    ["wan", { in_channels: 16 }, 21],
+    ["wan", { in_channels: 48 }, 31],
+    ["hunyuan", {}, 33],
+    ["cogvideox", { patch_size_t: null, sample_frames: 49 }, 13],
+    ["cosmos3", {}, 48],
+    ["cosmos3", { hidden_act: "relu2" }, 31],
+  ])("%s %j was trained on %i latent frames", async (family, config, frames) => {
+    const hook = listHooks().find((one) => one.family === family)!;
+    const target = hook.target(await loadPackage(hook), host(config));
+    expect(target).toMatchObject({
+      referenceLatentFrames: frames,
+      temporalFactor: 4,
+      defaults: { windowSize: 12, nFirstFrames: 4 },
+    });
+  });
+});
+
+describe("hooks", () => {
+  it("are listed in the order of the Python plugin, with CogVideoX added", () => {
+    expect(listHooks().map(({ variable }) => variable)).toEqual([
+      "LVSA_HUNYUAN_HOOK",
+      "LVSA_WAN_HOOK",
+      "LVSA_COGVIDEOX_HOOK",
+      "LVSA_COSMOS3_HOOK",
+    ]);
+  });
+
+  it("of one's own listen to their variable, or to `families`", async () => {
+    let installed = 0;
+    const mine = defineHook({
+      family: "mymodel",
+      variable: "LVSA_MYMODEL_HOOK",
+      packageName: "mymodel-adapter",
+      layer: "MyAttention",
+      target: () => ({
+        referenceLatentFrames: 7,
+        temporalFactor: 4,
+        install: () => {
+          installed++;
+          return { blocks: 2, [Symbol.dispose]() {} };
+        },
+      }),
+    });
+    const packages = { mymodel: async () => ({}) };
+    for (const options of [{ env: { LVSA_MYMODEL_HOOK: "1" } }, { env: {}, families: ["mymodel"] }]) {
+      const { engine, lines } = fakeEngine("mymodel");
+      using _plugin = await lvsaPlugin({ ...options, hooks: [mine], packages }).setup(engine);
+      expect(lines).toEqual(["[LVSA-hook] Installed LVSA hook on MyAttention (T_lat=auto)"]);
+    }
+    const { engine, lines } = fakeEngine("mymodel");
+    using _off = await lvsaPlugin({ env: {}, hooks: [mine], packages }).setup(engine);
+    expect([installed, lines]).toEqual([2, []]);
+    await expect(
+      lvsaPlugin({ env: { LVSA_MYMODEL_HOOK: "on" }, hooks: [mine], packages }).setup(engine),
+    ).rejects.toThrow('LVSA_MYMODEL_HOOK is "on"');
+  });
+
+  it("name both owners when somebody has the layers", async () => {
+    const { engine } = fakeEngine("wan");
+    const layer = engine.pipeline.transformers[0]!.attentionModules()[1]!;
+    using _taken = engine.attention.claim(layer, "another-plugin", (call, next) => next(call));
+    await expect(lvsaPlugin({ env: { LVSA_WAN_HOOK: "1" } }).setup(engine)).rejects.toThrow(
+      "both another-plugin and @lvsa/hooks want the attention layer blocks.1",
+    );
+    // Nothing of the attempt stays behind.
+    expect(engine.attention.backends).toEqual(["DENSE"]);
+    engine.attention.claim(engine.pipeline.transformers[0]!.attentionModules()[0]!, "free", (call, next) =>
+      next(call),
+    );
+  });
+
+  it("in browsers take options in place of the environment", async () => {
+    const { engine, lines } = fakeEngine("wan");
+    using _plugin = await lvsaPlugin({ env: {}, wanHook: true, sparsityScale: 0.5 }).setup(engine);
+    expect(lines).toEqual([
+      "[LVSA-hook] Installed LVSA hook on WanSelfAttention (T_lat=auto, sparsity_scale=0.5)",
+    ]);
+  });
+});
