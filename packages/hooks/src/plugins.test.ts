@@ -1,3 +1,4 @@
+import { AttentionDispatcher } from "@lvsa/diffusion";
 import { describe, expect, it } from "vitest";
 import { defineHook, type HookHost, listHooks, loadPackage, lvsaPlugin } from "./index.js";
 import { fakeEngine } from "./testing-support/fake-engine.js";
@@ -55,11 +56,11 @@ describe("hooks", () => {
     });
     const packages = { mymodel: async () => ({}) };
     for (const options of [{ env: { LVSA_MYMODEL_HOOK: "1" } }, { env: {}, families: ["mymodel"] }]) {
-      const { engine, lines } = fakeEngine("mymodel");
+      const { engine, lines } = fakeEngine("mymodel", new AttentionDispatcher());
       using _plugin = await lvsaPlugin({ ...options, hooks: [mine], packages }).setup(engine);
       expect(lines).toEqual(["[LVSA-hook] Installed LVSA hook on MyAttention (T_lat=auto)"]);
     }
-    const { engine, lines } = fakeEngine("mymodel");
+    const { engine, lines } = fakeEngine("mymodel", new AttentionDispatcher());
     using _off = await lvsaPlugin({ env: {}, hooks: [mine], packages }).setup(engine);
     expect([installed, lines]).toEqual([2, []]);
     await expect(
@@ -68,7 +69,7 @@ describe("hooks", () => {
   });
 
   it("name both owners when somebody has the layers", async () => {
-    const { engine } = fakeEngine("wan");
+    const { engine } = fakeEngine("wan", new AttentionDispatcher());
     const layer = engine.pipeline.transformers[0]!.attentionModules()[1]!;
     using _taken = engine.attention.claim(layer, "another-plugin", (call, next) => next(call));
     await expect(lvsaPlugin({ env: { LVSA_WAN_HOOK: "1" } }).setup(engine)).rejects.toThrow(
@@ -82,7 +83,7 @@ describe("hooks", () => {
   });
 
   it("in browsers take options in place of the environment", async () => {
-    const { engine, lines } = fakeEngine("wan");
+    const { engine, lines } = fakeEngine("wan", new AttentionDispatcher());
     using _plugin = await lvsaPlugin({ env: {}, wanHook: true, sparsityScale: 0.5 }).setup(engine);
     expect(lines).toEqual([
       "[LVSA-hook] Installed LVSA hook on WanSelfAttention (T_lat=auto, sparsity_scale=0.5)",

@@ -1,4 +1,6 @@
 /** What registration does with an environment: which models' layers it takes, and what it says. */
+
+import { AttentionDispatcher } from "@lvsa/diffusion";
 import { goldenCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { lvsaPlugin } from "./index.js";
@@ -64,7 +66,7 @@ describe("registration", () => {
     const taken: string[] = [];
     const run = async () => {
       for (const family of FAMILIES) {
-        const { engine, lines, claimed } = fakeEngine(family);
+        const { engine, lines, claimed } = fakeEngine(family, new AttentionDispatcher());
         const undo = await lvsaPlugin({ env }).setup(engine);
         if (claimed().length > 0) taken.push(family);
         expect(engine.attention.backends).toContain("LVSA");
@@ -91,14 +93,14 @@ describe("registration", () => {
   it("done twice takes the layers once", async () => {
     const twice = cases.find(({ input }) => input.note === "registration run twice in one process")!;
     expect((twice.output as { wrapped_twice?: boolean }).wrapped_twice).toBe(true);
-    const { engine } = fakeEngine("wan");
+    const { engine } = fakeEngine("wan", new AttentionDispatcher());
     const plugin = lvsaPlugin({ env: twice.input.env! });
     using _first = await plugin.setup(engine);
     await expect(plugin.setup(engine)).rejects.toThrow(expect.objectContaining({ code: "LAYER_CLAIMED" }));
   });
 
   it("a missing package is an error that says how to install it", async () => {
-    const { engine } = fakeEngine("cosmos3");
+    const { engine } = fakeEngine("cosmos3", new AttentionDispatcher());
     const missing = lvsaPlugin({
       env: { LVSA_COSMOS3_HOOK: "1", LVSA_TOTAL_LATENT_FRAMES: "48" },
       packages: { cosmos3: () => Promise.reject(new Error("not there")) },

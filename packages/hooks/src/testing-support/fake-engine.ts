@@ -1,10 +1,5 @@
 /** An engine of which only the seams exist: layers to claim, a dispatcher, a log. */
-import {
-  AttentionDispatcher,
-  type AttentionModule,
-  type AttentionTarget,
-  type Engine,
-} from "@lvsa/diffusion";
+import type { AttentionDispatcher, AttentionModule, AttentionTarget, Engine } from "@lvsa/diffusion";
 
 export interface FakeEngine {
   readonly engine: Engine;
@@ -14,8 +9,7 @@ export interface FakeEngine {
 }
 
 /** Two blocks with the layers of a family. */
-export function fakeEngine(family: string): FakeEngine {
-  const attention = new AttentionDispatcher();
+export function fakeEngine(family: string, attention: AttentionDispatcher): FakeEngine {
   const role = family === "wan" || family === "cosmos3" ? "self" : "joint";
   const layers = [0, 1].map((index) => ({ name: `blocks.${index}`, index, role }) as AttentionModule);
   const model: AttentionTarget = { family, attention, attentionModules: () => layers };
