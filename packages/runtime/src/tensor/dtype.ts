@@ -38,8 +38,11 @@ export function float16ToNumber(bits: number): number {
 
 /** Number to IEEE half precision bits, round half to even. */
 export function numberToFloat16(value: number): number {
-  const f32 = new Float32Array([value]);
-  const bits = new Uint32Array(f32.buffer)[0]!;
+  return narrowToFloat16(new Uint32Array(new Float32Array([value]).buffer)[0]!);
+}
+
+/** The same from the bits of an f32: no memory per number. */
+function narrowToFloat16(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const exponent = (bits >>> 23) & 0xff;
   const fraction = bits & 0x7fffff;
@@ -81,10 +84,10 @@ export function encodeFloats(values: ArrayLike<number>, dtype: FloatDType): Uint
   const f32 = values instanceof Float32Array ? values : Float32Array.from(values);
   if (dtype === "f32") return new Uint8Array(f32.buffer, f32.byteOffset, f32.byteLength);
   const out = new Uint16Array(f32.length);
+  const words = new Uint32Array(f32.buffer, f32.byteOffset, f32.length);
   if (dtype === "f16") {
-    for (let i = 0; i < f32.length; i++) out[i] = numberToFloat16(f32[i]!);
+    for (let i = 0; i < words.length; i++) out[i] = narrowToFloat16(words[i]!);
   } else {
-    const words = new Uint32Array(f32.buffer, f32.byteOffset, f32.length);
     for (let i = 0; i < words.length; i++) {
       const w = words[i]!;
       const notANumber = (w & 0x7fffffff) > 0x7f800000;
