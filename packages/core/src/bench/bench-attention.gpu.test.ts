@@ -12,7 +12,7 @@ afterAll(() => device.dispose());
 
 test("attended fractions fall into five steps, time follows them, and everything is freed", async () => {
   const before = device.memory().liveTensors;
-  const bench = await benchAttention(device);
+  const bench = await benchAttention(device, { patchesPerFrame: 12, repeats: 1, minMilliseconds: 1 });
   console.log(
     `${bench.device}: dense ${bench.dense.milliseconds.toFixed(1)} ms, efficiency ` +
       `${bench.rows.map((r) => `${r.efficiency.toFixed(2)} at ${r.attendedFraction.toFixed(2)}`).join(", ")}, ` +

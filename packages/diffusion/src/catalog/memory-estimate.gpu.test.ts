@@ -19,7 +19,7 @@ const TRANSFORMER = {
   num_layers: 2,
   text_dim: 64,
 };
-const VAE = { base_dim: 32, num_res_blocks: 2 };
+const VAE = { base_dim: 16, num_res_blocks: 2 };
 const model: ModelDescription = {
   ...findKnownModel("wan2.1-t2v-1.3b")!,
   components: {
