@@ -39,7 +39,7 @@ Examples:
   inspectCommand(program, io, exit);
   doctorCommand(program, io, exit);
   benchCommand(program, io);
-  envCommand(program, io);
+  envCommand(program, io, exit);
   try {
     if (args.length === 0) {
       program.outputHelp();

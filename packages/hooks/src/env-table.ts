@@ -15,18 +15,20 @@ export interface EnvironmentRow {
 
 export interface EnvironmentReport {
   readonly rows: readonly EnvironmentRow[];
+  /** Unknown names and settings without effect. */
   readonly warnings: readonly string[];
+  /** Bad variables; those would end a run in which a hook is on. */
+  readonly problems: readonly string[];
 }
 
-/**
- * What every variable means in an environment.
- * @throws ConfigError `INVALID_VARIABLE` when a hook is on and a variable is bad
- */
+/** What every variable means in an environment. */
 export function environmentReport(
   environment: Environment = processEnvironment(),
   explicit: HookSettings = {},
 ): EnvironmentReport {
-  const { settings, sources, warnings } = resolveSettings(explicit, environment);
+  const { settings, sources, warnings, problems } = resolveSettings(explicit, environment, {
+    tolerant: true,
+  });
   const rows = SETTINGS.map(({ name, info }): EnvironmentRow => {
     const { variable, defaultText, about } = info;
     return {
@@ -48,7 +50,7 @@ export function environmentReport(
     source: seen ? "variable" : "default",
     about,
   };
-  return { rows: [...rows, config], warnings };
+  return { rows: [...rows, config], warnings: warnings.filter((line) => !problems.includes(line)), problems };
 }
 
 /** The table of the README. */

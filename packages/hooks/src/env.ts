@@ -29,6 +29,8 @@ export interface ResolvedSettings {
   readonly switches: Readonly<Record<string, boolean>>;
   /** Bad variables that nobody needs, unknown names, settings without effect: a line each. */
   readonly warnings: readonly string[];
+  /** The bad variables among them. */
+  readonly problems: readonly string[];
 }
 
 export interface ResolveOptions {
@@ -36,6 +38,8 @@ export interface ResolveOptions {
   readonly switches?: readonly string[];
   /** LVSA was asked for by other means than a hook's variable: bad variables are errors. */
   readonly asked?: boolean;
+  /** For reports: bad variables are never errors. */
+  readonly tolerant?: boolean;
 }
 
 /** The environment of this process; empty in browsers. */
@@ -87,12 +91,12 @@ export function resolveSettings(
   const hooks = [wanHook, hunyuanHook, cogvideoxHook, cosmos3Hook, ...Object.values(switches)];
   const asked =
     options.asked || hooks.includes(true) || problems.some((text) => /^LVSA_\w+_HOOK /.test(text));
-  if (problems.length > 0 && asked) {
+  if (problems.length > 0 && asked && !options.tolerant) {
     throw new ConfigError("INVALID_VARIABLE", problems.join("\n"), {
       fix: "Correct or unset the variable; `lvsa env` shows all of them.",
     });
   }
-  return { settings, sources, switches, warnings: [...problems, ...warnings] };
+  return { settings, sources, switches, warnings: [...problems, ...warnings], problems };
 }
 
 /** @throws ConfigError `INVALID_OPTION` */

@@ -8,7 +8,7 @@ import { Engine, type EnginePlugin, type GenerateOptions } from "@lvsa/diffusion
 import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { readJson, referenceCases, testDevice } from "@lvsa/runtime/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type HookEvent, lvsaPlugin } from "./index.js";
 
 const TINY = fileURLToPath(new URL("../../../apps/cli/models/tiny-wan", import.meta.url));
@@ -73,6 +73,22 @@ describe("LVSA_WAN_HOOK", () => {
       "[LVSA-hook] Installed LVSA hook on WanSelfAttention (T_lat=auto, sparsity_scale=1.0)",
       "[LVSA] engaged (wan): T_lat=10 P=6 seq_len=60 kfi=4 W=1 |G|=3 -> SPARSE",
     ]);
+  });
+
+  it("is found by its package's name, and reads the environment of the process", async () => {
+    vi.stubEnv("LVSA_WAN_HOOK", "1");
+    vi.stubEnv("LVSA_WINDOW_SIZE", "4");
+    vi.stubEnv("LVSA_REFERENCE_LATENT_FRAMES", "5");
+    const options = { device, precision: "f32", registered: false, plugins: ["@lvsa/hooks"] } as const;
+    using byName = await Engine.open(nodeFolder(TINY), options);
+    const byEnvironment = await latents(byName);
+    vi.unstubAllEnvs();
+    using byOptions = await open([
+      lvsaPlugin({ env: {}, wanHook: true, windowSize: 4, referenceLatentFrames: 5 }),
+    ]);
+    expect(byEnvironment).toEqual(await latents(byOptions));
+    expect(byEnvironment).not.toEqual(await dense());
+    expect(byName.plugins).toEqual(["@lvsa/hooks"]);
   });
 
   it("unset or off is bit for bit dense", async () => {

@@ -42,9 +42,10 @@ describe("lvsa env", () => {
     });
   });
 
-  it("ends with 2 for a bad value that a hook would use", async () => {
-    const { code, err } = await run([], { LVSA_WAN_HOOK: "1", LVSA_WINDOW_SIZE: "x" });
+  it("shows the table and ends with 2 where a value is bad", async () => {
+    const { code, out, err } = await run([], { LVSA_WAN_HOOK: "1", LVSA_WINDOW_SIZE: "x" });
     expect(code).toBe(2);
+    expect(out).toMatch(/^LVSA_WINDOW_SIZE +"x" +the model's \(12\) +default$/m);
     expect(err).toContain('LVSA_WINDOW_SIZE is "x"; expected a whole number of at least 0');
   });
 });

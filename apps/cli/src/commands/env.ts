@@ -7,14 +7,19 @@ import {
 } from "@lvsa/hooks";
 import type { Command } from "commander";
 import { z } from "zod";
+import { EXIT } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
 import { parseOptions } from "../options/parse-options.js";
 import { renderTable } from "../output/table.js";
 
 const schema = z.object({ all: z.boolean().default(false), json: z.boolean().default(false) });
 
-/** `io.env`: instead of the environment of the process. */
-export function envCommand(program: Command, io: CommandIo & { readonly env?: Environment }): void {
+/** `io.env`: instead of the environment of the process. A bad value ends with 2, after the table. */
+export function envCommand(
+  program: Command,
+  io: CommandIo & { readonly env?: Environment },
+  exit: (code: number) => void,
+): void {
   program
     .command("env")
     .description("LVSA_* variables: value seen, value in use, default, who set it")
@@ -26,6 +31,8 @@ export function envCommand(program: Command, io: CommandIo & { readonly env?: En
       const report = environmentReport(io.env);
       io.out(json ? `${JSON.stringify(asJson(report), undefined, 2)}\n` : renderEnvironment(report, all));
       for (const warning of report.warnings) io.err(`warning: ${warning}\n`);
+      for (const problem of report.problems) io.err(`error: ${problem}\n`);
+      if (report.problems.length > 0) exit(EXIT.usage);
     });
 }
 
@@ -48,7 +55,7 @@ function inUse({ value }: EnvironmentRow): string {
   return Array.isArray(value) ? value.join(",") : String(value);
 }
 
-function asJson({ rows, warnings }: EnvironmentReport): unknown {
+function asJson({ rows, warnings, problems }: EnvironmentReport): unknown {
   return {
     variables: rows.map(({ variable, seen, value, defaultText, source, about }) => ({
       variable,
@@ -59,5 +66,6 @@ function asJson({ rows, warnings }: EnvironmentReport): unknown {
       about,
     })),
     warnings,
+    problems,
   };
 }

@@ -106,6 +106,10 @@ describe("plugins", () => {
     )}`;
     using engine = await open({ plugins: [url] });
     expect(engine.plugins).toEqual(["from-a-package"]);
+    // Names that only the application can resolve.
+    const importPlugin = async (name: string) => ({ plugin: plugin(name, []) });
+    using byApplication = await open({ plugins: ["only-the-app-knows"], importPlugin });
+    expect(byApplication.plugins).toEqual(["only-the-app-knows"]);
     await expect(open({ plugins: ["data:text/javascript,export const x = 1"] })).rejects.toThrow(
       expect.objectContaining({ code: "NOT_A_PLUGIN" }),
     );

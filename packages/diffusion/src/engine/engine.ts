@@ -19,6 +19,11 @@ export interface EngineOptions {
   readonly keepLoaded?: boolean;
   /** Besides those registered in the process: plugins, or names of packages that export `plugin`. */
   readonly plugins?: readonly (EnginePlugin | string)[];
+  /**
+   * How plugins named by package are loaded; default: from where this package lies. `(name) => import(name)` in the
+   * application finds what only the application depends on.
+   */
+  readonly importPlugin?: (name: string) => Promise<unknown>;
   /** Use plugins registered in the process; default true. */
   readonly registered?: boolean;
   /** Attention backends by role; plugins may bring backends of their own. */
@@ -51,7 +56,9 @@ export class Engine {
       ...(options.keepLoaded ? { keepLoaded: true } : {}),
     });
     const engine = new Engine(options.device, pipeline, options.log ?? (() => {}));
-    const named = await Promise.all((options.plugins ?? []).map(resolvePlugin));
+    const named = await Promise.all(
+      (options.plugins ?? []).map((plugin) => resolvePlugin(plugin, options.importPlugin)),
+    );
     const plugins = [...(options.registered === false ? [] : registeredPlugins()), ...named];
     plugins.sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
     try {
@@ -99,11 +106,14 @@ export class Engine {
   }
 }
 
-async function resolvePlugin(plugin: EnginePlugin | string): Promise<EnginePlugin> {
+async function resolvePlugin(
+  plugin: EnginePlugin | string,
+  load: (name: string) => Promise<unknown> = (name) => import(/* @vite-ignore */ name),
+): Promise<EnginePlugin> {
   if (typeof plugin !== "string") return plugin;
   let module: { plugin?: EnginePlugin };
   try {
-    module = (await import(/* @vite-ignore */ plugin)) as { plugin?: EnginePlugin };
+    module = (await load(plugin)) as { plugin?: EnginePlugin };
   } catch (cause) {
     throw new HookError("PLUGIN_NOT_FOUND", `the plugin package ${plugin} does not load`, {
       fix: `npm install ${plugin}`,
