@@ -1,4 +1,4 @@
-/** The few bytes of an ONNX file with a single operator: protobuf written by hand, so that no ONNX package is needed. */
+/** The few bytes of a small ONNX file: protobuf written by hand, so that no ONNX package is needed. */
 
 type Field = number | string | readonly number[];
 
@@ -20,37 +20,81 @@ export interface OnnxValue {
   readonly shape: readonly number[];
 }
 
-export interface OnnxOperator {
+export interface OnnxNode {
   readonly type: string;
-  /** Empty for the standard operators. */
-  readonly domain: "" | "com.microsoft";
-  readonly attributes?: Readonly<Record<string, number>>;
+  /** Default: the standard operators. */
+  readonly domain?: "com.microsoft";
+  readonly attributes?: Readonly<Record<string, number | readonly number[]>>;
+  /** Names of values. */
+  readonly inputs: readonly string[];
+  readonly output: string;
+}
+
+export interface OnnxGraph {
+  readonly nodes: readonly OnnxNode[];
   readonly inputs: readonly OnnxValue[];
   readonly output: OnnxValue;
 }
 
-/** Numbers are those of `onnx.proto`: elements are float (1), attributes are integers (2). */
-export function onnxModel(op: OnnxOperator): Uint8Array {
+/** A graph of one operator. */
+export function onnxOperator(
+  op: Omit<OnnxNode, "inputs" | "output"> & Pick<OnnxGraph, "inputs" | "output">,
+): OnnxGraph {
+  const { inputs, output } = op;
+  return { nodes: [{ ...op, inputs: inputs.map(({ name }) => name), output: output.name }], inputs, output };
+}
+
+/** Attention of `[1, L, H, D]` from the standard operators; the scale is the last input. */
+export function attentionOperators(length: number, heads: number, headDim: number): OnnxGraph {
+  const shape = [1, length, heads, headDim];
+  const transpose = (input: string, perm: readonly number[], output: string): OnnxNode => ({
+    type: "Transpose",
+    attributes: { perm },
+    inputs: [input],
+    output,
+  });
+  return {
+    nodes: [
+      transpose("q", [0, 2, 1, 3], "qt"),
+      transpose("k", [0, 2, 3, 1], "kt"),
+      transpose("v", [0, 2, 1, 3], "vt"),
+      { type: "Mul", inputs: ["qt", "scale"], output: "qs" },
+      { type: "MatMul", inputs: ["qs", "kt"], output: "scores" },
+      { type: "Softmax", inputs: ["scores"], output: "p" },
+      { type: "MatMul", inputs: ["p", "vt"], output: "o" },
+      transpose("o", [0, 2, 1, 3], "y"),
+    ],
+    inputs: [...["q", "k", "v"].map((name) => ({ name, shape })), { name: "scale", shape: [1] }],
+    output: { name: "y", shape },
+  };
+}
+
+/** Numbers are those of `onnx.proto`: elements are float (1); attributes are integers (2) or lists of them (7). */
+export function onnxModel(graph: OnnxGraph): Uint8Array {
   const value = ({ name, shape }: OnnxValue) => {
     const dimensions = shape.flatMap((size) => field(1, field(1, size)));
     return [...field(1, name), ...field(2, field(1, [...field(1, 1), ...field(2, dimensions)]))];
   };
-  const attributes = Object.entries(op.attributes ?? {}).flatMap(([name, n]) =>
-    field(5, [...field(1, name), ...field(3, n), ...field(20, 2)]),
-  );
-  const node = [
-    ...op.inputs.flatMap(({ name }) => field(1, name)),
-    ...field(2, op.output.name),
+  const attribute = ([name, n]: [string, number | readonly number[]]) =>
+    field(5, [
+      ...field(1, name),
+      ...(typeof n === "number"
+        ? [...field(3, n), ...field(20, 2)]
+        : [...n.flatMap((item) => field(8, item)), ...field(20, 7)]),
+    ]);
+  const node = (op: OnnxNode) => [
+    ...op.inputs.flatMap((name) => field(1, name)),
+    ...field(2, op.output),
     ...field(4, op.type),
-    ...attributes,
+    ...Object.entries(op.attributes ?? {}).flatMap(attribute),
     ...(op.domain ? field(7, op.domain) : []),
   ];
-  const graph = [
-    ...field(1, node),
+  const body = [
+    ...graph.nodes.flatMap((op) => field(1, node(op))),
     ...field(2, "g"),
-    ...op.inputs.flatMap((input) => field(11, value(input))),
-    ...field(12, value(op.output)),
+    ...graph.inputs.flatMap((input) => field(11, value(input))),
+    ...field(12, value(graph.output)),
   ];
   const opset = (domain: string, version: number) => field(8, [...field(1, domain), ...field(2, version)]);
-  return new Uint8Array([...field(1, 8), ...field(7, graph), ...opset("", 17), ...opset("com.microsoft", 1)]);
+  return new Uint8Array([...field(1, 8), ...field(7, body), ...opset("", 17), ...opset("com.microsoft", 1)]);
 }

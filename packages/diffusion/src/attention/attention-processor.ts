@@ -70,8 +70,6 @@ export interface AttentionCall {
   readonly hiddenStates: Tensor;
   /** Text stream `[B, L, C]`: joint attention's second stream, or what cross attention looks at. */
   readonly encoderHiddenStates?: Tensor;
-  /** Valid encoder tokens: the first `encoderLength` rows of the stream; default all. */
-  readonly encoderLength?: number;
   /** What another stream has ready: every query sees it besides the keys of its own stream. Not owned by the call. */
   readonly context?: KeyValue;
   readonly rotary?: RotaryTables;

@@ -53,6 +53,7 @@ export class Device {
   readonly #recorder: CommandRecorder;
   readonly #owned: boolean;
   readonly #scopes: Set<Tensor>[] = [];
+  readonly #onError: (event: Event) => void;
   #error: DeviceError | undefined;
   #disposed = false;
 
@@ -75,7 +76,7 @@ export class Device {
     this.#pool = new BufferPool(gpu, () => this.submit());
     this.#pipelines = new PipelineCache(gpu, (error) => this.#fail(error));
     this.#recorder = new CommandRecorder(gpu, this.profiler);
-    gpu.addEventListener("uncapturederror", (event) => {
+    this.#onError = (event) => {
       event.preventDefault();
       const { error } = event as GPUUncapturedErrorEvent;
       const memory = error.constructor.name === "GPUOutOfMemoryError";
@@ -86,7 +87,8 @@ export class Device {
             : "This is a fault of the library: please report it with the text above.",
         }),
       );
-    });
+    };
+    gpu.addEventListener("uncapturederror", this.#onError);
     void gpu.lost.then(({ reason, message }) => {
       if (reason === "destroyed" && this.#disposed) return;
       this.#fail(
@@ -344,6 +346,7 @@ export class Device {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.gpu.removeEventListener("uncapturederror", this.#onError);
     this.#pool.close();
     this.#recorder.dispose();
     if (this.#owned) this.gpu.destroy();
