@@ -69,11 +69,6 @@ export class AttentionLayout {
     return this.#rows;
   }
 
-  /** Queries of every row. */
-  get rowLengths(): readonly number[] {
-    return this.#rows.map((row) => row.queryEnd - row.queryStart);
-  }
-
   /** Pairs of a query and a key, without context. */
   get pairs(): number {
     return this.#rows.reduce((sum, row) => sum + (row.queryEnd - row.queryStart) * keyCount(row), 0);

@@ -7,8 +7,6 @@
 import { type AttentionShape, attentionPrelude, hidden, LOWEST, MASKED } from "./attention-common.wgsl.js";
 
 export interface TileOptions {
-  /** Threads along queries, each with 4 of them: a multiple of 4, so that no 32 threads are partly idle. */
-  readonly threadsY: number;
   /** Keep staged queries, keys and values as f16: only where they are stored so, and nothing is rounded. */
   readonly halfStage: boolean;
   /** Hide the lengths of loops from the compiler (see `hidden`): for software adapters only. */
@@ -16,35 +14,20 @@ export interface TileOptions {
 }
 
 const TX = 8; // threads along keys, and along channels of the output
+const TY = 16; // threads along queries
 const PER = 4; // queries, and keys, per thread
+const BQ = TY * PER;
 const BK = TX * PER;
+/** 8 KB pass through workgroup memory and 8 KB are weights: 16 KB, which every device has. */
 const STAGE_BYTES = 8192;
 
-/** 64 queries: 8 KB pass through workgroup memory and 8 KB are weights, the 16 KB that every device has. */
-const USUAL = 16;
-// Measured on an H100 (f32, D 64 and 128): 18 and 15 TFLOP/s at 64 queries, as much at 128. Twice the keys, more
-// staging, or queries that stay in workgroup memory were between 10 % faster and half as fast.
-const CHOICES = [USUAL, 20, 24, 12];
-
-/** The queries of a tile for threads along queries. */
-export const tileQueries = (threadsY: number): number => threadsY * PER;
-
-/**
- * Threads along queries that leave the fewest threads idle at the ends of rows, given the rows' lengths and the
- * workgroup memory there is. A twentieth more idle is no reason to leave the usual size.
- */
-export function chooseThreadsY(rowLengths: readonly number[], memory: number): number {
-  const padded = (ty: number) =>
-    rowLengths.reduce((sum, length) => sum + Math.ceil(length / tileQueries(ty)) * tileQueries(ty), 0);
-  const fits = CHOICES.filter((ty) => ty === USUAL || STAGE_BYTES + BK * ty * 16 <= memory);
-  const best = fits.reduce((a, b) => (padded(b) < padded(a) ? b : a));
-  return padded(USUAL) <= 1.05 * padded(best) ? USUAL : best;
-}
+// Measured on an H100 (f32, D 64 and 128): 18 and 15 TFLOP/s. Twice the threads, twice the keys, more staging, or
+// queries that stay in workgroup memory were between 10 % faster and half as fast; tiles of 48, 80 or 96 queries,
+// chosen to divide a frame, lost more than the idle threads of the last tile cost.
+export const TILE_QUERIES = BQ;
 
 export function tileKernelBody(shape: AttentionShape, o: TileOptions): string {
   const dv = shape.headDim / 4;
-  const TY = o.threadsY;
-  const BQ = tileQueries(TY);
   const threads = TX * TY;
   const stageVectors = STAGE_BYTES / (o.halfStage ? 8 : 16);
   // Scores: queries and keys pass in slices of `dc` vec4, with one vec4 of padding against bank conflicts.

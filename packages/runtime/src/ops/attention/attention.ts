@@ -78,7 +78,6 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
       { ...shape, rows: layout !== undefined },
       device.tier,
       device.info,
-      layout?.rowLengths ?? [g.queries],
     );
     const table = layout?.tiles(tile);
     const tiles = table?.tileCount ?? Math.ceil(g.queries / tile);

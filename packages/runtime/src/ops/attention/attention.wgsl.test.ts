@@ -1,10 +1,8 @@
 /** The shader texts themselves: pure functions of the shape, and kept for reading. */
 import { expect, test } from "vitest";
-import type { DeviceInfo } from "../../device/device-info.js";
 import { kernelSource } from "../../kernel/kernel.js";
 import { attentionKernel } from "./attention.wgsl.js";
 import type { AttentionShape } from "./attention-common.wgsl.js";
-import { chooseThreadsY, tileQueries } from "./attention-tile.wgsl.js";
 
 const shape: AttentionShape = {
   headDim: 64,
@@ -18,16 +16,14 @@ const shape: AttentionShape = {
   relativeBias: false,
   logSumExp: false,
 };
-const limits = { maxComputeWorkgroupStorageSize: 16_384 } as DeviceInfo["limits"];
-const gpu = { subgroupSize: undefined, isSoftware: false, limits };
-const software = { subgroupSize: 8, isSoftware: true, limits };
-const rows = [130];
+const gpu = { subgroupSize: undefined, isSoftware: false };
+const software = { subgroupSize: 8, isSoftware: true };
 
 test.each([
-  ["tile-f32", attentionKernel(shape, "portable", gpu, rows)],
+  ["tile-f32", attentionKernel(shape, "portable", gpu)],
   [
     "tile-f16",
-    attentionKernel({ ...shape, query: "f16", key: "f16", value: "f16", output: "f16" }, "f16", gpu, rows),
+    attentionKernel({ ...shape, query: "f16", key: "f16", value: "f16", output: "f16" }, "f16", gpu),
   ],
   [
     "subgroup-context",
@@ -35,7 +31,6 @@ test.each([
       { ...shape, headDim: 24, context: { key: "f32", value: "f32" }, logSumExp: true },
       "subgroups",
       software,
-      rows,
     ),
   ],
   [
@@ -44,7 +39,6 @@ test.each([
       { ...shape, headDim: 8, rows: false, causal: true, relativeBias: true },
       "subgroups",
       software,
-      rows,
     ),
   ],
 ] as const)("%s", async (name, { kernel }) => {
@@ -67,11 +61,11 @@ test("whatever changes the text changes the key", () => {
     { ...shape, query: "f16", key: "f16", value: "f16" },
   ];
   const kernels = variants.flatMap((v) => [
-    attentionKernel(v, "portable", gpu, rows).kernel,
-    attentionKernel(v, "portable", software, rows).kernel,
-    attentionKernel(v, "f16", gpu, rows).kernel,
-    attentionKernel(v, "subgroups", software, rows).kernel,
-    attentionKernel(v, "subgroups", { ...software, subgroupSize: 4 }, rows).kernel,
+    attentionKernel(v, "portable", gpu).kernel,
+    attentionKernel(v, "portable", software).kernel,
+    attentionKernel(v, "f16", gpu).kernel,
+    attentionKernel(v, "subgroups", software).kernel,
+    attentionKernel(v, "subgroups", { subgroupSize: 4, isSoftware: true }).kernel,
   ]);
   const textOf = new Map<string, string>();
   for (const kernel of kernels) {
@@ -82,17 +76,7 @@ test("whatever changes the text changes the key", () => {
   expect(new Set(textOf.values()).size).toBe(textOf.size);
 });
 
-test("tiles fit the rows and the workgroup memory", () => {
-  const tile = (length: number, memory: number) => tileQueries(chooseThreadsY([length, length], memory));
-  expect(tile(1560, 49_152)).toBe(64); // 25 tiles, 2.6 % idle
-  expect(tile(260, 49_152)).toBe(96); // 3 tiles instead of 5: 10 % idle instead of 19
-  expect(tile(390, 49_152)).toBe(80); // 5 tiles, 2.5 % idle
-  expect(tile(260, 16_384)).toBe(48);
-  expect(tile(1, 49_152)).toBe(48);
-  expect(tile(100_000, 49_152)).toBe(64);
-});
-
 test("never more storage buffers than every device has, context and log-sum-exp included", () => {
   const most = { ...shape, context: { key: "f32", value: "f32" }, logSumExp: true } as const;
-  expect(attentionKernel(most, "portable", gpu, rows).kernel.bindings.length).toBeLessThanOrEqual(8);
+  expect(attentionKernel(most, "portable", gpu).kernel.bindings.length).toBeLessThanOrEqual(8);
 });

@@ -8,7 +8,7 @@ import {
   shapeKey,
 } from "./attention-common.wgsl.js";
 import { subgroupKernelBody, subgroupQueries } from "./attention-subgroup.wgsl.js";
-import { chooseThreadsY, tileKernelBody, tileQueries } from "./attention-tile.wgsl.js";
+import { TILE_QUERIES, tileKernelBody } from "./attention-tile.wgsl.js";
 
 export interface AttentionKernel {
   readonly kernel: Kernel<typeof ATTENTION_PARAMS>;
@@ -16,12 +16,10 @@ export interface AttentionKernel {
   readonly tile: number;
 }
 
-/** @param rowLengths queries that share their keys, per row: the tile size follows them */
 export function attentionKernel(
   shape: AttentionShape,
   tier: KernelTier,
-  info: Pick<DeviceInfo, "subgroupSize" | "isSoftware" | "limits">,
-  rowLengths: readonly number[],
+  info: Pick<DeviceInfo, "subgroupSize" | "isSoftware">,
 ): AttentionKernel {
   const common = {
     name: "attention",
@@ -41,17 +39,15 @@ export function attentionKernel(
     };
   }
   const stored = [shape.query, shape.key, shape.value, shape.context?.key, shape.context?.value];
-  const threadsY = chooseThreadsY(rowLengths, info.limits.maxComputeWorkgroupStorageSize);
   const options = {
-    threadsY,
     halfStage: tier === "f16" && stored.every((dtype) => dtype === undefined || dtype === "f16"),
     hideLoops: info.isSoftware,
   };
   return {
-    tile: tileQueries(threadsY),
+    tile: TILE_QUERIES,
     kernel: defineKernel({
       ...common,
-      key: `tile${threadsY}-${options.halfStage ? "half-" : ""}${options.hideLoops ? "hidden-" : ""}${shapeKey(shape)}`,
+      key: `tile-${options.halfStage ? "half-" : ""}${options.hideLoops ? "hidden-" : ""}${shapeKey(shape)}`,
       ...(options.halfStage ? { enables: ["f16"] as const } : {}),
       body: () => tileKernelBody(shape, options),
     }),

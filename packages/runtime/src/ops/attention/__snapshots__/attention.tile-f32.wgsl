@@ -24,7 +24,7 @@ struct Params {
 fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
 
 const DV = 16u;
-const TILE = 48u;
+const TILE = 64u;
 fn load4_query(i: u32) -> vec4f { return query[i]; }
 fn load4_key(i: u32) -> vec4f { return key[i]; }
 fn load4_value(i: u32) -> vec4f { return value[i]; }
@@ -79,9 +79,9 @@ fn result4(t: Tile, token: u32, d: u32, v: vec4f) {
 
 const BK = 32u;
 var<workgroup> stage: array<vec4f, 512>;
-var<workgroup> weights: array<vec4f, 384>; // [key][thread row]: the 4 queries of that row of threads
+var<workgroup> weights: array<vec4f, 512>; // [key][thread row]: the 4 queries of that row of threads
 
-@compute @workgroup_size(96)
+@compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
   let linear = linear_workgroup(workgroup, grid);
   if (linear >= params.count) { return; }
@@ -109,15 +109,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       var s3 = vec4f(0.0);
       for (var d0 = 0u; d0 < 16u; d0 += 4u) {
         workgroupBarrier();
-        for (var j = lane; j < 320u; j += 96u) {
+        for (var j = lane; j < 384u; j += 128u) {
           let row = j / 4u;
           let d = d0 + j % 4u;
           var v = vec4f(0.0);
           if (d < DV) {
-            if (row < 48u) {
+            if (row < 64u) {
               v = query4(t, min(t.first + row, t.end - 1u), d);
             } else {
-              v = key4(segment.in_context, kv_at(t, segment.in_context, min(k0 + row - 48u, segment.end - 1u)) + d);
+              v = key4(segment.in_context, kv_at(t, segment.in_context, min(k0 + row - 64u, segment.end - 1u)) + d);
             }
           }
           stage[row * 5u + j % 4u] = v;
@@ -125,16 +125,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
         workgroupBarrier();
         for (var d = 0u; d < 4u; d++) {
           let q0 = stage[(y + 0u) * 5u + d];
-          let q1 = stage[(y + 12u) * 5u + d];
-          let q2 = stage[(y + 24u) * 5u + d];
-          let q3 = stage[(y + 36u) * 5u + d];
-          { let k = stage[(48u + x + 0u) * 5u + d];
+          let q1 = stage[(y + 16u) * 5u + d];
+          let q2 = stage[(y + 32u) * 5u + d];
+          let q3 = stage[(y + 48u) * 5u + d];
+          { let k = stage[(64u + x + 0u) * 5u + d];
             s0 += vec4f(dot(q0, k), dot(q1, k), dot(q2, k), dot(q3, k)); }
-          { let k = stage[(48u + x + 8u) * 5u + d];
+          { let k = stage[(64u + x + 8u) * 5u + d];
             s1 += vec4f(dot(q0, k), dot(q1, k), dot(q2, k), dot(q3, k)); }
-          { let k = stage[(48u + x + 16u) * 5u + d];
+          { let k = stage[(64u + x + 16u) * 5u + d];
             s2 += vec4f(dot(q0, k), dot(q1, k), dot(q2, k), dot(q3, k)); }
-          { let k = stage[(48u + x + 24u) * 5u + d];
+          { let k = stage[(64u + x + 24u) * 5u + d];
             s3 += vec4f(dot(q0, k), dot(q1, k), dot(q2, k), dot(q3, k)); }
         }
       }
@@ -148,21 +148,21 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       if (k0 + x + 24u >= segment.end) { s3 = vec4f(-3e38); }
 
       // 2. Largest score of each query over the row of threads.
-      weights[x * 12u + y] = max(max(s0, s1), max(s2, s3));
+      weights[x * 16u + y] = max(max(s0, s1), max(s2, s3));
       workgroupBarrier();
       var top = m;
-      for (var j = 0u; j < 8u; j++) { top = max(top, weights[j * 12u + y]); }
+      for (var j = 0u; j < 8u; j++) { top = max(top, weights[j * 16u + y]); }
       workgroupBarrier();
       let shrink = exp2(m - top);
       m = top;
       s0 = exp2(s0 - m);
-      weights[(x + 0u) * 12u + y] = s0;
+      weights[(x + 0u) * 16u + y] = s0;
       s1 = exp2(s1 - m);
-      weights[(x + 8u) * 12u + y] = s1;
+      weights[(x + 8u) * 16u + y] = s1;
       s2 = exp2(s2 - m);
-      weights[(x + 16u) * 12u + y] = s2;
+      weights[(x + 16u) * 16u + y] = s2;
       s3 = exp2(s3 - m);
-      weights[(x + 24u) * 12u + y] = s3;
+      weights[(x + 24u) * 16u + y] = s3;
       l = l * shrink + ((s0 + s1) + (s2 + s3));
       if (any(shrink != vec4f(1.0))) {
         o0_0 *= shrink[0];
@@ -179,13 +179,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       for (var v0 = 0u; v0 < 32u; v0 += 32u) {
         if (k0 + v0 >= segment.end) { break; }
         workgroupBarrier();
-        for (var j = lane; j < 512u; j += 96u) {
+        for (var j = lane; j < 512u; j += 128u) {
           let v = value4(segment.in_context, kv_at(t, segment.in_context, min(k0 + v0 + j / DV, segment.end - 1u)) + j % DV);
           stage[j] = v;
         }
         workgroupBarrier();
         for (var k = 0u; k < 32u; k++) {
-          let p = weights[(v0 + k) * 12u + y];
+          let p = weights[(v0 + k) * 16u + y];
           { let v = stage[k * DV + x + 0u]; o0_0 += p[0] * v; o1_0 += p[1] * v; o2_0 += p[2] * v; o3_0 += p[3] * v; }
           { let v = stage[k * DV + x + 8u]; o0_1 += p[0] * v; o1_1 += p[1] * v; o2_1 += p[2] * v; o3_1 += p[3] * v; }
         }
@@ -195,25 +195,25 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
 
   // 4. Sum the weights over the row of threads, divide once, store.
   workgroupBarrier();
-  weights[x * 12u + y] = l;
+  weights[x * 16u + y] = l;
   workgroupBarrier();
   var total = vec4f(0.0);
-  for (var j = 0u; j < 8u; j++) { total += weights[j * 12u + y]; }
+  for (var j = 0u; j < 8u; j++) { total += weights[j * 16u + y]; }
   let inverse = select(1.0 / total, vec4f(0.0), total == vec4f(0.0));
   if (t.first + y + 0u < t.end) {
     result4(t, t.first + y + 0u, x + 0u, o0_0 * inverse[0]);
     result4(t, t.first + y + 0u, x + 8u, o0_1 * inverse[0]);
   }
-  if (t.first + y + 12u < t.end) {
-    result4(t, t.first + y + 12u, x + 0u, o1_0 * inverse[1]);
-    result4(t, t.first + y + 12u, x + 8u, o1_1 * inverse[1]);
+  if (t.first + y + 16u < t.end) {
+    result4(t, t.first + y + 16u, x + 0u, o1_0 * inverse[1]);
+    result4(t, t.first + y + 16u, x + 8u, o1_1 * inverse[1]);
   }
-  if (t.first + y + 24u < t.end) {
-    result4(t, t.first + y + 24u, x + 0u, o2_0 * inverse[2]);
-    result4(t, t.first + y + 24u, x + 8u, o2_1 * inverse[2]);
+  if (t.first + y + 32u < t.end) {
+    result4(t, t.first + y + 32u, x + 0u, o2_0 * inverse[2]);
+    result4(t, t.first + y + 32u, x + 8u, o2_1 * inverse[2]);
   }
-  if (t.first + y + 36u < t.end) {
-    result4(t, t.first + y + 36u, x + 0u, o3_0 * inverse[3]);
-    result4(t, t.first + y + 36u, x + 8u, o3_1 * inverse[3]);
+  if (t.first + y + 48u < t.end) {
+    result4(t, t.first + y + 48u, x + 0u, o3_0 * inverse[3]);
+    result4(t, t.first + y + 48u, x + 8u, o3_1 * inverse[3]);
   }
 }
