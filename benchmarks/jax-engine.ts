@@ -33,13 +33,7 @@ interface Jax {
 /** @throws where it is not installed or finds no adapter. */
 export async function createJaxEngines(work: Workload): Promise<Engine[]> {
   const entry = pathToFileURL(fromPeers.resolve("@jax-js/jax")).href;
-  // It looks for WebGPU where browsers have it.
-  Object.assign(globalThis, globals);
-  const gpu = create([]);
-  Object.defineProperty(globalThis, "navigator", {
-    value: { gpu, userAgent: "node" },
-    configurable: true,
-  });
+  provideWebGpu();
   const jax = (await import(entry)) as Jax;
   if (!(await jax.init("webgpu")).includes("webgpu")) throw new Error("finds no WebGPU adapter");
   jax.defaultDevice("webgpu");
@@ -92,4 +86,16 @@ export async function createJaxEngines(work: Workload): Promise<Engine[]> {
       },
     },
   ];
+}
+
+/**
+ * It looks for WebGPU where browsers have it. Once per process: jax-js keeps its device, which dies, and the process
+ * with it, when what `create` returned is collected.
+ */
+function provideWebGpu(): void {
+  const holder: { navigator?: { gpu?: GPU } } = globalThis;
+  if (holder.navigator?.gpu) return;
+  Object.assign(globalThis, globals);
+  const navigator = { gpu: create([]), userAgent: "node" };
+  Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true });
 }
