@@ -34,6 +34,7 @@ import type {
   VideoPipeline,
 } from "../video-pipeline.js";
 import { encodeImages, givenFramesMask, preprocessImage } from "./wan-image-condition.js";
+import { type ImageCondition, modelInput, tokenTimesteps, withFirstFrame } from "./wan-model-input.js";
 import { type EncodedPrompt, WanPromptEncoder } from "./wan-prompts.js";
 
 /** The values of diffusers' `WanPipeline.__call__` and, for fps, its examples. */
@@ -55,14 +56,10 @@ interface Stage {
 }
 
 /** What does not change between the steps of one generation. */
-interface Conditions {
+interface Conditions extends ImageCondition {
   readonly positive: EncodedPrompt;
   readonly negative: EncodedPrompt | undefined;
   readonly imageEmbeds: Tensor | undefined;
-  /** Extra input channels `[20, T, h, w]` (Wan 2.1 image to video). */
-  readonly channels: Float32Array | undefined;
-  /** Latents of the first frame `[z, 1, h, w]` (Wan 2.2 TI2V image to video). */
-  readonly firstFrame: Float32Array | undefined;
 }
 
 export class WanPipeline implements VideoPipeline {
@@ -414,37 +411,4 @@ export class WanPipeline implements VideoPipeline {
       raw.dispose();
     }
   }
-}
-
-/** Latents with the image's channels behind them, or with its frame in place of the first one. */
-function modelInput(
-  latents: Float32Array,
-  shape: readonly number[],
-  conditions: Conditions,
-): { data: Float32Array; channels: number } {
-  const channels = shape[1]!;
-  if (conditions.firstFrame) {
-    return { data: withFirstFrame(latents, conditions.firstFrame, shape), channels };
-  }
-  if (!conditions.channels) return { data: latents, channels };
-  const data = new Float32Array(latents.length + conditions.channels.length);
-  data.set(latents);
-  data.set(conditions.channels, latents.length);
-  return { data, channels: data.length / (latents.length / channels) };
-}
-
-/** A copy of latents `[1, C, T, h, w]` whose first frame is `frame` `[C, 1, h, w]`. */
-function withFirstFrame(latents: Float32Array, frame: Float32Array, shape: readonly number[]): Float32Array {
-  const [, channels, frames, h, w] = shape as [number, number, number, number, number];
-  const cells = h * w;
-  const out = latents.slice();
-  for (let c = 0; c < channels; c++) out.set(frame.subarray(c * cells, (c + 1) * cells), c * frames * cells);
-  return out;
-}
-
-/** Timestep 0 for the tokens of the given first frame, `timestep` for the others. */
-function tokenTimesteps(timestep: number, tokensPerFrame: number, frames: number): Float32Array {
-  const out = new Float32Array(tokensPerFrame * frames).fill(timestep);
-  out.fill(0, 0, tokensPerFrame);
-  return out;
 }
