@@ -135,9 +135,9 @@ describe("Cosmos3OmniTransformer", () => {
     const transformer = { className: "Cosmos3OmniTransformer", config: CONFIG, storedDType: "f32" as const };
     const plan = planGeneration({
       model: { ...known, components: { ...known.components, transformer } },
-      numFrames: 33,
-      height: 512,
-      width: 512,
+      numFrames: 17,
+      height: 384,
+      width: 384,
       precision: "f32",
     });
     const phase = plan.memory.phases.find(({ name }) => name === "denoising")!;
@@ -146,7 +146,7 @@ describe("Cosmos3OmniTransformer", () => {
     const prompts = await model.understand(source, [ids, ids]);
     device.resetPeakMemory();
     // The autoencoder of this plan has other channels; latents hardly count.
-    for (const prompt of prompts) await velocity(model, prompt, [1, 8, 9, 32, 32]);
+    for (const prompt of prompts) await velocity(model, prompt, [1, 8, 5, 24, 24]);
     // The pool rounds sizes up by up to an eighth, and some small tensors are not listed.
     const ratio = device.memory().peakBytes / phase.bytes;
     expect(ratio).toBeGreaterThan(0.9);
