@@ -8,7 +8,7 @@ import { disposeInputs, hunyuanInputs } from "@lvsa/diffusion/testing-support/hu
 import { ParityReport } from "@lvsa/diffusion/testing-support/parity";
 import { type Device, openWeights, type Tensor } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { readJson, readSafetensors, referenceCases, testDevice } from "@lvsa/runtime/testing";
+import { readJson, readSafetensors, referenceCases, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHunyuanAdapter } from "./hunyuan-adapter.js";
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(() => device.dispose());
 
 test("the reference folder holds a sparse HunyuanVideo case", () => {
-  expect(cases.length).toBeGreaterThan(0);
+  requireCases(cases);
 });
 
 describe.each(cases)("$name", ({ name: caseName, directory }) => {

@@ -8,7 +8,7 @@ import { hasExpected, openCase, values } from "@lvsa/diffusion/testing-support/r
 import { type ByteTolerance, expectFrames } from "@lvsa/diffusion/testing-support/rgb-bytes";
 import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { referenceCases, testDevice } from "@lvsa/runtime/testing";
+import { referenceCases, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHunyuanAdapter } from "./hunyuan-adapter.js";
 
@@ -40,7 +40,7 @@ beforeAll(async () => {
 afterAll(() => device.dispose());
 
 test("the reference folder holds HunyuanVideo cases", () => {
-  expect(cases.length).toBeGreaterThan(0);
+  requireCases(cases);
 });
 
 type Processor = LvsaAttentionProcessor<AttentionCall, AttentionResult>;

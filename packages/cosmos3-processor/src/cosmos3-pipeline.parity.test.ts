@@ -5,7 +5,7 @@ import { ParityReport } from "@lvsa/diffusion/testing-support/parity";
 import { hasExpected, openCase } from "@lvsa/diffusion/testing-support/reference-case";
 import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { floatTensor, referenceCases, testDevice } from "@lvsa/runtime/testing";
+import { floatTensor, referenceCases, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Cosmos3LvsaProcessor } from "./cosmos3-lvsa-processor.js";
 import { type Cosmos3LvsaInstallation, installCosmos3Lvsa } from "./install-cosmos3-lvsa.js";
@@ -41,7 +41,7 @@ function expectPattern({ pattern }: Cosmos3LvsaProcessor, expected: StepPattern,
 }
 
 test("the reference folder holds Cosmos 3 cases", () => {
-  expect(cases.length).toBeGreaterThan(0);
+  requireCases(cases);
 });
 
 describe.each(cases)("$name", (reference) => {

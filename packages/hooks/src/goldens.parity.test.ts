@@ -1,6 +1,6 @@
 /** Step counter, geometry, masks, fallback lines and launcher arguments of the Python plugin. */
 import { FallbackReporter } from "@lvsa/core";
-import { goldenCases } from "@lvsa/runtime/testing";
+import { goldenCases, requireCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import {
   type HookEvent,
@@ -121,7 +121,7 @@ describe("geometry", () => {
     { P: number | null; text_tokens: number | null; text: string }
   >("pattern/geometry_detect.json");
 
-  it("there are cases", () => expect(cases.length).toBeGreaterThan(0));
+  it("there are cases", () => requireCases(cases));
 
   it("equals the original where the host says how much text there is", () => {
     for (const { input, output } of cases) {
@@ -168,7 +168,7 @@ describe("mask log", () => {
   /** Never printing without a word is no answer to a misspelling: these are refused by LVSA_MASK_LOG's schema. */
   const refused = new Set(["ONCE", "7-3", ",", "abc", "3-abc", "-3", "1-2-3", "true", "2-", "_"]);
 
-  it("there are cases", () => expect(cases.length).toBeGreaterThan(0));
+  it("there are cases", () => requireCases(cases));
 
   it.each(cases.map(({ input, output }) => ({ ...input, output })))("$spec", ({ spec, steps, output }) => {
     const parsed = parseMaskLog(spec);
@@ -203,7 +203,7 @@ describe("fallback lines", () => {
     "pattern/fallback_warnings.json",
   ).filter(({ input }) => input.calls);
 
-  it("there are cases", () => expect(cases.length).toBeGreaterThan(0));
+  it("there are cases", () => requireCases(cases));
 
   it.each(cases.map(({ input, output }) => ({ ...input, output })))(
     "with LVSA_WARN_FALLBACK=$LVSA_WARN_FALLBACK",
@@ -237,7 +237,7 @@ describe("fallback lines", () => {
 
 describe("launcher", () => {
   const cases = goldenCases<{ arguments: string[] }, string[]>("pattern/serve_arguments.json");
-  it("there are cases", () => expect(cases.length).toBeGreaterThan(0));
+  it("there are cases", () => requireCases(cases));
   it.each(cases.map(({ input, output }) => ({ given: input.arguments, output })))(
     "$given",
     ({ given, output }) => {

@@ -7,7 +7,7 @@ import { type AttentionPattern, installLvsa } from "@lvsa/core";
 import { Engine, type EnginePlugin, type GenerateOptions } from "@lvsa/diffusion";
 import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { readJson, referenceCases, testDevice } from "@lvsa/runtime/testing";
+import { readJson, referenceCases, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type HookEvent, lvsaPlugin } from "./index.js";
 
@@ -151,7 +151,7 @@ describe("generations in one process", () => {
     .filter((file) => existsSync(file));
 
   it("the reference folder holds Wan patterns", () => {
-    expect(cases.length).toBeGreaterThan(0);
+    requireCases(cases);
   });
 
   it.each(["kfi4", "auto"] as const)("each has its own steps and patterns: %s", async (config) => {

@@ -36,3 +36,14 @@ export function referenceCases(family: string): ReferenceCase[] {
 export function readJson<T>(path: string): T {
   return JSON.parse(readFileSync(path, "utf8")) as T;
 }
+
+/**
+ * The repository's own copy must hold cases of everything that is tested. A folder named by `LVSA_REFERENCE_DIR` may
+ * hold less: then nothing is compared, with a printed reason.
+ * @throws Error when the repository's own copy has none
+ */
+export function requireCases(cases: readonly unknown[], what = "cases of this kind"): void {
+  if (cases.length > 0) return;
+  if (!process.env.LVSA_REFERENCE_DIR) throw new Error(`the repository's reference data holds no ${what}`);
+  console.warn(`skipped: ${referenceDirectory()} holds no ${what}`);
+}

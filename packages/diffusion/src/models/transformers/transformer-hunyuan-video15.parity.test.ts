@@ -1,7 +1,13 @@
 import { join } from "node:path";
 import { type Device, openWeights } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { floatTensor, type GoldenTensors, referenceCases, testDevice } from "@lvsa/runtime/testing";
+import {
+  floatTensor,
+  type GoldenTensors,
+  referenceCases,
+  requireCases,
+  testDevice,
+} from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
 import { disposeInputs, hunyuanInputs } from "../../testing-support/hunyuan-inputs.js";
@@ -44,7 +50,7 @@ function validGolden(tensors: GoldenTensors, name: string, width: number, mask?:
 }
 
 test("the reference folder holds HunyuanVideo cases", () => {
-  expect(cases.length).toBeGreaterThan(0);
+  requireCases(cases);
 });
 
 describe.each(cases)("$name", (reference) => {

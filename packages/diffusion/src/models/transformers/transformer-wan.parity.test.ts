@@ -1,8 +1,14 @@
 import { join } from "node:path";
 import { type Device, openWeights } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { floatTensor, type GoldenTensors, referenceCases, testDevice } from "@lvsa/runtime/testing";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  floatTensor,
+  type GoldenTensors,
+  referenceCases,
+  requireCases,
+  testDevice,
+} from "@lvsa/runtime/testing";
+import { afterAll, beforeAll, describe, test } from "vitest";
 import { ParityReport, type WanTolerances } from "../../testing-support/parity.js";
 import { hasExpected, openCase, readJson } from "../../testing-support/reference-case.js";
 import { Taps } from "../../testing-support/taps.js";
@@ -54,7 +60,7 @@ function describedRuns(tensors: Record<string, { meaning: string }>) {
 }
 
 test("the reference folder holds Wan transformer cases", () => {
-  expect(cases.length).toBeGreaterThan(0);
+  requireCases(cases);
 });
 
 describe.each(cases)("$name", (reference) => {

@@ -1,6 +1,6 @@
 import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { referenceCases, testDevice } from "@lvsa/runtime/testing";
+import { referenceCases, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { denoiseCase } from "../../testing-support/cosmos3-denoise.js";
 import { type Cosmos3Run, expectRun } from "../../testing-support/cosmos3-run.js";
@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => device.dispose());
 
 test("the reference folder holds Cosmos 3 cases", () => {
-  expect(cases.length).toBeGreaterThan(0);
+  requireCases(cases);
 });
 
 describe.each(cases)("$name", (reference) => {
