@@ -1,7 +1,7 @@
 /** The catalog against the published configurations: parameters, bytes, geometry and FLOPs, all exactly equal. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { readJson, referenceDirectory } from "@lvsa/runtime/testing";
+import { readJson, referenceDirectory, requireCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import type { ForwardFlops } from "./flops.js";
 import { findKnownModel } from "./known-models.js";
@@ -25,6 +25,8 @@ if (process.env.LVSA_REFERENCE_DIR) {
     expect(unused).toEqual(["Qwen2_5_VLForConditionalGeneration"]);
   });
 }
+
+it("there are cases", () => requireCases(models));
 
 describe.each(models)("$model", (reference) => {
   it.each(Object.entries(reference.components))("%s: parameters of its class", (_, component) => {

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { referenceCases } from "@lvsa/runtime/testing";
+import { referenceCases, requireCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { planGeneration } from "../plan-generation.js";
 import { describeCheckpoint } from "./describe-checkpoint.js";
@@ -14,6 +14,8 @@ const folders = ["wan", "hunyuan", "cogvideox", "cosmos3"].flatMap((family) =>
     .filter(({ folder }) => existsSync(folder)),
 );
 if (folders.length === 0) console.warn("no reference checkpoints were found: nothing to inspect");
+
+it("there are cases", () => requireCases(folders));
 
 describe.each(folders)("$family/$name", ({ family, folder }) => {
   it("has no problems, and all of its tensors are accounted for", async () => {
