@@ -8,6 +8,7 @@ import {
   type ModelDefaults,
   type Qkv,
   type RankShard,
+  shardRotary,
   shareTokens,
 } from "@lvsa/core";
 import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
@@ -59,12 +60,8 @@ export class RippleAdapter extends ModelAdapter<AttentionTarget, AttentionCall, 
     return shareTokens(clip, worldSize);
   }
 
-  patchRotaryForCp(call: AttentionCall, { rank, worldSize }: RankShard): AttentionCall {
-    if (!call.rotary) return call;
-    const { cos, sin } = call.rotary;
-    const rows = cos.dim(0) / worldSize;
-    const own = (table: Tensor) => table.rows(rank * rows, (rank + 1) * rows);
-    return { ...call, rotary: { cos: own(cos), sin: own(sin) } };
+  patchRotaryForCp(call: AttentionCall, shard: RankShard): AttentionCall {
+    return shardRotary(call, shard);
   }
 }
 

@@ -12,6 +12,7 @@ import {
   type ModelDefaults,
   type Qkv,
   type RankShard,
+  shardRotary,
   shareTokens,
 } from "@lvsa/core";
 import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
@@ -76,11 +77,8 @@ export class WanAdapter extends ModelAdapter<AttentionTarget, AttentionCall, Att
     return shareTokens(clip, worldSize);
   }
 
-  patchRotaryForCp(call: AttentionCall, { rank, worldSize }: RankShard): AttentionCall {
-    if (!call.rotary) return call;
-    const rows = call.rotary.cos.dim(0) / worldSize;
-    const slice = (table: Tensor) => table.rows(rank * rows, (rank + 1) * rows);
-    return { ...call, rotary: { cos: slice(call.rotary.cos), sin: slice(call.rotary.sin) } };
+  patchRotaryForCp(call: AttentionCall, shard: RankShard): AttentionCall {
+    return shardRotary(call, shard);
   }
 }
 

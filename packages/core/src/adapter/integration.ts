@@ -1,8 +1,8 @@
 /** What adapters of every family do alike when they are put into a model. */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError, type Tensor } from "@lvsa/runtime";
 import { nearestDivisibleFrames } from "../pattern/divisibility.js";
 import type { LvsaAttentionProcessor } from "./lvsa-attention-processor.js";
-import type { Installation, LvsaCall } from "./model-adapter.js";
+import type { Installation, LvsaCall, RankShard } from "./model-adapter.js";
 
 /** Where a host hands its layers over, one owner each. */
 export interface LayerClaims<Layer, Call, Result> {
@@ -47,4 +47,14 @@ export function shareTokens(
   throw new ConfigError("NOT_DIVISIBLE", `${worldSize} ranks cannot share ${tokens} tokens equally`, {
     fix: `Use ${nearest.join(" or ")} latent frames.`,
   });
+}
+
+/** The call with one rank's rows of the rotary tables; the call itself where it has none. */
+export function shardRotary<
+  Call extends { readonly rotary?: { readonly cos: Tensor; readonly sin: Tensor } },
+>(call: Call, { rank, worldSize }: RankShard): Call {
+  if (!call.rotary) return call;
+  const rows = call.rotary.cos.dim(0) / worldSize;
+  const slice = (table: Tensor) => table.rows(rank * rows, (rank + 1) * rows);
+  return { ...call, rotary: { cos: slice(call.rotary.cos), sin: slice(call.rotary.sin) } };
 }
