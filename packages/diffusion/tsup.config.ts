@@ -8,6 +8,7 @@ export default defineConfig({
     "src/cogvideox.ts",
     "src/cosmos3.ts",
     "src/catalog.ts",
+    "src/rehearsal.ts",
     "src/node.ts",
     "src/video.ts",
   ],

@@ -102,7 +102,7 @@ describe.each(cases)("$name", ({ name: caseName, directory }) => {
         return processor.process({ ...call, module }, denseAttention);
       });
       const [latents, text] = [upload(`${multiple}.hidden_states`), upload(`${multiple}.text`)];
-      const output = model.forward({
+      const output = await model.forward({
         latents,
         timestep: floatTensor(tensors, `${multiple}.timestep`).data[0]!,
         encoderHiddenStates: text,

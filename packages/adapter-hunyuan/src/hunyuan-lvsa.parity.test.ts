@@ -130,7 +130,7 @@ describe.each(cases)("$name", ({ name: caseName, directory }) => {
         return processor.process({ ...call, module: spy }, denseAttention);
       });
       const inputs = hunyuanInputs(device, tensors, prefix);
-      const output = model.forward({ ...inputs, step: { index: step, count: 4, generation: 0 } });
+      const output = await model.forward({ ...inputs, step: { index: step, count: 4, generation: 0 } });
       const { pattern } = processor;
       expect(pattern!.rows).toBe(expected.T);
       expect([...pattern!.globalFrames], `${prefix} step ${step} anchors`).toEqual(expected.global_indices);

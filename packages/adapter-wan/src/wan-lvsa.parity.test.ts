@@ -76,7 +76,11 @@ describe.each(cases)("$name", ({ directory }) => {
     const forward = async (latentsName: string): Promise<Float32Array> => {
       const { data, shape } = floatTensor(tensors, latentsName);
       const latents = device.upload(data, shape);
-      const out = model.forward({ latents, timestep: parameters.timestep, encoderHiddenStates: embeds });
+      const out = await model.forward({
+        latents,
+        timestep: parameters.timestep,
+        encoderHiddenStates: embeds,
+      });
       latents.dispose();
       const values = await device.read(out);
       out.dispose();

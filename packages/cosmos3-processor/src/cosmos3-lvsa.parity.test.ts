@@ -118,7 +118,7 @@ describe.each(cases)("$name", (reference) => {
       const ids = values(tensors, `${multiple}.input_ids`);
       const [understanding] = await model.understand(source, [ids]);
       const latents = device.upload(data, shape);
-      const output = model.forward({
+      const output = await model.forward({
         latents,
         timestep: values(tensors, `${multiple}.timestep`)[0]!,
         understanding: understanding!,

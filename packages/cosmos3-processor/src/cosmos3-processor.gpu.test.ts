@@ -46,7 +46,7 @@ async function open(name: string): Promise<Model> {
         shape,
       );
       const step = { index, count: 8, generation: 1 };
-      const output = transformer.forward({ latents, timestep: 700, understanding, step });
+      const output = await transformer.forward({ latents, timestep: 700, understanding, step });
       latents.dispose();
       const values = await device.read(output);
       output.dispose();

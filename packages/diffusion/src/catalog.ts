@@ -21,8 +21,6 @@ export type {
 } from "./catalog/family-rules.js";
 export type { DenseAndLvsa, ForwardFlops, LinearFlops } from "./catalog/flops.js";
 export { findKnownModel, getKnownModel, knownModels } from "./catalog/known-models.js";
-export { type FittingOption, optionsThatFit } from "./catalog/memory-budget.js";
-export type { MemoryEstimate, MemoryItem, MemoryPhase, Precision } from "./catalog/memory-estimate.js";
 export type { ModelClass, ModelRole, ResolvedConfig, TensorShapes } from "./catalog/model-class.js";
 export { findModelClass, getModelClass, modelClassNames } from "./catalog/model-classes.js";
 export type {

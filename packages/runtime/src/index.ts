@@ -1,3 +1,9 @@
+export {
+  type CountingGpu,
+  type CountingGpuOptions,
+  countingGpu,
+  type GpuCounts,
+} from "./device/counting-gpu.js";
 export * from "./device/create-device.js";
 export * from "./device/device.js";
 export * from "./device/device-info.js";

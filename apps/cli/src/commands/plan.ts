@@ -2,6 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { maskText } from "@lvsa/core";
+import { type MemoryPlan, rehearseMemory } from "@lvsa/diffusion/rehearsal";
 import { encodePng } from "@lvsa/diffusion/video";
 import type { Command } from "commander";
 import { UsageError } from "../exit-codes.js";
@@ -26,25 +27,24 @@ export function planCommand(program: Command, io: CommandIo): void {
 async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void> {
   const model = await resolveModel(options.model);
   const counts = options.numFrames.length > 0 ? options.numFrames : [undefined];
-  const plans = counts.map((numFrames) =>
-    planModel({
-      model,
-      numFrames,
-      height: options.height,
-      width: options.width,
+  const { height, width, guidance: guidanceScale, precision } = options;
+  const plans: { plan: ModelPlan; memory: MemoryPlan }[] = [];
+  for (const numFrames of counts) {
+    const clip = { model, numFrames, height, width, guidanceScale };
+    const plan = planModel({
+      ...clip,
       numInferenceSteps: options.steps,
-      guidanceScale: options.guidance,
       guidanceScale2: options.guidance2,
-      precision: options.precision,
       lvsa: options.dense ? false : lvsaConfigOf(options),
-    }),
-  );
-  const objects = plans.map(planToJson);
+    });
+    plans.push({ plan, memory: await rehearseMemory({ ...clip, precision }) });
+  }
+  const objects = plans.map(({ plan, memory }) => planToJson(plan, memory));
   if (options.json) io.out(`${JSON.stringify(objects.length > 1 ? objects : objects[0], undefined, 2)}\n`);
-  else io.out(plans.map(renderPlanText).join("\n"));
+  else io.out(plans.map(({ plan, memory }) => renderPlanText(plan, memory)).join("\n"));
 
   // Pictures show the longest clip.
-  const last = plans.at(-1)!;
+  const { plan: last, memory } = plans.at(-1)!;
   if (options.showMask && !options.json) {
     io.out(`\n${maskText(patternOf(last, "--show-mask"), { style: "compact" })}`);
   }
@@ -52,7 +52,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     const { rgb, width, height } = maskPicture(patternOf(last, "--png"));
     await writePicture(options.png, await encodePng(rgb, width, height));
   }
-  if (options.html !== undefined) await writePicture(options.html, renderPlanHtml(last));
+  if (options.html !== undefined) await writePicture(options.html, renderPlanHtml(last, memory));
 }
 
 function patternOf({ lvsa }: ModelPlan, option: string) {

@@ -1,16 +1,15 @@
-/** Estimates a generation's GPU memory before it runs, and refuses what can not fit where the limit is known. */
+/** Knows a generation's GPU memory before it runs, and refuses what can not fit where the limit is known. */
 import { totalmem } from "node:os";
+import { type CheckpointInspection, describeCheckpoint } from "@lvsa/diffusion/catalog";
 import {
-  type CheckpointInspection,
-  describeCheckpoint,
-  type MemoryEstimate,
+  type MemoryPlan,
   optionsThatFit,
-} from "@lvsa/diffusion/catalog";
+  type RehearsalOptions,
+  rehearseMemory,
+} from "@lvsa/diffusion/rehearsal";
 import { type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
-import { lvsaConfigOf } from "../options/lvsa-options.js";
 import { formatBytes } from "../output/units.js";
-import { planModel } from "../plan/plan.js";
 
 /** Bytes a device has, or undefined: WebGPU does not tell, but software adapters live in main memory. */
 export function deviceMemory(device: Pick<Device, "info">): number | undefined {
@@ -18,53 +17,65 @@ export function deviceMemory(device: Pick<Device, "info">): number | undefined {
 }
 
 /**
- * The estimate, or undefined where the catalog does not know the model.
+ * What the generation will take, or undefined where the catalog does not know the model.
  *
  * @throws DeviceError `NOT_ENOUGH_MEMORY` with options that would fit
  */
-export function checkMemory(
+export async function checkMemory(
   inspection: CheckpointInspection,
   options: GenerateCommandOptions,
   device: Pick<Device, "info" | "tier">,
   available = deviceMemory(device),
-): MemoryEstimate | undefined {
-  const plan = planOf(inspection, options, device);
-  if (!plan || available === undefined) return plan?.memory;
-  const { peakBytes, peakPhase } = plan.memory;
-  if (peakBytes <= available) return plan.memory;
-  const fitting = optionsThatFit(plan.options, available);
+): Promise<MemoryPlan | undefined> {
+  const settings = settingsOf(inspection, options, device);
+  const memory = settings && (await rehearse(settings));
+  if (!memory || available === undefined || memory.peakBytes <= available) return memory;
+  const fitting = await optionsThatFit(settings, available);
   const fix = fitting
     .map(({ change, peakBytes: bytes }) => `${change} (${formatBytes(bytes)})`)
     .join(", or ");
   throw new DeviceError(
     "NOT_ENOUGH_MEMORY",
-    `this generation needs about ${formatBytes(peakBytes)} (in ${peakPhase}), ${deviceLabel(device.info)} has ${formatBytes(available)}`,
+    `this generation needs about ${formatBytes(memory.peakBytes)} (in ${memory.peakPhase}), ${deviceLabel(device.info)} has ${formatBytes(available)}`,
     { fix: fix ? `Use ${fix}.` : "Use a device with more memory, or a smaller size." },
   );
 }
 
-function planOf(
+function settingsOf(
   inspection: CheckpointInspection,
   options: GenerateCommandOptions,
-  device: Pick<Device, "tier">,
-) {
+  device: Pick<Device, "info" | "tier">,
+): RehearsalOptions | undefined {
+  return unlessUnknown(() => ({
+    model: describeCheckpoint(inspection),
+    numFrames: options.numFrames,
+    height: options.height,
+    width: options.width,
+    guidanceScale: options.guidance,
+    precision: options.precision === "auto" ? (device.tier === "f16" ? "f16" : "f32") : options.precision,
+    limits: device.info.limits,
+  }));
+}
+
+async function rehearse(settings: RehearsalOptions): Promise<MemoryPlan | undefined> {
   try {
-    const automatic = device.tier === "f16" ? "f16" : "f32";
-    const settings = {
-      model: describeCheckpoint(inspection),
-      numFrames: options.numFrames,
-      height: options.height,
-      width: options.width,
-      numInferenceSteps: options.steps,
-      guidanceScale: options.guidance,
-      guidanceScale2: options.guidance2,
-      precision: options.precision === "auto" ? automatic : options.precision,
-    } as const;
-    const { plan } = planModel({ ...settings, lvsa: options.lvsa ? lvsaConfigOf(options) : false });
-    return { memory: plan.memory, options: settings };
+    return await rehearseMemory(settings);
   } catch (error) {
-    // A model that the catalog does not know may run all the same; what is wrong with the options is said later.
-    if (isLvsaError(error)) return undefined;
+    return unlessUnknown(() => {
+      throw error;
+    });
+  }
+}
+
+/**
+ * A model that the catalog does not know may run all the same; what is wrong with the options is said later. A tensor that
+ * the device can not bind is said now.
+ */
+function unlessUnknown<T>(body: () => T): T | undefined {
+  try {
+    return body();
+  } catch (error) {
+    if (isLvsaError(error) && error.code !== "BINDING_TOO_LARGE") return undefined;
     throw error;
   }
 }

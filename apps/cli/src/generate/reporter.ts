@@ -76,7 +76,10 @@ class TextReporter extends QuietReporter {
   }
 
   override stage({ stage, component, done, total }: StageReport): void {
-    if (stage === "denoise") return;
+    if (stage === "denoise") {
+      this.#denoising(done, total);
+      return;
+    }
     const share = total > 0 ? Math.floor((100 * done) / total) : 100;
     const names = {
       load: `loading ${component ?? "weights"}`,
@@ -89,16 +92,23 @@ class TextReporter extends QuietReporter {
     this.#meter.show(`${name}  ${share} %`, isNew || (stage === "decode" && done === total));
   }
 
+  /** Inside of a step, which may take minutes: whole steps done, and the part of the next. */
+  #denoising(done: number, total: number): void {
+    const isNew = this.#shown !== "step";
+    this.#shown = "step";
+    const step = Math.min(total, Math.floor(done) + 1);
+    const part = Math.floor(100 * (done - Math.floor(done)));
+    this.#meter.show(`${bar(done / total)} step ${step}/${total}  ${part} %`, isNew);
+  }
+
   override step({ index, count, seconds, memory }: StepReport): void {
     this.#seconds.push(seconds);
     this.#shown = "step";
     const each = secondsPerStep(this.#seconds);
     const rest = formatDuration(each * (count - index - 1));
     const bytes = `${formatBytes(memory.liveBytes)} (peak ${formatBytes(memory.peakBytes)})`;
-    const filled = Math.round((20 * (index + 1)) / count);
-    const bar = `[${"#".repeat(filled)}${".".repeat(20 - filled)}]`;
     this.#meter.show(
-      `${bar} step ${index + 1}/${count}  ${each.toFixed(2)} s/step  ETA ${rest}  ${bytes}`,
+      `${bar((index + 1) / count)} step ${index + 1}/${count}  ${each.toFixed(2)} s/step  ETA ${rest}  ${bytes}`,
       index === 0 || index === count - 1,
     );
   }
@@ -111,6 +121,11 @@ class TextReporter extends QuietReporter {
     this.#meter.clear();
     super.error(error);
   }
+}
+
+function bar(part: number): string {
+  const filled = Math.round(20 * part);
+  return `[${"#".repeat(filled)}${".".repeat(20 - filled)}]`;
 }
 
 const STAGE_MS = 1000;

@@ -25,7 +25,10 @@ const memory: MemoryReport = {
   peakBytes: 3e9,
   pinnedBytes: 1e9,
   pooledBytes: 0,
+  heldBytes: 2e9,
   liveTensors: 1,
+  createdBuffers: 1,
+  createdBytes: 2e9,
 };
 const step = (index: number, seconds: number) => ({
   index,

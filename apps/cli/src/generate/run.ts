@@ -48,7 +48,7 @@ export async function runGenerate(
   // 2. Device and model
   const device = await openDevice(options, reporter);
   try {
-    const estimate = checkMemory(inspection, options, device);
+    const estimate = await checkMemory(inspection, options, device);
     const log = (line: string) => reporter.log(line);
     using engine = await Engine.open(folder, { device, precision: options.precision, plugins, log });
     const { pipeline } = engine;

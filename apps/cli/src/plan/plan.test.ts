@@ -1,6 +1,7 @@
 /** Plans as text, JSON, PNG and HTML. */
 import { AttentionPattern } from "@lvsa/core";
 import { getKnownModel } from "@lvsa/diffusion/catalog";
+import { rehearseMemory } from "@lvsa/diffusion/rehearsal";
 import { decodePng, encodePng } from "@lvsa/diffusion/video";
 import { describe, expect, it } from "vitest";
 import { MASK_COLOURS, maskPicture, maskRow, maskSvg } from "./mask-picture.js";
@@ -47,16 +48,19 @@ describe("planModel", () => {
 
 describe("text and JSON", () => {
   it("shows the numbers of a plan", async () => {
+    const long = { model, numFrames: 333 };
     await expect(
-      renderPlanText(planModel({ model, numFrames: 333, numInferenceSteps: 10 })),
+      renderPlanText(planModel({ ...long, numInferenceSteps: 10 }), await rehearseMemory(long)),
     ).toMatchFileSnapshot("__snapshots__/wan-333-frames.txt");
+    const edge = { model: getKnownModel("cosmos3-edge") };
     await expect(
-      renderPlanText(planModel({ model: getKnownModel("cosmos3-edge"), lvsa: false })),
+      renderPlanText(planModel({ ...edge, lvsa: false }), await rehearseMemory(edge)),
     ).toMatchFileSnapshot("__snapshots__/cosmos3-edge-dense.txt");
   });
 
-  it("is plain JSON: nothing is lost on the way", () => {
-    const json = planToJson(planModel({ model, numFrames: 165 }));
+  it("is plain JSON: nothing is lost on the way", async () => {
+    const clip = { model, numFrames: 165 };
+    const json = planToJson(planModel(clip), await rehearseMemory(clip));
     expect(JSON.parse(JSON.stringify(json))).toEqual(json);
   });
 });
@@ -108,12 +112,13 @@ describe("mask", () => {
     expect(widths.reduce((sum, width) => sum + width, 0)).toBe(pattern.indices.length);
   });
 
-  it("is part of one HTML file that loads nothing", () => {
-    const html = renderPlanHtml(planModel({ model, numFrames: 165 }));
+  it("is part of one HTML file that loads nothing", async () => {
+    const memory = await rehearseMemory({ model, numFrames: 165 });
+    const html = renderPlanHtml(planModel({ model, numFrames: 165 }), memory);
     expect(html.match(/<figure>/g)).toHaveLength(3);
     expect(html).toContain("Step 2: ");
     expect(html).not.toMatch(/src=|href=|@import|url\(/);
-    expect(renderPlanHtml(planModel({ model, lvsa: false }))).toContain("Attention is dense");
+    expect(renderPlanHtml(planModel({ model, lvsa: false }), memory)).toContain("Attention is dense");
   });
 });
 

@@ -1,4 +1,5 @@
 /** A plan as one HTML file that needs nothing else: the mask of the first steps, and the tables as text. */
+import type { MemoryPlan } from "@lvsa/diffusion/rehearsal";
 import { escapeHtml, MASK_COLOURS, maskSvg } from "./mask-picture.js";
 import type { ModelPlan } from "./plan.js";
 import { renderPlanText } from "./render-plan.js";
@@ -15,7 +16,7 @@ svg { width: 100%; height: auto; border: 1px solid #ccc; }
 .key span { display: inline-block; width: 1em; height: 1em; margin: 0 0.3em 0 1em; vertical-align: -0.15em; }
 `;
 
-export function renderPlanHtml(result: ModelPlan): string {
+export function renderPlanHtml(result: ModelPlan, memory: MemoryPlan): string {
   const { plan, lvsa } = result;
   const title = `${plan.model.name}, ${plan.grid.numFrames} frames`;
   const steps = lvsa ? Math.min(lvsa.offsets, STEPS_DRAWN, plan.steps) : 0;
@@ -42,7 +43,7 @@ export function renderPlanHtml(result: ModelPlan): string {
 <body>
 <h1>${escapeHtml(title)}</h1>
 ${picture}
-<pre>${escapeHtml(renderPlanText(result))}</pre>
+<pre>${escapeHtml(renderPlanText(result, memory))}</pre>
 </body>
 </html>
 `;

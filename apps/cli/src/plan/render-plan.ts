@@ -1,11 +1,12 @@
 /** A plan as text for the terminal and as JSON. */
 import type { GenerationPlan } from "@lvsa/diffusion/catalog";
+import type { MemoryPlan } from "@lvsa/diffusion/rehearsal";
 import { renderTable } from "../output/table.js";
 import { formatBytes, formatCount, formatFlops, formatShare } from "../output/units.js";
 import type { LvsaPlan, ModelPlan } from "./plan.js";
 
 /** The whole plan; lines end with newlines. */
-export function renderPlanText({ plan, lvsa }: ModelPlan): string {
+export function renderPlanText({ plan, lvsa }: ModelPlan, memory: MemoryPlan): string {
   const { model, grid } = plan;
   const title = [model.name, model.repository, `${model.family}, ${model.task}`].filter(Boolean).join("  ");
   const tokens = plan.geometry.patchT === 1 ? "latent frames" : `token frames (${grid.latentFrames} latent)`;
@@ -15,18 +16,24 @@ export function renderPlanText({ plan, lvsa }: ModelPlan): string {
       `${formatCount(grid.patchesPerFrame)} tokens = ${formatCount(grid.videoTokens)} tokens, ` +
       `${plan.horizon.toFixed(2)}x the training length`,
     "",
-    ...weights(plan),
+    ...weights(plan, memory),
     "",
     ...pattern(plan, lvsa),
     "",
     ...operations(plan, lvsa !== undefined),
     "",
-    ...memory(plan),
+    ...memoryTable(memory),
   ];
   return `${lines.join("\n")}\n`;
 }
 
-function weights(plan: GenerationPlan): string[] {
+/** Components that are streamed stay on the GPU layer by layer only. */
+function onGpu(memory: MemoryPlan, name: string): string {
+  const bytes = memory.weightBytes[name];
+  return bytes === undefined ? "streamed" : formatBytes(bytes);
+}
+
+function weights(plan: GenerationPlan, memory: MemoryPlan): string[] {
   const rows = Object.entries(plan.components).map(([name, component]) => [
     name,
     component.className,
@@ -34,7 +41,7 @@ function weights(plan: GenerationPlan): string[] {
     formatCount(component.tensors),
     plan.model.components[name]!.storedDType,
     formatBytes(component.storedBytes),
-    formatBytes(plan.memory.weightBytes[name] ?? 0),
+    onGpu(memory, name),
   ]);
   const all = Object.values(plan.components);
   const total = (pick: (component: (typeof all)[number]) => number) =>
@@ -105,21 +112,21 @@ function operations(plan: GenerationPlan, sparse: boolean): string[] {
   ]);
 }
 
-function memory(plan: GenerationPlan): string[] {
-  const rows = plan.memory.phases
+function memoryTable(memory: MemoryPlan): string[] {
+  const rows = memory.phases
     .filter(({ items }) => items.length > 0)
     .flatMap(({ name, bytes, items }) => [
-      [`${name}${name === plan.memory.peakPhase ? " (peak)" : ""}`, formatBytes(bytes)],
+      [`${name}${name === memory.peakPhase ? " (peak)" : ""}`, formatBytes(bytes)],
       ...items.map((item) => [`  ${item.name}`, formatBytes(item.bytes)]),
     ]);
-  return renderTable([{ title: "GPU memory (estimate)" }, { title: "", align: "right" }], rows);
+  return renderTable([{ title: "GPU memory" }, { title: "", align: "right" }], rows);
 }
 
 /**
  * The plan as plain JSON. Names and units are those of the published reference configurations; FLOPs are decimal strings,
- * because they exceed what a JSON number holds exactly.
+ * because they exceed what a JSON number holds exactly. `memory` is null where it was not rehearsed.
  */
-export function planToJson({ plan, lvsa }: ModelPlan): Record<string, unknown> {
+export function planToJson({ plan, lvsa }: ModelPlan, memory?: MemoryPlan): Record<string, unknown> {
   const { model, grid, geometry, attended, flops } = plan;
   const text = ({ dense, lvsa: sparse }: { dense: bigint; lvsa: bigint }) => ({
     dense: `${dense}`,
@@ -141,7 +148,7 @@ export function planToJson({ plan, lvsa }: ModelPlan): Record<string, unknown> {
           tensors: component.tensors,
           stored_dtype: model.components[name]!.storedDType,
           bytes: { ...component.bytes, stored: component.storedBytes },
-          bytes_on_gpu: plan.memory.weightBytes[name] ?? 0,
+          bytes_on_gpu: memory?.weightBytes[name] ?? null,
           largest_tensor: { name: component.largestTensor.name, shape: component.largestTensor.shape },
         },
       ]),
@@ -197,12 +204,8 @@ export function planToJson({ plan, lvsa }: ModelPlan): Record<string, unknown> {
     steps: plan.steps,
     forwards_per_step: plan.forwardsPerStep,
     batch: plan.batch,
-    memory: {
-      estimate: true,
-      peak_bytes: plan.memory.peakBytes,
-      peak_phase: plan.memory.peakPhase,
-      activation_peak_bytes: plan.memory.activationPeakBytes,
-      phases: plan.memory.phases,
-    },
+    memory: memory
+      ? { peak_bytes: memory.peakBytes, peak_phase: memory.peakPhase, phases: memory.phases }
+      : null,
   };
 }

@@ -1,8 +1,7 @@
-/** What one generation takes, before it runs: tokens, attended frames, operations. Memory is in `memory-estimate.ts`. */
+/** What one generation takes, before it runs: tokens, attended frames, operations. Memory: `rehearsal/`. */
 import { ConfigError } from "@lvsa/runtime";
 import type { ModelGeometry, TokenRows } from "./family-rules.js";
 import { type ForwardFlops, forwardFlops, ratio } from "./flops.js";
-import { estimateMemory, type MemoryEstimate, type Precision } from "./memory-estimate.js";
 import { getModelClass } from "./model-classes.js";
 import type { ModelDescription } from "./model-description.js";
 import { modelShape } from "./model-shape.js";
@@ -31,8 +30,6 @@ export interface PlanOptions {
   readonly guidanceScale2?: number | undefined;
   /** The pattern; without it the plan is dense. */
   readonly lvsa?: AttendedFramesOf | undefined;
-  /** Storage of activations. Default `f32`. */
-  readonly precision?: Precision | undefined;
   /** Other token counts than the pipeline's, e.g. `{ text: 300 }`. */
   readonly tokens?: TokenRows | undefined;
 }
@@ -78,11 +75,10 @@ export interface GenerationPlan {
   readonly batch: number;
   /** All steps, with the pattern of each step. */
   readonly totalFlops: { readonly dense: bigint; readonly lvsa: bigint };
-  readonly memory: MemoryEstimate;
 }
 
 /**
- * Plans a generation. Counts are exact; memory is an estimate.
+ * Plans a generation. Counts are exact.
  *
  * @throws ConfigError for settings or configs that do not fit the model
  */
@@ -149,14 +145,6 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
     forwardsPerStep,
     batch,
     totalFlops: { dense: flops.totalPerForward.dense * repeat * BigInt(steps), lvsa: lvsaTotal },
-    memory: estimateMemory({
-      model,
-      shape,
-      grid,
-      batch,
-      precision: options.precision ?? "f32",
-      attendedFrames: options.lvsa ? perQueryFrame : undefined,
-    }),
   };
 }
 

@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly prefix?: string;
   /** Load only these names (after stripping). */
   readonly only?: (name: string) => boolean;
+  /** For layers that come and go: their memory is pooled, so that the next layer takes it over. Default false. */
+  readonly isStreamed?: boolean;
   readonly signal?: AbortSignal;
   /** Hears of bytes loaded so far. */
   readonly onProgress?: (loadedBytes: number) => void;
@@ -89,9 +91,10 @@ export class Parameters {
         options.signal?.throwIfAborted();
         const info = source.info(stored);
         const isVector = elementCount(info.shape) <= TABLE_ROWS * Math.max(1, ...info.shape);
+        const pinned = options.isStreamed !== true;
         const tensor = isVector
-          ? await uploadWidened(this.device, source, stored)
-          : await uploadTensor(this.device, source, stored);
+          ? await uploadWidened(this.device, source, stored, pinned)
+          : await uploadTensor(this.device, source, stored, { pinned });
         this.#tensors.set(this.#prefix + name, tensor);
         loaded += info.byteLength;
         options.onProgress?.(loaded);
@@ -124,11 +127,16 @@ export async function loadParameters(
   return parameters;
 }
 
-/** A small tensor as f32, pinned. */
-async function uploadWidened(device: Device, source: WeightSource, name: string): Promise<Tensor> {
+/** A small tensor as f32. */
+async function uploadWidened(
+  device: Device,
+  source: WeightSource,
+  name: string,
+  pinned: boolean,
+): Promise<Tensor> {
   const { dtype, shape } = source.info(name);
   const values = widen(await source.read(name), dtype, name);
-  return device.upload(values, shape, "f32", { pinned: true, label: name });
+  return device.upload(values, shape, "f32", { pinned, label: name });
 }
 
 /** Vectors, and modulation tables such as `[1, 6, C]`, have at most this many rows. */

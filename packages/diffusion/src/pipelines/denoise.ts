@@ -1,5 +1,6 @@
 /** The denoising loop that all families share: predict, guide, step. Latents live on the CPU between steps. */
 import { AbortError, type Device } from "@lvsa/runtime";
+import type { PassControl } from "../models/transformers/run-blocks.js";
 import type { Scheduler } from "../schedulers/index.js";
 import type { GenerateOptions, HostTensor } from "./video-pipeline.js";
 
@@ -19,8 +20,11 @@ export async function denoise(run: DenoiseOptions): Promise<HostTensor> {
   const { device, scheduler, options } = run;
   const count = scheduler.timesteps.length;
   let latents = run.initial.data;
+  // What encoding the prompt needed goes before the first block takes its own.
+  await device.releaseMemory();
   for (let index = 0; index < count; index++) {
     stopIfAborted(options.signal);
+    options.onStage?.({ stage: "denoise", done: index, total: count });
     const started = performance.now();
     const timestep = scheduler.timesteps[index]!;
     const modelOutput = await run.predict(latents, timestep, index);
@@ -41,6 +45,27 @@ export async function denoise(run: DenoiseOptions): Promise<HostTensor> {
   }
   stopIfAborted(options.signal);
   return { data: latents, shape: run.initial.shape };
+}
+
+/**
+ * Lets one forward pass of a step be stopped, and report its blocks as part of the step.
+ * @param pass which of the step's `passes` it is, from 0
+ */
+export function passControl(
+  options: GenerateOptions,
+  step: { readonly index: number; readonly count: number },
+  pass = 0,
+  passes = 1,
+): PassControl {
+  return {
+    signal: options.signal,
+    onBlock: (done, count) =>
+      options.onStage?.({
+        stage: "denoise",
+        done: step.index + (pass + done / count) / passes,
+        total: step.count,
+      }),
+  };
 }
 
 /** `negative + scale * (positive − negative)`, element by element in f32. */

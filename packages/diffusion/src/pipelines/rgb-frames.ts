@@ -21,6 +21,8 @@ export async function* rgbFrames(
     frames.dispose();
     for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
     done += 1;
+    // The first chunk has another shape than those that follow: what it needed fits none of them.
+    if (done === 1) await device.releaseMemory();
     options.onChunk?.(done);
   }
 }

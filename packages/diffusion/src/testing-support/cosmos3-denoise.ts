@@ -47,7 +47,7 @@ export async function denoiseCase(
     index: number,
   ) => {
     const latents = device.upload(data, golden.shape);
-    const output = model.forward({
+    const output = await model.forward({
       latents,
       timestep,
       understanding: prompts[which],

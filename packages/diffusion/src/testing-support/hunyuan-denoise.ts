@@ -48,7 +48,7 @@ export async function denoiseCase(
     const input = new Float32Array((data.length / golden.shape[1]!) * channels);
     input.set(data);
     const latents = device.upload(input, [1, channels, ...golden.shape.slice(2)]);
-    const output = model.forward({
+    const output = await model.forward({
       latents,
       timestep: t,
       encoderHiddenStates: prompts[which].text!,

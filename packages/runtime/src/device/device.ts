@@ -8,10 +8,12 @@ import { foldWorkgroups, type Kernel, type ParamTypes, packParams } from "../ker
 import { PipelineCache } from "../kernel/pipeline-cache.js";
 import { Profiler } from "../kernel/profiler.js";
 import { BufferPool, type MemoryReport } from "../memory/buffer-pool.js";
+import { ReadBack } from "../memory/read-back.js";
 import { bytesPerElement, type DType, decodeFloats, encodeFloats, isFloatDType } from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type DeviceInfo, defaultTier, deviceLabel, type KernelTier } from "./device-info.js";
+import { Pacer } from "./pacer.js";
 
 export interface DeviceOptions {
   /** Kernel family; default: the fastest that is right for the adapter. */
@@ -51,10 +53,14 @@ export class Device {
   readonly #pool: BufferPool;
   readonly #pipelines: PipelineCache;
   readonly #recorder: CommandRecorder;
+  readonly #readBack: ReadBack;
+  readonly #pacer: Pacer;
   readonly #owned: boolean;
   readonly #scopes: Set<Tensor>[] = [];
   readonly #onError: (event: Event) => void;
   #error: DeviceError | undefined;
+  #lost: DeviceError | undefined;
+  #stagedBytes = 0;
   #disposed = false;
 
   /** Use `createDevice`. `owned`: whether `dispose` also destroys the `GPUDevice`. */
@@ -73,29 +79,24 @@ export class Device {
       );
     }
     this.profiler = options.profile ? new Profiler(gpu) : undefined;
-    this.#pool = new BufferPool(gpu, () => this.submit());
+    this.#pool = new BufferPool(gpu, {
+      outOfMemory: (bytes, message) => this.#fail(outOfMemory(bytes, message)),
+    });
+    this.#readBack = new ReadBack(gpu);
+    this.#pacer = new Pacer(gpu.queue);
     this.#pipelines = new PipelineCache(gpu, (error) => this.#fail(error));
-    this.#recorder = new CommandRecorder(gpu, this.profiler);
+    this.#recorder = new CommandRecorder(gpu, this.profiler, (error) => this.#fail(gpuError(error)));
     this.#onError = (event) => {
       event.preventDefault();
-      const { error } = event as GPUUncapturedErrorEvent;
-      const memory = error.constructor.name === "GPUOutOfMemoryError";
-      this.#fail(
-        new DeviceError(memory ? "OUT_OF_MEMORY" : "GPU_ERROR", error.message, {
-          fix: memory
-            ? "Use fewer frames, a smaller size, or a device with more memory (`lvsa plan` estimates the need)."
-            : "This is a fault of the library: please report it with the text above.",
-        }),
-      );
+      this.#fail(gpuError((event as GPUUncapturedErrorEvent).error));
     };
-    gpu.addEventListener("uncapturederror", this.#onError);
+    // On a foreign device the host's errors are the host's: there only scopes around our own calls are heard.
+    if (owned) gpu.addEventListener("uncapturederror", this.#onError);
     void gpu.lost.then(({ reason, message }) => {
       if (reason === "destroyed" && this.#disposed) return;
-      this.#fail(
-        new DeviceError("DEVICE_LOST", `the GPU device was lost: ${message || reason}`, {
-          fix: "Run again; if it recurs, use fewer frames or a smaller size (a driver may have timed out or run out of memory).",
-        }),
-      );
+      this.#lost = new DeviceError("DEVICE_LOST", `the GPU device was lost: ${message || reason}`, {
+        fix: "Run again; if it recurs, use fewer frames or a smaller size (a driver may have timed out or run out of memory).",
+      });
     });
   }
 
@@ -157,6 +158,7 @@ export class Device {
   writeBytes(tensor: Tensor, bytes: Uint8Array, byteOffset = 0): void {
     this.#check();
     this.submit();
+    this.#stagedBytes += bytes.byteLength;
     const target = tensor.byteOffset + byteOffset;
     const whole = bytes.byteLength - (bytes.byteLength % 4);
     if (whole > 0) {
@@ -194,18 +196,24 @@ export class Device {
     const start = tensor.byteOffset - (tensor.byteOffset % 4);
     const skip = tensor.byteOffset - start;
     const size = Math.max(4, Math.ceil((skip + tensor.byteLength) / 4) * 4);
-    const staging = this.gpu.createBuffer({ size, usage: 0x0001 | 0x0008, label: "readback" });
-    this.#recorder.copy(tensor.buffer, start, staging, 0, size);
-    this.submit();
+    const staging = this.#readBack.acquire(size);
+    let reusable = false;
     try {
-      await staging.mapAsync(1);
+      this.#recorder.copy(tensor.buffer, start, staging, 0, size);
+      this.submit();
+      const retired = this.#pool.retire(false);
+      const bytes = await this.#readBack.read(staging, skip + tensor.byteLength);
+      reusable = true;
+      this.#stagedBytes = 0;
+      retired.destroy();
       await this.#settled();
-      return new Uint8Array(staging.getMappedRange().slice(skip, skip + tensor.byteLength));
+      return new Uint8Array(bytes, skip, tensor.byteLength).slice();
     } catch (error) {
       await this.#settled();
+      if (error instanceof DeviceError) throw error;
       throw new DeviceError("READ_FAILED", "the GPU did not hand a tensor back", { cause: error });
     } finally {
-      staging.destroy();
+      this.#readBack.release(staging, reusable);
     }
   }
 
@@ -321,25 +329,36 @@ export class Device {
 
   /** Submits, waits until the GPU is done, and throws errors of earlier work. */
   async idle(): Promise<void> {
+    await this.#sync(false);
+  }
+
+  /** Waits until the GPU is done, and gives the memory of all free buffers back. For the end of a phase. */
+  async releaseMemory(): Promise<void> {
+    await this.#sync(true);
+  }
+
+  /**
+   * Submits recorded work and waits, if need be, until no more than about 250 ms of it are in flight. Call it between
+   * the blocks of a model: recording is far faster than the GPU. Throws errors of earlier work.
+   */
+  async pace(): Promise<void> {
     this.submit();
-    // Dawn holds queue writes, and memory freed behind them, until something is submitted.
-    this.gpu.queue.submit([]);
-    await this.gpu.queue.onSubmittedWorkDone();
-    await this.#settled();
+    await this.#pacer.portion();
     this.#check();
   }
 
+  /** Waits until the GPU has taken what was written, if that is much: drivers stage writes in memory of their own. */
+  async boundStaging(): Promise<void> {
+    if (this.#stagedBytes >= STAGED_BYTES) await this.idle();
+  }
+
   memory(): MemoryReport {
-    return this.#pool.report();
+    const report = this.#pool.report();
+    return { ...report, createdBuffers: report.createdBuffers + this.#readBack.createdBuffers };
   }
 
   resetPeakMemory(): void {
     this.#pool.resetPeak();
-  }
-
-  /** Destroys free buffers that the pool keeps. */
-  trimMemory(): void {
-    this.#pool.trim();
   }
 
   /** Frees everything made through this object; an injected `GPUDevice` itself stays alive. */
@@ -348,6 +367,7 @@ export class Device {
     this.#disposed = true;
     this.gpu.removeEventListener("uncapturederror", this.#onError);
     this.#pool.close();
+    this.#readBack.dispose();
     this.#recorder.dispose();
     if (this.#owned) this.gpu.destroy();
   }
@@ -357,23 +377,66 @@ export class Device {
   }
 
   #fail(error: DeviceError): void {
-    // A shader that does not compile makes everything after it invalid too: keep the cause, not the echo.
-    if (!this.#error || (error.code === "SHADER_ERROR" && this.#error.code === "GPU_ERROR"))
-      this.#error = error;
+    // A missing buffer, or a shader that does not compile, makes everything after it invalid too: keep the cause, not
+    // the echo.
+    if (!this.#error || (error.code !== "GPU_ERROR" && this.#error.code === "GPU_ERROR")) this.#error = error;
   }
 
+  /** Throws what went wrong. A lost device stays lost; other errors are thrown once, and the device goes on. */
   #check(): void {
-    if (this.#error) throw this.#error;
     if (this.#disposed) throw new DeviceError("DEVICE_DISPOSED", "the device was disposed");
+    if (this.#lost) throw this.#lost;
+    if (!this.#error) return;
+    const error = this.#error;
+    this.#error = undefined;
+    // What was recorded may stand on what failed.
+    this.#recorder.discard();
+    throw error;
   }
 
-  /** Lets error callbacks of finished work run. */
-  async #settled(): Promise<void> {
-    this.gpu.pushErrorScope("validation");
-    await this.gpu.popErrorScope();
-    await this.#pipelines.settled();
+  async #sync(everything: boolean): Promise<void> {
+    this.submit();
+    // Dawn holds queue writes, and memory freed behind them, until something is submitted.
+    this.gpu.queue.submit([]);
+    const retired = this.#pool.retire(everything);
+    await this.gpu.queue.onSubmittedWorkDone();
+    this.#stagedBytes = 0;
+    if (!this.#disposed) retired.destroy();
+    await this.#settled();
     this.#check();
   }
+
+  /** Lets error callbacks of finished work run, and throws what they said. */
+  async #settled(): Promise<void> {
+    if (!this.#disposed && !this.#lost) {
+      this.gpu.pushErrorScope("validation");
+      await this.gpu.popErrorScope();
+      await Promise.all([this.#pool.settled(), this.#recorder.settled(), this.#pipelines.settled()]);
+    }
+    this.#check();
+  }
+}
+
+/** Bytes that may wait in the driver's staging memory before a writer waits for the GPU to take them. */
+const STAGED_BYTES = 128 * 1024 * 1024;
+
+function outOfMemory(bytes: number, message: string): DeviceError {
+  return new DeviceError("OUT_OF_MEMORY", `the GPU has no memory for another ${bytes} bytes: ${message}`, {
+    fix: "Use fewer frames, a smaller size, or a device with more memory (`lvsa plan` estimates the need).",
+  });
+}
+
+function gpuError(error: GPUError): DeviceError {
+  if (error.constructor.name === "GPUOutOfMemoryError") return outOfMemory(0, error.message);
+  return new DeviceError("GPU_ERROR", error.message, {
+    fix: "This is a fault of the library: please report it with the text above.",
+  });
+}
+
+/** Disposes the tensors in `value`, alone or in plain arrays and objects, except those that `kept` names too. */
+export function disposeTensors(value: ScopeResult, kept?: ScopeResult): void {
+  const spared = new Set(tensorsIn(kept));
+  for (const tensor of tensorsIn(value)) if (!spared.has(tensor)) tensor.dispose();
 }
 
 function toBytes(

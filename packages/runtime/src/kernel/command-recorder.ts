@@ -2,6 +2,7 @@
  * Records dispatches and copies into one command buffer and submits it. Nothing here waits for the GPU.
  * Parameters of all dispatches of one submit share a uniform buffer, written once right before the submit.
  */
+import { gpuBufferUsage } from "../device/gpu-usage.js";
 import type { CompiledKernel } from "./pipeline-cache.js";
 import type { Profiler } from "./profiler.js";
 
@@ -19,16 +20,21 @@ export class CommandRecorder {
   readonly #gpu: GPUDevice;
   readonly #profiler: Profiler | undefined;
   readonly #uniforms: GPUBuffer;
+  readonly #failed: (error: GPUError) => void;
+  readonly #checks = new Set<Promise<void>>();
   readonly #staging = new Uint8Array(UNIFORM_BYTES);
   #used = 0;
   #dispatches = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
 
-  constructor(gpu: GPUDevice, profiler: Profiler | undefined) {
+  /** `failed` hears of invalid commands, which WebGPU reports only after the submit. */
+  constructor(gpu: GPUDevice, profiler: Profiler | undefined, failed: (error: GPUError) => void) {
     this.#gpu = gpu;
     this.#profiler = profiler;
-    this.#uniforms = gpu.createBuffer({ size: UNIFORM_BYTES, usage: 0x0040 | 0x0008, label: "params" });
+    this.#failed = failed;
+    const usage = gpuBufferUsage("UNIFORM", "COPY_DST");
+    this.#uniforms = gpu.createBuffer({ size: UNIFORM_BYTES, usage, label: "params" });
   }
 
   /** True when there is recorded work that has not been submitted. */
@@ -74,19 +80,47 @@ export class CommandRecorder {
     if (!this.#encoder) return;
     this.#endPass();
     this.#profiler?.resolve(this.#encoder);
+    this.#gpu.pushErrorScope("validation");
     if (this.#used > 0) this.#gpu.queue.writeBuffer(this.#uniforms, 0, this.#staging, 0, this.#used);
     this.#gpu.queue.submit([this.#encoder.finish()]);
+    const check = this.#gpu.popErrorScope().then(
+      (error) => {
+        this.#checks.delete(check);
+        if (error) this.#failed(error);
+      },
+      () => {
+        // The device was lost, which is reported by itself.
+        this.#checks.delete(check);
+      },
+    );
+    this.#checks.add(check);
     this.#profiler?.submitted();
-    this.#encoder = undefined;
-    this.#used = 0;
-    this.#dispatches = 0;
+    this.#clear();
+  }
+
+  /** Waits until every submit so far is known to be valid or was reported. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#checks);
+  }
+
+  /** Drops what was recorded since the last submit. */
+  discard(): void {
+    this.#endPass();
+    this.#profiler?.submitted();
+    this.#clear();
   }
 
   /** Drops recorded work and frees the parameter buffer. */
   dispose(): void {
-    this.#encoder = undefined;
     this.#pass = undefined;
+    this.#clear();
     this.#uniforms.destroy();
+  }
+
+  #clear(): void {
+    this.#encoder = undefined;
+    this.#used = 0;
+    this.#dispatches = 0;
   }
 
   #commands(): GPUCommandEncoder {

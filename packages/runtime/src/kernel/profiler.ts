@@ -1,4 +1,5 @@
 /** GPU time per kernel from timestamp queries: two timestamps around each dispatch, read back on `report`. */
+import { gpuBufferUsage, MAP_READ_MODE } from "../device/gpu-usage.js";
 
 export interface KernelTime {
   readonly name: string;
@@ -20,7 +21,10 @@ export class Profiler {
   constructor(gpu: GPUDevice) {
     this.#gpu = gpu;
     this.#queries = gpu.createQuerySet({ type: "timestamp", count: PAIRS * 2 });
-    this.#resolved = gpu.createBuffer({ size: PAIRS * 16, usage: 0x0200 | 0x0004 }); // QUERY_RESOLVE | COPY_SRC
+    this.#resolved = gpu.createBuffer({
+      size: PAIRS * 16,
+      usage: gpuBufferUsage("QUERY_RESOLVE", "COPY_SRC"),
+    });
   }
 
   /** @internal */
@@ -35,7 +39,10 @@ export class Profiler {
   resolve(encoder: GPUCommandEncoder): void {
     const n = this.#names.length;
     if (n === 0) return;
-    const buffer = this.#gpu.createBuffer({ size: PAIRS * 16, usage: 0x0001 | 0x0008 }); // MAP_READ | COPY_DST
+    const buffer = this.#gpu.createBuffer({
+      size: PAIRS * 16,
+      usage: gpuBufferUsage("MAP_READ", "COPY_DST"),
+    });
     encoder.resolveQuerySet(this.#queries, 0, 2 * n, this.#resolved, 0);
     encoder.copyBufferToBuffer(this.#resolved, 0, buffer, 0, n * 16);
     this.#readbacks.push({ buffer, names: this.#names });
@@ -49,7 +56,7 @@ export class Profiler {
   /** GPU time since the last `reset`, longest first. Waits for submitted work. */
   async report(): Promise<KernelTime[]> {
     for (const { buffer, names } of this.#readbacks.splice(0)) {
-      await buffer.mapAsync(1);
+      await buffer.mapAsync(MAP_READ_MODE);
       const stamps = new BigUint64Array(buffer.getMappedRange().slice(0));
       buffer.destroy();
       names.forEach((name, i) => {

@@ -20,6 +20,7 @@ export {
   uploadTensor,
   uploadTensors,
 } from "./upload.js";
+export { PrefixedWeights } from "./weight-names.js";
 export {
   type ByteRange,
   expectTensor,

@@ -26,9 +26,6 @@ export interface UploadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Bytes that may wait in the driver's staging memory before the upload waits for the GPU to take them. */
-const STAGED_BYTES = 128 * 1024 * 1024;
-
 /**
  * The storage type on the GPU: as stored for F32, F16, BF16, I32, U32, U8 and BOOL; the others are converted on the
  * way: F64 to f32 (rounded), 8-bit floats to bf16 (exact, without any scale), other integers to i32 (exact or an error).
@@ -79,7 +76,7 @@ export function uploadTensor(
   name: string,
   options: UploadOptions = {},
 ): Promise<Tensor> {
-  return upload(device, source, name, options, new Staging(device));
+  return upload(device, source, name, options);
 }
 
 export interface UploadManyOptions {
@@ -90,7 +87,7 @@ export interface UploadManyOptions {
 
 /**
  * Uploads tensors as pinned ones, one after the other, by name. They belong to the caller; after a failure none is
- * left. Prefer it over many `uploadTensor` calls: it bounds the driver's staging memory over all of them.
+ * left.
  * @throws as `uploadTensor`
  */
 export async function uploadTensors(
@@ -100,18 +97,11 @@ export async function uploadTensors(
   options: UploadManyOptions = {},
 ): Promise<Map<string, Tensor>> {
   const total = names.reduce((sum, name) => sum + source.info(name).byteLength, 0);
-  const staging = new Staging(device);
   const tensors = new Map<string, Tensor>();
   let done = 0;
   try {
     for (const name of names) {
-      const one = await upload(
-        device,
-        source,
-        name,
-        options.signal ? { signal: options.signal } : {},
-        staging,
-      );
+      const one = await upload(device, source, name, options.signal ? { signal: options.signal } : {});
       tensors.get(name)?.dispose();
       tensors.set(name, one);
       done += source.info(name).byteLength;
@@ -124,31 +114,11 @@ export async function uploadTensors(
   }
 }
 
-/** Waits for the GPU when much has been written since it last did. */
-class Staging {
-  readonly #device: Device;
-  #bytes = 0;
-
-  constructor(device: Device) {
-    this.#device = device;
-  }
-
-  async wrote(bytes: number): Promise<void> {
-    this.#bytes += bytes;
-    if (this.#bytes < STAGED_BYTES) return;
-    this.#bytes = 0;
-    // Dawn keeps writes, and memory that was freed behind them, until commands are submitted, even if there are none.
-    this.#device.gpu.queue.submit([]);
-    await this.#device.idle();
-  }
-}
-
 async function upload(
   device: Device,
   source: WeightSource,
   name: string,
   options: UploadOptions,
-  staging: Staging,
 ): Promise<Tensor> {
   const info = options.shape ? expectTensor(source, name, options.shape) : source.info(name);
   const dtype = uploadedDType(info.dtype, name);
@@ -168,7 +138,7 @@ async function upload(
         const bytes = toUploaded(chunk, info.dtype, name);
         device.writeBytes(tensor, bytes, written);
         written += bytes.length;
-        await staging.wrote(bytes.length);
+        await device.boundStaging();
       },
       range,
     );

@@ -64,23 +64,27 @@ export class AutoencoderKLWan {
   }
 
   /**
-   * Decodes raw latents `[1, C, T, h, w]` (see `denormalize`), one latent frame at a time: the first yields 1 video
-   * frame, each further one 4. Chunks are `[1, t, H, W, 3]` f32 in [-1, 1] and belong to the receiver; nothing
-   * waits for the GPU here.
+   * Decodes raw latents `[1, C, T, h, w]` (see `denormalize`) to 4T − 3 video frames, one at a time:
+   * `[1, 1, H, W, 3]` f32 in [-1, 1]. Each belongs to the receiver; nothing waits for the GPU here.
    */
   *decode(latents: Tensor): Generator<Tensor, void, undefined> {
     const device = this.#device;
+    const [, C, T, h, w] = latents.shape as [number, number, number, number, number];
     const cache = new FeatureCache(device);
-    const frames = latents.dim(2);
+    const last = device.scope(() => permute(device, latents.reshape([C, T, h, w]), [1, 2, 3, 0]));
     try {
-      for (let f = 0; f < frames; f++) {
-        yield device.scope(() => {
-          const frame = this.#latentFrame(latents, f);
-          const x = this.#layers.pointConv("post_quant_conv", frame);
-          return clamp(device, this.#unpatchify(this.#decoder(x, { cache, isFirst: f === 0 })), -1, 1);
+      for (let f = 0; f < T; f++) {
+        const context = { cache, isFirst: f === 0 };
+        const x = device.scope(() => {
+          const frame = last.rows(f, f + 1).reshape([1, 1, h, w, C]);
+          const latent = this.#layers.pointConv("post_quant_conv", frame);
+          const wide = this.#layers.causalConv("decoder.conv_in", latent, context);
+          return this.#midBlock("decoder.mid_block", wide, context);
         });
+        yield* this.#decodeLevels(0, x, context);
       }
     } finally {
+      last.dispose();
       cache.clear();
     }
   }
@@ -154,51 +158,67 @@ export class AutoencoderKLWan {
     });
   }
 
-  /** Latent frame `f` as a channels-last feature map. */
-  #latentFrame(latents: Tensor, f: number): Tensor {
-    const [, C, T, h, w] = latents.shape as [number, number, number, number, number];
-    const last = permute(this.#device, latents.reshape([C, T, h, w]), [1, 2, 3, 0]);
-    return last.rows(f, f + 1).reshape([1, 1, h, w, C]);
+  /**
+   * One frame through the levels from `level` on, depth first: each of the frames that a level makes goes to the end
+   * before the next one starts, so that only one frame is there at the widest levels. Takes `x` over.
+   */
+  *#decodeLevels(level: number, x: Tensor, context: ChunkContext): Generator<Tensor, void, undefined> {
+    const device = this.#device;
+    const layers = this.#layers;
+    if (level === this.config.dim_mult.length) {
+      const video = device.scope(() => {
+        const normed = layers.norm("decoder.norm_out", x, "silu");
+        x.dispose();
+        const pixels = layers.causalConv("decoder.conv_out", normed, context);
+        return clamp(device, this.#unpatchify(pixels), -1, 1);
+      });
+      yield video;
+      return;
+    }
+    const made = device.scope(() => this.#upBlock(level, x, context));
+    x.dispose();
+    const [, frames, ...rest] = made.shape as [number, number, ...number[]];
+    try {
+      for (let j = 0; j < frames; j++) {
+        const frame = device.scope(() =>
+          made
+            .reshape([frames, ...rest])
+            .rows(j, j + 1)
+            .reshape([1, 1, ...rest]),
+        );
+        // The last view keeps the memory by itself.
+        if (j === frames - 1) made.dispose();
+        yield* this.#decodeLevels(level + 1, frame, context);
+      }
+    } finally {
+      made.dispose();
+    }
   }
 
-  #decoder(input: Tensor, context: ChunkContext): Tensor {
+  /** Residual blocks of one level and, except in the last, its upsampling: `[1, 1 or 2, H, W, C]`. */
+  #upBlock(level: number, input: Tensor, context: ChunkContext): Tensor {
+    const device = this.#device;
     const layers = this.#layers;
     const { dim_mult, num_res_blocks, temperal_downsample, is_residual } = this.config;
-    const temporal = [...temperal_downsample].reverse();
-    let x = this.#midBlock(
-      "decoder.mid_block",
-      layers.causalConv("decoder.conv_in", input, context),
-      context,
-    );
-    for (let i = 0; i < dim_mult.length; i++) {
-      const name = `decoder.up_blocks.${i}`;
-      const before = x;
-      // Feature maps are the peak of a whole generation: each goes as soon as the next one stands.
-      const advance = (next: Tensor) => {
-        if (x !== before) x.dispose();
-        x = next;
-      };
-      for (let r = 0; r <= num_res_blocks; r++)
-        advance(layers.residualBlock(`${name}.resnets.${r}`, x, context));
-      if (i < dim_mult.length - 1) {
-        const factorT = temporal[i] ? 2 : 1;
-        advance(
-          layers.upsample(
-            is_residual ? `${name}.upsampler` : `${name}.upsamplers.0`,
-            x,
-            context,
-            factorT === 2,
-          ),
-        );
-        if (is_residual) {
-          const shortcut = duplicateUp(this.#device, before, x.dim(4), factorT, 2, context.isFirst);
-          advance(add(this.#device, x, shortcut));
-          shortcut.dispose();
-        }
-      }
-      before.dispose();
+    const name = `decoder.up_blocks.${level}`;
+    let x = input;
+    // Feature maps are the peak of a whole generation: each goes as soon as the next one stands.
+    const advance = (next: Tensor) => {
+      if (x !== input) x.dispose();
+      x = next;
+    };
+    for (let r = 0; r <= num_res_blocks; r++)
+      advance(layers.residualBlock(`${name}.resnets.${r}`, x, context));
+    if (level === dim_mult.length - 1) return x;
+    const factorT = [...temperal_downsample].reverse()[level] ? 2 : 1;
+    const upsampler = is_residual ? `${name}.upsampler` : `${name}.upsamplers.0`;
+    advance(layers.upsample(upsampler, x, context, factorT === 2));
+    if (is_residual) {
+      const shortcut = duplicateUp(device, input, x.dim(4), factorT, 2, context.isFirst);
+      advance(add(device, x, shortcut));
+      shortcut.dispose();
     }
-    return layers.causalConv("decoder.conv_out", layers.norm("decoder.norm_out", x, "silu"), context);
+    return x;
   }
 
   #encoder(input: Tensor, context: ChunkContext): Tensor {

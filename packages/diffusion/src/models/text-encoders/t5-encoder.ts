@@ -56,6 +56,7 @@ export class T5EncoderModel {
         options.signal?.throwIfAborted();
         const loading = {
           prefix: `encoder.block.${i}.`,
+          isStreamed: true,
           ...(options.signal ? { signal: options.signal } : {}),
         };
         const parameters = await loadParameters(this.#device, this.#source, loading);

@@ -43,7 +43,7 @@ describe.each(models)("$name", ({ folder, frames, textDim, height, width }) => {
       );
     using latents = upload(1, shape);
     using text = upload(2, [1, 7, textDim]);
-    using out = model.forward({ latents, timestep: 500, encoderHiddenStates: text });
+    using out = await model.forward({ latents, timestep: 500, encoderHiddenStates: text });
     return device.read(out);
   }
 
@@ -75,14 +75,14 @@ describe.each(models)("$name", ({ folder, frames, textDim, height, width }) => {
   });
 });
 
-test("1.5 has no positions beyond its base size, and says so", () => {
+test("1.5 has no positions beyond its base size, and says so", async () => {
   const config = readJson<Record<string, unknown>>(
     join(fixtures, "denoise_15/checkpoint/transformer/config.json"),
   );
   const model = CogVideoXTransformer3DModel.create(device, { ...config, sample_width: 4 });
   using latents = device.zeros([1, 4, 4, 4, 6]);
   using text = device.zeros([1, 7, 24]);
-  expect(() => model.forward({ latents, timestep: 500, encoderHiddenStates: text })).toThrow(
-    expect.objectContaining({ code: "BAD_SIZE" }),
-  );
+  await expect(model.forward({ latents, timestep: 500, encoderHiddenStates: text })).rejects.toMatchObject({
+    code: "BAD_SIZE",
+  });
 });

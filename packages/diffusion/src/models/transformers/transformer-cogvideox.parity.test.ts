@@ -55,7 +55,7 @@ describe.each(cases)("$name", (reference) => {
       const text = floatTensor(tensors, `${prefix}.text`);
       const inputs = [latents, text].map((t) => device.upload(t.data, t.shape));
       const taps = new Taps(device);
-      const output = model.forward({
+      const output = await model.forward({
         latents: inputs[0]!,
         timestep: floatTensor(tensors, `${prefix}.timestep`).data[0]!,
         encoderHiddenStates: inputs[1]!,

@@ -31,12 +31,13 @@ import { RotaryCache } from "../rotary-cache.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
 import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
+import { type PassControl, runBlocks } from "./run-blocks.js";
 import {
   type CogVideoXTransformerConfig,
   cogVideoXTransformerConfigSchema,
 } from "./transformer-cogvideox-config.js";
 
-export interface CogVideoXForwardInputs {
+export interface CogVideoXForwardInputs extends PassControl {
   /** Latents `[1, T, C, h, w]` f32: frames before channels. */
   readonly latents: Tensor;
   /** 0 to 999. */
@@ -172,8 +173,8 @@ export class CogVideoXTransformer3DModel {
     return { ...grid, patchesPerFrame: grid.height * grid.width };
   }
 
-  /** Records one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, f32, owned by the caller. */
-  forward(inputs: CogVideoXForwardInputs): Tensor {
+  /** Runs one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, f32, owned by the caller. */
+  async forward(inputs: CogVideoXForwardInputs): Promise<Tensor> {
     const device = this.#device;
     const { tap } = inputs;
     const geometry = this.geometry(inputs.latents);
@@ -183,27 +184,37 @@ export class CogVideoXTransformer3DModel {
       tap?.("rope_sin", tables.sin);
     }
     const positions = tables ? undefined : this.#sinCosTable(geometry);
-    return device.scope(() => {
-      // 1. Time, patches, text
+    // 1. Time, patches, text
+    const { streams: first, activatedTemb } = device.scope(() => {
       const temb = this.#timeEmbedding(inputs.timestep);
       tap?.("temb", temb);
-      const activatedTemb = activate(device, temb, "silu");
-      let streams: Streams = device.scope(() => this.#embed(inputs, geometry, positions));
-      tap?.("patch_embed.hidden", streams.hidden);
-      tap?.("patch_embed.encoder", streams.encoder);
-      // 2. Blocks
-      const shared = { activatedTemb, tables, geometry, step: inputs.step };
-      for (const [i, block] of this.#blocks.entries()) {
-        const previous = streams;
-        streams = device.scope(() => this.#block(block, previous, shared));
-        previous.hidden.dispose();
-        previous.encoder.dispose();
-        tap?.(`block${i}.hidden`, streams.hidden);
-        tap?.(`block${i}.encoder`, streams.encoder);
-      }
-      // 3. Output norm, projection, unpatchify
-      return this.#output(streams.hidden, activatedTemb, geometry);
+      return {
+        activatedTemb: activate(device, temb, "silu"),
+        streams: this.#embed(inputs, geometry, positions),
+      };
     });
+    tap?.("patch_embed.hidden", first.hidden);
+    tap?.("patch_embed.encoder", first.encoder);
+    const shared = { activatedTemb, tables, geometry, step: inputs.step };
+    try {
+      return await runBlocks<Streams>(
+        device,
+        this.#blocks.length,
+        first,
+        inputs,
+        // 2. Blocks
+        (previous, i) => {
+          const streams = this.#block(this.#blocks[i]!, previous, shared);
+          tap?.(`block${i}.hidden`, streams.hidden);
+          tap?.(`block${i}.encoder`, streams.encoder);
+          return streams;
+        },
+        // 3. Output norm, projection, unpatchify
+        ({ hidden }) => this.#output(hidden, activatedTemb, geometry),
+      );
+    } finally {
+      activatedTemb.dispose();
+    }
   }
 
   #timeEmbedding(timestep: number): Tensor {

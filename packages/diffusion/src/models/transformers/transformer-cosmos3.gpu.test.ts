@@ -2,9 +2,7 @@ import { type Device, encodeSafetensors, memoryFolder, openWeights, type WeightS
 import { relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cosmos3Transformer } from "../../catalog/classes/cosmos3-transformer.js";
-import { findKnownModel } from "../../catalog/known-models.js";
 import { elementCount } from "../../catalog/parameter-list.js";
-import { planGeneration } from "../../catalog/plan-generation.js";
 import type { Cosmos3Understanding } from "./cosmos3-understanding.js";
 import { Cosmos3OmniTransformer } from "./transformer-cosmos3.js";
 
@@ -53,7 +51,7 @@ async function velocity(
 ): Promise<Float32Array> {
   const latents = device.upload(seededNormal(elementCount(shape), 9), shape);
   try {
-    const output = model.forward({ latents, timestep: 412, understanding, fps });
+    const output = await model.forward({ latents, timestep: 412, understanding, fps });
     const values = await device.read(output);
     output.dispose();
     return values;
@@ -127,31 +125,6 @@ describe("Cosmos3OmniTransformer", () => {
       "latents must be [1, 8, T, h, w]",
     );
     understanding![Symbol.dispose]();
-    model.dispose();
-  });
-
-  test("the plan's memory is what denoising takes", async () => {
-    const known = findKnownModel("cosmos3-nano")!;
-    const transformer = { className: "Cosmos3OmniTransformer", config: CONFIG, storedDType: "f32" as const };
-    const plan = planGeneration({
-      model: { ...known, components: { ...known.components, transformer } },
-      numFrames: 17,
-      height: 384,
-      width: 384,
-      precision: "f32",
-    });
-    const phase = plan.memory.phases.find(({ name }) => name === "denoising")!;
-    const model = await load();
-    const ids = Array.from({ length: 512 }, (_, i) => i % 90);
-    const prompts = await model.understand(source, [ids, ids]);
-    device.resetPeakMemory();
-    // The autoencoder of this plan has other channels; latents hardly count.
-    for (const prompt of prompts) await velocity(model, prompt, [1, 8, 5, 24, 24]);
-    // The pool rounds sizes up by up to an eighth, and some small tensors are not listed.
-    const ratio = device.memory().peakBytes / phase.bytes;
-    expect(ratio).toBeGreaterThan(0.9);
-    expect(ratio).toBeLessThan(1.2);
-    for (const prompt of prompts) prompt[Symbol.dispose]();
     model.dispose();
   });
 });

@@ -63,7 +63,7 @@ describe.each(cases)("$name", (reference) => {
       };
       const golden = floatTensor(tensors, `${prefix}.latents`);
       const latents = device.upload(golden.data, golden.shape);
-      const output: Tensor = model.forward({
+      const output: Tensor = await model.forward({
         latents,
         timestep: values(tensors, `${prefix}.timestep`)[0]!,
         understanding: understanding!,

@@ -42,11 +42,12 @@ import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
 import { cosmos3TextRotary } from "./cosmos3-positions.js";
 import { Cosmos3Understanding, type UnderstandingTap } from "./cosmos3-understanding.js";
 import type { Tap } from "./forward-hooks.js";
+import { type PassControl, runBlocks } from "./run-blocks.js";
 
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
 const TIME_FEATURES = 256;
 
-export interface Cosmos3ForwardInputs {
+export interface Cosmos3ForwardInputs extends PassControl {
   /** `[1, latent_channel, T, h, w]` f32. */
   readonly latents: Tensor;
   /** 0 to 1000. */
@@ -195,6 +196,7 @@ export class Cosmos3OmniTransformer {
         const prefix = `layers.${index}.`;
         await this.#understanding.scoped(prefix).load(source, {
           prefix,
+          isStreamed: true,
           only: (name) => !isCosmos3Generation(prefix + name),
           ...(options.signal ? { signal: options.signal } : {}),
         });
@@ -220,36 +222,36 @@ export class Cosmos3OmniTransformer {
     }
   }
 
-  /** Records one pass of the generation stream. Returns the velocity `[1, C, T, h, w]`, f32, owned by the caller. */
-  forward(inputs: Cosmos3ForwardInputs): Tensor {
+  /** Runs one pass of the generation stream. Returns the velocity `[1, C, T, h, w]`, f32, owned by the caller. */
+  async forward(inputs: Cosmos3ForwardInputs): Promise<Tensor> {
     const device = this.#device;
     const { tap, understanding } = inputs;
     const geometry = this.geometry(inputs.latents);
     const tables = understanding.videoTables(geometry, inputs.fps ?? this.config.base_fps);
     tap?.("rope_cos", tables.cos);
     tap?.("rope_sin", tables.sin);
-    return device.scope(() => {
-      let hidden = device.scope(() => this.#embed(inputs, geometry));
-      tap?.("gen_in", hidden);
-      const shared = { understanding, tables, geometry, step: inputs.step };
-      for (const index of this.#layers.keys()) {
-        const previous = hidden;
-        hidden = device.scope(() => this.#generateLayer(index, previous, shared));
-        if (hidden !== previous) previous.dispose();
+    const first = device.scope(() => this.#embed(inputs, geometry));
+    tap?.("gen_in", first);
+    const shared = { understanding, tables, geometry, step: inputs.step };
+    return runBlocks(
+      device,
+      this.#layers.length,
+      first,
+      inputs,
+      (previous, index) => {
+        const hidden = this.#generateLayer(index, previous, shared);
         tap?.(`block${index}.gen`, hidden);
-      }
-      const p = this.#parameters;
-      const weight = p.get("norm_moe_gen.weight");
-      const normed = rmsNorm(device, hidden, { weight, eps: this.config.rms_norm_eps });
-      const patches = linear(device, normed, p.get("proj_out.weight"), { bias: p.get("proj_out.bias") });
-      return fromCosmos3Patches(
-        device,
-        patches,
-        geometry,
-        this.config.latent_patch_size,
-        inputs.latents.shape,
-      );
-    });
+        return hidden;
+      },
+      (hidden) => {
+        const p = this.#parameters;
+        const weight = p.get("norm_moe_gen.weight");
+        const normed = rmsNorm(device, hidden, { weight, eps: this.config.rms_norm_eps });
+        const patches = linear(device, normed, p.get("proj_out.weight"), { bias: p.get("proj_out.bias") });
+        const { latent_patch_size } = this.config;
+        return fromCosmos3Patches(device, patches, geometry, latent_patch_size, inputs.latents.shape);
+      },
+    );
   }
 
   dispose(): void {

@@ -37,7 +37,7 @@ async function forward(channels = 9): Promise<Float32Array> {
   using latents = upload(1, [1, channels, 5, 2, 3]);
   using text = upload(2, [1, 7, 40]);
   using glyph = upload(3, [1, 4, 28]);
-  using out = model.forward({
+  using out = await model.forward({
     latents,
     timestep: 500,
     encoderHiddenStates: text,

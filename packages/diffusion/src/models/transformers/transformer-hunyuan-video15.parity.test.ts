@@ -66,7 +66,7 @@ describe.each(cases)("$name", (reference) => {
     for (const prefix of runs) {
       const inputs = hunyuanInputs(device, tensors, prefix);
       const taps = new Taps(device);
-      const output = model.forward({ ...inputs, tap: taps.tap });
+      const output = await model.forward({ ...inputs, tap: taps.tap });
       const kept = await taps.read();
       const golden = report.has(`${prefix}.dense_out`) ? `${prefix}.dense_out` : `${prefix}.out`;
       report.check(golden, await device.read(output), final, "out");

@@ -36,6 +36,7 @@ import { RotaryCache } from "../rotary-cache.js";
 import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
+import { type PassControl, runBlocks } from "./run-blocks.js";
 import {
   type HunyuanVideo15TransformerConfig,
   hunyuanVideo15TransformerConfigSchema,
@@ -45,7 +46,7 @@ const EPS = 1e-6;
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
 const TIME_FEATURES = 256;
 
-export interface HunyuanVideo15ForwardInputs {
+export interface HunyuanVideo15ForwardInputs extends PassControl {
   /** `[1, in_channels, T, h, w]` f32: noisy latents, condition latents, mask. */
   readonly latents: Tensor;
   /** 0 to 1000. */
@@ -192,32 +193,41 @@ export class HunyuanVideo15Transformer3DModel {
     return { latentFrames: frames, height, width, patchesPerFrame: height * width };
   }
 
-  /** Records one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
-  forward(inputs: HunyuanVideo15ForwardInputs): Tensor {
+  /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
+  async forward(inputs: HunyuanVideo15ForwardInputs): Promise<Tensor> {
     const device = this.#device;
     const { tap } = inputs;
     const geometry = this.geometry(inputs.latents);
     const tables = this.#rotaryTables(geometry);
     tap?.("rope_cos", tables.cos);
     tap?.("rope_sin", tables.sin);
-    return device.scope(() => {
-      // 1. Patches and conditions
-      const { temb, streams: first } = device.scope(() => this.#embed(inputs, geometry));
+    // 1. Patches and conditions
+    const { streams: first, activatedTemb } = device.scope(() => {
+      const { temb, streams } = this.#embed(inputs, geometry);
       tap?.("temb", temb);
-      tap?.("x_embed", first.hidden);
-      const activatedTemb = activate(device, temb, "silu");
-      const shared = { activatedTemb, tables, geometry, step: inputs.step };
-      // 2. Blocks
-      let streams: Streams = first;
-      for (const [i, block] of this.#blocks.entries()) {
-        const previous = streams;
-        streams = device.scope(() => this.#block(block, previous, shared));
-        tap?.(`block${i}.hidden`, streams.hidden);
-        tap?.(`block${i}.encoder`, streams.encoder);
-      }
-      // 3. Output norm, projection, unpatchify
-      return this.#output(streams.hidden, activatedTemb, geometry);
+      tap?.("x_embed", streams.hidden);
+      return { streams, activatedTemb: activate(device, temb, "silu") };
     });
+    const shared = { activatedTemb, tables, geometry, step: inputs.step };
+    try {
+      return await runBlocks<Streams>(
+        device,
+        this.#blocks.length,
+        first,
+        inputs,
+        // 2. Blocks
+        (previous, i) => {
+          const streams = this.#block(this.#blocks[i]!, previous, shared);
+          tap?.(`block${i}.hidden`, streams.hidden);
+          tap?.(`block${i}.encoder`, streams.encoder);
+          return streams;
+        },
+        // 3. Output norm, projection, unpatchify
+        ({ hidden }) => this.#output(hidden, activatedTemb, geometry),
+      );
+    } finally {
+      activatedTemb.dispose();
+    }
   }
 
   dispose(): void {

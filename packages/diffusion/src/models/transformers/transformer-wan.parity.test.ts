@@ -101,7 +101,7 @@ describe.each(cases)("$name", (reference) => {
       const text = padded(tensors, prompt, image ? 512 : rows);
       const images = image ? device.upload(image.data, image.shape) : undefined;
       const taps = new Taps(device);
-      const output = model.forward({
+      const output = await model.forward({
         latents,
         timestep,
         encoderHiddenStates: text,

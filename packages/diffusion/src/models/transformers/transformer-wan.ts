@@ -11,6 +11,7 @@ import {
   cast,
   concat,
   type Device,
+  disposeTensors,
   type FloatDType,
   layerNorm,
   linear,
@@ -39,10 +40,11 @@ import { type LoadOptions, Parameters } from "../parameters.js";
 import { toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
 import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
+import { type PassControl, runBlocks } from "./run-blocks.js";
 import { type WanTransformerConfig, wanTransformerConfigSchema } from "./transformer-wan-config.js";
 import { WanAttention } from "./wan-attention.js";
 
-export interface WanForwardInputs {
+export interface WanForwardInputs extends PassControl {
   /** Latents `[1, C, T, h, w]`, f32. */
   readonly latents: Tensor;
   /** One timestep, or one per video token (Wan 2.2 TI2V). */
@@ -158,30 +160,37 @@ export class WanTransformer3DModel {
     return { ...grid, latentFrames: frames! / pt, patchesPerFrame: grid.height * grid.width };
   }
 
-  /** Records one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
-  forward(inputs: WanForwardInputs): Tensor {
+  /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
+  async forward(inputs: WanForwardInputs): Promise<Tensor> {
     const device = this.#device;
     const geometry = this.geometry(inputs.latents);
     const tables = this.#rotaryTables(geometry);
     inputs.tap?.("rope_cos", tables.cos);
     inputs.tap?.("rope_sin", tables.sin);
-    return device.scope(() => {
-      // 1. Patches and conditions
-      let hidden = this.#patchEmbedding(inputs.latents, geometry);
-      inputs.tap?.("patch_embedded", hidden);
-      const { temb, modulation, context } = device.scope(() => this.#conditions(inputs, geometry));
-      // 2. Blocks
-      for (const [i, block] of this.#blocks.entries()) {
-        const previous = hidden;
-        hidden = device.scope(() =>
-          this.#block(block, previous, modulation, context, tables, geometry, inputs.step),
-        );
-        previous.dispose();
-        inputs.tap?.(`block${i}`, hidden);
-      }
-      // 3. Output norm, projection, unpatchify
-      return this.#output(hidden, temb, geometry);
-    });
+    // 1. Patches and conditions
+    const first = this.#patchEmbedding(inputs.latents, geometry);
+    inputs.tap?.("patch_embedded", first);
+    const conditions = device.scope(() => this.#conditions(inputs, geometry));
+    try {
+      const { temb, modulation, context } = conditions;
+      return await runBlocks(
+        device,
+        this.#blocks.length,
+        first,
+        inputs,
+        // 2. Blocks
+        (previous, i) => {
+          const block = this.#blocks[i]!;
+          const hidden = this.#block(block, previous, modulation, context, tables, geometry, inputs.step);
+          inputs.tap?.(`block${i}`, hidden);
+          return hidden;
+        },
+        // 3. Output norm, projection, unpatchify
+        (hidden) => this.#output(hidden, temb, geometry),
+      );
+    } finally {
+      disposeTensors({ ...conditions });
+    }
   }
 
   dispose(): void {

@@ -49,7 +49,7 @@ test("a Wan 1.3B block with random bf16 weights equals float64 on the CPU", asyn
   const latents = device.upload(random(16 * frames * height * width), [1, 16, frames, height, width]);
   const text = device.upload(random(textRows * config.text_dim), [1, textRows, config.text_dim]);
   const taps = new Taps(device);
-  model.forward({ latents, timestep: 500, encoderHiddenStates: text, tap: taps.tap }).dispose();
+  (await model.forward({ latents, timestep: 500, encoderHiddenStates: text, tap: taps.tap })).dispose();
   const kept = await taps.read();
   const dim = config.num_attention_heads * config.attention_head_dim;
   const expected = wanBlockReference(

@@ -2,7 +2,7 @@
 import type { Device, Tensor } from "@lvsa/runtime";
 import type { CogVideoXTransformer3DModel } from "../../models/transformers/transformer-cogvideox.js";
 import { dynamicGuidanceScale, type Scheduler } from "../../schedulers/index.js";
-import { denoise, guide } from "../denoise.js";
+import { denoise, guide, passControl } from "../denoise.js";
 import type { GenerateOptions, HostTensor } from "../video-pipeline.js";
 
 export interface CogVideoXDenoising {
@@ -30,10 +30,17 @@ export function denoiseCogVideoX(run: CogVideoXDenoising): Promise<HostTensor> {
   const { shape } = run.initial;
   const count = scheduler.timesteps.length;
 
-  const predict = async (data: Float32Array, timestep: number, index: number, text: Tensor) => {
+  const passes = run.negative ? 2 : 1;
+  const predict = async (data: Float32Array, timestep: number, index: number, text: Tensor, pass: number) => {
     const latents = device.upload(data, shape);
     const step = { index, count, generation: run.generation };
-    const output = transformer.forward({ latents, timestep, encoderHiddenStates: text, step });
+    const output = await transformer.forward({
+      latents,
+      timestep,
+      encoderHiddenStates: text,
+      step,
+      ...passControl(options, step, pass, passes),
+    });
     latents.dispose();
     try {
       return await device.read(output);
@@ -49,9 +56,9 @@ export function denoiseCogVideoX(run: CogVideoXDenoising): Promise<HostTensor> {
     options,
     drawNoise: run.drawNoise,
     predict: async (data, timestep, index) => {
-      const negative = run.negative && (await predict(data, timestep, index, run.negative));
+      const negative = run.negative && (await predict(data, timestep, index, run.negative, 0));
       if (negative) options.onTensor?.(`step${index}.noise_uncond`, { data: negative.slice(), shape });
-      const positive = await predict(data, timestep, index, run.positive);
+      const positive = await predict(data, timestep, index, run.positive, passes - 1);
       options.onTensor?.(`step${index}.noise_cond`, { data: positive.slice(), shape });
       if (!negative) return positive;
       const scale = run.useDynamicGuidance

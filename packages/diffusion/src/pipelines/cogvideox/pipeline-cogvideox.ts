@@ -260,7 +260,7 @@ export class CogVideoXPipeline implements VideoPipeline {
     options: GenerateOptions,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     if (!this.#keepLoaded) this.#transformer.unload();
-    this.device.trimMemory();
+    await this.device.releaseMemory();
     const vae = await this.#loadVae(options);
     const raw = rawLatents(this.device, vae, latents, padding);
     const total = this.#decodedFrames(raw.dim(2));

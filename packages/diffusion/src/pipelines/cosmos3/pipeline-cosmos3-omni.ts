@@ -15,12 +15,13 @@ import {
 } from "../../models/autoencoders/autoencoder-kl-wan-config.js";
 import { parseConfig } from "../../models/model-config.js";
 import type { Cosmos3Understanding } from "../../models/transformers/cosmos3-understanding.js";
+import type { PassControl } from "../../models/transformers/run-blocks.js";
 import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-cosmos3.js";
 import { cosmos3NativeSigmas, createScheduler, type Scheduler } from "../../schedulers/index.js";
 import { encodeCosmos3Prompt, loadTokenizer, type Tokenizer } from "../../tokenizers/index.js";
 import { openComponent, readJson, readModelIndex } from "../checkpoint-folder.js";
 import { latentShape } from "../clip-sizes.js";
-import { denoise, guide } from "../denoise.js";
+import { denoise, guide, passControl } from "../denoise.js";
 import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "../generation-start.js";
 import { rgbFrames } from "../rgb-frames.js";
 import type {
@@ -149,10 +150,11 @@ export class Cosmos3OmniPipeline implements VideoPipeline {
         predict: async (latents, timestep, index) => {
           const step = { index, count, generation };
           const input = { latents: { data: latents, shape }, timestep, step, fps };
-          const first = await this.#predict(input, positive!);
+          const control = (pass: number) => passControl(options, step, pass, negative ? 2 : 1);
+          const first = await this.#predict({ ...input, control: control(0) }, positive!);
           options.onTensor?.(`step${index}.noise_cond`, { data: first.slice(), shape });
           if (!negative) return first;
-          const second = await this.#predict(input, negative);
+          const second = await this.#predict({ ...input, control: control(1) }, negative);
           options.onTensor?.(`step${index}.noise_uncond`, { data: second.slice(), shape });
           return guide(first, second, guidanceScale);
         },
@@ -267,13 +269,20 @@ export class Cosmos3OmniPipeline implements VideoPipeline {
   }
 
   async #predict(
-    input: { latents: HostTensor; timestep: number; step: StepInfo; fps: number },
+    input: { latents: HostTensor; timestep: number; step: StepInfo; fps: number; control: PassControl },
     understanding: Cosmos3Understanding,
   ): Promise<Float32Array> {
     const { device } = this;
-    const { timestep, step, fps } = input;
+    const { timestep, step, fps, control } = input;
     const latents = device.upload(input.latents.data, input.latents.shape);
-    const output = this.#parts.transformer.forward({ latents, timestep, understanding, fps, step });
+    const output = await this.#parts.transformer.forward({
+      latents,
+      timestep,
+      understanding,
+      fps,
+      step,
+      ...control,
+    });
     latents.dispose();
     try {
       return await device.read(output);
@@ -285,7 +294,7 @@ export class Cosmos3OmniPipeline implements VideoPipeline {
   async *#decode(latents: HostTensor, options: GenerateOptions): AsyncGenerator<Uint8Array, void, undefined> {
     const { device } = this;
     if (!this.#parts.keepLoaded) this.#parts.transformer.unload();
-    device.trimMemory();
+    await device.releaseMemory();
     const vae = await this.#loadVae(options);
     const normalized = device.upload(latents.data, latents.shape);
     const raw = vae.denormalize(normalized);

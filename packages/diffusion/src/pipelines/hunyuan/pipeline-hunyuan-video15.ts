@@ -14,6 +14,7 @@ import {
 import { closestSize } from "../../catalog/families/hunyuan-size.js";
 import { AutoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import { parseConfig } from "../../models/model-config.js";
+import type { PassControl } from "../../models/transformers/run-blocks.js";
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
 import { createScheduler, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
 import { HUNYUAN_VIDEO_15_TEXT_LENGTH } from "../../tokenizers/index.js";
@@ -25,7 +26,7 @@ import {
   readModelIndex,
 } from "../checkpoint-folder.js";
 import { latentShape } from "../clip-sizes.js";
-import { denoise } from "../denoise.js";
+import { denoise, passControl } from "../denoise.js";
 import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "../generation-start.js";
 import { rgbFrames } from "../rgb-frames.js";
 import type {
@@ -168,10 +169,17 @@ export class HunyuanVideo15Pipeline implements VideoPipeline {
         predict: async (latents, timestep, index) => {
           const step = { index, count, generation };
           const [positive, negative] = prompts;
-          const first = await this.#predict({ latents, shape, timestep, step }, positive!);
+          const control = (pass: number) => passControl(options, step, pass, negative ? 2 : 1);
+          const first = await this.#predict(
+            { latents, shape, timestep, step, control: control(0) },
+            positive!,
+          );
           options.onTensor?.(`step${index}.noise_cond`, { data: first.slice(), shape });
           if (!negative || !guider.isEnabled(index, count)) return guider.combine(first, undefined);
-          const second = await this.#predict({ latents, shape, timestep, step }, negative);
+          const second = await this.#predict(
+            { latents, shape, timestep, step, control: control(1) },
+            negative,
+          );
           options.onTensor?.(`step${index}.noise_uncond`, { data: second.slice(), shape });
           return guider.combine(first, second);
         },
@@ -255,14 +263,21 @@ export class HunyuanVideo15Pipeline implements VideoPipeline {
   }
 
   async #predict(
-    input: { latents: Float32Array; shape: readonly number[]; timestep: number; step: StepInfo },
+    input: {
+      latents: Float32Array;
+      shape: readonly number[];
+      timestep: number;
+      step: StepInfo;
+      control: PassControl;
+    },
     prompt: HunyuanVideo15Prompt,
   ): Promise<Float32Array> {
     const { device } = this;
     const latents = this.#modelInput(input.latents, input.shape);
-    const output = this.#transformer.forward({
+    const output = await this.#transformer.forward({
       latents,
       timestep: input.timestep,
+      ...input.control,
       encoderHiddenStates: prompt.text,
       encoderHiddenStates2: prompt.glyph,
       step: input.step,
@@ -285,7 +300,7 @@ export class HunyuanVideo15Pipeline implements VideoPipeline {
 
   async *#decode(latents: HostTensor, options: GenerateOptions): AsyncGenerator<Uint8Array, void, undefined> {
     if (!this.#keepLoaded) this.#transformer.unload();
-    this.device.trimMemory();
+    await this.device.releaseMemory();
     const vae = await this.#loadVae(options);
     const normalized = this.device.upload(latents.data, latents.shape);
     const raw = vae.denormalize(normalized);

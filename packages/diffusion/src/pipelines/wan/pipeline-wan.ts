@@ -11,6 +11,7 @@ import {
   wanAutoencoderConfigSchema,
 } from "../../models/autoencoders/autoencoder-kl-wan-config.js";
 import { parseConfig } from "../../models/model-config.js";
+import type { PassControl } from "../../models/transformers/run-blocks.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { createScheduler } from "../../schedulers/index.js";
 import {
@@ -21,7 +22,7 @@ import {
   readModelIndex,
 } from "../checkpoint-folder.js";
 import { latentShape } from "../clip-sizes.js";
-import { denoise, guide } from "../denoise.js";
+import { denoise, guide, passControl } from "../denoise.js";
 import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "../generation-start.js";
 import { rgbFrames } from "../rgb-frames.js";
 import type {
@@ -183,10 +184,20 @@ export class WanPipeline implements VideoPipeline {
           await this.#loadStage(stage, options);
           const step = { index, count: numInferenceSteps, generation };
           const input = { latents, shape, timestep, step, conditions };
-          const positive = await this.#predict(stage.model, input, conditions.positive);
+          const passes = conditions.negative ? 2 : 1;
+          const control = (pass: number) => passControl(options, step, pass, passes);
+          const positive = await this.#predict(
+            stage.model,
+            { ...input, control: control(0) },
+            conditions.positive,
+          );
           options.onTensor?.(`step${index}.noise_cond`, { data: positive.slice(), shape });
           if (!conditions.negative) return positive;
-          const negative = await this.#predict(stage.model, input, conditions.negative);
+          const negative = await this.#predict(
+            stage.model,
+            { ...input, control: control(1) },
+            conditions.negative,
+          );
           options.onTensor?.(`step${index}.noise_uncond`, { data: negative.slice(), shape });
           const isSecond = stage.component === "transformer_2";
           return guide(positive, negative, isSecond ? guidanceScale2 : guidanceScale);
@@ -364,14 +375,15 @@ export class WanPipeline implements VideoPipeline {
       timestep: number;
       step: StepInfo;
       conditions: Conditions;
+      control: PassControl;
     },
     prompt: EncodedPrompt,
   ): Promise<Float32Array> {
     const { device } = this;
-    const { shape, timestep, step, conditions } = input;
+    const { shape, timestep, step, conditions, control } = input;
     const { data, channels } = modelInput(input.latents, shape, conditions);
     const latents = device.upload(data, [1, channels, ...shape.slice(2)]);
-    const output = model.forward({
+    const output = await model.forward({
       latents,
       timestep: conditions.firstFrame
         ? tokenTimesteps(timestep, this.#tokensPerFrame(shape), shape[2]!)
@@ -379,6 +391,7 @@ export class WanPipeline implements VideoPipeline {
       encoderHiddenStates: prompt.embeds,
       ...(conditions.imageEmbeds ? { encoderHiddenStatesImage: conditions.imageEmbeds } : {}),
       step,
+      ...control,
     });
     latents.dispose();
     try {
@@ -396,7 +409,7 @@ export class WanPipeline implements VideoPipeline {
   async *#decode(latents: HostTensor, options: GenerateOptions): AsyncGenerator<Uint8Array, void, undefined> {
     const { device } = this;
     if (!this.#keepLoaded) for (const { model } of this.#stages) model.unload();
-    device.trimMemory();
+    await device.releaseMemory();
     const vae = await this.#loadVae(options);
     const normalized = device.upload(latents.data, latents.shape);
     const raw = vae.denormalize(normalized);

@@ -1,0 +1,41 @@
+/** The middle of every transformer's forward pass: one block after the other, with bounded work in flight. */
+import { AbortError, type Device, disposeTensors, type ScopeResult, type Tensor } from "@lvsa/runtime";
+
+/** What a caller may do with a forward pass while it runs. */
+export interface PassControl {
+  /** Stops before the next block, with an AbortError. */
+  readonly signal?: AbortSignal | undefined;
+  /** Hears of blocks that were handed to the GPU; at most about 250 ms of them are not done yet. */
+  readonly onBlock?: ((done: number, count: number) => void) | undefined;
+}
+
+/**
+ * Records `count` blocks on `first`, which it takes over, and `finish` on the last result. Each block runs in a scope
+ * and may hand tensors of its input on. Returns what `finish` made; nothing else is left, also after an error.
+ * @throws AbortError, and errors of earlier work
+ */
+export async function runBlocks<State extends ScopeResult>(
+  device: Device,
+  count: number,
+  first: State,
+  control: PassControl,
+  block: (state: State, index: number) => State,
+  finish: (state: State) => Tensor,
+): Promise<Tensor> {
+  let state = first;
+  try {
+    for (let index = 0; index < count; index++) {
+      if (control.signal?.aborted) {
+        throw new AbortError("ABORTED", "the forward pass was stopped", { cause: control.signal.reason });
+      }
+      const previous = state;
+      state = device.scope(() => block(previous, index));
+      disposeTensors(previous, state);
+      await device.pace();
+      control.onBlock?.(index + 1, count);
+    }
+    return device.scope(() => finish(state));
+  } finally {
+    disposeTensors(state);
+  }
+}

@@ -1,0 +1,12 @@
+/** Entry `@lvsa/diffusion/rehearsal`: models of real sizes without their checkpoints, and what they take. */
+export { type FittingOption, optionsThatFit } from "./rehearsal/memory-budget.js";
+export { randomWeights } from "./rehearsal/random-weights.js";
+export {
+  type MemoryItem,
+  type MemoryPhase,
+  type MemoryPlan,
+  type Precision,
+  type RehearsalOptions,
+  rehearseMemory,
+} from "./rehearsal/rehearse-memory.js";
+export { StandInModel, type StandInModelOptions } from "./rehearsal/stand-in-model.js";

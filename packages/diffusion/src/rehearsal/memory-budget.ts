@@ -1,0 +1,76 @@
+/** What to change about a generation that does not fit the GPU's memory. */
+import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
+import { modelShape } from "../catalog/model-shape.js";
+import { frameStep } from "../catalog/video-grid.js";
+import { type RehearsalOptions, rehearseMemory } from "./rehearse-memory.js";
+
+/** A change of the settings, and the peak that it leaves. */
+export interface FittingOption {
+  /** As the command line writes it. */
+  readonly change: string;
+  readonly peakBytes: number;
+}
+
+/**
+ * Single changes after which the generation fits into `budgetBytes`, and their combination where no single one is
+ * enough. Empty when it fits as it is, or when nothing helps.
+ */
+export async function optionsThatFit(
+  options: RehearsalOptions,
+  budgetBytes: number,
+): Promise<FittingOption[]> {
+  const peak = async (changed: Partial<RehearsalOptions>) =>
+    (await rehearseMemory({ ...options, ...changed })).peakBytes;
+  if ((await peak({})) <= budgetBytes) return [];
+
+  const half = options.precision === "f16" ? undefined : { precision: "f16" as const };
+  const stored16 = inHalf(options.model);
+  const found: FittingOption[] = [];
+  const add = async (change: string, changed: Partial<RehearsalOptions>) => {
+    const peakBytes = await peak(changed);
+    if (peakBytes <= budgetBytes) found.push({ change, peakBytes });
+  };
+  if (half) await add("--precision f16", half);
+  if (stored16) await add("a checkpoint stored in bf16", { model: stored16 });
+  const frames = await mostFrames(options, async (numFrames) => (await peak({ numFrames })) <= budgetBytes);
+  if (frames !== undefined) await add(`--num-frames ${frames}`, { numFrames: frames });
+  if (found.length > 0) return found;
+
+  const all = { ...half, ...(stored16 ? { model: stored16 } : {}) };
+  const words = [half && "--precision f16", stored16 && "a checkpoint stored in bf16"].filter(Boolean);
+  if (words.length > 1) await add(words.join(" with "), all);
+  const fewer = await mostFrames(
+    options,
+    async (numFrames) => (await peak({ ...all, numFrames })) <= budgetBytes,
+  );
+  if (found.length === 0 && fewer !== undefined && words.length > 0) {
+    await add(`${words.join(" with ")} and --num-frames ${fewer}`, { ...all, numFrames: fewer });
+  }
+  return found;
+}
+
+/** The same model with its f32 weights in bf16; undefined where it has none. */
+function inHalf(model: ModelDescription): ModelDescription | undefined {
+  const entries = Object.entries(model.components);
+  if (entries.every(([, { storedDType }]) => storedDType !== "f32")) return undefined;
+  const half = (component: ComponentDescription) => ({ ...component, storedDType: "bf16" as const });
+  return { ...model, components: Object.fromEntries(entries.map(([name, one]) => [name, half(one)])) };
+}
+
+/** The largest smaller frame count that fits; more frames never need less. */
+async function mostFrames(
+  { model, numFrames = model.defaults.numFrames }: RehearsalOptions,
+  fits: (numFrames: number) => Promise<boolean>,
+): Promise<number | undefined> {
+  const step = frameStep(modelShape(model).geometry);
+  if (numFrames === 1 || !(await fits(1))) return undefined;
+  // In steps: `low` fits, `high` does not.
+  let low = 0;
+  let high = (numFrames - 1) / step;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (await fits(middle * step + 1)) low = middle;
+    else high = middle;
+  }
+  return low * step + 1;
+}

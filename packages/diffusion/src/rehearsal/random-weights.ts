@@ -1,0 +1,106 @@
+/**
+ * Weights of a real configuration without its checkpoint: names, shapes and number format of the published file, and
+ * random numbers. Results mean nothing; time and memory are those of the real model.
+ */
+import {
+  ConfigError,
+  encodeFloats,
+  type OnChunk,
+  PrefixedWeights,
+  type SafetensorsDType,
+  type TensorInfo,
+  type WeightSource,
+  WeightsError,
+} from "@lvsa/runtime";
+import { getModelClass } from "../catalog/model-classes.js";
+import type { ComponentDescription } from "../catalog/model-description.js";
+import { elementCount, type ParameterTensor } from "../catalog/parameter-list.js";
+import type { StoredDType } from "../catalog/weight-summary.js";
+
+const FILE_DTYPE: Readonly<Record<StoredDType, SafetensorsDType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
+const BYTES: Readonly<Record<StoredDType, number>> = { f32: 4, f16: 2, bf16: 2 };
+/** Numbers that all tensors are cut from; a prime, so that neighbouring tensors differ. */
+const BLOCK = 1_000_003;
+/** Keeps a matrix of a few thousand rows from growing or shrinking what goes through it. */
+const SCALE = 0.02;
+
+/** A source of random weights for one component; closing it frees nothing. @throws ConfigError for a bad config */
+export function randomWeights(component: ComponentDescription): WeightSource {
+  const { className, config, storedDType } = component;
+  return new RandomWeights(getModelClass(className).parameters(config), storedDType);
+}
+
+class RandomWeights implements WeightSource {
+  readonly metadata = {};
+  readonly parameterCount: number;
+  readonly totalBytes: number;
+  readonly #tensors: ReadonlyMap<string, ParameterTensor>;
+  readonly #stored: StoredDType;
+  readonly #matrix: Uint8Array;
+  readonly #ones: Uint8Array;
+
+  constructor(tensors: readonly ParameterTensor[], stored: StoredDType) {
+    if (!(stored in BYTES)) throw new ConfigError("BAD_OPTION", `there are no random weights in ${stored}.`);
+    this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+    this.#stored = stored;
+    this.parameterCount = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    this.totalBytes = this.parameterCount * BYTES[stored];
+    this.#matrix = encodeFloats(noise(), stored);
+    this.#ones = encodeFloats(new Float32Array(65_536).fill(1), stored);
+  }
+
+  names(): string[] {
+    return [...this.#tensors.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  info(name: string): TensorInfo {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) throw new WeightsError("MISSING_TENSOR", `the random weights have no tensor ${name}`);
+    const byteLength = elementCount(tensor.shape) * BYTES[this.#stored];
+    return { dtype: FILE_DTYPE[this.#stored], shape: tensor.shape, byteLength, file: "random weights" };
+  }
+
+  async read(name: string, range = { byteOffset: 0, byteLength: this.info(name).byteLength }) {
+    const bytes = new Uint8Array(range.byteLength);
+    await this.stream(name, range.byteLength, (chunk, at) => bytes.set(chunk, at - range.byteOffset), range);
+    return bytes;
+  }
+
+  async stream(
+    name: string,
+    chunkBytes: number,
+    onChunk: OnChunk,
+    range = { byteOffset: 0, byteLength: this.info(name).byteLength },
+  ): Promise<void> {
+    const { shape } = this.info(name);
+    // Vectors that scale (norms) are one, so that nothing vanishes; all others are small.
+    const isScale = shape.length === 1 && /(weight|gamma)$/.test(name);
+    const block = isScale ? this.#ones : this.#matrix;
+    const end = range.byteOffset + range.byteLength;
+    for (let at = range.byteOffset; at < end; ) {
+      const start = at % block.length;
+      const length = Math.min(chunkBytes - (chunkBytes % 4), end - at, block.length - start);
+      await onChunk(block.subarray(start, start + length), at);
+      at += length;
+    }
+  }
+
+  withPrefix(prefix: string): WeightSource {
+    return new PrefixedWeights(this, prefix);
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** Uniform numbers of standard deviation `SCALE`, the same every time. */
+function noise(): Float32Array {
+  let state = 1;
+  return Float32Array.from({ length: BLOCK }, () => {
+    state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x6d2b79f5;
+    return ((state >>> 8) / 2 ** 24 - 0.5) * Math.sqrt(12) * SCALE;
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * GPU memory of a generation, known before it runs: the program itself runs on a device that computes nothing and counts
+ * what is created. So the plan is what the program does, whatever changes in it.
+ */
+import {
+  type CountingGpu,
+  countingGpu,
+  type Device,
+  type DeviceLimits,
+  type FloatDType,
+} from "@lvsa/runtime";
+import type { ModelDescription } from "../catalog/model-description.js";
+import { StandInModel } from "./stand-in-model.js";
+
+/** Storage type of activations between two additions to the residual stream. */
+export type Precision = FloatDType & ("f32" | "f16");
+
+export interface MemoryItem {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+export interface MemoryPhase {
+  readonly name: "text encoding" | "denoising" | "decoding";
+  /** Weights, and everything else. */
+  readonly items: readonly MemoryItem[];
+  readonly bytes: number;
+}
+
+export interface MemoryPlan {
+  readonly phases: readonly MemoryPhase[];
+  /** Of the phase that needs most. */
+  readonly peakBytes: number;
+  readonly peakPhase: MemoryPhase["name"];
+  /** Bytes on the GPU per component that stays there whole; streamed ones are in `phases`. */
+  readonly weightBytes: Readonly<Record<string, number>>;
+}
+
+export interface RehearsalOptions {
+  readonly model: ModelDescription;
+  readonly numFrames?: number | undefined;
+  readonly height?: number | undefined;
+  readonly width?: number | undefined;
+  readonly guidanceScale?: number | undefined;
+  readonly precision?: Precision | undefined;
+  /** Of the device that will be used; they decide what is split. Default: those of a large GPU. */
+  readonly limits?: DeviceLimits | undefined;
+}
+
+/** Steps after which nothing new is created. */
+const STEPS = 2;
+/** Latent frames after which a decoder's memory is what it stays: chunks of two, the first of an odd count of three. */
+const DECODED_LATENTS = 6;
+
+/**
+ * The memory that one generation takes, dense or sparse: LVSA adds index buffers of some kilobytes.
+ * @throws ConfigError for sizes or configs that do not fit the model
+ */
+export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryPlan> {
+  const { model } = options;
+  const gpu = countingGpu(options.limits ? { limits: options.limits } : {});
+  const { device } = gpu;
+  const host = new StandInModel(device, model, {
+    ...(options.numFrames === undefined ? {} : { numFrames: options.numFrames }),
+    ...(options.height === undefined ? {} : { height: options.height }),
+    ...(options.width === undefined ? {} : { width: options.width }),
+    ...(options.precision === undefined ? {} : { precision: options.precision }),
+  });
+  try {
+    const guided = (options.guidanceScale ?? model.defaults.guidanceScale) > 1;
+    const encoding = await largestOf(
+      host.encoders.map((name) => () => encodingOf(gpu, host, name, guided ? 2 : 1)),
+    );
+    await host.loadTransformer();
+    const transformerBytes = device.memory().pinnedBytes;
+    await settle(gpu);
+    for (let index = 0; index < STEPS; index++) await host.forward({ index, count: STEPS, generation: 0 });
+    const denoising = phase("denoising", gpu.driverPeakBytes, {
+      name: "weights of one transformer",
+      bytes: transformerBytes,
+    });
+    host.unloadTransformer();
+    await settle(gpu);
+    await host.loadDecoder();
+    const decoderBytes = device.memory().pinnedBytes;
+    await decodeStart(device, host);
+    const decoding = phase("decoding", gpu.driverPeakBytes, {
+      name: "weights of the decoder",
+      bytes: decoderBytes,
+    });
+    const phases = [encoding, denoising, decoding];
+    const peak = phases.reduce((most, one) => (one.bytes > most.bytes ? one : most));
+    const transformers = Object.keys(model.components).filter((name) => /^transformer(_2)?$/.test(name));
+    return {
+      phases,
+      peakBytes: peak.bytes,
+      peakPhase: peak.name,
+      weightBytes: {
+        ...Object.fromEntries(transformers.map((name) => [name, transformerBytes])),
+        vae: decoderBytes,
+      },
+    };
+  } finally {
+    host.dispose();
+    device.dispose();
+  }
+}
+
+async function encodingOf(gpu: CountingGpu, host: StandInModel, name: string, prompts: number) {
+  await host.encode(name, prompts);
+  const found = phase("text encoding", gpu.driverPeakBytes, undefined, `${name}, one layer at a time`);
+  await settle(gpu);
+  return found;
+}
+
+async function largestOf(runs: readonly (() => Promise<MemoryPhase>)[]): Promise<MemoryPhase> {
+  let most = phase("text encoding", 0, undefined);
+  for (const run of runs) {
+    const one = await run();
+    if (one.bytes > most.bytes) most = one;
+  }
+  return most;
+}
+
+async function settle(gpu: CountingGpu): Promise<void> {
+  await gpu.device.releaseMemory();
+  gpu.resetPeak();
+}
+
+/** As pipelines read frames: waiting for each, and giving back what only the first chunk needed. */
+async function decodeStart(device: Device, host: StandInModel): Promise<void> {
+  const { latentFrames } = host.grid;
+  const latents = Math.min(latentFrames, DECODED_LATENTS + (latentFrames % 2));
+  let done = 0;
+  for (const chunk of host.decode(latents)) {
+    await device.idle();
+    chunk.dispose();
+    done += 1;
+    if (done === 1) await device.releaseMemory();
+  }
+}
+
+function phase(
+  name: MemoryPhase["name"],
+  bytes: number,
+  weights: MemoryItem | undefined,
+  rest = "activations and caches",
+): MemoryPhase {
+  if (bytes === 0) return { name, bytes, items: [] };
+  const others = { name: rest, bytes: bytes - (weights?.bytes ?? 0) };
+  return { name, bytes, items: weights ? [weights, others] : [others] };
+}

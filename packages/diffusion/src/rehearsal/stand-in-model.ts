@@ -1,0 +1,165 @@
+/**
+ * A model of the catalog without its checkpoint, in the parts that cost time and memory: reading prompts, a forward
+ * pass, decoding. To an adapter it looks like a pipeline.
+ */
+import { type Device, disposeTensors, type Tensor } from "@lvsa/runtime";
+import { AttentionDispatcher } from "../attention/attention-dispatcher.js";
+import type { StepInfo } from "../attention/attention-processor.js";
+import { getModelClass } from "../catalog/model-classes.js";
+import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
+import type { ModelShape } from "../catalog/model-shape.js";
+import { modelShape } from "../catalog/model-shape.js";
+import { type VideoGrid, videoGrid } from "../catalog/video-grid.js";
+import type { PassControl } from "../models/transformers/run-blocks.js";
+import type { AttentionTarget, CheckpointGeometry } from "../pipelines/video-pipeline.js";
+import { randomWeights } from "./random-weights.js";
+import type { Precision } from "./rehearse-memory.js";
+import { type StandInDecoder, type StandInTransformer, standInFamily } from "./stand-in-families.js";
+
+export interface StandInModelOptions {
+  readonly numFrames?: number;
+  readonly height?: number;
+  readonly width?: number;
+  /** Storage type between residual additions. Default f32. */
+  readonly precision?: Precision;
+  /** Layers of text encoders that run. Default 1; Infinity for all. */
+  readonly encoderLayers?: number;
+}
+
+/** Owns what its parts load; dispose it. */
+export class StandInModel {
+  readonly family: string;
+  readonly className: string;
+  readonly device: Device;
+  readonly attention = new AttentionDispatcher();
+  readonly model: ModelDescription;
+  readonly grid: VideoGrid;
+  readonly shape: ModelShape;
+  readonly #transformer: StandInTransformer;
+  readonly #encoderLayers: number;
+  #decoder: StandInDecoder | undefined;
+
+  /** @throws ConfigError when the sizes do not fit the model */
+  constructor(device: Device, model: ModelDescription, options: StandInModelOptions = {}) {
+    this.device = device;
+    this.model = model;
+    this.family = model.family;
+    this.className = model.pipelineClass;
+    const { numFrames, height, width } = { ...model.defaults, ...options };
+    this.shape = modelShape(model);
+    this.grid = videoGrid({ numFrames, height, width }, this.shape.geometry);
+    this.#encoderLayers = options.encoderLayers ?? 1;
+    const { config } = model.components.transformer!;
+    this.#transformer = standInFamily(model.family).transformer(device, config, this.attention);
+    this.#transformer.target.computeDtype = options.precision ?? "f32";
+  }
+
+  get transformers(): readonly AttentionTarget[] {
+    return [this.#transformer.target];
+  }
+
+  get geometry(): CheckpointGeometry {
+    const { vaeSpatial, vaeTemporal } = this.shape.geometry;
+    return {
+      spatialFactor: vaeSpatial,
+      temporalFactor: vaeTemporal,
+      transformerConfig: this.shape.configs.transformer!,
+    };
+  }
+
+  /** Names of the components that read prompts; of two-stream models that is the transformer. */
+  get encoders(): readonly string[] {
+    if (this.#transformer.understand) return ["transformer"];
+    return Object.entries(this.model.components)
+      .filter(([, { className }]) => getModelClass(className).role === "text encoder")
+      .map(([name]) => name);
+  }
+
+  /**
+   * Lets one of `encoders` read a prompt (two, where guidance asks for two at once) of the length that the pipeline
+   * pads to.
+   */
+  async encode(name: string, prompts = 1): Promise<void> {
+    const component = this.model.components[name]!;
+    if (name === "transformer") {
+      await this.#transformer.understand!(randomWeights(component), this.shape, prompts);
+      return;
+    }
+    const rows = this.shape.rows.prompt ?? this.shape.rows.text ?? 256;
+    const shortened = withLayers(component, this.#encoderLayers);
+    const embeds = await standInFamily(this.family).encode(
+      this.device,
+      shortened,
+      randomWeights(shortened),
+      rows,
+    );
+    disposeTensors([...embeds]);
+  }
+
+  /** Puts the transformer's weights onto the GPU. */
+  async loadTransformer(onProgress?: (loadedBytes: number) => void): Promise<void> {
+    const source = randomWeights(this.model.components.transformer!);
+    await this.#transformer.target.load(source, onProgress ? { onProgress } : {});
+  }
+
+  /** One forward pass, as the pipeline runs it for one prediction; reads the prediction back. */
+  async forward(step: StepInfo, control: PassControl = {}): Promise<Float32Array> {
+    const output = await this.#transformer.forward(this.grid, this.shape, step, control);
+    try {
+      return await this.device.read(output);
+    } finally {
+      output.dispose();
+    }
+  }
+
+  unloadTransformer(): void {
+    this.#transformer.release?.();
+    this.#transformer.target.unload();
+  }
+
+  async loadDecoder(): Promise<void> {
+    const component = this.model.components.vae!;
+    this.#decoder ??= await standInFamily(this.family).decoder(
+      this.device,
+      component,
+      randomWeights(component),
+    );
+  }
+
+  /** Decodes random latents of the clip; chunks belong to the receiver. `loadDecoder` comes first. */
+  *decode(latentFrames = this.grid.latentFrames): Generator<Tensor, void, undefined> {
+    const { latentChannels } = this.shape.geometry;
+    const { latentHeight, latentWidth } = this.grid;
+    const latents = this.device.zeros([1, latentChannels, latentFrames, latentHeight, latentWidth]);
+    try {
+      yield* this.#decoder!.decode(latents);
+    } finally {
+      latents.dispose();
+    }
+  }
+
+  dispose(): void {
+    this.unloadTransformer();
+    this.#decoder?.dispose();
+    this.#decoder = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** The component with at most `layers` layers. */
+function withLayers(component: ComponentDescription, layers: number): ComponentDescription {
+  const config: Record<string, unknown> = {
+    ...getModelClass(component.className).parseConfig(component.config),
+  };
+  for (const key of ["num_layers", "num_hidden_layers"]) {
+    if (typeof config[key] === "number") config[key] = Math.min(layers, config[key]);
+  }
+  const text = config.text_config as Record<string, unknown> | undefined;
+  if (text && typeof text.num_hidden_layers === "number") {
+    config.text_config = { ...text, num_hidden_layers: Math.min(layers, text.num_hidden_layers) };
+  }
+  return { ...component, config };
+}
