@@ -1,59 +1,66 @@
-/** `lvsa bench kernels`: sparse against dense attention in one run. */
-import { type AttentionBench, benchAttention } from "@lvsa/core/bench";
+/** `lvsa bench kernels` and `lvsa bench model`: what this machine does, without a checkpoint. */
+import { benchAttention } from "@lvsa/core/bench";
 import { createDevice } from "@lvsa/runtime/node";
 import type { Command } from "commander";
+import { openMemoryProbe } from "../bench/memory-probe.js";
+import { renderBench } from "../bench/render-bench-kernels.js";
+import { renderBenchModel } from "../bench/render-bench-model.js";
+import { runBenchModel } from "../bench/run-bench-model.js";
+import { ProgressMeter } from "../generate/progress-meter.js";
 import type { CommandIo } from "../io.js";
-import { addBenchOptions, parseBenchOptions } from "../options/other-options.js";
-import { renderTable } from "../output/table.js";
-import { formatShare } from "../output/units.js";
+import {
+  addBenchKernelsOptions,
+  addBenchModelOptions,
+  parseBenchKernelsOptions,
+  parseBenchModelOptions,
+} from "../options/bench-options.js";
+import { lvsaConfigOf } from "../options/lvsa-options.js";
 
 export function benchCommand(program: Command, io: CommandIo): void {
-  const command = program.command("bench").description("Measure kernels on this machine");
-  addBenchOptions(command).action(async (what: string, raw: Record<string, unknown>) => {
-    const options = parseBenchOptions({ ...raw, what });
-    const device = await createDevice({
-      adapter: options.device,
-      softwareAdapter: () => import("@lvsa/software-adapter"),
-      onNotice: (line) => io.err(`${line}\n`),
-    });
+  const bench = program.command("bench").description("Measure kernels, or a whole model, on this machine");
+  const onNotice = (line: string) => io.err(`${line}\n`);
+  const softwareAdapter = () => import("@lvsa/software-adapter");
+
+  const kernels = bench.command("kernels").description("Sparse against dense attention");
+  addBenchKernelsOptions(kernels).action(async (raw: unknown) => {
+    const options = parseBenchKernelsOptions(raw);
+    const device = await createDevice({ adapter: options.device, softwareAdapter, onNotice });
     try {
-      const bench = await benchAttention(device);
-      io.out(options.json ? `${JSON.stringify(bench, undefined, 2)}\n` : renderBench(bench));
+      const result = await benchAttention(device);
+      io.out(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : renderBench(result));
     } finally {
       device.dispose();
     }
   });
-}
 
-/** For people; ends with a newline. */
-export function renderBench({ device, tier, shape, dense, rows, meanEfficiency }: AttentionBench): string {
-  const { frames, patchesPerFrame, heads, headDim, dtype } = shape;
-  const columns = [
-    { title: "attention" },
-    { title: "attended", align: "right" },
-    { title: "ms", align: "right" },
-    { title: "GFLOP/s", align: "right" },
-    { title: "time / dense", align: "right" },
-    { title: "efficiency", align: "right" },
-  ] as const;
-  const table = renderTable(columns, [
-    ["dense", formatShare(1), dense.milliseconds.toFixed(1), dense.gflops.toFixed(0), "1.000", ""],
-    ...rows.map((row) => [
-      "lvsa",
-      formatShare(row.attendedFraction),
-      row.milliseconds.toFixed(1),
-      row.gflops.toFixed(0),
-      row.timeRatio.toFixed(3),
-      row.efficiency.toFixed(2),
-    ]),
-  ]);
-  const lines = [
-    `${device}, kernels: ${tier}`,
-    `${frames} latent frames x ${patchesPerFrame} tokens, ${heads} head(s) of ${headDim}, ${dtype}`,
-    "",
-    ...table,
-    "",
-    `Mean efficiency ${meanEfficiency.toFixed(2)} (attended share over time share; 1 when all saved work is saved time).`,
-  ];
-  return `${lines.join("\n")}\n`;
+  const model = bench
+    .command("model")
+    .description("Time and memory of a real configuration, on random weights: no checkpoint is needed");
+  addBenchModelOptions(model).action(async (raw: unknown) => {
+    const options = parseBenchModelOptions(raw);
+    // Both kinds of memory are counted from before the device exists; which one counts is known afterwards.
+    using driver = await openMemoryProbe(false);
+    using resident = await openMemoryProbe(true);
+    const device = await createDevice({
+      adapter: options.device,
+      softwareAdapter,
+      onNotice,
+      ...(options.profile ? { profile: true } : {}),
+    });
+    const meter = new ProgressMeter({ write: io.err, isTerminal: io.isTerminal });
+    try {
+      const result = await runBenchModel({
+        device,
+        probe: device.info.isSoftware ? resident : driver,
+        options,
+        config: lvsaConfigOf(options),
+        onProgress: (line) => meter.show(line),
+      });
+      meter.clear();
+      io.out(options.json ? `${JSON.stringify(result, undefined, 2)}\n` : renderBenchModel(result));
+    } finally {
+      meter.clear();
+      device.dispose();
+    }
+  });
 }

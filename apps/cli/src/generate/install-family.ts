@@ -26,9 +26,12 @@ export interface InstalledFamily extends Disposable {
   readonly processor: { readonly pattern: AttentionPattern | undefined };
 }
 
+/** What of a pipeline is needed; a model without its checkpoint has it too. */
+export type FamilyHost = Pick<VideoPipeline, "family" | "geometry" | "transformers">;
+
 /** Installs and says so. @throws ConfigError for an unknown family or bad settings */
 export async function installFamily(
-  pipeline: VideoPipeline,
+  pipeline: FamilyHost,
   registry: AdapterRegistry<CliAdapter>,
   clip: FamilyClip,
   options: { readonly config: LvsaConfigInput; readonly log: (line: string) => void },

@@ -1,5 +1,5 @@
-/** Options of `lvsa inspect`, `lvsa doctor` and `lvsa bench`. */
-import { Argument, type Command } from "commander";
+/** Options of `lvsa inspect` and `lvsa doctor`. */
+import type { Command } from "commander";
 import { z } from "zod";
 import { parseOptions } from "./parse-options.js";
 
@@ -38,26 +38,4 @@ export function addDoctorOptions(command: Command): Command {
 Example:
   lvsa doctor --json`,
   );
-}
-
-const benchSchema = z.object({
-  what: z.enum(["kernels"], "expected kernels"),
-  device: z.string().min(1, "expected a name").default("auto"),
-  json: z.boolean().default(false),
-});
-export type BenchCommandOptions = z.infer<typeof benchSchema>;
-/** @throws UsageError */
-export const parseBenchOptions = (raw: unknown): BenchCommandOptions => parseOptions(benchSchema, raw);
-
-export function addBenchOptions(command: Command): Command {
-  return command
-    .addArgument(new Argument("<what>", "kernels: sparse against dense attention").choices(["kernels"]))
-    .option("--device <name>", "auto, embedded (software), or part of a driver's name (default: auto)")
-    .option("--json", "one JSON object")
-    .addHelpText(
-      "after",
-      `
-Example:
-  lvsa bench kernels --json`,
-    );
 }

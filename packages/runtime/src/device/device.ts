@@ -402,6 +402,11 @@ export class Device {
     await this.gpu.queue.onSubmittedWorkDone();
     this.#stagedBytes = 0;
     if (!this.#disposed) retired.destroy();
+    if (everything && !this.#disposed) {
+      // What was destroyed goes back to the driver when something that was submitted afterwards has passed.
+      this.gpu.queue.submit([]);
+      await this.gpu.queue.onSubmittedWorkDone();
+    }
     await this.#settled();
     this.#check();
   }

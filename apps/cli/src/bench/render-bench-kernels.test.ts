@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { renderBench } from "./bench.js";
+import { renderBench } from "./render-bench-kernels.js";
 
 it("shows dense and sparse attention side by side", () => {
   const shape = { frames: 24, patchesPerFrame: 130, heads: 1, headDim: 64, dtype: "f32" as const };

@@ -1,0 +1,88 @@
+/**
+ * Memory seen from outside of the program: what the driver counts for the GPU, or, where the GPU is the processor, what
+ * the operating system counts for this process.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+export interface MemoryProbe extends Disposable {
+  /** What is asked: `nvidia-smi` or `resident size`. */
+  readonly source: string;
+  /** Bytes that the device has in all, where the source tells. */
+  readonly totalBytes: number | undefined;
+  /** The most that was used since the last call, in bytes above what was used before the probe began. */
+  takePeak(): Promise<number>;
+}
+
+const MEBI = 1024 * 1024;
+const INTERVAL_MS = 50;
+
+/** Undefined where there is nobody to ask. Call it before the device is made, and dispose it. */
+export async function openMemoryProbe(isSoftware: boolean): Promise<MemoryProbe | undefined> {
+  return isSoftware ? residentSize() : nvidiaSmi();
+}
+
+/** One GPU alone: with several, nobody says which of them WebGPU took. */
+async function nvidiaSmi(): Promise<MemoryProbe | undefined> {
+  const query = (field: string) => {
+    const run = spawnSync("nvidia-smi", [`--query-gpu=${field}`, "--format=csv,noheader,nounits"]);
+    return run.status === 0 ? String(run.stdout).trim().split("\n").map(Number) : [];
+  };
+  const [before, ...others] = query("memory.used");
+  if (before === undefined || others.length > 0 || !Number.isFinite(before)) return undefined;
+  const child = spawn(
+    "nvidia-smi",
+    ["--query-gpu=memory.used", "--format=csv,noheader,nounits", `--loop-ms=${INTERVAL_MS}`],
+    { stdio: ["ignore", "pipe", "ignore"] },
+  );
+  let peak = 0;
+  let rest = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) peak = Math.max(peak, Number(line) || 0);
+  });
+  child.on("error", () => undefined);
+  return {
+    source: "nvidia-smi",
+    totalBytes: (query("memory.total")[0] ?? 0) * MEBI || undefined,
+    takePeak: async () => {
+      peak = Math.max(peak, query("memory.used")[0] ?? 0);
+      // Lines of the stream that are on their way belong to the past.
+      await new Promise((next) => setTimeout(next, 3 * INTERVAL_MS));
+      const taken = peak;
+      peak = 0;
+      return (taken - before) * MEBI;
+    },
+    [Symbol.dispose]: () => child.kill(),
+  };
+}
+
+/** Linux tells the largest resident size since it was last asked to forget it; elsewhere the present one must do. */
+function residentSize(): MemoryProbe {
+  const before = process.memoryUsage().rss;
+  let peak = 0;
+  const timer = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage().rss);
+  }, INTERVAL_MS);
+  timer.unref();
+  return {
+    source: "resident size",
+    totalBytes: undefined,
+    takePeak: async () => {
+      const taken = Math.max(peak, highWaterMark() ?? 0, process.memoryUsage().rss);
+      peak = 0;
+      return taken - before;
+    },
+    [Symbol.dispose]: () => clearInterval(timer),
+  };
+}
+
+function highWaterMark(): number | undefined {
+  try {
+    const found = /VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8"));
+    return found ? Number(found[1]) * 1024 : undefined;
+  } catch {
+    return undefined;
+  }
+}
