@@ -1,9 +1,14 @@
 /** LVSA's attention time over dense attention's on CogVideoX shapes: both streams, text attended by every query. */
-
 import { createCogVideoXAdapter } from "@lvsa/adapter-cogvideox";
-import { FrameSparseLayout, frameSparseAttention, PatternController, resolveLvsaConfig } from "@lvsa/core";
+import {
+  attention,
+  FrameSparseLayout,
+  frameSparseAttention,
+  PatternController,
+  resolveLvsaConfig,
+} from "@lvsa/core";
 import { timeInterleaved } from "@lvsa/core/bench";
-import { attention, type Device, deviceLabel, type Tensor } from "@lvsa/runtime";
+import { type Device, deviceLabel, type Tensor } from "@lvsa/runtime";
 import { createDevice } from "@lvsa/runtime/node";
 import { seededNormal } from "@lvsa/runtime/testing";
 

@@ -1,5 +1,6 @@
 /** Our kernels, with everything on the adapter, and once more with the copies that onnxruntime-node makes. */
-import { attention, type Device, linear, type Tensor } from "@lvsa/runtime";
+import { attention } from "@lvsa/core";
+import { type Device, linear, type Tensor } from "@lvsa/runtime";
 import type { Engine, EngineTask, Workload } from "./engine.ts";
 
 export const OURS = "@lvsa/runtime";

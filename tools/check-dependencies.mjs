@@ -1,29 +1,18 @@
-// Who may import whom (docs/architecture.md). Fails on a forbidden import, on `node:*` or `webgpu` outside of the
-// doors to Node, and on a dependency that package.json does not declare. Import cycles are biome's noImportCycles.
+// Who may import whom (docs/architecture.md). Fails on a forbidden import, on a forbidden dependency in package.json, on
+// an import that package.json does not declare, on a package without a floor, and on `node:*` or `webgpu` outside of the
+// doors to Node. Import cycles are biome's noImportCycles.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const packages = {
-  runtime: "packages",
-  core: "packages",
-  diffusion: "packages",
-  hooks: "packages",
-  "software-adapter": "packages",
-  "adapter-wan": "packages",
-  "adapter-hunyuan": "packages",
-  "adapter-cogvideox": "packages",
-  "cosmos3-processor": "packages",
-  cli: "apps",
-};
 const adapters = ["adapter-wan", "adapter-hunyuan", "adapter-cogvideox", "cosmos3-processor"];
-// `types:x` allows `import type` only.
+// The floors, lowest first. Nobody imports upward: what adapters and hooks share with the host engine lies in core.
 const allowed = {
   runtime: [],
   "software-adapter": [],
   core: ["runtime"],
-  diffusion: ["runtime"],
-  ...Object.fromEntries(adapters.map((name) => [name, ["runtime", "core", "types:diffusion"]])),
-  hooks: ["runtime", "core", "types:diffusion", ...adapters],
+  diffusion: ["runtime", "core"],
+  ...Object.fromEntries(adapters.map((name) => [name, ["core"]])),
+  hooks: ["core", ...adapters],
   cli: ["runtime", "core", "diffusion", "hooks", "software-adapter", ...adapters],
 };
 const problems = [];
@@ -36,15 +25,28 @@ function* sources(folder) {
   }
 }
 
-for (const [name, parent] of Object.entries(packages)) {
-  const root = join(parent, name);
-  if (!existsSync(join(root, "package.json"))) continue;
+/** Every package and application by its name without the scope. */
+function* packages() {
+  for (const parent of ["packages", "apps"])
+    for (const name of readdirSync(parent))
+      if (existsSync(join(parent, name, "package.json"))) yield [name, join(parent, name)];
+}
+
+for (const [name, root] of packages()) {
+  const floor = allowed[name];
+  if (!floor) {
+    problems.push(`${root}: has no floor in tools/check-dependencies.mjs`);
+    continue;
+  }
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   const declared = new Set(
     ["dependencies", "peerDependencies", "optionalDependencies"].flatMap((key) =>
       Object.keys(manifest[key] ?? {}),
     ),
   );
+  for (const dependency of declared)
+    if (dependency.startsWith("@lvsa/") && !floor.includes(dependency.slice("@lvsa/".length)))
+      problems.push(`${root}/package.json: ${name} may not depend on ${dependency}`);
   for (const file of sources(join(root, "src"))) {
     const isTesting =
       /\/(testing|testing-support)(\/|\.ts$)|\.reference\.ts$|-cases\.ts$|testing-reference\.ts$/.test(file);
@@ -54,8 +56,8 @@ for (const [name, parent] of Object.entries(packages)) {
       isTesting;
     // Examples in comments are no imports.
     const text = readFileSync(file, "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
-    for (const [, typeOnly, from, dynamic] of text.matchAll(
-      /^(?:import|export)\s+(type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm,
+    for (const [, from, dynamic] of text.matchAll(
+      /^(?:import|export)\s+(?:type\s+)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm,
     )) {
       const target = from ?? dynamic;
       if (!target || target.startsWith(".")) continue;
@@ -68,12 +70,8 @@ for (const [name, parent] of Object.entries(packages)) {
       if (!declared.has(dependency) && !(isTesting && ["vitest", "fast-check"].includes(dependency)))
         problems.push(`${file}: ${dependency} is not in package.json`);
       if (!dependency.startsWith("@lvsa/")) continue;
-      const short = dependency.slice("@lvsa/".length);
-      if (allowed[name].includes(short)) continue;
-      if (allowed[name].includes(`types:${short}`) && typeOnly) continue;
-      problems.push(
-        `${file}: ${name} may not import ${dependency}${allowed[name].includes(`types:${short}`) ? " (types only)" : ""}`,
-      );
+      if (floor.includes(dependency.slice("@lvsa/".length))) continue;
+      problems.push(`${file}: ${name} may not import ${dependency}`);
     }
   }
 }

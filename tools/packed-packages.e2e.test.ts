@@ -33,14 +33,16 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** The @lvsa packages that `name` needs, itself included. */
+/** The @lvsa packages that `names` need, themselves included. */
 function closure(names: readonly string[]): string[] {
   const found = new Set<string>();
   const visit = (name: string) => {
     if (found.has(name)) return;
     found.add(name);
     const manifest = JSON.parse(readFileSync(join(root, "packages", name.slice(6), "package.json"), "utf8"));
-    for (const other of Object.keys(manifest.dependencies ?? {}))
+    const isOptional = (other: string) => manifest.peerDependenciesMeta?.[other]?.optional === true;
+    const peers = Object.keys(manifest.peerDependencies ?? {}).filter((other) => !isOptional(other));
+    for (const other of [...Object.keys(manifest.dependencies ?? {}), ...peers])
       if (other.startsWith("@lvsa/")) visit(other);
   };
   names.forEach(visit);

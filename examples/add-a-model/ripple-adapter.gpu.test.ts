@@ -1,7 +1,12 @@
 // Step 4: the conformance run, and the whole model.
-import { type InstallLvsaOptions, installLvsa } from "@lvsa/core";
+import {
+  type AttentionCall,
+  type AttentionResult,
+  denseAttention,
+  type InstallLvsaOptions,
+  installLvsa,
+} from "@lvsa/core";
 import { adapterConformance, type ConformanceFixture } from "@lvsa/core/testing";
-import { type AttentionCall, type AttentionResult, denseAttention } from "@lvsa/diffusion";
 import { hooksRequested } from "@lvsa/hooks";
 import type { Device } from "@lvsa/runtime";
 import { relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";

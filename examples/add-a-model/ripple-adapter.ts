@@ -1,5 +1,8 @@
 /** Step 3: what LVSA has to know of the family. The layer's own pieces do the work; no attention mathematics here. */
 import {
+  type AttentionCall,
+  type AttentionResult,
+  type AttentionTarget,
   claimLayers,
   type GeometryRules,
   type Installation,
@@ -11,7 +14,6 @@ import {
   shardRotary,
   shareTokens,
 } from "@lvsa/core";
-import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
 import type { Tensor } from "@lvsa/runtime";
 
 export class RippleAdapter extends ModelAdapter<AttentionTarget, AttentionCall, AttentionResult> {

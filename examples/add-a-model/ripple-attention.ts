@@ -2,16 +2,16 @@
  * Step 1 of docs/add-a-model.md: one attention layer in the pieces that LVSA puts together again. Ripple is made up:
  * four query heads share two key heads, Q and K are normalised per head, positions rotate in halves.
  */
-import {
-  type AttendedStreams,
-  type AttentionCall,
-  type AttentionModule,
-  type AttentionResult,
-  type BackendRunner,
-  type Projected,
-  type RotaryTables,
-  TorchCpuGenerator,
-} from "@lvsa/diffusion";
+import type {
+  AttendedStreams,
+  AttentionCall,
+  AttentionModule,
+  AttentionResult,
+  BackendRunner,
+  Projected,
+  RotaryTables,
+} from "@lvsa/core";
+import { TorchCpuGenerator } from "@lvsa/diffusion";
 import { type Device, linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
 
 export interface RippleConfig {

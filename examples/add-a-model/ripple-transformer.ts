@@ -5,7 +5,7 @@ import {
   type RotaryTables,
   type StepInfo,
   type VideoGeometry,
-} from "@lvsa/diffusion";
+} from "@lvsa/core";
 import { type Device, layerNorm, type Tensor } from "@lvsa/runtime";
 import { RippleAttention, type RippleConfig } from "./ripple-attention.js";
 

@@ -1,6 +1,11 @@
 /** Which adapter serves which model family; each is loaded when a checkpoint of the family runs with `--lvsa`. */
-import { AdapterRegistry, type ModelAdapter } from "@lvsa/core";
-import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
+import {
+  AdapterRegistry,
+  type AttentionCall,
+  type AttentionResult,
+  type AttentionTarget,
+  type ModelAdapter,
+} from "@lvsa/core";
 
 export type CliAdapter = ModelAdapter<AttentionTarget, AttentionCall, AttentionResult>;
 

@@ -6,6 +6,10 @@
  * A row of the pattern is a token frame: one latent frame, or `patch_size_t` of them (CogVideoX 1.5).
  */
 import {
+  type AttentionCall,
+  type AttentionModule,
+  type AttentionResult,
+  type AttentionTarget,
   claimLayers,
   type GeometryRules,
   type HostGeometry,
@@ -13,14 +17,13 @@ import {
   type LvsaAttentionProcessor,
   ModelAdapter,
   type ModelDefaults,
+  type Projected,
   type Qkv,
   type RankShard,
   shardRotary,
   shareTokens,
+  type Tensor,
 } from "@lvsa/core";
-import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
-import type { CogVideoXAttention } from "@lvsa/diffusion/cogvideox";
-import type { Tensor } from "@lvsa/runtime";
 import { type CogVideoXAdapterOptions, parseCogVideoXOptions } from "./cogvideox-options.js";
 
 export class CogVideoXAdapter extends ModelAdapter<AttentionTarget, AttentionCall, AttentionResult> {
@@ -93,9 +96,14 @@ export class CogVideoXAdapter extends ModelAdapter<AttentionTarget, AttentionCal
   }
 }
 
+interface JointLayer extends AttentionModule {
+  projectVideo(call: AttentionCall): Projected;
+  projectEncoder(call: AttentionCall): Projected | undefined;
+}
+
 /** Every joint layer of the family projects its streams one by one. */
-function layer({ module }: AttentionCall): Pick<CogVideoXAttention, "projectVideo" | "projectEncoder"> {
-  return module as CogVideoXAttention;
+function layer({ module }: AttentionCall): JointLayer {
+  return module as JointLayer;
 }
 
 /** @throws ConfigError for bad options */

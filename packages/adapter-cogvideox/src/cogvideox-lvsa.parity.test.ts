@@ -1,7 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { LvsaAttentionProcessor } from "@lvsa/core";
-import { type AttentionCall, type AttentionResult, denseAttention } from "@lvsa/diffusion";
+import { type AttentionCall, type AttentionResult, denseAttention, LvsaAttentionProcessor } from "@lvsa/core";
 import { type CogVideoXAttention, CogVideoXTransformer3DModel } from "@lvsa/diffusion/cogvideox";
 import { caseTolerance } from "@lvsa/diffusion/testing-support/case-tolerance";
 import { ParityReport } from "@lvsa/diffusion/testing-support/parity";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
+import { type AttentionCall, type AttentionResult, denseAttention } from "@lvsa/core";
 import { adapterConformance, type ConformanceFixture } from "@lvsa/core/testing";
-import { type AttentionCall, type AttentionResult, denseAttention } from "@lvsa/diffusion";
 import { HunyuanVideo15Transformer3DModel } from "@lvsa/diffusion/hunyuan";
 import { type Device, openWeights } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";

@@ -1,6 +1,11 @@
 import { readFileSync } from "node:fs";
-import { type HostGeometry, installLvsa } from "@lvsa/core";
-import { AttentionDispatcher, type AttentionModule, type AttentionTarget } from "@lvsa/diffusion";
+import {
+  AttentionDispatcher,
+  type AttentionModule,
+  type AttentionTarget,
+  type HostGeometry,
+  installLvsa,
+} from "@lvsa/core";
 import { goldenCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { createHunyuanAdapter, VERSION } from "./index.js";

@@ -4,6 +4,9 @@
  * only, so the attention mask is kept: at the training length the result is that of dense attention.
  */
 import {
+  type AttentionCall,
+  type AttentionResult,
+  type AttentionTarget,
   claimLayers,
   type GeometryRules,
   type HostGeometry,
@@ -11,13 +14,13 @@ import {
   type LvsaAttentionProcessor,
   ModelAdapter,
   type ModelDefaults,
+  type ProjectedStreams,
   type Qkv,
   type RankShard,
   shardRotary,
   shareTokens,
+  type Tensor,
 } from "@lvsa/core";
-import type { AttentionCall, AttentionResult, AttentionTarget, ProjectedStreams } from "@lvsa/diffusion";
-import type { Tensor } from "@lvsa/runtime";
 import { type HunyuanAdapterOptions, parseHunyuanOptions } from "./hunyuan-options.js";
 
 export class HunyuanAdapter extends ModelAdapter<AttentionTarget, AttentionCall, AttentionResult> {

@@ -1,5 +1,5 @@
-import { installLvsa, LvsaAttentionProcessor } from "@lvsa/core";
-import type { AttentionCall, AttentionResult, HostTensor } from "@lvsa/diffusion";
+import { type AttentionCall, type AttentionResult, installLvsa, LvsaAttentionProcessor } from "@lvsa/core";
+import type { HostTensor } from "@lvsa/diffusion";
 import { HunyuanVideo15Pipeline } from "@lvsa/diffusion/hunyuan";
 import { caseTolerance } from "@lvsa/diffusion/testing-support/case-tolerance";
 import { denoiseCase } from "@lvsa/diffusion/testing-support/hunyuan-denoise";

@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
-import { type HostGeometry, installLvsa, LvsaAttentionProcessor } from "@lvsa/core";
 import {
   type AttentionCall,
   AttentionDispatcher,
   type AttentionModule,
   type AttentionResult,
   type AttentionTarget,
-} from "@lvsa/diffusion";
+  type HostGeometry,
+  installLvsa,
+  LvsaAttentionProcessor,
+} from "@lvsa/core";
 import { goldenCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { createWanAdapter, VERSION } from "./index.js";

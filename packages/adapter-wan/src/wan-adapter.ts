@@ -1,8 +1,11 @@
 /**
  * LVSA for Wan 2.1 and 2.2: self attention over video tokens alone, text in cross attention, which stays dense.
- * Types come from `@lvsa/diffusion`; the layer's own `project`, `rotate` and `output` do the work.
+ * The layer's own `project`, `rotate` and `output` do the work.
  */
 import {
+  type AttentionCall,
+  type AttentionResult,
+  type AttentionTarget,
   claimLayers,
   type GeometryRules,
   type HostGeometry,
@@ -14,9 +17,8 @@ import {
   type RankShard,
   shardRotary,
   shareTokens,
+  type Tensor,
 } from "@lvsa/core";
-import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
-import type { Tensor } from "@lvsa/runtime";
 import { parseWanOptions, type WanAdapterOptions } from "./wan-options.js";
 
 /** Latent channels of Wan 2.2 TI2V-5B, the one Wan model with another autoencoder. */

@@ -1,7 +1,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { LvsaAttentionProcessor, type LvsaProcessorOptions, riflexFrequencies } from "@lvsa/core";
-import type { AttentionCall, AttentionResult } from "@lvsa/diffusion";
+import {
+  type AttentionCall,
+  type AttentionResult,
+  LvsaAttentionProcessor,
+  type LvsaProcessorOptions,
+  riflexFrequencies,
+} from "@lvsa/core";
 import { WanTransformer3DModel } from "@lvsa/diffusion/wan";
 import { type Device, openWeights } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";

@@ -1,12 +1,17 @@
-// What a user of the kernels alone needs from the runtime: a foreign device, foreign buffers, the errors.
+// What adapters, hooks and users of the kernels alone need from the runtime: a foreign device, foreign buffers, the errors.
 export {
-  type AttentionOutput,
   borrowTensor,
+  ConfigError,
+  concat,
   Device,
   type DeviceOptions,
   type DType,
+  type FloatDType,
+  HookError,
   isLvsaError,
   LvsaError,
+  type MemoryReport,
+  ShapeError,
   Tensor,
   wrapDevice,
 } from "@lvsa/runtime";
@@ -19,7 +24,15 @@ export * from "./adapter/lvsa-attention-processor.js";
 export * from "./adapter/model-adapter.js";
 export * from "./attention/frame-sparse-attention.js";
 export * from "./attention/frame-sparse-layout.js";
+export { type AttentionInput, type AttentionOutput, attention } from "./attention/kernel/attention.js";
+export { AttentionLayout, type AttentionRow, type TokenRange } from "./attention/kernel/attention-layout.js";
 export * from "./config.js";
+export * from "./contract/attention-config.js";
+export * from "./contract/attention-dispatcher.js";
+export * from "./contract/attention-processor.js";
+export * from "./contract/dense-attention.js";
+export * from "./contract/host.js";
+export * from "./contract/plugin.js";
 export * from "./parallel/collective.js";
 export * from "./parallel/context-parallel-attention.js";
 export * from "./pattern/attention-pattern.js";

@@ -3,20 +3,22 @@
  * all keys and values of the understanding stream, which are handed over by the call and not touched.
  */
 import {
+  type AttentionCall,
   type AttentionPattern,
+  type AttentionResult,
   type ClipGeometry,
   FallbackReporter,
   type FallbackReporterOptions,
   FrameSparseLayout,
   frameSparseAttention,
+  HookError,
   type LvsaConfigInput,
   PatternController,
   type ResolvedLvsaConfig,
   resolveLvsaConfig,
+  ShapeError,
   type SparseCallEvent,
 } from "@lvsa/core";
-import type { AttentionCall, AttentionResult } from "@lvsa/diffusion";
-import { HookError, ShapeError } from "@lvsa/runtime";
 
 export interface Cosmos3ProcessorOptions extends FallbackReporterOptions {
   /** The clip that runs sparse, and the length the model was trained on. */

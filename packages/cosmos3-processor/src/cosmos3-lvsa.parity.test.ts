@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type AttentionCall, type AttentionModule, denseAttention } from "@lvsa/diffusion";
+import { type AttentionCall, type AttentionModule, denseAttention } from "@lvsa/core";
 import { Cosmos3OmniTransformer } from "@lvsa/diffusion/cosmos3";
 import { caseTolerance } from "@lvsa/diffusion/testing-support/case-tolerance";
 import { ParityReport } from "@lvsa/diffusion/testing-support/parity";

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { AttentionDispatcher, type AttentionModule } from "@lvsa/diffusion";
+import { AttentionDispatcher, type AttentionModule } from "@lvsa/core";
 import { goldenCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { type Cosmos3LvsaOptions, type Cosmos3Transformer, installCosmos3Lvsa, VERSION } from "./index.js";

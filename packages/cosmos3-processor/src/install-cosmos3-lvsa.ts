@@ -1,16 +1,16 @@
 /** LVSA on a Cosmos 3 transformer: the processor of every layer's generation stream is swapped. */
 import {
+  type AttentionTarget,
   type ClipGeometry,
   computeLatentFrames,
   computePatchesPerFrame,
   type GeometryRules,
+  HookError,
   type Installation,
   installedLogLine,
   type LvsaConfigInput,
   parseLvsaConfig,
 } from "@lvsa/core";
-import type { AttentionTarget } from "@lvsa/diffusion";
-import { HookError } from "@lvsa/runtime";
 import { Cosmos3LvsaProcessor, type Cosmos3ProcessorOptions } from "./cosmos3-lvsa-processor.js";
 
 /** Defaults of the family, in video frames. */

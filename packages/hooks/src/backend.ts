@@ -1,6 +1,6 @@
 /** Attention backend `LVSA`: sparse on finished Q, K, V, chosen by role in the engine's attention config. */
-import type { AttentionDispatcher, BackendCall, BackendExtra, BackendRunner } from "@lvsa/diffusion";
-import { ConfigError, type Tensor } from "@lvsa/runtime";
+import type { AttentionDispatcher, BackendCall, BackendExtra, BackendRunner } from "@lvsa/core";
+import { ConfigError, type Tensor } from "@lvsa/core";
 import { type HookSettings, hookSettingsSchema } from "./env-schema.js";
 import type { HookLog } from "./hook-events.js";
 import type { ModelFacts } from "./lvsa-settings.js";

@@ -2,9 +2,15 @@
  * The hook of Cosmos 3. It has no adapter: its package has a processor for one clip, and this makes one per clip, so
  * that clips of any length follow each other.
  */
-import type { FallbackEvent, Installation, InstallLvsaOptions, LvsaConfigInput } from "@lvsa/core";
-import { claimLayers } from "@lvsa/core";
-import type { AttentionCall, AttentionResult } from "@lvsa/diffusion";
+import {
+  type AttentionCall,
+  type AttentionResult,
+  claimLayers,
+  type FallbackEvent,
+  type Installation,
+  type InstallLvsaOptions,
+  type LvsaConfigInput,
+} from "@lvsa/core";
 import type { HookHost, HookTarget } from "./plugins.js";
 
 /** Training length in latent frames: 189 video frames; 121 for Nemotron-style models (Cosmos 3 Edge). */

@@ -3,7 +3,7 @@
  * entries of `LVSA_CONFIG`, and all of them over the model's defaults. This file and `register.ts` are the only
  * ones that read the process's environment.
  */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError } from "@lvsa/core";
 import {
   CONFIG_VARIABLE,
   FOREIGN_VARIABLES,

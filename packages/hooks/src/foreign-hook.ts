@@ -1,5 +1,5 @@
 /** LVSA in an engine of one's own: its `GPUDevice`, its buffers, one call per attention layer. */
-import { borrowTensor, type Device, type FloatDType, type Tensor, wrapDevice } from "@lvsa/runtime";
+import { borrowTensor, type Device, type FloatDType, type Tensor, wrapDevice } from "@lvsa/core";
 import { HookLog } from "./hook-events.js";
 import type { ModelFacts } from "./lvsa-settings.js";
 import { type HooksOptions, isHookOn, settingsOf } from "./plugin.js";

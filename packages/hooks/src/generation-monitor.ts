@@ -1,6 +1,6 @@
 /** Watches the calls of a hook and tells, per generation: engaged, masks, step times, memory, fallbacks. */
+import type { MemoryReport } from "@lvsa/core";
 import { type FallbackEvent, FallbackReporter, type SparseCallEvent } from "@lvsa/core";
-import type { MemoryReport } from "@lvsa/runtime";
 import type { HookSettings } from "./env-schema.js";
 import type { HookLog } from "./hook-events.js";
 import { MaskLog, parseMaskLog } from "./mask-log.js";

@@ -1,6 +1,6 @@
 /** What happens, as typed events, and the log line of each. Wording as in the Python plugin, so that greps go on working. */
+import type { MemoryReport } from "@lvsa/core";
 import { type AttentionPattern, type FallbackEvent, fallbackLine, maskText } from "@lvsa/core";
-import type { MemoryReport } from "@lvsa/runtime";
 
 export type HookEvent =
   /** A hook is in charge of a model's layers. */

@@ -1,6 +1,6 @@
 /** From settings of hooks to what core calls LVSA's configuration. */
 import type { ClipGeometry, LvsaConfigInput, ModelDefaults } from "@lvsa/core";
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError } from "@lvsa/core";
 import type { HookSettings } from "./env-schema.js";
 
 /** What a model says about itself. */

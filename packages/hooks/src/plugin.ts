@@ -1,5 +1,5 @@
 /** LVSA as a plugin of the host engine: reads the settings, installs the hook of the engine's model, adds the backend. */
-import type { Engine, EnginePlugin } from "@lvsa/diffusion";
+import type { EnginePlugin, PluginHost } from "@lvsa/core";
 import { registerLvsaBackend } from "./backend.js";
 import { type Environment, processEnvironment, type ResolvedSettings, resolveSettings } from "./env.js";
 import { type HookSettings, hookSettingsSchema, SETTINGS } from "./env-schema.js";
@@ -75,7 +75,7 @@ export function lvsaPlugin(options: HooksOptions = {}): EnginePlugin {
 /** For `plugins: ["@lvsa/hooks"]` in the options of an engine. */
 export const plugin: EnginePlugin = lvsaPlugin();
 
-async function setUp(engine: Engine, options: HooksOptions): Promise<Disposable> {
+async function setUp(engine: PluginHost, options: HooksOptions): Promise<Disposable> {
   const resolved = settingsOf(options);
   const { settings } = resolved;
   const logger: HookLogger = options.logger ?? ((line) => engine.log(line));
@@ -115,7 +115,7 @@ function packagesOf({ packages }: HooksOptions): { packages?: PackageLoaders } {
 }
 
 async function installHook(
-  engine: Engine,
+  engine: PluginHost,
   hook: HookDefinition,
   settings: HookSettings,
   options: HooksOptions,

@@ -1,4 +1,4 @@
-import { AttentionDispatcher } from "@lvsa/diffusion";
+import { AttentionDispatcher } from "@lvsa/core";
 import { describe, expect, it } from "vitest";
 import { defineHook, type HookHost, listHooks, loadPackage, lvsaPlugin } from "./index.js";
 import { fakeEngine } from "./testing-support/fake-engine.js";

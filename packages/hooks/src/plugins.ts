@@ -1,14 +1,16 @@
 /** The hooks that exist, one per model family: which variable, which package, which layers. */
 import {
+  type AttentionCall,
+  type AttentionResult,
+  type AttentionTarget,
   type FallbackEvent,
+  HookError,
   type HostGeometry,
   type Installation,
   type InstallLvsaOptions,
   installLvsa,
   type ModelAdapter,
 } from "@lvsa/core";
-import type { AttentionCall, AttentionResult, AttentionTarget } from "@lvsa/diffusion";
-import { HookError } from "@lvsa/runtime";
 import { type Cosmos3Package, cosmos3Target } from "./cosmos3-hook.js";
 import type { ModelFacts } from "./lvsa-settings.js";
 

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 
 const cwd = fileURLToPath(new URL("..", import.meta.url));
 const app =
-  'import { registeredPlugins } from "@lvsa/diffusion"; console.log(registeredPlugins().map((p) => p.name).join());';
+  'import { registeredPlugins } from "@lvsa/core"; console.log(registeredPlugins().map((p) => p.name).join());';
 
 function run(env: Readonly<Record<string, string>>, ...more: string[]) {
   const args = [...more, "--input-type=module", "-e", app];

@@ -1,6 +1,5 @@
 /** What registration does with an environment: which models' layers it takes, and what it says. */
-
-import { AttentionDispatcher } from "@lvsa/diffusion";
+import { AttentionDispatcher } from "@lvsa/core";
 import { goldenCases, requireCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { lvsaPlugin } from "./index.js";

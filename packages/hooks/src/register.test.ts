@@ -1,5 +1,4 @@
-import type { EnginePlugin } from "@lvsa/diffusion";
-import { registeredPlugins } from "@lvsa/diffusion";
+import { type EnginePlugin, registeredPlugins } from "@lvsa/core";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 const saved = { ...process.env };

@@ -1,5 +1,6 @@
 /** What a call carries is honoured: scale, masks, causal layers, text. */
-import { attention, type Device, type Tensor } from "@lvsa/runtime";
+import { attention } from "@lvsa/core";
+import type { Device, Tensor } from "@lvsa/runtime";
 import { maxAbsolute, relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {

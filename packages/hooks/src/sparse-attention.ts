@@ -3,9 +3,12 @@
  * know. Geometry and step come with the call where the host tells; else from the settings and a step counter.
  */
 import {
+  concat,
+  type Device,
   type EncoderQkv,
   type FallbackEvent,
   type GeometryRules,
+  HookError,
   type Installation,
   LvsaAttentionProcessor,
   type LvsaCall,
@@ -14,8 +17,8 @@ import {
   type Qkv,
   type RankShard,
   shareTokens,
+  type Tensor,
 } from "@lvsa/core";
-import { concat, type Device, HookError, type Tensor } from "@lvsa/runtime";
 import type { HookSettings } from "./env-schema.js";
 import { GenerationMonitor } from "./generation-monitor.js";
 import { resolveGeometry } from "./geometry.js";

@@ -12,8 +12,6 @@ export * from "./kernel/kernel.js";
 export * from "./kernel/profiler.js";
 export * from "./kernel/wgsl.js";
 export type { MemoryReport } from "./memory/buffer-pool.js";
-export { type AttentionInput, type AttentionOutput, attention } from "./ops/attention/attention.js";
-export { AttentionLayout, type AttentionRow, type TokenRange } from "./ops/attention/attention-layout.js";
 export type { ConvPadding } from "./ops/conv/conv-geometry.js";
 export { type ConvWeight, type PackConvWeightOptions, packConvWeight } from "./ops/conv/conv-weight.js";
 export { type Conv3dOptions, type ConvTuning, conv3d } from "./ops/conv/conv3d.js";

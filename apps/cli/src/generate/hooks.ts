@@ -1,5 +1,5 @@
 /** LVSA by environment: the hooks' plugin, unless `--lvsa` says the same with options. */
-import type { EnginePlugin } from "@lvsa/diffusion";
+import type { EnginePlugin } from "@lvsa/core";
 import { hooksRequested, lvsaPlugin, processEnvironment } from "@lvsa/hooks";
 import type { RunReporter } from "./reporter.js";
 

@@ -3,9 +3,10 @@
  * frame-sparse kernel, adapter (output). One processor serves all layers of a model; what it keeps between calls
  * is the pattern of the clip at hand and its index buffers.
  */
-import { add, attention } from "@lvsa/runtime";
+import { add } from "@lvsa/runtime";
 import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
+import { attention } from "../attention/kernel/attention.js";
 import { type ClipGeometry, installedLogLine, type LvsaConfigInput, resolveLvsaConfig } from "../config.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { PatternController } from "../pattern/pattern-controller.js";

@@ -1,10 +1,11 @@
 /** Frame-sparse attention on real frame sizes: sampled against float64, and what it costs in memory. */
-import { attention, type Device } from "@lvsa/runtime";
+import type { Device } from "@lvsa/runtime";
 import { relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AttentionPattern } from "../pattern/attention-pattern.js";
 import { frameSparseAttention } from "./frame-sparse-attention.js";
 import { FrameSparseLayout } from "./frame-sparse-layout.js";
+import { attention } from "./kernel/attention.js";
 
 let device: Device;
 beforeAll(async () => {

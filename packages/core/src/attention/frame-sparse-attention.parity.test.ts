@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { attention, type Device, type FloatDType, slice, type Tensor } from "@lvsa/runtime";
+import { type Device, type FloatDType, slice, type Tensor } from "@lvsa/runtime";
 import {
   floatTensor,
   type GoldenTensors,
@@ -20,6 +20,7 @@ import { LocalCollective } from "../parallel/collective.js";
 import { contextParallelAttention } from "../parallel/context-parallel-attention.js";
 import { AttentionPattern } from "../pattern/attention-pattern.js";
 import { frameSparseAttention } from "./frame-sparse-attention.js";
+import { attention } from "./kernel/attention.js";
 
 interface Case {
   readonly name: string;

@@ -2,17 +2,10 @@
  * Attention in which every query frame sees the frames of its pattern: one kernel walks them in place, without
  * gathering keys, without a mask, without a second pass to merge.
  */
-import {
-  type AttentionOutput,
-  assertShape,
-  attention,
-  concat,
-  type Device,
-  formatShape,
-  type Tensor,
-} from "@lvsa/runtime";
+import { assertShape, concat, type Device, formatShape, type Tensor } from "@lvsa/runtime";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { FrameSparseLayout } from "./frame-sparse-layout.js";
+import { type AttentionOutput, attention } from "./kernel/attention.js";
 
 export interface FrameSparseAttentionInput {
   /** `[B, S, H, D]`, S = frames · patchesPerFrame, or this rank's share of it. */

@@ -1,6 +1,7 @@
 /** A pattern as the kernel's index buffer: rewritten in place when the pattern changes. */
-import { AttentionLayout, type AttentionRow, type Device } from "@lvsa/runtime";
+import type { Device } from "@lvsa/runtime";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
+import { AttentionLayout, type AttentionRow } from "./kernel/attention-layout.js";
 
 /**
  * Rows of query tokens with ranges of key tokens. On one rank ranges point into the clip's keys; on several they

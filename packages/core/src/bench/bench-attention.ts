@@ -1,7 +1,8 @@
 /** How much of the saved work frame-sparse attention turns into saved time: measured against dense attention in one run. */
-import { attention, type Device, deviceLabel, type FloatDType, type KernelTier } from "@lvsa/runtime";
+import { type Device, deviceLabel, type FloatDType, type KernelTier } from "@lvsa/runtime";
 import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
+import { attention } from "../attention/kernel/attention.js";
 import { AttentionPattern } from "../pattern/attention-pattern.js";
 import { type Candidate, type InterleavedOptions, timeInterleaved } from "./interleaved.js";
 

@@ -3,8 +3,9 @@
  * split between ranks), attends to its own tokens inside the window, and to all global frames, which are gathered.
  * Frames around rank boundaries are made global by the pattern (`boundaryGuards`).
  */
-import { type AttentionOutput, concat, type Device, slice, type Tensor } from "@lvsa/runtime";
+import { concat, type Device, slice, type Tensor } from "@lvsa/runtime";
 import { type FrameSparseAttentionInput, frameSparseAttention } from "../attention/frame-sparse-attention.js";
+import type { AttentionOutput } from "../attention/kernel/attention.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import type { Collective } from "./collective.js";
 

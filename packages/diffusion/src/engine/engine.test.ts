@@ -1,10 +1,14 @@
+import {
+  AttentionDispatcher,
+  type AttentionModule,
+  type EnginePlugin,
+  registeredPlugins,
+  registerPlugin,
+} from "@lvsa/core";
 import type { Device } from "@lvsa/runtime";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { AttentionDispatcher } from "../attention/attention-dispatcher.js";
-import type { AttentionModule } from "../attention/attention-processor.js";
 import type { PipelineLoader, VideoPipeline } from "../pipelines/video-pipeline.js";
 import { Engine, type EngineOptions } from "./engine.js";
-import { type EnginePlugin, registeredPlugins, registerPlugin } from "./plugin.js";
 
 const disposed = vi.hoisted(() => ({ count: 0 }));
 vi.mock("../pipelines/checkpoint-folder.js", () => ({

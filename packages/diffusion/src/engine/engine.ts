@@ -1,7 +1,12 @@
 /** The host engine: one checkpoint, one device, and the plugins that change how its attention runs. */
+import {
+  type AttentionConfig,
+  AttentionDispatcher,
+  type EnginePlugin,
+  type PluginHost,
+  registeredPlugins,
+} from "@lvsa/core";
 import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
-import type { AttentionConfig } from "../attention/attention-config.js";
-import { AttentionDispatcher } from "../attention/attention-dispatcher.js";
 import { readModelIndex } from "../pipelines/checkpoint-folder.js";
 import type {
   GenerateOptions,
@@ -10,7 +15,6 @@ import type {
   VideoPipeline,
 } from "../pipelines/video-pipeline.js";
 import { pipelineLoader } from "./pipeline-registry.js";
-import { type EnginePlugin, registeredPlugins } from "./plugin.js";
 
 export interface EngineOptions {
   readonly device: Device;
@@ -31,7 +35,7 @@ export interface EngineOptions {
   readonly log?: (line: string) => void;
 }
 
-export class Engine {
+export class Engine implements PluginHost {
   readonly device: Device;
   readonly pipeline: VideoPipeline;
   readonly attention: AttentionDispatcher;

@@ -1,6 +1,6 @@
 /** Timestep embeddings and rotary ladders, computed in float64 on the CPU: WGSL allows large errors in sin and cos. */
+import type { RotaryTables } from "@lvsa/core";
 import { type Device, linear, type Tensor } from "@lvsa/runtime";
-import type { RotaryTables } from "../attention/attention-processor.js";
 import type { Parameters } from "./parameters.js";
 
 /**

@@ -1,6 +1,6 @@
 /** Between latents and rows of patches: a convolution whose kernel equals its stride is a matrix product on these. */
+import type { VideoGeometry } from "@lvsa/core";
 import { type Device, permute, type Tensor } from "@lvsa/runtime";
-import type { VideoGeometry } from "../attention/attention-processor.js";
 
 /** Frames, rows and columns of one patch. */
 export type PatchSize = readonly [time: number, height: number, width: number];

@@ -1,6 +1,6 @@
 /** Keeps the rotary tables of a model between forward passes. */
+import type { RotaryTables } from "@lvsa/core";
 import type { Device } from "@lvsa/runtime";
-import type { RotaryTables } from "../attention/attention-processor.js";
 import { type rotaryGrid, uploadRotary } from "./embeddings.js";
 
 export class RotaryCache implements Disposable {

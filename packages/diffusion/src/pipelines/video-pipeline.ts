@@ -1,7 +1,6 @@
 /** What all pipelines have in common: options, progress, results. */
+import type { AttentionDispatcher, HostPipeline } from "@lvsa/core";
 import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
-import type { AttentionDispatcher } from "../attention/attention-dispatcher.js";
-import type { AttentionModule } from "../attention/attention-processor.js";
 
 /** Storage type between residual additions: `auto` is f16 on GPUs that have it, else f32. */
 export type Precision = "auto" | "f32" | "f16";
@@ -105,33 +104,11 @@ export interface GenerationDefaults {
   readonly maxSequenceLength: number;
 }
 
-/** A transformer as attention adapters see it. */
-export interface AttentionTarget {
-  readonly family: string;
-  readonly attention: AttentionDispatcher;
-  attentionModules(): AttentionModule[];
-}
-
-/** The checkpoint's geometry, as adapters want it. */
-export interface CheckpointGeometry {
-  /** Pixels per latent cell. */
-  readonly spatialFactor: number;
-  /** Video frames per latent frame. */
-  readonly temporalFactor: number;
-  /** The transformer's `config.json`, defaults filled in. */
-  readonly transformerConfig: Readonly<Record<string, unknown>>;
-}
-
-export interface VideoPipeline {
-  /** `wan`, `hunyuan`, `cogvideox`, `cosmos3`. */
-  readonly family: string;
+export interface VideoPipeline extends HostPipeline {
   /** Class in `model_index.json`. */
   readonly className: string;
   readonly device: Device;
   readonly attention: AttentionDispatcher;
-  /** Two in two-stage models. */
-  readonly transformers: readonly AttentionTarget[];
-  readonly geometry: CheckpointGeometry;
   readonly defaults: GenerationDefaults;
   /** Rows and tokens that the transformer will see. @throws ConfigError when the sizes do not fit the model */
   clip(numFrames: number, height: number, width: number): { latentFrames: number; patchesPerFrame: number };

@@ -1,7 +1,6 @@
 /** How each family's parts are made and fed without a checkpoint: inputs of the pipeline's shapes, without prompts. */
+import type { AttentionDispatcher, AttentionTarget, StepInfo } from "@lvsa/core";
 import { ConfigError, type Device, type FloatDType, type Tensor, type WeightSource } from "@lvsa/runtime";
-import type { AttentionDispatcher } from "../attention/attention-dispatcher.js";
-import type { StepInfo } from "../attention/attention-processor.js";
 import { getModelClass } from "../catalog/model-classes.js";
 import type { ComponentDescription } from "../catalog/model-description.js";
 import type { ModelShape } from "../catalog/model-shape.js";
@@ -18,7 +17,6 @@ import { CogVideoXTransformer3DModel } from "../models/transformers/transformer-
 import { Cosmos3OmniTransformer } from "../models/transformers/transformer-cosmos3.js";
 import { HunyuanVideo15Transformer3DModel } from "../models/transformers/transformer-hunyuan-video15.js";
 import { WanTransformer3DModel } from "../models/transformers/transformer-wan.js";
-import type { AttentionTarget } from "../pipelines/video-pipeline.js";
 
 /** What the four transformers have in common. */
 interface LoadableTransformer extends AttentionTarget {

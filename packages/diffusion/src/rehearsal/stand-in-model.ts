@@ -2,16 +2,19 @@
  * A model of the catalog without its checkpoint, in the parts that cost time and memory: reading prompts, a forward
  * pass, decoding. To an adapter it looks like a pipeline.
  */
+
+import {
+  AttentionDispatcher,
+  type AttentionTarget,
+  type CheckpointGeometry,
+  type StepInfo,
+} from "@lvsa/core";
 import { type Device, disposeTensors, type Tensor } from "@lvsa/runtime";
-import { AttentionDispatcher } from "../attention/attention-dispatcher.js";
-import type { StepInfo } from "../attention/attention-processor.js";
 import { getModelClass } from "../catalog/model-classes.js";
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
-import type { ModelShape } from "../catalog/model-shape.js";
-import { modelShape } from "../catalog/model-shape.js";
+import { type ModelShape, modelShape } from "../catalog/model-shape.js";
 import { type VideoGrid, videoGrid } from "../catalog/video-grid.js";
 import type { PassControl } from "../models/transformers/run-blocks.js";
-import type { AttentionTarget, CheckpointGeometry } from "../pipelines/video-pipeline.js";
 import { randomWeights } from "./random-weights.js";
 import type { Precision } from "./rehearse-memory.js";
 import { type StandInDecoder, type StandInTransformer, standInFamily } from "./stand-in-families.js";

@@ -1,8 +1,8 @@
 /** An engine of which only the seams exist: layers to claim, a dispatcher, a log. */
-import type { AttentionDispatcher, AttentionModule, AttentionTarget, Engine } from "@lvsa/diffusion";
+import type { AttentionDispatcher, AttentionModule, AttentionTarget, PluginHost } from "@lvsa/core";
 
 export interface FakeEngine {
-  readonly engine: Engine;
+  readonly engine: PluginHost;
   readonly lines: string[];
   /** Names of the layers that somebody owns. */
   claimed(): string[];
@@ -33,7 +33,7 @@ export function fakeEngine(family: string, attention: AttentionDispatcher): Fake
     },
   };
   return {
-    engine: engine as unknown as Engine,
+    engine: engine as unknown as PluginHost,
     lines,
     claimed: () =>
       layers

@@ -5,8 +5,8 @@
  * Weights stream: one layer at a time is on the GPU, all prompts go through it, and of the embedding table only
  * the rows that the prompts use are read. The residual stream is f32.
  */
+import { attention, type RotaryTables } from "@lvsa/core";
 import {
-  attention,
   type Device,
   linear,
   rmsNorm,
@@ -15,7 +15,6 @@ import {
   type WeightSource,
   WeightsError,
 } from "@lvsa/runtime";
-import type { RotaryTables } from "../../attention/attention-processor.js";
 import { integerPositions, rotaryFrequencies, rotaryGrid, uploadRotary } from "../embeddings.js";
 import { parseConfig } from "../model-config.js";
 import { type LoadOptions, loadParameters, type Parameters } from "../parameters.js";

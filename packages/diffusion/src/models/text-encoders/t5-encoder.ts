@@ -5,15 +5,8 @@
  * Weights stream: one block at a time is on the GPU, and of the embedding table only the rows that the prompt
  * uses are read from the file. The residual stream is f32 (the feed-forward of UMT5-XXL overflows f16).
  */
-import {
-  attention,
-  type Device,
-  linear,
-  rmsNorm,
-  type Tensor,
-  type WeightSource,
-  WeightsError,
-} from "@lvsa/runtime";
+import { attention } from "@lvsa/core";
+import { type Device, linear, rmsNorm, type Tensor, type WeightSource, WeightsError } from "@lvsa/runtime";
 import { parseConfig } from "../model-config.js";
 import { loadParameters, type Parameters } from "../parameters.js";
 import { embeddingRows, readFloats } from "./embedding-rows.js";

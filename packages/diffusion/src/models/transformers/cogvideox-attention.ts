@@ -2,8 +2,8 @@
  * Joint attention of CogVideoX: video and text share one set of projections. There is no mask: padded text takes part.
  * Source: diffusers `CogVideoXAttnProcessor2_0`.
  */
+import type { AttentionCall, Projected } from "@lvsa/core";
 import { layerNorm, type Tensor } from "@lvsa/runtime";
-import type { AttentionCall, Projected } from "../../attention/attention-processor.js";
 import type { Parameters } from "../parameters.js";
 import { JointAttention } from "./joint-attention.js";
 import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-config.js";

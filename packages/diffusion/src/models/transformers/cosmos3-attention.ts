@@ -3,7 +3,6 @@
  * sees itself) and that of the generation stream (video, sees the text's keys and values and itself). Keys and values
  * have fewer heads than queries. Source: diffusers `Cosmos3PackedMoTAttention`, `Cosmos3AttnProcessor`.
  */
-import { linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
 import type {
   AttendedStreams,
   AttentionCall,
@@ -13,7 +12,8 @@ import type {
   KeyValue,
   Projected,
   RotaryTables,
-} from "../../attention/attention-processor.js";
+} from "@lvsa/core";
+import { linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
 import type { Cosmos3TransformerConfig } from "../../catalog/classes/cosmos3-transformer.js";
 import type { Parameters } from "../parameters.js";
 

@@ -1,6 +1,6 @@
 /** Latents to rows of square patches and back, with the channel fastest and zeros past the edges (Cosmos 3). */
+import type { VideoGeometry } from "@lvsa/core";
 import { type Device, pad, permute, slice, type Tensor } from "@lvsa/runtime";
-import type { VideoGeometry } from "../../attention/attention-processor.js";
 
 /** Latents `[1, C, T, h, w]` to `[1, tokens, p·p·C]`; `geometry` counts patches, those at the edge included. */
 export function toCosmos3Patches(

@@ -2,8 +2,8 @@
  * The understanding stream of Cosmos 3: text alone, independent of noise and timestep. It runs once per prompt, and
  * what the generation stream sees of it (keys and values of every layer) is kept for all denoising steps.
  */
+import type { KeyValue, RotaryTables, VideoGeometry } from "@lvsa/core";
 import type { Device, Tensor } from "@lvsa/runtime";
-import type { KeyValue, RotaryTables, VideoGeometry } from "../../attention/attention-processor.js";
 import type { Cosmos3TransformerConfig } from "../../catalog/classes/cosmos3-transformer.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { cosmos3VideoRotary } from "./cosmos3-positions.js";

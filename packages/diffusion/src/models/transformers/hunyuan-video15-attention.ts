@@ -3,8 +3,8 @@
  * only, which is what the attention mask of diffusers comes to for the video and for every valid encoder token.
  * Source: diffusers `HunyuanVideo15AttnProcessor2_0`.
  */
+import type { AttentionCall, Projected } from "@lvsa/core";
 import { rmsNorm, type Tensor } from "@lvsa/runtime";
-import type { AttentionCall, Projected } from "../../attention/attention-processor.js";
 import type { Parameters } from "../parameters.js";
 import { JointAttention } from "./joint-attention.js";
 import type { HunyuanVideo15TransformerConfig } from "./transformer-hunyuan-video15-config.js";

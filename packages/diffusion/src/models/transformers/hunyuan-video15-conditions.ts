@@ -6,17 +6,8 @@
  * Inputs hold valid tokens only. diffusers pads and masks; a masked token is never attended, so leaving it out
  * gives the same numbers for all others.
  */
-import {
-  activate,
-  add,
-  attention,
-  concat,
-  type Device,
-  layerNorm,
-  linear,
-  permute,
-  type Tensor,
-} from "@lvsa/runtime";
+import { attention } from "@lvsa/core";
+import { activate, add, concat, type Device, layerNorm, linear, permute, type Tensor } from "@lvsa/runtime";
 import { timestepEmbedding } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
 import type { Parameters } from "../parameters.js";

@@ -3,7 +3,6 @@
  * stay two tensors: each asks with its own queries, and both look at the video's keys and at the encoder's. Rotary
  * embedding is on the video stream alone.
  */
-import { type Device, linear, rotary, type Tensor } from "@lvsa/runtime";
 import type {
   AttendedStreams,
   AttentionCall,
@@ -14,7 +13,8 @@ import type {
   Projected,
   ProjectedStreams,
   RotaryTables,
-} from "../../attention/attention-processor.js";
+} from "@lvsa/core";
+import { type Device, linear, rotary, type Tensor } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 
 export abstract class JointAttention implements AttentionModule {

@@ -6,6 +6,13 @@
  * `computeDtype` f16 everything between two additions to them is stored as f16.
  */
 import {
+  AttentionDispatcher,
+  type AttentionModule,
+  type RotaryTables,
+  type StepInfo,
+  type VideoGeometry,
+} from "@lvsa/core";
+import {
   activate,
   type Device,
   type FloatDType,
@@ -16,13 +23,6 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
-import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
-import type {
-  AttentionModule,
-  RotaryTables,
-  StepInfo,
-  VideoGeometry,
-} from "../../attention/attention-processor.js";
 import { rotaryGrid, timestepEmbedding, timestepFeatures } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
 import { parseConfig } from "../model-config.js";

@@ -9,6 +9,14 @@
  * to them is stored as f16.
  */
 import {
+  AttentionDispatcher,
+  type AttentionModule,
+  type KeyValue,
+  type RotaryTables,
+  type StepInfo,
+  type VideoGeometry,
+} from "@lvsa/core";
+import {
   add,
   type Device,
   type FloatDType,
@@ -19,14 +27,6 @@ import {
   type WeightSource,
   WeightsError,
 } from "@lvsa/runtime";
-import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
-import type {
-  AttentionModule,
-  KeyValue,
-  RotaryTables,
-  StepInfo,
-  VideoGeometry,
-} from "../../attention/attention-processor.js";
 import {
   type Cosmos3TransformerConfig,
   cosmos3TransformerConfig,

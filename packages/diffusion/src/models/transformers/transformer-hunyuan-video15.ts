@@ -5,6 +5,13 @@
  * Both residual streams are f32; with `computeDtype` f16 everything between two additions to them is stored as f16.
  */
 import {
+  AttentionDispatcher,
+  type AttentionModule,
+  type RotaryTables,
+  type StepInfo,
+  type VideoGeometry,
+} from "@lvsa/core";
+import {
   activate,
   type Device,
   type FloatDType,
@@ -14,13 +21,6 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
-import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
-import type {
-  AttentionModule,
-  RotaryTables,
-  StepInfo,
-  VideoGeometry,
-} from "../../attention/attention-processor.js";
 import {
   integerPositions,
   rotaryFrequencies,

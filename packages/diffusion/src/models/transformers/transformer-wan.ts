@@ -6,6 +6,13 @@
  * additions to it is stored as f16.
  */
 import {
+  AttentionDispatcher,
+  type AttentionModule,
+  type RotaryTables,
+  type StepInfo,
+  type VideoGeometry,
+} from "@lvsa/core";
+import {
   activate,
   add,
   cast,
@@ -20,13 +27,6 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
-import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
-import type {
-  AttentionModule,
-  RotaryTables,
-  StepInfo,
-  VideoGeometry,
-} from "../../attention/attention-processor.js";
 import {
   integerPositions,
   rotaryFrequencies,

@@ -2,7 +2,6 @@
  * The attention layers of Wan: self attention over video tokens, and cross attention over text (and, for image
  * to video, over image tokens with a softmax of their own). Source: diffusers `WanAttention`, `WanAttnProcessor`.
  */
-import { add, linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
 import type {
   AttendedStreams,
   AttentionCall,
@@ -12,7 +11,8 @@ import type {
   OutputEpilogue,
   Projected,
   RotaryTables,
-} from "../../attention/attention-processor.js";
+} from "@lvsa/core";
+import { add, linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 import type { WanTransformerConfig } from "./transformer-wan-config.js";
 

@@ -2,8 +2,8 @@
  * CogVideoXPipeline: text to video with CogVideoX 2B, 5B and 1.5. Source: diffusers
  * `pipelines/cogvideo/pipeline_cogvideox.py`. Latents are `[1, T, C, h, w]`: frames before channels.
  */
+import { AttentionDispatcher, type CheckpointGeometry } from "@lvsa/core";
 import type { Device, FolderReader } from "@lvsa/runtime";
-import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
 import {
   type AutoencoderKLCogVideoXConfig,
   autoencoderKLCogVideoXConfig,
@@ -23,7 +23,6 @@ import { latentShape } from "../clip-sizes.js";
 import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "../generation-start.js";
 import { rgbFrames } from "../rgb-frames.js";
 import type {
-  CheckpointGeometry,
   GenerateOptions,
   GenerationDefaults,
   GenerationResult,

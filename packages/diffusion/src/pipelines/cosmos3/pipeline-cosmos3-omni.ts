@@ -4,10 +4,9 @@
  * There is no text encoder: the transformer's own understanding stream reads the rendered chat. It does not depend on
  * the denoising step, so it runs once per prompt, with one layer of its weights on the GPU at a time.
  */
+import { AttentionDispatcher, type CheckpointGeometry, type StepInfo } from "@lvsa/core";
 import { ConfigError, type Device, type FolderReader, subFolder } from "@lvsa/runtime";
 import { z } from "zod";
-import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
-import type { StepInfo } from "../../attention/attention-processor.js";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import {
   type WanAutoencoderConfig,
@@ -25,7 +24,6 @@ import { denoise, guide, passControl } from "../denoise.js";
 import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "../generation-start.js";
 import { rgbFrames } from "../rgb-frames.js";
 import type {
-  CheckpointGeometry,
   GenerateOptions,
   GenerationDefaults,
   GenerationResult,

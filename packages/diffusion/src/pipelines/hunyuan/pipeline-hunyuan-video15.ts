@@ -4,9 +4,8 @@
  * diffusers pads text to 1000, glyphs to 256 and images (none here) to 729 tokens and masks the padding in every
  * layer; here only real tokens exist.
  */
+import { AttentionDispatcher, type CheckpointGeometry, type StepInfo } from "@lvsa/core";
 import type { Device, FolderReader, Tensor } from "@lvsa/runtime";
-import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
-import type { StepInfo } from "../../attention/attention-processor.js";
 import {
   type AutoencoderKLHunyuanVideo15Config,
   autoencoderKLHunyuanVideo15Config,
@@ -30,7 +29,6 @@ import { denoise, passControl } from "../denoise.js";
 import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "../generation-start.js";
 import { rgbFrames } from "../rgb-frames.js";
 import type {
-  CheckpointGeometry,
   GenerateOptions,
   GenerationDefaults,
   GenerationResult,

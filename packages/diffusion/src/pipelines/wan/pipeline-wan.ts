@@ -2,9 +2,8 @@
  * WanPipeline: Wan 2.1 and 2.2, text to video and (with given image embeddings) image to video.
  * Sources: diffusers `pipelines/wan/pipeline_wan.py` and `pipeline_wan_i2v.py`.
  */
+import { AttentionDispatcher, type CheckpointGeometry, type StepInfo } from "@lvsa/core";
 import { ConfigError, type Device, type FolderReader, type Tensor } from "@lvsa/runtime";
-import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
-import type { StepInfo } from "../../attention/attention-processor.js";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import {
   type WanAutoencoderConfig,
@@ -26,7 +25,6 @@ import { denoise, guide, passControl } from "../denoise.js";
 import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "../generation-start.js";
 import { rgbFrames } from "../rgb-frames.js";
 import type {
-  CheckpointGeometry,
   GenerateOptions,
   GenerationDefaults,
   GenerationResult,

@@ -1,7 +1,5 @@
 /** Heads whose size is no multiple of 4, which the kernels want, filled up with zeros: the scores stay the same. */
-import type { Device } from "../../device/device.js";
-import type { Tensor } from "../../tensor/tensor.js";
-import { pad, slice } from "../shape/shape-ops.js";
+import { type Device, pad, slice, type Tensor } from "@lvsa/runtime";
 import type { AttentionInput, AttentionOutput } from "./attention.js";
 
 /** Runs `attend` on padded copies. Rare and small models have such heads; the copies cost what they cost. */

@@ -1,8 +1,6 @@
 /** Seeded inputs for attention tests, uploaded and as numbers. */
-import type { Device } from "../../device/device.js";
-import { decodeFloats, encodeFloats, type FloatDType } from "../../tensor/dtype.js";
-import type { Tensor } from "../../tensor/tensor.js";
-import { seededNormal } from "../../testing/random.js";
+import { type Device, decodeFloats, encodeFloats, type FloatDType, type Tensor } from "@lvsa/runtime";
+import { seededNormal } from "@lvsa/runtime/testing";
 import type { ReferenceAttention } from "./attention.reference.js";
 
 export interface CaseSize {

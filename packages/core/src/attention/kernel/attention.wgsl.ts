@@ -1,6 +1,5 @@
 /** Chooses and writes the attention kernel for a shape and a device tier. Pure: the same input, the same text. */
-import type { DeviceInfo, KernelTier } from "../../device/device-info.js";
-import { defineKernel, type Kernel } from "../../kernel/kernel.js";
+import { type DeviceInfo, defineKernel, type Kernel, type KernelTier } from "@lvsa/runtime";
 import {
   ATTENTION_PARAMS,
   type AttentionShape,

@@ -1,12 +1,12 @@
 /** Plugins change what an engine does, and can be removed again. */
-import type { Engine } from "./engine.js";
+import type { PluginHost } from "./host.js";
 
 export interface EnginePlugin {
   readonly name: string;
   /** Smaller runs earlier; default 0. Equal orders run as registered. */
   readonly order?: number;
   /** Called when the engine's model is open, before the first generation. Disposing restores what was there. */
-  setup(engine: Engine): Disposable | Promise<Disposable>;
+  setup(host: PluginHost): Disposable | Promise<Disposable>;
 }
 
 /** Plugins of this process by name; across copies of this package, so that one registration serves all. */

@@ -2,11 +2,15 @@
  * Scaled dot-product attention that walks ranges of keys in place: dense attention is the layout with one range.
  * Grouped queries, causal masks, key masks and T5's relative bias are cases of the same kernel.
  */
-import type { Device } from "../../device/device.js";
-import { assertShape, ShapeError } from "../../errors.js";
-import { type FloatDType, isFloatDType } from "../../tensor/dtype.js";
-import { formatShape } from "../../tensor/shape.js";
-import type { Tensor } from "../../tensor/tensor.js";
+import {
+  assertShape,
+  type Device,
+  type FloatDType,
+  formatShape,
+  isFloatDType,
+  ShapeError,
+  type Tensor,
+} from "@lvsa/runtime";
 import { attentionKernel } from "./attention.wgsl.js";
 import { type Chunk, chunkJobs } from "./attention-chunks.js";
 import { type AttentionShape, LOG2E } from "./attention-common.wgsl.js";

@@ -1,6 +1,6 @@
 /** The shader texts themselves: pure functions of the shape, and kept for reading. */
+import { kernelSource } from "@lvsa/runtime";
 import { expect, test } from "vitest";
-import { kernelSource } from "../../kernel/kernel.js";
 import { attentionKernel } from "./attention.wgsl.js";
 import type { AttentionShape } from "./attention-common.wgsl.js";
 

@@ -1,8 +1,13 @@
 /** What both attention kernels share: typed parameters, bindings, and how a workgroup finds its queries and keys. */
-import type { KernelBinding, ParamTypes } from "../../kernel/kernel.js";
-import { LINEAR_WORKGROUP } from "../../kernel/kernel.js";
-import { load4, store4, vec4Type } from "../../kernel/wgsl.js";
-import type { FloatDType } from "../../tensor/dtype.js";
+import {
+  type FloatDType,
+  type KernelBinding,
+  LINEAR_WORKGROUP,
+  load4,
+  type ParamTypes,
+  store4,
+  vec4Type,
+} from "@lvsa/runtime";
 import { ROW_WORDS } from "./attention-layout.js";
 
 /** Everything the shader text depends on. Lengths, heads and ranges are parameters of the dispatch. */

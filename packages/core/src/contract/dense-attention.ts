@@ -1,5 +1,5 @@
 /** The layer's own path: project, rotate, attend, project out. */
-import { attention } from "@lvsa/runtime";
+import { attention } from "../attention/kernel/attention.js";
 import type { AttentionCall, AttentionResult, BackendCall, BackendRunner } from "./attention-processor.js";
 
 /** The built-in dense kernel. */

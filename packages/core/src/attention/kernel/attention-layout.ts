@@ -3,9 +3,7 @@
  * buffer. A row is one latent frame or one block of text queries; rows of different lengths share one dispatch.
  * The buffer holds three tables of u32: rows, ranges, and the query tiles that the kernel's workgroups take.
  */
-import type { Device } from "../../device/device.js";
-import { ShapeError } from "../../errors.js";
-import type { Tensor } from "../../tensor/tensor.js";
+import { type Device, ShapeError, type Tensor } from "@lvsa/runtime";
 
 /** Key tokens `start` to `end` (exclusive). */
 export type TokenRange = readonly [start: number, end: number];

@@ -1,9 +1,9 @@
 /** Rows as the kernel's tables, and work as dispatches: numbers only, no GPU. */
+import type { Device } from "@lvsa/runtime";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { AttentionLayout, type Device } from "../../index.js";
 import { chunkJobs } from "./attention-chunks.js";
-import { encodeRows, maskRanges } from "./attention-layout.js";
+import { AttentionLayout, encodeRows, maskRanges } from "./attention-layout.js";
 
 // Building a layout touches no device; only using one does.
 const device = {} as Device;

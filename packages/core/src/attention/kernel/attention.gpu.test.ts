@@ -1,10 +1,11 @@
 /** The attention kernel against its float64 reference, on every tier that runs without special hardware. */
+import type { Device, KernelTier } from "@lvsa/runtime";
+import { maxAbsolute, relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { KernelTier } from "../../device/device-info.js";
-import { AttentionLayout, type AttentionRow, attention, type Device } from "../../index.js";
-import { maxAbsolute, relativeL2, seededNormal, testDevice } from "../../testing.js";
+import { attention } from "./attention.js";
 import { attentionReference } from "./attention.reference.js";
 import { attentionCase } from "./attention-cases.js";
+import { AttentionLayout, type AttentionRow } from "./attention-layout.js";
 
 // f32 sums of at most a few thousand terms: 1e-5 leaves an order of magnitude over what is measured.
 const F32 = 1e-5;
