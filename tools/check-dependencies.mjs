@@ -5,6 +5,8 @@ import { join } from "node:path";
 
 const packages = {
   runtime: "packages",
+  tokenizers: "packages",
+  video: "packages",
   core: "packages",
   diffusion: "packages",
   hooks: "packages",
@@ -16,15 +18,17 @@ const packages = {
   cli: "apps",
 };
 const adapters = ["adapter-wan", "adapter-hunyuan", "adapter-cogvideox", "cosmos3-processor"];
-// `types:x` allows `import type` only.
+// `types:x` allows `import type` only, `errors:x` the entry `@lvsa/x/errors` only.
 const allowed = {
   runtime: [],
   "software-adapter": [],
+  video: ["errors:runtime"],
+  tokenizers: ["errors:runtime"],
   core: ["runtime"],
-  diffusion: ["runtime"],
+  diffusion: ["runtime", "tokenizers"],
   ...Object.fromEntries(adapters.map((name) => [name, ["runtime", "core", "types:diffusion"]])),
   hooks: ["runtime", "core", "types:diffusion", ...adapters],
-  cli: ["runtime", "core", "diffusion", "hooks", "software-adapter", ...adapters],
+  cli: ["runtime", "core", "diffusion", "video", "hooks", "software-adapter", ...adapters],
 };
 const problems = [];
 
@@ -69,11 +73,11 @@ for (const [name, parent] of Object.entries(packages)) {
         problems.push(`${file}: ${dependency} is not in package.json`);
       if (!dependency.startsWith("@lvsa/")) continue;
       const short = dependency.slice("@lvsa/".length);
-      if (allowed[name].includes(short)) continue;
-      if (allowed[name].includes(`types:${short}`) && typeOnly) continue;
-      problems.push(
-        `${file}: ${name} may not import ${dependency}${allowed[name].includes(`types:${short}`) ? " (types only)" : ""}`,
-      );
+      const may = (kind) => allowed[name].includes(`${kind}:${short}`);
+      if (allowed[name].includes(short) || (may("types") && typeOnly)) continue;
+      if (isTesting || (may("errors") && target === `${dependency}/errors`)) continue;
+      const but = may("types") ? " (types only)" : may("errors") ? ` (only ${dependency}/errors)` : "";
+      problems.push(`${file}: ${name} may not import ${target}${but}`);
     }
   }
 }

@@ -5,6 +5,7 @@
  * the denoising step, so it runs once per prompt, with one layer of its weights on the GPU at a time.
  */
 import { ConfigError, type Device, type FolderReader, subFolder } from "@lvsa/runtime";
+import { loadTokenizer, type Tokenizer } from "@lvsa/tokenizers";
 import { z } from "zod";
 import { AttentionDispatcher } from "../../attention/attention-dispatcher.js";
 import type { StepInfo } from "../../attention/attention-processor.js";
@@ -17,8 +18,8 @@ import { parseConfig } from "../../models/model-config.js";
 import type { Cosmos3Understanding } from "../../models/transformers/cosmos3-understanding.js";
 import type { PassControl } from "../../models/transformers/run-blocks.js";
 import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-cosmos3.js";
+import { encodeCosmos3Prompt } from "../../prompts/prompts-cosmos3.js";
 import { cosmos3NativeSigmas, createScheduler, type Scheduler } from "../../schedulers/index.js";
-import { encodeCosmos3Prompt, loadTokenizer, type Tokenizer } from "../../tokenizers/index.js";
 import { openComponent, readJson, readModelIndex } from "../checkpoint-folder.js";
 import { latentShape } from "../clip-sizes.js";
 import { denoise, guide, passControl } from "../denoise.js";
