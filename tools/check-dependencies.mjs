@@ -6,14 +6,17 @@ import { join } from "node:path";
 
 const adapters = ["adapter-wan", "adapter-hunyuan", "adapter-cogvideox", "cosmos3-processor"];
 // The floors, lowest first. Nobody imports upward: what adapters and hooks share with the host engine lies in core.
+// `errors:x`: the entry `@lvsa/x/errors` only.
 const allowed = {
   runtime: [],
   "software-adapter": [],
+  video: ["errors:runtime"],
+  tokenizers: ["errors:runtime"],
   core: ["runtime"],
-  diffusion: ["runtime", "core"],
+  diffusion: ["runtime", "core", "tokenizers"],
   ...Object.fromEntries(adapters.map((name) => [name, ["core"]])),
   hooks: ["core", ...adapters],
-  cli: ["runtime", "core", "diffusion", "hooks", "software-adapter", ...adapters],
+  cli: ["runtime", "core", "diffusion", "video", "hooks", "software-adapter", ...adapters],
 };
 const problems = [];
 
@@ -44,8 +47,9 @@ for (const [name, root] of packages()) {
       Object.keys(manifest[key] ?? {}),
     ),
   );
+  const below = new Set(floor.map((entry) => entry.replace(/^errors:/, "")));
   for (const dependency of declared)
-    if (dependency.startsWith("@lvsa/") && !floor.includes(dependency.slice("@lvsa/".length)))
+    if (dependency.startsWith("@lvsa/") && !below.has(dependency.slice("@lvsa/".length)))
       problems.push(`${root}/package.json: ${name} may not depend on ${dependency}`);
   for (const file of sources(join(root, "src"))) {
     const isTesting =
@@ -70,8 +74,12 @@ for (const [name, root] of packages()) {
       if (!declared.has(dependency) && !(isTesting && ["vitest", "fast-check"].includes(dependency)))
         problems.push(`${file}: ${dependency} is not in package.json`);
       if (!dependency.startsWith("@lvsa/")) continue;
-      if (floor.includes(dependency.slice("@lvsa/".length))) continue;
-      problems.push(`${file}: ${name} may not import ${dependency}`);
+      const short = dependency.slice("@lvsa/".length);
+      const errorsOnly = floor.includes(`errors:${short}`);
+      if (floor.includes(short) || (errorsOnly && (isTesting || target === `${dependency}/errors`))) continue;
+      problems.push(
+        `${file}: ${name} may not import ${target}${errorsOnly ? ` (only ${dependency}/errors)` : ""}`,
+      );
     }
   }
 }

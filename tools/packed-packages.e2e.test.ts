@@ -140,7 +140,7 @@ describe("packed and installed alone", () => {
   ].filter(({ name }) => existsSync(join(root, "packages", name.slice(6), "package.json")));
 
   test.each(families)("$name generates a clip", async ({ name, create, checkpoint, size }) => {
-    const place = await install(name.slice(6), [name, "@lvsa/diffusion", ...software], webgpu);
+    const place = await install(name.slice(6), [name, "@lvsa/diffusion", "@lvsa/video", ...software], webgpu);
     const caseFile = join(root, checkpoint, "../case.json");
     const [numFrames, height, width] = size ?? clipOf(caseFile);
     const installation = create
@@ -152,7 +152,8 @@ describe("packed and installed alone", () => {
       place,
       `${installation}
        import { Engine } from "@lvsa/diffusion";
-       import { createDevice, nodeFolder, writeVideo } from "@lvsa/diffusion/node";
+       import { createDevice, nodeFolder } from "@lvsa/diffusion/node";
+       import { writeVideo } from "@lvsa/video/node";
        const device = await createDevice({ adapter: process.env.ADAPTER });
        const engine = await Engine.open(nodeFolder(process.argv[2]), { device });
        const clip = { numFrames: ${numFrames}, height: ${height}, width: ${width} };

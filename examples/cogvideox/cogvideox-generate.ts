@@ -6,8 +6,8 @@ import { createCogVideoXAdapter } from "@lvsa/adapter-cogvideox";
 import { installLvsa } from "@lvsa/core";
 import type { GenerateOptions } from "@lvsa/diffusion";
 import { CogVideoXPipeline } from "@lvsa/diffusion/cogvideox";
-import { writeVideo } from "@lvsa/diffusion/node";
 import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
+import { writeVideo } from "@lvsa/video/node";
 
 export async function main(
   checkpoint: string,

@@ -5,8 +5,8 @@ import { pathToFileURL } from "node:url";
 import { installCosmos3Lvsa } from "@lvsa/cosmos3-processor";
 import type { GenerateOptions } from "@lvsa/diffusion";
 import { Cosmos3OmniPipeline } from "@lvsa/diffusion/cosmos3";
-import { writeVideo } from "@lvsa/diffusion/node";
 import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
+import { writeVideo } from "@lvsa/video/node";
 
 export async function main(
   checkpoint: string,

@@ -6,8 +6,8 @@ import { createHunyuanAdapter } from "@lvsa/adapter-hunyuan";
 import { installLvsa } from "@lvsa/core";
 import type { GenerateOptions } from "@lvsa/diffusion";
 import { HunyuanVideo15Pipeline } from "@lvsa/diffusion/hunyuan";
-import { writeVideo } from "@lvsa/diffusion/node";
 import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
+import { writeVideo } from "@lvsa/video/node";
 
 export async function main(
   checkpoint: string,

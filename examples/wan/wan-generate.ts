@@ -5,9 +5,9 @@ import { pathToFileURL } from "node:url";
 import { createWanAdapter } from "@lvsa/adapter-wan";
 import { installLvsa } from "@lvsa/core";
 import type { GenerateOptions } from "@lvsa/diffusion";
-import { writeVideo } from "@lvsa/diffusion/node";
 import { WanPipeline } from "@lvsa/diffusion/wan";
 import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
+import { writeVideo } from "@lvsa/video/node";
 
 export async function main(
   checkpoint: string,

@@ -10,7 +10,6 @@ export default defineConfig({
     "src/catalog.ts",
     "src/rehearsal.ts",
     "src/node.ts",
-    "src/video.ts",
   ],
   format: "esm",
   target: "node20",

@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decodePng } from "@lvsa/diffusion/video";
 import {
   floatTensor,
   readJson,
@@ -12,6 +11,7 @@ import {
   relativeL2,
   requireCases,
 } from "@lvsa/runtime/testing";
+import { decodePng } from "@lvsa/video";
 import { afterAll, describe, expect, test } from "vitest";
 import { DEVICE, runCli } from "./testing/run-cli.js";
 

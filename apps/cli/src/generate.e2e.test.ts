@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decodePng } from "@lvsa/diffusion/video";
 import {
   floatTensor,
   type GoldenTensors,
@@ -13,6 +12,7 @@ import {
   relativeL2,
   requireCases,
 } from "@lvsa/runtime/testing";
+import { decodePng } from "@lvsa/video";
 import { afterAll, describe, expect, test } from "vitest";
 import { writeLatents } from "./generate/latents-file.js";
 import { DEVICE, runCli } from "./testing/run-cli.js";

@@ -1,9 +1,2 @@
-// What every program needs besides, so that it can depend on this package alone.
+/** Entry `@lvsa/diffusion/node`: what every program in Node needs besides, so that it can do without `@lvsa/runtime`. */
 export { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
-export { nodeVideoBackends } from "./node/video-backends.js";
-export {
-  checkVideoOutput,
-  type WriteVideoOptions,
-  type WrittenVideo,
-  writeVideo,
-} from "./node/write-video.js";

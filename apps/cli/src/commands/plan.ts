@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { maskText } from "@lvsa/core";
 import { type MemoryPlan, rehearseMemory } from "@lvsa/diffusion/rehearsal";
-import { encodePng } from "@lvsa/diffusion/video";
+import { encodePng } from "@lvsa/video";
 import type { Command } from "commander";
 import { UsageError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";

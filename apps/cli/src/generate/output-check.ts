@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { checkVideoOutput } from "@lvsa/diffusion/node";
+import { checkVideoOutput } from "@lvsa/video/node";
 import { UsageError } from "../exit-codes.js";
 
 export interface OutputPaths {

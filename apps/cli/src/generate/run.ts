@@ -1,9 +1,9 @@
 /** One generation from options to files. */
 import { Engine, type GenerateOptions, type GenerationResult } from "@lvsa/diffusion";
 import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
-import { writeVideo } from "@lvsa/diffusion/node";
 import { type Device, deviceLabel } from "@lvsa/runtime";
 import { createDevice, nodeFolder } from "@lvsa/runtime/node";
+import { writeVideo } from "@lvsa/video/node";
 import { createAdapterRegistry } from "../adapters.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
 import { formatBytes } from "../output/units.js";

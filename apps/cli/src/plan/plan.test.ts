@@ -2,7 +2,7 @@
 import { AttentionPattern } from "@lvsa/core";
 import { getKnownModel } from "@lvsa/diffusion/catalog";
 import { rehearseMemory } from "@lvsa/diffusion/rehearsal";
-import { decodePng, encodePng } from "@lvsa/diffusion/video";
+import { decodePng, encodePng } from "@lvsa/video";
 import { describe, expect, it } from "vitest";
 import { MASK_COLOURS, maskPicture, maskRow, maskSvg } from "./mask-picture.js";
 import { planModel } from "./plan.js";

@@ -11,10 +11,10 @@ import {
   testDevice,
 } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { HUNYUAN_VIDEO_15_CROP_START } from "../../prompts/prompts-hunyuan.js";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
 import { ParityReport } from "../../testing-support/parity.js";
 import { hasExpected, openCase, readJson, values } from "../../testing-support/reference-case.js";
-import { HUNYUAN_VIDEO_15_CROP_START } from "../../tokenizers/index.js";
 import { Qwen25VLTextModel } from "./qwen2-5-vl-text-model.js";
 import { T5EncoderModel } from "./t5-encoder.js";
 

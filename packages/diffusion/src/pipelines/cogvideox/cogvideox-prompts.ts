@@ -1,7 +1,8 @@
 /** Prompts to text embeddings, as diffusers' `CogVideoXPipeline` makes them: padding is encoded like text. */
 import { type Device, type FolderReader, subFolder, type Tensor } from "@lvsa/runtime";
+import { loadTokenizer, type Tokenizer } from "@lvsa/tokenizers";
 import { T5EncoderModel } from "../../models/text-encoders/t5-encoder.js";
-import { encodeCogVideoXPrompt, loadTokenizer, type Tokenizer } from "../../tokenizers/index.js";
+import { encodeCogVideoXPrompt } from "../../prompts/prompts-cogvideox.js";
 import { openComponent, readJson } from "../checkpoint-folder.js";
 import type { GenerateOptions } from "../video-pipeline.js";
 

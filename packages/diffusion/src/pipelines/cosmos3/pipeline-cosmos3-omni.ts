@@ -6,6 +6,7 @@
  */
 import { AttentionDispatcher, type CheckpointGeometry, type StepInfo } from "@lvsa/core";
 import { ConfigError, type Device, type FolderReader, subFolder } from "@lvsa/runtime";
+import { loadTokenizer, type Tokenizer } from "@lvsa/tokenizers";
 import { z } from "zod";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import {
@@ -16,8 +17,8 @@ import { parseConfig } from "../../models/model-config.js";
 import type { Cosmos3Understanding } from "../../models/transformers/cosmos3-understanding.js";
 import type { PassControl } from "../../models/transformers/run-blocks.js";
 import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-cosmos3.js";
+import { encodeCosmos3Prompt } from "../../prompts/prompts-cosmos3.js";
 import { cosmos3NativeSigmas, createScheduler, type Scheduler } from "../../schedulers/index.js";
-import { encodeCosmos3Prompt, loadTokenizer, type Tokenizer } from "../../tokenizers/index.js";
 import { openComponent, readJson, readModelIndex } from "../checkpoint-folder.js";
 import { latentShape } from "../clip-sizes.js";
 import { denoise, guide, passControl } from "../denoise.js";

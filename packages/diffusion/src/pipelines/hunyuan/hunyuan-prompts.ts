@@ -1,16 +1,14 @@
 /** Prompts to the embeddings of both text encoders, as diffusers' `HunyuanVideo15Pipeline` makes them. */
 import { ConfigError, type Device, type FolderReader, subFolder, type Tensor } from "@lvsa/runtime";
+import { type EncodedText, loadTokenizer, type Tokenizer } from "@lvsa/tokenizers";
 import { Qwen25VLTextModel } from "../../models/text-encoders/qwen2-5-vl-text-model.js";
 import { T5EncoderModel } from "../../models/text-encoders/t5-encoder.js";
 import {
-  type EncodedText,
   encodeHunyuanVideo15Glyphs,
   encodeHunyuanVideo15Prompt,
   HUNYUAN_VIDEO_15_CROP_START,
   HUNYUAN_VIDEO_15_GLYPH_LENGTH,
-  loadTokenizer,
-  type Tokenizer,
-} from "../../tokenizers/index.js";
+} from "../../prompts/prompts-hunyuan.js";
 import { openComponent, readJson } from "../checkpoint-folder.js";
 import type { GenerateOptions } from "../video-pipeline.js";
 

@@ -15,8 +15,8 @@ import { AutoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencod
 import { parseConfig } from "../../models/model-config.js";
 import type { PassControl } from "../../models/transformers/run-blocks.js";
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
+import { HUNYUAN_VIDEO_15_TEXT_LENGTH } from "../../prompts/prompts-hunyuan.js";
 import { createScheduler, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
-import { HUNYUAN_VIDEO_15_TEXT_LENGTH } from "../../tokenizers/index.js";
 import {
   hasComponent,
   type ModelIndex,

@@ -1,7 +1,8 @@
 /** Prompts to padded text embeddings, as diffusers' `WanPipeline` makes them. */
 import { type Device, type FolderReader, subFolder, type Tensor } from "@lvsa/runtime";
+import { loadTokenizer, type Tokenizer } from "@lvsa/tokenizers";
 import { T5EncoderModel } from "../../models/text-encoders/t5-encoder.js";
-import { loadTokenizer, promptClean, type Tokenizer } from "../../tokenizers/index.js";
+import { promptClean } from "../../prompts/prompt-clean.js";
 import { openComponent, readJson } from "../checkpoint-folder.js";
 import type { GenerateOptions } from "../video-pipeline.js";
 

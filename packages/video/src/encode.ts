@@ -1,0 +1,91 @@
+/** One call for every single-file format. The Node door writes folders and files with it. */
+import { ConfigError } from "@lvsa/runtime/errors";
+import type { VideoBackend, VideoQuality } from "./backend.js";
+import { type ByteSink, MemorySink } from "./byte-sink.js";
+import type { FrameStream } from "./frames.js";
+import { writeGif } from "./gif.js";
+import type { VideoMetadata } from "./metadata.js";
+import { writeMp4 } from "./mp4.js";
+import { writePng } from "./png.js";
+import { webCodecsBackend } from "./webcodecs.js";
+import { writeWebm } from "./webm.js";
+
+/** `png` is a still picture for one frame and an animated PNG for more. */
+export type VideoFormat = "mp4" | "webm" | "gif" | "png";
+
+const FORMATS: Readonly<Record<string, VideoFormat>> = {
+  mp4: "mp4",
+  webm: "webm",
+  gif: "gif",
+  png: "png",
+  apng: "png",
+};
+
+/** For messages and help texts. */
+export const VIDEO_EXTENSIONS: readonly string[] = Object.keys(FORMATS).map((name) => `.${name}`);
+
+export interface EncodeVideoOptions extends FrameStream {
+  readonly format: VideoFormat;
+  readonly metadata?: VideoMetadata;
+  /** MP4 and WebM only; the others are lossless or nearly so. Default `high`. */
+  readonly quality?: VideoQuality;
+  /** Encoders for MP4 and WebM, asked in order. Default: WebCodecs; in Node pass `nodeVideoBackends()`. */
+  readonly backends?: readonly VideoBackend[];
+}
+
+export interface EncodeReport {
+  readonly format: VideoFormat;
+  /** Which backend compressed the frames; nothing for PNG and GIF. */
+  readonly encoder?: string;
+  /** What a viewer should know (padding, rounded rates), one sentence each. */
+  readonly notes: readonly string[];
+}
+
+export interface EncodedVideo extends EncodeReport {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** The format a file name asks for, by its extension. @throws ConfigError with the known ones. */
+export function formatOfPath(path: string): VideoFormat {
+  const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase() ?? "";
+  const format = Object.hasOwn(FORMATS, extension) ? FORMATS[extension] : undefined;
+  if (format) return format;
+  throw new ConfigError(
+    "VIDEO_FORMAT",
+    `can not tell a video format from "${path}"${extension ? ` (extension .${extension})` : ""}`,
+    { fix: `use one of ${VIDEO_EXTENSIONS.join(", ")}` },
+  );
+}
+
+/** Writes a stream of frames to a sink in the format asked for. */
+export async function encodeVideoTo(sink: ByteSink, options: EncodeVideoOptions): Promise<EncodeReport> {
+  const { format, metadata = {}, quality, backends = [webCodecsBackend] } = options;
+  const container = { metadata, backends, ...(quality === undefined ? {} : { quality }) };
+  switch (format) {
+    case "mp4":
+      return { format, ...(await writeMp4(sink, options, container)) };
+    case "webm":
+      return { format, ...(await writeWebm(sink, options, container)) };
+    case "gif":
+      return { format, notes: await writeGif(sink, options, metadata) };
+    case "png":
+      await writePng(sink, options, metadata);
+      return { format, notes: [] };
+    default:
+      throw new ConfigError("VIDEO_FORMAT", `unknown video format "${format satisfies never}"`, {
+        fix: "use mp4, webm, gif or png",
+      });
+  }
+}
+
+/**
+ * Encodes a stream of frames in memory.
+ *
+ * @throws ConfigError for bad numbers, an unknown format or a missing encoder; ShapeError when frames have another
+ *   size or number than announced; AbortError when the signal fires
+ */
+export async function encodeVideo(options: EncodeVideoOptions): Promise<EncodedVideo> {
+  const sink = new MemorySink();
+  const report = await encodeVideoTo(sink, options);
+  return { ...report, bytes: sink.toBytes() };
+}
