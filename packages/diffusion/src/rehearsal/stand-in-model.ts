@@ -92,6 +92,7 @@ export class StandInModel {
       shortened,
       randomWeights(shortened),
       rows,
+      prompts,
     );
     disposeTensors([...embeds]);
   }

@@ -2,7 +2,7 @@
  * Where CogVideoX puts its video tokens: rotary tables (5B, 1.5) or a sin-cos table that is added (2B).
  * Sources: diffusers `get_3d_rotary_pos_embed`, `get_3d_sincos_pos_embed`, `get_resize_crop_region_for_grid`.
  */
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 import type { VideoGeometry } from "../../attention/attention-processor.js";
 import { integerPositions, type RotaryAxis, rotaryFrequencies } from "../embeddings.js";
 import type { TemporalFrequencies } from "./forward-hooks.js";
@@ -30,7 +30,7 @@ export function cogVideoXRotaryAxes(
       ["width", width, base.width] as const,
     ]) {
       if (size <= limit) continue;
-      throw new ConfigError(
+      throw new UsageError(
         "BAD_SIZE",
         `CogVideoX 1.5: ${size} tokens of ${name}, the model has positions for ${limit}`,
         {

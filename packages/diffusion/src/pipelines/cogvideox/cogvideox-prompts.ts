@@ -1,24 +1,16 @@
 /** Prompts to text embeddings, as diffusers' `CogVideoXPipeline` makes them: padding is encoded like text. */
-import { type Device, type FolderReader, subFolder, type Tensor } from "@lvsa/runtime";
+import { type Device, type FolderReader, subFolder } from "@lvsa/runtime";
 import { T5EncoderModel } from "../../models/text-encoders/t5-encoder.js";
 import { encodeCogVideoXPrompt, loadTokenizer, type Tokenizer } from "../../tokenizers/index.js";
-import { openComponent, readJson } from "../checkpoint-folder.js";
-import type { GenerateOptions } from "../video-pipeline.js";
+import type { EncodedPrompt } from "../prompt-cache.js";
+import { type EncodeRun, PromptEncoder } from "../prompt-embeds.js";
 
-export interface CogVideoXPrompt {
-  /** `[1, maxSequenceLength, text_embed_dim]` f32. The caller disposes it. */
-  readonly embeds: Tensor;
-  readonly wasTruncated: boolean;
-}
-
-export class CogVideoXPromptEncoder {
-  readonly #device: Device;
-  readonly #folder: FolderReader;
+/** `embeds` are `[1, maxSequenceLength, text_embed_dim]`. */
+export class CogVideoXPromptEncoder extends PromptEncoder {
   readonly #tokenizer: Tokenizer;
 
   private constructor(device: Device, folder: FolderReader, tokenizer: Tokenizer) {
-    this.#device = device;
-    this.#folder = folder;
+    super(device, folder);
     this.#tokenizer = tokenizer;
   }
 
@@ -26,37 +18,19 @@ export class CogVideoXPromptEncoder {
     return new CogVideoXPromptEncoder(device, folder, await loadTokenizer(subFolder(folder, "tokenizer")));
   }
 
-  /** Embeds all prompts with one pass over the encoder's weights each; weights are freed on the way. */
-  async encode(
-    prompts: readonly string[],
+  protected override async encode(
+    texts: readonly string[],
     maxSequenceLength: number,
-    options: Pick<GenerateOptions, "signal" | "onStage">,
-  ): Promise<CogVideoXPrompt[]> {
-    const source = await openComponent(this.#folder, "text_encoder", "model");
-    const out: CogVideoXPrompt[] = [];
-    try {
-      const config = await readJson(this.#folder, "text_encoder/config.json");
-      const encoder = new T5EncoderModel(this.#device, source, config);
-      for (const [i, prompt] of prompts.entries()) {
-        const text = encodeCogVideoXPrompt(this.#tokenizer, prompt, maxSequenceLength);
-        const embeds = await encoder.encode(text.ids, {
-          ...(options.signal ? { signal: options.signal } : {}),
-          onProgress: (done, total) =>
-            options.onStage?.({
-              stage: "encode-prompt",
-              component: "text_encoder",
-              done: done + i * total,
-              total: total * prompts.length,
-            }),
-        });
-        out.push({ embeds, wasTruncated: text.untruncatedLength > maxSequenceLength });
-      }
-      return out;
-    } catch (error) {
-      for (const { embeds } of out) embeds.dispose();
-      throw error;
-    } finally {
-      await source.close();
-    }
+    run: EncodeRun,
+  ): Promise<EncodedPrompt[]> {
+    const tokenized = texts.map((text) => encodeCogVideoXPrompt(this.#tokenizer, text, maxSequenceLength));
+    const ids = tokenized.map((text) => text.ids);
+    const hidden = await this.hiddenStates("text_encoder", ids, run, (source, config) => {
+      return new T5EncoderModel(this.device, source, config);
+    });
+    return hidden.map((embeds, i) => {
+      const wasCut = tokenized[i]!.untruncatedLength > maxSequenceLength;
+      return { embeds, cuts: wasCut ? [`was cut to ${maxSequenceLength} tokens`] : [] };
+    });
   }
 }

@@ -1,26 +1,17 @@
 /** Prompts to padded text embeddings, as diffusers' `WanPipeline` makes them. */
-import { type Device, type FolderReader, subFolder, type Tensor } from "@lvsa/runtime";
+import { type Device, type FolderReader, subFolder } from "@lvsa/runtime";
 import { T5EncoderModel } from "../../models/text-encoders/t5-encoder.js";
 import { loadTokenizer, promptClean, type Tokenizer } from "../../tokenizers/index.js";
-import { openComponent, readJson } from "../checkpoint-folder.js";
-import type { GenerateOptions } from "../video-pipeline.js";
+import type { EncodedPrompt } from "../prompt-cache.js";
+import { type EncodeRun, PromptEncoder } from "../prompt-embeds.js";
+import type { HostTensor } from "../video-pipeline.js";
 
-export interface EncodedPrompt {
-  /** `[1, maxSequenceLength, text_dim]` f32; rows past the real tokens are zero. The caller disposes it. */
-  readonly embeds: Tensor;
-  /** Real tokens, `</s>` included. */
-  readonly length: number;
-  readonly wasTruncated: boolean;
-}
-
-export class WanPromptEncoder {
-  readonly #device: Device;
-  readonly #folder: FolderReader;
+/** `embeds` are `[1, maxSequenceLength, text_dim]`; rows past the real tokens are zero. */
+export class WanPromptEncoder extends PromptEncoder {
   readonly #tokenizer: Tokenizer;
 
-  constructor(device: Device, folder: FolderReader, tokenizer: Tokenizer) {
-    this.#device = device;
-    this.#folder = folder;
+  private constructor(device: Device, folder: FolderReader, tokenizer: Tokenizer) {
+    super(device, folder);
     this.#tokenizer = tokenizer;
   }
 
@@ -28,53 +19,31 @@ export class WanPromptEncoder {
     return new WanPromptEncoder(device, folder, await loadTokenizer(subFolder(folder, "tokenizer")));
   }
 
-  /** Embeds all prompts with one pass over the encoder's weights per prompt; weights are freed at the end. */
-  async encode(
-    prompts: readonly string[],
+  protected override async encode(
+    texts: readonly string[],
     maxSequenceLength: number,
-    options: Pick<GenerateOptions, "signal" | "onStage">,
+    run: EncodeRun,
   ): Promise<EncodedPrompt[]> {
-    const source = await openComponent(this.#folder, "text_encoder", "model");
-    try {
-      const config = await readJson(this.#folder, "text_encoder/config.json");
-      const encoder = new T5EncoderModel(this.#device, source, config);
-      const out: EncodedPrompt[] = [];
-      for (const [i, prompt] of prompts.entries()) {
-        const text = promptClean(prompt);
-        const { ids, length, untruncatedLength } = this.#tokenizer.encode(text, {
-          maxLength: maxSequenceLength,
-          padding: "none",
-        });
-        const hidden = await encoder.encode(ids, {
-          ...(options.signal ? { signal: options.signal } : {}),
-          onProgress: (done, total) =>
-            options.onStage?.({
-              stage: "encode-prompt",
-              done: done + i * total,
-              total: total * prompts.length,
-            }),
-        });
-        out.push({
-          embeds: this.#pad(hidden, maxSequenceLength),
-          length,
-          wasTruncated: untruncatedLength > maxSequenceLength,
-        });
-      }
-      return out;
-    } finally {
-      await source.close();
-    }
+    const tokenized = texts.map((text) =>
+      this.#tokenizer.encode(promptClean(text), { maxLength: maxSequenceLength, padding: "none" }),
+    );
+    const hidden = await this.hiddenStates(
+      "text_encoder",
+      tokenized.map(({ ids }) => ids),
+      run,
+      (source, config) => new T5EncoderModel(this.device, source, config),
+    );
+    return hidden.map((x, i) => ({
+      embeds: padded(x, maxSequenceLength),
+      cuts:
+        tokenized[i]!.untruncatedLength > maxSequenceLength ? [`was cut to ${maxSequenceLength} tokens`] : [],
+    }));
   }
+}
 
-  #pad(hidden: Tensor, rows: number): Tensor {
-    const device = this.#device;
-    const [, length, width] = hidden.shape as [number, number, number];
-    const padded = device.scope(() => {
-      const all = device.zeros([rows, width]);
-      device.copyBytes(hidden, all.rows(0, length));
-      return all.reshape([1, rows, width]);
-    });
-    hidden.dispose();
-    return padded;
-  }
+function padded({ data, shape }: HostTensor, rows: number): HostTensor {
+  const width = shape[2]!;
+  const out = new Float32Array(rows * width);
+  out.set(data);
+  return { data: out, shape: [1, rows, width] };
 }
