@@ -2,37 +2,28 @@
  * The common body of the families' pipelines: options, turns, loading, denoising, decoding, results, and the end.
  * A family says how its options become a plan, what its transformer is conditioned on, and how its latents are decoded.
  */
-import {
-  ConfigError,
-  type Device,
-  type FloatDType,
-  type FolderReader,
-  type Tensor,
-  throwIfAborted,
-} from "@lvsa/runtime";
-import { AttentionDispatcher } from "../attention/attention-dispatcher.js";
+import { ConfigError, type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import type { AttentionDispatcher } from "../attention/attention-dispatcher.js";
 import { TorchCpuGenerator } from "../random/index.js";
 import type { Scheduler } from "../schedulers/index.js";
-import { readJson } from "./checkpoint-folder.js";
-import { type Component, type Loadable, loadable } from "./component.js";
+import { type LatentGrid, latentShape } from "./clip-sizes.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
 import { FrameReader } from "./frame-reader.js";
 import type { FamilyOptions } from "./generate-options.js";
-import { computeDtype, initialLatents, randomSeed, withoutUndefined } from "./generation-start.js";
+import { initialLatents, randomSeed, withoutUndefined } from "./generation-start.js";
 import type { Guidance } from "./guidance.js";
 import { assertGivenFinite } from "./not-finite.js";
 import { commonNotes } from "./notes.js";
 import { Owned } from "./owned.js";
+import type { DecoderOf, ModelOf, PipelineParts, Stage, VideoDecoder } from "./pipeline-parts.js";
 import { rgbFrames } from "./rgb-frames.js";
 import { type Turn, Turns } from "./turns.js";
 import type {
-  AttentionTarget,
   CheckpointGeometry,
   GenerateOptions,
   GenerationDefaults,
   GenerationResult,
   HostTensor,
-  PipelineOptions,
   VideoPipeline,
 } from "./video-pipeline.js";
 
@@ -79,43 +70,6 @@ export interface Run extends Omit<Listeners, "signal"> {
   readonly owned: Owned;
 }
 
-/** An autoencoder as far as the body uses it. */
-export interface VideoDecoder {
-  /** Chunks `[1, t, H, W, 3]`, the receiver's. */
-  decode(raw: Tensor): Iterable<Tensor> & { return?(): unknown };
-  dispose(): void;
-}
-
-/** A transformer as the body uses it. */
-export interface VideoTransformer extends AttentionTarget {
-  dispose(): void;
-  /** Storage type of activations. */
-  readonly computeDtype: FloatDType;
-}
-
-/** A transformer, which is there for adapters before its weights are. */
-export interface Stage<Model> {
-  readonly model: Model;
-  readonly weights: Component<Model>;
-}
-
-/** What every family's pipeline is made of; families add their own. */
-export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder> {
-  readonly device: Device;
-  readonly attention: AttentionDispatcher;
-  readonly folder: FolderReader;
-  readonly className: string;
-  /** Two in two-stage models. Their weights leave when frames are decoded, unless `keepLoaded`. */
-  readonly stages: readonly [Stage<Model>, ...Stage<Model>[]];
-  readonly vae: Component<Decoder>;
-  readonly schedulerConfig: unknown;
-  readonly keepLoaded: boolean;
-}
-
-type ModelOf<Parts extends PipelineParts> = Parts["stages"][0]["model"];
-type DecoderOf<Parts extends PipelineParts> =
-  Parts extends PipelineParts<ModelOf<Parts>, infer Decoder> ? Decoder : never;
-
 /** A generation whose frames are not asked for at once makes way for the next one after this long. */
 const BEFORE_FRAMES_MS = 100;
 /** A reader that pauses for this long between two frames makes way too. */
@@ -125,7 +79,6 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   implements VideoPipeline
 {
   abstract readonly family: string;
-  abstract readonly geometry: CheckpointGeometry;
   abstract readonly defaults: GenerationDefaults;
   protected readonly parts: Parts;
   protected abstract readonly options: FamilyOptions;
@@ -157,8 +110,19 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     return [first.model, ...others.map(({ model }) => model)];
   }
 
-  abstract clip(numFrames: number, height: number, width: number): ClipSize;
+  get geometry(): CheckpointGeometry {
+    const { spatialFactor, temporalFactor } = this.grid;
+    return { spatialFactor, temporalFactor, transformerConfig: this.transformers[0].config };
+  }
 
+  clip(numFrames: number, height: number, width: number): ClipSize {
+    const [, , T, h, w] = latentShape(this.grid, numFrames, height, width);
+    const [pt, ph, pw] = this.grid.patchSize;
+    return { latentFrames: T / pt, patchesPerFrame: (h / ph) * (w / pw) };
+  }
+
+  /** From pixels to latents and tokens. */
+  protected abstract readonly grid: LatentGrid;
   /** @throws UsageError for options that do not fit this checkpoint */
   protected abstract plan(settings: Settings, given: GenerateOptions): Plan;
   /** Encodes prompts and images; what it uploads belongs to `run.owned`. */
@@ -171,7 +135,10 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     plan: Plan,
   ): Promise<Tensor>;
   /** What the autoencoder decodes, a new tensor. */
-  protected abstract rawLatents(vae: DecoderOf<Parts>, latents: HostTensor, plan: Plan): Tensor;
+  protected rawLatents(vae: DecoderOf<Parts>, { data, shape }: HostTensor, _plan: Plan): Tensor {
+    using normalized = this.device.upload(data, shape);
+    return vae.denormalize(normalized);
+  }
 
   /** The transformer that works at a timestep. */
   protected stageAt(_timestep: number, _plan: Plan): Stage<ModelOf<Parts>> {
@@ -349,23 +316,4 @@ function disposedError(cause?: unknown): ConfigError {
 function usedNegative({ guidance, settings }: ClipPlan): string | null {
   if (!guidance.isOn || settings.negativePromptEmbeds !== undefined) return null;
   return settings.negativePrompt;
-}
-
-/** A transformer with the weights of a component of the folder. */
-export function stageOf<Model extends Loadable & { computeDtype: FloatDType }>(
-  folder: FolderReader,
-  name: string,
-  model: Model,
-  options: PipelineOptions,
-  only?: (name: string) => boolean,
-): Stage<Model> {
-  model.computeDtype = computeDtype(options.device, options.precision);
-  return { model, weights: loadable(folder, name, model, only) };
-}
-
-/** What `fromPretrained` of every family does with its options and the folder. */
-export async function openParts(folder: FolderReader, options: PipelineOptions) {
-  const { device, attention = new AttentionDispatcher(), keepLoaded = false } = options;
-  const schedulerConfig = await readJson(folder, "scheduler/scheduler_config.json");
-  return { device, attention, keepLoaded, folder, schedulerConfig };
 }

@@ -175,7 +175,7 @@ export function badOption(message: string, fix: string): UsageError {
 export function imageUnsupported(model: string, option: string): UsageError {
   return new UsageError(
     "IMAGE_UNSUPPORTED",
-    `${model} makes videos without images, and ${option} was given`,
+    `${model} makes videos from text only; an image was given (${option})`,
     {
       fix: `Leave ${option} out, or use an image-to-video checkpoint.`,
     },

@@ -117,6 +117,6 @@ export function checkEmbeds(
   const expected = `[1, ${rows ?? "rows"}, ${width}]`;
   throw badOption(
     `${name} is [${shape.join(", ")}], expected ${expected}`,
-    "Encode with this checkpoint's text encoder.",
+    "Encode with the encoder that belongs to this checkpoint.",
   );
 }

@@ -17,28 +17,25 @@ import { cogVideoXRotaryAxes } from "../../models/transformers/cogvideox-positio
 import { CogVideoXTransformer3DModel } from "../../models/transformers/transformer-cogvideox.js";
 import { dynamicGuidanceScale } from "../../schedulers/index.js";
 import { readJson, readModelIndex } from "../checkpoint-folder.js";
-import { latentShape } from "../clip-sizes.js";
-import { Component } from "../component.js";
+import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
   type ClipSize,
   type Conditions,
   DiffusionPipeline,
-  openParts,
-  type PipelineParts,
   type Run,
   type Settings,
-  stageOf,
 } from "../diffusion-pipeline.js";
 import { FamilyOptions } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
 import { withoutEffect } from "../notes.js";
-import { checkEmbeds, encodePrompts } from "../prompt-embeds.js";
+import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
+import { checkEmbeds, encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { schedulerFor } from "../shifted-scheduler.js";
 import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { rawLatents } from "./cogvideox-latents.js";
-import { CogVideoXPromptEncoder } from "./cogvideox-prompts.js";
+import { openCogVideoXPrompts } from "./cogvideox-prompts.js";
 
 const cogVideoXOptions = new FamilyOptions("CogVideoX", [
   ...(["useDynamicGuidance", "promptEmbeds", "negativePromptEmbeds"] as const),
@@ -46,7 +43,7 @@ const cogVideoXOptions = new FamilyOptions("CogVideoX", [
 
 interface CogVideoXParts extends PipelineParts<CogVideoXTransformer3DModel, AutoencoderKLCogVideoX> {
   readonly vaeConfig: AutoencoderKLCogVideoXConfig;
-  readonly prompts: CogVideoXPromptEncoder;
+  readonly prompts: PromptEncoder;
 }
 
 interface CogVideoXPlan extends ClipPlan {
@@ -67,13 +64,9 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
     const model = CogVideoXTransformer3DModel.create(device, config, { attention: parts.attention });
     const json = await readJson(folder, "vae/config.json");
     const vaeConfig = parseConfig(autoencoderKLCogVideoXConfig, json, "AutoencoderKLCogVideoX");
-    const vae = new Component({
-      ...{ folder, name: "vae", only: (name: string) => name.startsWith("decoder.") },
-      load: (source, loading) => AutoencoderKLCogVideoX.load(device, source, vaeConfig, loading),
-      unload: (loaded) => loaded.dispose(),
-    });
+    const vae = autoencoder(folder, device, AutoencoderKLCogVideoX, vaeConfig);
     const stages: CogVideoXParts["stages"] = [stageOf(folder, "transformer", model, options)];
-    const prompts = await CogVideoXPromptEncoder.open(device, folder);
+    const prompts = await openCogVideoXPrompts(device, folder);
     return new CogVideoXPipeline({ ...parts, className, stages, vae, vaeConfig, prompts });
   }
 
@@ -85,14 +78,17 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
     };
   }
 
-  get geometry() {
+  protected override get grid(): LatentGrid {
+    const { patch_size: p, patch_size_t, in_channels: latentChannels } = this.transformers[0].config;
     const { vaeConfig } = this.parts;
-    const temporalFactor = vaeConfig.temporal_compression_ratio;
-    const transformerConfig = this.transformers[0].config;
-    return { spatialFactor: cogVideoXSpatialFactor(vaeConfig), temporalFactor, transformerConfig };
+    return {
+      spatialFactor: cogVideoXSpatialFactor(vaeConfig),
+      temporalFactor: vaeConfig.temporal_compression_ratio,
+      ...{ patchSize: [patch_size_t ?? 1, p, p], latentChannels },
+    };
   }
 
-  clip(numFrames: number, height: number, width: number): ClipSize {
+  override clip(numFrames: number, height: number, width: number): ClipSize {
     const { latentFrames, patchesPerFrame } = this.#size(numFrames, height, width).tokens;
     return { latentFrames, patchesPerFrame };
   }
@@ -158,11 +154,8 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
    */
   #size(numFrames: number, height: number, width: number) {
     const { config } = this.transformers[0];
-    const { patch_size: p, patch_size_t, in_channels: latentChannels } = config;
-    const pt = patch_size_t ?? 1;
-    const { spatialFactor, temporalFactor } = this.geometry;
-    const grid = { spatialFactor, temporalFactor, patchSize: [pt, p, p] as const, latentChannels };
-    const [, channels, T, h, w] = latentShape(grid, numFrames, height, width);
+    const [pt, p] = this.grid.patchSize;
+    const [, channels, T, h, w] = latentShape(this.grid, numFrames, height, width);
     const padding = (pt - (T % pt)) % pt;
     const frame = { height: h / p, width: w / p };
     const patchesPerFrame = frame.height * frame.width;

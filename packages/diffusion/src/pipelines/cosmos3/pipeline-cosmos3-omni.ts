@@ -17,25 +17,23 @@ import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-co
 import { cosmos3NativeSigmas } from "../../schedulers/index.js";
 import { encodeCosmos3Prompt, loadTokenizer, type Tokenizer } from "../../tokenizers/index.js";
 import { readJson, readModelIndex } from "../checkpoint-folder.js";
-import { latentShape } from "../clip-sizes.js";
-import { Component, withWeights } from "../component.js";
+import { type LatentGrid, latentShape } from "../clip-sizes.js";
+import { withWeights } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
   type ClipSize,
   type Conditions,
   DiffusionPipeline,
-  openParts,
-  type PipelineParts,
   type Run,
   type Settings,
-  stageOf,
 } from "../diffusion-pipeline.js";
 import { FamilyOptions } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
 import { withoutEffect } from "../notes.js";
+import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import { schedulerFor } from "../shifted-scheduler.js";
-import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
+import type { GenerateOptions, GenerationDefaults, PipelineOptions } from "../video-pipeline.js";
 
 /** The values of diffusers' `Cosmos3OmniPipeline.__call__`. Prompts are never cut. */
 const DEFAULTS: GenerationDefaults = {
@@ -73,32 +71,31 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
     const model = Cosmos3OmniTransformer.create(device, config, { attention: parts.attention });
     const json = await readJson(folder, "vae/config.json");
     const vaeConfig = parseConfig(wanAutoencoderConfigSchema, json, "AutoencoderKLWan");
-    const vae = new Component({
-      ...{ folder, name: "vae", only: (name: string) => /^(decoder|post_quant_conv)\./.test(name) },
-      load: (source, loading) => AutoencoderKLWan.load(device, source, vaeConfig, loading),
-      unload: (loaded) => loaded.dispose(),
-    });
+    const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);
     const tokenizer = await loadTokenizer(subFolder(folder, "text_tokenizer"));
     const stages: Cosmos3Parts["stages"] = [stageOf(folder, "transformer", model, options)];
     const className = index._class_name;
     return new Cosmos3OmniPipeline({ ...parts, className, index, stages, vae, vaeConfig, tokenizer });
   }
 
-  get geometry() {
-    const { scale_factor_spatial: spatialFactor, scale_factor_temporal: temporalFactor } =
-      this.parts.vaeConfig;
-    return { spatialFactor, temporalFactor, transformerConfig: this.transformers[0].config };
+  protected override get grid(): LatentGrid {
+    const { z_dim, scale_factor_spatial, scale_factor_temporal } = this.parts.vaeConfig;
+    return {
+      ...{ spatialFactor: scale_factor_spatial, temporalFactor: scale_factor_temporal },
+      // Any latent size will do: patches at the edge are padded.
+      ...{ patchSize: [1, 1, 1], latentChannels: z_dim },
+    };
   }
 
-  clip(numFrames: number, height: number, width: number): ClipSize {
-    const shape = this.#latentShape(numFrames, height, width);
+  override clip(numFrames: number, height: number, width: number): ClipSize {
+    const shape = latentShape(this.grid, numFrames, height, width);
     const { latentFrames, patchesPerFrame } = this.transformers[0].geometry({ shape });
     return { latentFrames, patchesPerFrame };
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
     const { numFrames, height, width, numInferenceSteps: count, guidanceScale } = settings;
-    const shape = this.#latentShape(numFrames, height, width);
+    const shape = latentShape(this.grid, numFrames, height, width);
     const { scheduler, used, notes } = schedulerFor(this.parts.schedulerConfig, settings.flowShift);
     const sigmas = cosmos3NativeSigmas(count, scheduler.numTrainTimesteps);
     scheduler.setTimesteps(count, this.parts.index.use_native_flow_schedule ? { sigmas } : {});
@@ -141,17 +138,5 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
   ): Promise<Tensor> {
     using latents = this.device.upload(data, shape);
     return await model.forward({ ...control, latents, timestep, understanding, fps, step });
-  }
-
-  protected override rawLatents(vae: AutoencoderKLWan, { data, shape }: HostTensor): Tensor {
-    using normalized = this.device.upload(data, shape);
-    return vae.denormalize(normalized);
-  }
-
-  /** Any latent size will do: patches at the edge are padded. */
-  #latentShape(numFrames: number, height: number, width: number) {
-    const { spatialFactor, temporalFactor } = this.geometry;
-    const grid = { spatialFactor, temporalFactor, patchSize: [1, 1, 1] as const };
-    return latentShape({ ...grid, latentChannels: this.parts.vaeConfig.z_dim }, numFrames, height, width);
   }
 }

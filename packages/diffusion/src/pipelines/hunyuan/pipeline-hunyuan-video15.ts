@@ -16,26 +16,22 @@ import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/tran
 import { hunyuanVideo15Sigmas } from "../../schedulers/index.js";
 import { HUNYUAN_VIDEO_15_TEXT_LENGTH } from "../../tokenizers/index.js";
 import { hasComponent, readJson, readModelIndex } from "../checkpoint-folder.js";
-import { latentShape } from "../clip-sizes.js";
-import { Component } from "../component.js";
+import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
-  type ClipSize,
   type Conditions,
   DiffusionPipeline,
-  openParts,
-  type PipelineParts,
   type Run,
   type Settings,
-  stageOf,
 } from "../diffusion-pipeline.js";
 import { FamilyOptions } from "../generate-options.js";
 import { withoutEffect } from "../notes.js";
+import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import type { EncodedPrompt } from "../prompt-cache.js";
 import { checkEmbeds, encodePrompts } from "../prompt-embeds.js";
 import { schedulerFor } from "../shifted-scheduler.js";
-import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
+import type { GenerateOptions, GenerationDefaults, PipelineOptions } from "../video-pipeline.js";
 import { ClassifierFreeGuidance } from "./classifier-free-guidance.js";
 import { HunyuanVideo15PromptEncoder } from "./hunyuan-prompts.js";
 
@@ -75,11 +71,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     const isNeeded = (name: string) => !name.startsWith("image_embedder.");
     const vaeJson = await readJson(folder, "vae/config.json");
     const vaeConfig = parseConfig(autoencoderKLHunyuanVideo15Config, vaeJson, "AutoencoderKLHunyuanVideo15");
-    const vae = new Component({
-      ...{ folder, name: "vae", only: (name: string) => name.startsWith("decoder.") },
-      load: (source, loading) => AutoencoderKLHunyuanVideo15.load(device, source, vaeConfig, loading),
-      unload: (loaded) => loaded.dispose(),
-    });
+    const vae = autoencoder(folder, device, AutoencoderKLHunyuanVideo15, vaeConfig);
     const guider = ClassifierFreeGuidance.fromConfig(
       hasComponent(index, "guider") ? await readJson(folder, "guider/guider_config.json") : {},
     );
@@ -100,21 +92,18 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     };
   }
 
-  get geometry() {
-    const { spatial_compression_ratio: spatialFactor, temporal_compression_ratio: temporalFactor } =
-      this.parts.vaeConfig;
-    return { spatialFactor, temporalFactor, transformerConfig: this.transformers[0].config };
-  }
-
-  clip(numFrames: number, height: number, width: number): ClipSize {
-    const [, , T, h, w] = this.#latentShape(numFrames, height, width);
-    const [pt, ph, pw] = this.transformers[0].patchSize;
-    return { latentFrames: T / pt, patchesPerFrame: (h / ph) * (w / pw) };
+  protected override get grid(): LatentGrid {
+    const { vaeConfig } = this.parts;
+    return {
+      spatialFactor: vaeConfig.spatial_compression_ratio,
+      temporalFactor: vaeConfig.temporal_compression_ratio,
+      ...{ patchSize: this.transformers[0].patchSize, latentChannels: vaeConfig.latent_channels },
+    };
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
     const { numFrames, height, width, numInferenceSteps: count, guidanceScale } = settings;
-    const shape = this.#latentShape(numFrames, height, width);
+    const shape = latentShape(this.grid, numFrames, height, width);
     const { text_embed_dim: width1, text_embed_2_dim: width2 } = this.transformers[0].config;
     for (const [name, columns] of [
       ...([["promptEmbeds", width1] as const, ["negativePromptEmbeds", width1] as const] as const),
@@ -166,22 +155,5 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
       encoderHiddenStates2: glyph,
       step,
     });
-  }
-
-  protected override rawLatents(vae: AutoencoderKLHunyuanVideo15, { data, shape }: HostTensor): Tensor {
-    using normalized = this.device.upload(data, shape);
-    return vae.denormalize(normalized);
-  }
-
-  #latentShape(numFrames: number, height: number, width: number) {
-    const { spatialFactor, temporalFactor } = this.geometry;
-    const { patchSize } = this.transformers[0];
-    const latentChannels = this.parts.vaeConfig.latent_channels;
-    return latentShape(
-      { spatialFactor, temporalFactor, patchSize, latentChannels },
-      numFrames,
-      height,
-      width,
-    );
   }
 }

@@ -11,30 +11,31 @@ import {
 import { parseConfig } from "../../models/model-config.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { hasComponent, type ModelIndex, readJson, readModelIndex } from "../checkpoint-folder.js";
-import { latentShape } from "../clip-sizes.js";
-import { Component } from "../component.js";
+import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
-  type ClipSize,
   type Conditions,
   DiffusionPipeline,
-  openParts,
-  type PipelineParts,
   type Run,
   type Settings,
-  type Stage,
-  stageOf,
 } from "../diffusion-pipeline.js";
 import { scaledGuidance } from "../guidance.js";
-import { withoutEffect } from "../notes.js";
-import { checkEmbeds, encodePrompts } from "../prompt-embeds.js";
+import { autoencoder, openParts, type PipelineParts, type Stage, stageOf } from "../pipeline-parts.js";
+import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { schedulerFor } from "../shifted-scheduler.js";
 import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { imageCondition } from "./wan-image-condition.js";
 import { type ImageCondition, modelInput, tokenTimesteps, withFirstFrame } from "./wan-model-input.js";
-import { checkWanOptions, type WanAbilities, wanOptions } from "./wan-options.js";
-import { WanPromptEncoder } from "./wan-prompts.js";
+import {
+  checkWanEmbeds,
+  checkWanOptions,
+  type WanAbilities,
+  wanAbilities,
+  wanNotes,
+  wanOptions,
+} from "./wan-options.js";
+import { openWanPrompts } from "./wan-prompts.js";
 
 /** The values of diffusers' `WanPipeline.__call__` and, for fps, its examples. */
 const DEFAULTS: GenerationDefaults = {
@@ -45,9 +46,11 @@ const DEFAULTS: GenerationDefaults = {
 const ROWS_WITH_IMAGE = 512;
 
 interface WanParts extends PipelineParts<WanTransformer3DModel, AutoencoderKLWan> {
-  readonly index: ModelIndex & { readonly boundary_ratio?: unknown; readonly expand_timesteps?: unknown };
+  readonly abilities: WanAbilities;
+  /** Share of the noise schedule below which the second transformer works. */
+  readonly boundary: number | undefined;
   readonly vaeConfig: WanAutoencoderConfig;
-  readonly prompts: WanPromptEncoder;
+  readonly prompts: PromptEncoder;
 }
 
 /** What one prediction is conditioned on. */
@@ -69,6 +72,9 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<WanPipeline> {
     const { device } = options;
     const index = await readModelIndex(folder);
+    const { _class_name: className, boundary_ratio: ratio } = index as ModelIndex & {
+      boundary_ratio?: unknown;
+    };
     const parts = await openParts(folder, options);
     const names = ["transformer", "transformer_2"].filter((name) => hasComponent(index, name));
     const [first, ...others] = await Promise.all(
@@ -81,46 +87,33 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     if (!first) throw new ConfigError("NOT_A_CHECKPOINT", "model_index.json lists no transformer");
     const json = await readJson(folder, "vae/config.json");
     const vaeConfig = parseConfig(wanAutoencoderConfigSchema, json, "AutoencoderKLWan");
-    const vae = new Component({
-      ...{ folder, name: "vae" },
-      load: (source, loading) => AutoencoderKLWan.load(device, source, vaeConfig, loading),
-      unload: (model) => model.dispose(),
-    });
-    const prompts = await WanPromptEncoder.open(device, folder);
     const stages: WanParts["stages"] = [first, ...others];
-    return new WanPipeline({
-      ...parts,
-      className: index._class_name,
+    const abilities = wanAbilities(
       index,
-      stages,
-      vae,
-      vaeConfig,
-      prompts,
-    });
+      stages.map(({ model }) => model.config),
+      vaeConfig.z_dim,
+    );
+    // Images are encoded too.
+    const half = abilities.image ? () => true : undefined;
+    const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig, half);
+    const prompts = await openWanPrompts(device, folder);
+    const boundary = typeof ratio === "number" ? ratio : undefined;
+    return new WanPipeline({ ...parts, className, stages, vae, vaeConfig, prompts, abilities, boundary });
   }
 
-  get geometry() {
+  protected override get grid(): LatentGrid {
     const { scale_factor_spatial: spatialFactor, scale_factor_temporal: temporalFactor } =
       this.parts.vaeConfig;
-    return { spatialFactor, temporalFactor, transformerConfig: this.transformers[0].config };
-  }
-
-  clip(numFrames: number, height: number, width: number): ClipSize {
-    const [, , T, h, w] = this.#latentShape(numFrames, height, width);
-    const [pt, ph, pw] = this.transformers[0].config.patch_size;
-    return { latentFrames: T / pt, patchesPerFrame: (h / ph) * (w / pw) };
+    const { patch_size: patchSize } = this.transformers[0].config;
+    return { spatialFactor, temporalFactor, patchSize, latentChannels: this.parts.vaeConfig.z_dim };
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): WanPlan {
     const { numFrames, height, width, guidanceScale } = settings;
-    const shape = this.#latentShape(numFrames, height, width);
-    checkWanOptions(given, this.#abilities);
-    const { image_dim: imageDim, text_dim: textDim } = this.transformers[0].config;
-    const rows = imageDim === null ? undefined : ROWS_WITH_IMAGE;
-    for (const name of ["promptEmbeds", "negativePromptEmbeds"] as const) {
-      checkEmbeds(name, given[name], textDim, rows);
-    }
-    if (imageDim !== null) checkEmbeds("imageEmbeds", given.imageEmbeds, imageDim);
+    const shape = latentShape(this.grid, numFrames, height, width);
+    checkWanOptions(given, settings, this.parts.abilities);
+    const rows = this.parts.abilities.hasImageEmbeds ? ROWS_WITH_IMAGE : undefined;
+    checkWanEmbeds(given, this.transformers[0].config, rows);
     const { scheduler, used, notes } = schedulerFor(this.parts.schedulerConfig, settings.flowShift);
     scheduler.setTimesteps(settings.numInferenceSteps);
     const second = settings.guidanceScale2 ?? guidanceScale;
@@ -132,15 +125,7 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
       ...{ shape, scheduler, guidance: scaledGuidance(isOn, scaleAt) },
       settings: { ...settings, maxSequenceLength: rows ?? settings.maxSequenceLength },
       used: { guidance_scale_2: usesSecond ? second : null, ...used },
-      notes: [
-        ...notes,
-        ...(given.guidanceScale2 !== undefined && !isOn
-          ? [withoutEffect("guidanceScale2", `guidance is off with guidanceScale ${guidanceScale}`)]
-          : []),
-        ...(rows !== undefined && given.maxSequenceLength !== undefined && given.maxSequenceLength !== rows
-          ? [withoutEffect("maxSequenceLength", `this checkpoint takes ${rows} tokens`)]
-          : []),
-      ],
+      notes: [...notes, ...wanNotes(given, isOn, guidanceScale, rows)],
     };
   }
 
@@ -148,7 +133,7 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     const { positive, negative, notes } = await encodePrompts(this.parts.prompts, plan, run);
     const image = await imageCondition(plan.settings, {
       ...{ device: this.device, vae: () => this.parts.vae.get(run), shape: plan.shape, run },
-      replacesFirstFrame: this.#abilities.image === "first-frame",
+      replacesFirstFrame: this.parts.abilities.image === "first-frame",
     });
     const { imageEmbeds: given } = plan.settings;
     const shared = { ...image, imageEmbeds: given && this.upload(run, given) };
@@ -185,30 +170,9 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     return positive.firstFrame ? { data: withFirstFrame(data, positive.firstFrame, shape), shape } : latents;
   }
 
-  protected override rawLatents(vae: AutoencoderKLWan, { data, shape }: HostTensor): Tensor {
-    using normalized = this.device.upload(data, shape);
-    return vae.denormalize(normalized);
-  }
-
-  get #abilities(): WanAbilities {
-    const { className, stages, index, vaeConfig } = this.parts;
-    const { in_channels: channels, image_dim: imageDim } = stages[0].model.config;
-    const needsImage = className === "WanImageToVideoPipeline" || channels > vaeConfig.z_dim;
-    const expands = index.expand_timesteps === true;
-    const image = expands ? "first-frame" : needsImage ? "channels" : undefined;
-    return { className, stages: stages.length, image, needsImage, hasImageEmbeds: imageDim !== null };
-  }
-
-  #latentShape(numFrames: number, height: number, width: number) {
-    const { spatialFactor, temporalFactor } = this.geometry;
-    const { patch_size: patchSize } = this.transformers[0].config;
-    const grid = { spatialFactor, temporalFactor, patchSize, latentChannels: this.parts.vaeConfig.z_dim };
-    return latentShape(grid, numFrames, height, width);
-  }
-
   /** The high-noise transformer works down to the boundary, the other below. */
   #isSecondAt(timestep: number, trainTimesteps: number): boolean {
-    const { boundary_ratio: ratio } = this.parts.index;
-    return this.parts.stages.length > 1 && typeof ratio === "number" && timestep < ratio * trainTimesteps;
+    const { boundary, stages } = this.parts;
+    return stages.length > 1 && boundary !== undefined && timestep < boundary * trainTimesteps;
   }
 }

@@ -6,8 +6,8 @@ import { assertFinite } from "../not-finite.js";
 import type { RgbImage } from "../video-pipeline.js";
 import type { ImageCondition } from "./wan-model-input.js";
 
-/** RGB bytes to `[3, H, W]` in [-1, 1]. @throws ConfigError when the image has another size */
-export function preprocessImage(image: RgbImage, height: number, width: number): Float32Array {
+/** @throws UsageError when the image has another size than the video */
+export function checkImageSize(image: RgbImage, height: number, width: number): void {
   if (image.width !== width || image.height !== height) {
     throw new UsageError(
       "IMAGE_SIZE",
@@ -17,6 +17,10 @@ export function preprocessImage(image: RgbImage, height: number, width: number):
       },
     );
   }
+}
+
+/** RGB bytes of an image of that size to `[3, H, W]` in [-1, 1]. */
+export function preprocessImage(image: RgbImage, height: number, width: number): Float32Array {
   const area = height * width;
   const out = new Float32Array(3 * area);
   for (let i = 0; i < area; i++) {
