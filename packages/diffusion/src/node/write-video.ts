@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { UsageError } from "@lvsa/runtime";
+import { throwIfAborted, UsageError } from "@lvsa/runtime";
 import type { VideoBackend } from "../video/backend.js";
 import type { ByteSink } from "../video/byte-sink.js";
 import {
@@ -142,6 +142,7 @@ export async function writeVideo(path: string, options: WriteVideoOptions): Prom
         : await writeFileFormat(partial, { ...options, backends, format });
     const written: WrittenVideo = { ...report, format, path: target, sidecarPath };
     await writeFile(partialSidecar, sidecar(written, options));
+    throwIfAborted(options.signal, "writing the video");
     if (format === "folder") await replaceFolder(partial, target, `${temporary}.old`);
     else await rename(partial, target);
     await rename(partialSidecar, sidecarPath);
