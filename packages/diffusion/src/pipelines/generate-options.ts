@@ -11,8 +11,8 @@ const MAX_STEPS = 1000;
 /** The containers' limit. */
 const MAX_FPS = 1000;
 
-const positiveInteger = (what: string) =>
-  z.int(`expected a whole number of ${what}`).min(1, "expected a whole number of at least 1");
+const WHOLE = "expected a whole number of at least 1";
+const positiveInteger = () => z.int(WHOLE).min(1, WHOLE);
 const text = z.string("expected a text");
 const callback = z.custom<never>((value) => typeof value === "function", "expected a function");
 
@@ -38,10 +38,10 @@ const fields = {
   negativePromptEmbeds: hostTensor,
   promptEmbeds2: hostTensor,
   negativePromptEmbeds2: hostTensor,
-  numFrames: positiveInteger("frames").describe("video frames (default: the model's)"),
-  height: positiveInteger("pixels").describe("height (default: the model's)"),
-  width: positiveInteger("pixels").describe("width (default: the model's)"),
-  numInferenceSteps: positiveInteger("steps")
+  numFrames: positiveInteger().describe("video frames (default: the model's)"),
+  height: positiveInteger().describe("height (default: the model's)"),
+  width: positiveInteger().describe("width (default: the model's)"),
+  numInferenceSteps: positiveInteger()
     .max(MAX_STEPS, `expected at most ${MAX_STEPS} steps`)
     .describe("denoising steps (default: the model's)"),
   guidanceScale: z
@@ -70,7 +70,7 @@ const fields = {
     .positive("expected a number above 0")
     .max(MAX_FPS, `expected at most ${MAX_FPS}`)
     .describe("frames per second (default: the model's)"),
-  maxSequenceLength: positiveInteger("tokens").describe(
+  maxSequenceLength: positiveInteger().describe(
     "longest prompt; what goes beyond is cut (default: the model's)",
   ),
   initialLatents: hostTensor,

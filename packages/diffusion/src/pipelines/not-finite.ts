@@ -11,8 +11,10 @@ export interface NotFiniteDetails {
   readonly precision?: string | undefined;
 }
 
-/** `NOT_FINITE`: a component gave NaN or infinity. `where` names it. */
+/** `NOT_FINITE`: a component gave NaN or infinity. */
 export class NotFiniteError extends LvsaError {
+  /** E.g. `transformer`, `text_encoder`, `vae`. */
+  readonly component: string;
   /** Denoising step, from 0; undefined outside of denoising. */
   readonly step: number | undefined;
   /** The last latents that were right, in the family's own layout: before step `step`, or all of them when decoding failed. */
@@ -20,13 +22,13 @@ export class NotFiniteError extends LvsaError {
 
   constructor(component: string, what: string, details: NotFiniteDetails = {}) {
     const at = details.step === undefined ? "" : ` in step ${details.step + 1}`;
-    super("NOT_FINITE", `${what} of ${component} are not finite numbers${at}`, {
-      where: component,
+    super("NOT_FINITE", `${what} of the ${component} are not finite numbers${at}`, {
       fix:
         details.precision === "f16"
-          ? "Use precision f32: values beyond 65504 do not fit into f16. If that does not help, the weights are damaged."
+          ? 'Use --precision f32 (precision: "f32"): values beyond 65504 do not fit into f16. If that does not help, the weights are damaged.'
           : "The weights are damaged, or an option is far out of the model's range: compare the files' checksums.",
     });
+    this.component = component;
     this.step = details.step;
     this.latents = details.latents;
   }
