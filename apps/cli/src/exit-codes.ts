@@ -1,48 +1,39 @@
-/** How the process ends, and which errors mean that the command line was wrong. */
-import { isLvsaError } from "@lvsa/runtime";
+/** How the process ends, and what it says then. */
+import { UsageError as BadOption, isLvsaError } from "@lvsa/runtime";
+import { withFlags } from "./options/generation-flags.js";
 
-export const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
+export const EXIT = { done: 0, failed: 1, usage: 2, hungUp: 129, interrupted: 130, terminated: 143 } as const;
 
 /** The command line itself is wrong: exit code 2. */
-export class UsageError extends Error {
-  readonly fix: string | undefined;
-
+export class UsageError extends BadOption {
   constructor(message: string, fix?: string) {
-    super(message);
-    this.name = "UsageError";
-    this.fix = fix;
+    super("BAD_OPTION", message, fix === undefined ? {} : { fix });
   }
 }
 
-/** Errors of the packages that say: this option's value does not fit. Other errors are failures. */
-const USAGE_CODES: ReadonlySet<string> = new Set([
-  "BAD_FRAME_COUNT",
-  "BAD_SIZE",
-  "INVALID_STEPS",
-  "INVALID_LVSA_CONFIG",
-  "INVALID_VARIABLE",
-  "INVALID_RIFLEX_FREQUENCY",
-  "INVALID_RIFLEX_SCALE",
-  "RIFLEX_UNSUPPORTED",
-  "LATENTS_SHAPE",
-  "UNKNOWN_MODEL",
-  "VIDEO_FORMAT",
-  "VIDEO_FOLDER",
-]);
+/** The reason of an abort that a signal of the system asked for. */
+export class Interruption extends Error {
+  readonly exitCode: number;
 
-export function exitCodeOf(error: unknown): number {
-  if (error instanceof UsageError) return EXIT.usage;
-  if (isLvsaError(error)) {
-    if (error.code === "ABORTED") return EXIT.interrupted;
-    return USAGE_CODES.has(error.code) ? EXIT.usage : EXIT.failed;
+  constructor(signal: string, exitCode: number) {
+    super(`interrupted by ${signal}`);
+    this.name = "Interruption";
+    this.exitCode = exitCode;
   }
-  return EXIT.failed;
+}
+
+/** The error says itself whose fault it is. */
+export function exitCodeOf(error: unknown): number {
+  if (!isLvsaError(error)) return EXIT.failed;
+  if (error.code === "ABORTED") {
+    return error.cause instanceof Interruption ? error.cause.exitCode : EXIT.interrupted;
+  }
+  return error.isUsage ? EXIT.usage : EXIT.failed;
 }
 
 /** Message and fix for people; unexpected errors keep their stack. */
 export function describeError(error: unknown): string {
-  if (error instanceof UsageError) return error.fix ? `${error.message}\nFix: ${error.fix}` : error.message;
-  if (isLvsaError(error)) return error.describe();
+  if (isLvsaError(error)) return withFlags(error.describe());
   // A file system error says enough in one line.
   if (error instanceof Error && typeof (error as NodeJS.ErrnoException).code === "string")
     return error.message;

@@ -27,7 +27,7 @@ export async function runProgram(args: readonly string[], io: CommandIo): Promis
     .addHelpText(
       "after",
       `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 
 Examples:
   lvsa generate --prompt "A cat walks in the garden." --output cat.mp4

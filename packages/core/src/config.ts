@@ -3,7 +3,7 @@
  * leading frames and interval are given in video frames, as on the command line; everything inside core is
  * in latent frames.
  */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError, UsageError } from "@lvsa/runtime";
 import { z } from "zod";
 import { formatFixed } from "./pattern/format-fixed.js";
 import { computeAutoKeyframeInterval } from "./pattern/global-frames.js";
@@ -59,7 +59,7 @@ export function parseLvsaConfig(input: LvsaConfigInput = {}): LvsaConfig {
     const problems = parsed.error.issues.map(
       (issue) => `${issue.path.join(".") || "settings"}: ${issue.message}`,
     );
-    throw new ConfigError("INVALID_LVSA_CONFIG", `Bad LVSA settings. ${problems.join("; ")}.`);
+    throw new UsageError("INVALID_LVSA_CONFIG", `Bad LVSA settings. ${problems.join("; ")}.`);
   }
   const { keyFrameInterval, autoKeyframes, rotateKeyframes, referenceLatentFrames, ...rest } = parsed.data;
   const nothingSaid = keyFrameInterval === undefined && autoKeyframes === undefined;

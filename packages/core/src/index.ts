@@ -11,8 +11,10 @@ export {
   isLvsaError,
   LvsaError,
   type MemoryReport,
+  nearestName,
   ShapeError,
   Tensor,
+  UsageError,
   wrapDevice,
 } from "@lvsa/runtime";
 export * from "./adapter/adapter-registry.js";

@@ -3,7 +3,7 @@
  * whose period is nearest the training length, is slowed down so that its period covers the longer clip;
  * otherwise motion repeats after one period. Independent of the attention pattern, and useful with it.
  */
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 
 const DEFAULT_THETA = 10000;
 
@@ -53,7 +53,7 @@ export function riflexFrequencies(options: RiflexFrequencyOptions): Float64Array
   const { temporalDim, k, scale, trainingLength, theta = DEFAULT_THETA } = options;
   const count = temporalDim / 2;
   if (!Number.isInteger(k) || k < 0 || k >= count) {
-    throw new ConfigError(
+    throw new UsageError(
       "INVALID_RIFLEX_FREQUENCY",
       `RIFLEx frequency ${k} does not exist; this model has ${count} temporal frequencies.`,
       { fix: `Use --riflex-k 0..${count - 1}, or leave it out.` },
@@ -116,17 +116,14 @@ export interface RiflexReport {
 export function applyRiflex(table: RotaryTable | undefined, options: RiflexOptions): RiflexReport {
   const { temporalDim, scale, trainingLength, theta = DEFAULT_THETA } = options;
   if (table === undefined) {
-    throw new ConfigError(
+    throw new UsageError(
       "RIFLEX_UNSUPPORTED",
       "This model has no rotary table with a temporal part; RIFLEx can not be applied.",
       { fix: "Leave out --riflex for this model." },
     );
   }
   if (!(scale > 0) || !Number.isFinite(scale)) {
-    throw new ConfigError(
-      "INVALID_RIFLEX_SCALE",
-      `The RIFLEx scale is ${scale}; expected a positive number.`,
-    );
+    throw new UsageError("INVALID_RIFLEX_SCALE", `The RIFLEx scale is ${scale}; expected a positive number.`);
   }
   const k = options.k ?? identifyIntrinsicFrequency(temporalDim, trainingLength, theta);
   const applied = scale !== 1;

@@ -1,6 +1,6 @@
 /** Attention backend `LVSA`: sparse on finished Q, K, V, chosen by role in the engine's attention config. */
 import type { AttentionDispatcher, BackendCall, BackendExtra, BackendRunner } from "@lvsa/core";
-import { ConfigError, type Tensor } from "@lvsa/core";
+import { ConfigError, type Tensor, UsageError } from "@lvsa/core";
 import { type HookSettings, hookSettingsSchema } from "./env-schema.js";
 import type { HookLog } from "./hook-events.js";
 import type { ModelFacts } from "./lvsa-settings.js";
@@ -128,7 +128,7 @@ function extraSettings(role: string, extra: BackendExtra = {}): HookSettings {
   const parsed = hookSettingsSchema.safeParse(camel);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "extra"}: ${message}`);
-  throw new ConfigError(
+  throw new UsageError(
     "INVALID_OPTION",
     `Bad settings of the backend LVSA for the role ${role}. ${problems.join("; ")}.`,
   );

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { nearestName } from "@lvsa/runtime";
 import { describe, expect, it } from "vitest";
 import {
   environmentMarkdown,
@@ -10,7 +11,6 @@ import {
   SparseAttention,
   VERSION,
 } from "./index.js";
-import { nearestName } from "./nearest-name.js";
 
 const ON = { LVSA_WAN_HOOK: "1" };
 

@@ -3,7 +3,7 @@
  * entries of `LVSA_CONFIG`, and all of them over the model's defaults. This file and `register.ts` are the only
  * ones that read the process's environment.
  */
-import { ConfigError } from "@lvsa/core";
+import { nearestName, UsageError } from "@lvsa/core";
 import {
   CONFIG_VARIABLE,
   FOREIGN_VARIABLES,
@@ -15,7 +15,6 @@ import {
   type VariableInfo,
 } from "./env-schema.js";
 import { ACCEPTED, readSwitch, readValue } from "./env-values.js";
-import { nearestName } from "./nearest-name.js";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -92,7 +91,7 @@ export function resolveSettings(
   const asked =
     options.asked || hooks.includes(true) || problems.some((text) => /^LVSA_\w+_HOOK /.test(text));
   if (problems.length > 0 && asked && !options.tolerant) {
-    throw new ConfigError("INVALID_VARIABLE", problems.join("\n"), {
+    throw new UsageError("INVALID_VARIABLE", problems.join("\n"), {
       fix: "Correct or unset the variable; `lvsa env` shows all of them.",
     });
   }
@@ -106,7 +105,7 @@ function checkExplicit(explicit: HookSettings): HookSettings {
   const problems = parsed.error.issues.map(
     ({ path, message }) => `${path.join(".") || "options"}: ${message}`,
   );
-  throw new ConfigError("INVALID_OPTION", `Bad options of LVSA's hooks. ${problems.join("; ")}.`);
+  throw new UsageError("INVALID_OPTION", `Bad options of LVSA's hooks. ${problems.join("; ")}.`);
 }
 
 /** The value of a variable, or undefined where it is unset or (after noting it) bad. */

@@ -11,6 +11,8 @@ export interface LvsaErrorOptions {
   /** Where it happened: a file, a tensor name, a kernel. */
   readonly where?: string;
   readonly cause?: unknown;
+  /** See `LvsaError.isUsage`. */
+  readonly isUsage?: boolean;
 }
 
 /** Base class of every error thrown on purpose. `code` is stable and machine-readable, in UPPER_SNAKE_CASE. */
@@ -18,6 +20,8 @@ export class LvsaError extends Error {
   readonly code: string;
   readonly fix: string | undefined;
   readonly where: string | undefined;
+  /** The caller asked for what can not be (an option's value); programs end with their code for wrong usage. */
+  readonly isUsage: boolean;
   /** @internal */
   readonly [MARKER] = true;
 
@@ -27,6 +31,7 @@ export class LvsaError extends Error {
     this.code = code;
     this.fix = options.fix;
     this.where = options.where;
+    this.isUsage = options.isUsage ?? false;
   }
 
   /** Message and fix as the command line shows them. */
@@ -42,8 +47,14 @@ export class DeviceError extends LvsaError {}
 export class ShapeError extends LvsaError {}
 /** Missing, truncated or malformed weights and checkpoints. */
 export class WeightsError extends LvsaError {}
-/** Bad options: command line, environment, JSON files, function arguments. */
+/** Bad settings: JSON files, states that a call does not fit. */
 export class ConfigError extends LvsaError {}
+/** Bad options: command line, environment, function arguments. The caller can mend it by asking for something else. */
+export class UsageError extends ConfigError {
+  constructor(code: string, message: string, options: Omit<LvsaErrorOptions, "isUsage"> = {}) {
+    super(code, message, { ...options, isUsage: true });
+  }
+}
 /** A plugin or attention hook that can not be installed or refused to run. */
 export class HookError extends LvsaError {}
 /** The caller's `AbortSignal` fired. */
@@ -51,6 +62,16 @@ export class AbortError extends LvsaError {}
 
 export function isLvsaError(value: unknown): value is LvsaError {
   return typeof value === "object" && value !== null && (value as Record<symbol, unknown>)[MARKER] === true;
+}
+
+/**
+ * The one rule of stopping: every stage calls this between two pieces of work.
+ *
+ * @param what is stopped, for the message, e.g. `loading the weights`
+ * @throws AbortError `ABORTED` when the signal has fired; its `cause` is the caller's reason
+ */
+export function throwIfAborted(signal: AbortSignal | undefined, what: string): void {
+  if (signal?.aborted) throw new AbortError("ABORTED", `${what} was stopped`, { cause: signal.reason });
 }
 
 /** Throws `ShapeError` unless `condition` holds. */

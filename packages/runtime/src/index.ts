@@ -12,6 +12,7 @@ export * from "./kernel/kernel.js";
 export * from "./kernel/profiler.js";
 export * from "./kernel/wgsl.js";
 export type { MemoryReport } from "./memory/buffer-pool.js";
+export * from "./nearest-name.js";
 export type { ConvPadding } from "./ops/conv/conv-geometry.js";
 export { type ConvWeight, type PackConvWeightOptions, packConvWeight } from "./ops/conv/conv-weight.js";
 export { type Conv3dOptions, type ConvTuning, conv3d } from "./ops/conv/conv3d.js";
@@ -27,6 +28,7 @@ export {
   multiply,
 } from "./ops/elementwise/elementwise.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/embedding.js";
+export { countNotFinite } from "./ops/finite/finite.js";
 export { type LinearOptions, type LinearTuning, linear } from "./ops/linear/linear.js";
 export { type GroupNormOptions, groupNorm, groupNormStatistics } from "./ops/norm/group-norm.js";
 export { type LayerNormOptions, layerNorm, type RmsNormOptions, rmsNorm } from "./ops/norm/row-norm.js";

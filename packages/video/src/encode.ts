@@ -1,5 +1,5 @@
 /** One call for every single-file format. The Node door writes folders and files with it. */
-import { ConfigError } from "@lvsa/runtime/errors";
+import { UsageError } from "@lvsa/runtime/errors";
 import type { VideoBackend, VideoQuality } from "./backend.js";
 import { type ByteSink, MemorySink } from "./byte-sink.js";
 import type { FrameStream } from "./frames.js";
@@ -50,7 +50,7 @@ export function formatOfPath(path: string): VideoFormat {
   const extension = /\.([^./\\]+)$/.exec(path)?.[1]?.toLowerCase() ?? "";
   const format = Object.hasOwn(FORMATS, extension) ? FORMATS[extension] : undefined;
   if (format) return format;
-  throw new ConfigError(
+  throw new UsageError(
     "VIDEO_FORMAT",
     `can not tell a video format from "${path}"${extension ? ` (extension .${extension})` : ""}`,
     { fix: `use one of ${VIDEO_EXTENSIONS.join(", ")}` },
@@ -72,7 +72,7 @@ export async function encodeVideoTo(sink: ByteSink, options: EncodeVideoOptions)
       await writePng(sink, options, metadata);
       return { format, notes: [] };
     default:
-      throw new ConfigError("VIDEO_FORMAT", `unknown video format "${format satisfies never}"`, {
+      throw new UsageError("VIDEO_FORMAT", `unknown video format "${format satisfies never}"`, {
         fix: "use mp4, webm, gif or png",
       });
   }

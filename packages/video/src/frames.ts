@@ -1,5 +1,5 @@
 /** Frames on their way from the decoder to a file: 8-bit RGB, one at a time, never the whole clip. */
-import { AbortError, ConfigError, ShapeError } from "@lvsa/runtime/errors";
+import { ShapeError, throwIfAborted, UsageError } from "@lvsa/runtime/errors";
 
 /** A clip held in memory. */
 export interface VideoFrames {
@@ -44,27 +44,19 @@ export function checkStream(stream: Omit<FrameStream, "frames" | "signal">): voi
   for (const name of ["width", "height", "frameCount"] as const) {
     const value = stream[name];
     if (!Number.isSafeInteger(value) || value < 1) {
-      throw new ConfigError("VIDEO_OPTIONS", `video ${name} is ${value}, expected a positive integer`);
+      throw new UsageError("VIDEO_OPTIONS", `video ${name} is ${value}, expected a positive integer`);
     }
   }
   // The smallest frame limit of the formats (16 bits per side in GIF and H.264 headers).
   if (stream.width > 65535 || stream.height > 65535) {
-    throw new ConfigError(
+    throw new UsageError(
       "VIDEO_OPTIONS",
       `video is ${stream.width}x${stream.height}, expected at most 65535 pixels per side`,
     );
   }
   if (!Number.isFinite(stream.fps) || stream.fps <= 0 || stream.fps > 1000) {
-    throw new ConfigError("VIDEO_OPTIONS", `fps is ${stream.fps}, expected a number above 0 and up to 1000`);
+    throw new UsageError("VIDEO_OPTIONS", `fps is ${stream.fps}, expected a number above 0 and up to 1000`);
   }
-}
-
-/** @throws AbortError when the signal fired. */
-export function stopIfAborted(signal: AbortSignal | undefined, done: number, total: number): void {
-  if (!signal?.aborted) return;
-  throw new AbortError("ABORTED", `video writing stopped after ${done} of ${total} frames`, {
-    cause: signal.reason,
-  });
 }
 
 /** Yields the stream's frames, having checked each size, the count and the signal. */
@@ -72,9 +64,9 @@ export async function* checkedFrames(stream: FrameStream): AsyncGenerator<Uint8A
   const { width, height, frameCount, signal } = stream;
   const expected = width * height * 3;
   let done = 0;
-  stopIfAborted(signal, done, frameCount);
+  throwIfAborted(signal, `writing the video after ${done} of ${frameCount} frames`);
   for await (const frame of stream.frames) {
-    stopIfAborted(signal, done, frameCount);
+    throwIfAborted(signal, `writing the video after ${done} of ${frameCount} frames`);
     if (done === frameCount) {
       throw new ShapeError("FRAME_COUNT", `more frames arrived than the ${frameCount} announced`);
     }
@@ -87,7 +79,7 @@ export async function* checkedFrames(stream: FrameStream): AsyncGenerator<Uint8A
     yield frame;
     done++;
   }
-  stopIfAborted(signal, done, frameCount);
+  throwIfAborted(signal, `writing the video after ${done} of ${frameCount} frames`);
   if (done !== frameCount) {
     throw new ShapeError("FRAME_COUNT", `${done} frames arrived, expected ${frameCount}`);
   }

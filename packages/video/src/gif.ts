@@ -2,8 +2,10 @@
  * Animated GIF with one palette for the whole clip. The palette needs every frame before the first can be written,
  * so the clip is held as 16-bit colours: 2 bytes a pixel (65 MB for 81 frames of 832x480).
  */
+
+import { throwIfAborted } from "@lvsa/runtime/errors";
 import { type ByteSink, SequentialWriter } from "./byte-sink.js";
-import { checkedFrames, checkStream, type FrameStream, stopIfAborted } from "./frames.js";
+import { checkedFrames, checkStream, type FrameStream } from "./frames.js";
 import { type Gifenc, loadGifenc } from "./gifenc.js";
 import { commentOf, type VideoMetadata } from "./metadata.js";
 
@@ -103,7 +105,7 @@ export async function writeGif(
   const gif = GIFEncoder({ auto: false, initialCapacity: width * height + 1024 });
   gif.writeHeader();
   for (let index = 0; index < frames.length; index++) {
-    stopIfAborted(stream.signal, index, frames.length);
+    throwIfAborted(stream.signal, `writing the video after ${index} of ${frames.length} frames`);
     const indices = new Uint8Array(width * height);
     const frame = frames[index]!;
     for (let pixel = 0; pixel < indices.length; pixel++) {

@@ -3,7 +3,7 @@
 /** Written into the file where its format has a place for it. */
 export interface VideoMetadata {
   /** Shown by players; the prompt. */
-  readonly title?: string;
+  readonly title?: string | undefined;
   /** Stored as JSON in the file's comment: model, seed, sizes, attention settings. */
   readonly settings?: Readonly<Record<string, unknown>>;
 }

@@ -1,24 +1,26 @@
-/** Ctrl-C: once to stop after the current step and clean up, twice to stop at once. */
-import { EXIT } from "../exit-codes.js";
+/** Ctrl-C and its like: once to stop after the current piece of work and clean up, twice to stop at once. */
+import { EXIT, Interruption } from "../exit-codes.js";
 
 export interface Interrupt extends Disposable {
+  /** Its reason is an `Interruption`. */
   readonly signal: AbortSignal;
 }
 
+const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const;
+
 export function listenForInterrupt(notice: (line: string) => void): Interrupt {
   const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) process.exit(EXIT.interrupted);
-    notice("Stopping after the current step; press Ctrl-C again to stop at once.");
-    controller.abort(new Error("interrupted"));
+  const stop = (signal: NodeJS.Signals) => {
+    const code = SIGNALS[signal as keyof typeof SIGNALS];
+    if (controller.signal.aborted) process.exit(code);
+    if (signal === "SIGINT") notice("Stopping after the current step; press Ctrl-C again to stop at once.");
+    controller.abort(new Interruption(signal, code));
   };
-  process.on("SIGINT", stop);
-  process.on("SIGTERM", stop);
+  for (const signal of Object.keys(SIGNALS)) process.on(signal, stop);
   return {
     signal: controller.signal,
     [Symbol.dispose]: () => {
-      process.off("SIGINT", stop);
-      process.off("SIGTERM", stop);
+      for (const signal of Object.keys(SIGNALS)) process.off(signal, stop);
     },
   };
 }

@@ -28,7 +28,12 @@ export async function readLatents(path: string): Promise<HostTensor> {
     }
     const bytes = await source.read(NAME);
     // A copy starts on a multiple of four bytes.
-    return { data: new Float32Array(new Uint8Array(bytes).buffer), shape: info.shape };
+    const data = new Float32Array(new Uint8Array(bytes).buffer);
+    if (data.every(Number.isFinite)) return { data, shape: info.shape };
+    throw new WeightsError("NOT_FINITE", `tensor "${NAME}" holds values that are not finite numbers`, {
+      where: path,
+      fix: "Use latents of a run that went well.",
+    });
   } finally {
     await source.close();
   }

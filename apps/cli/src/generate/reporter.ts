@@ -3,6 +3,7 @@ import type { StageReport, StepReport } from "@lvsa/diffusion";
 import { isLvsaError } from "@lvsa/runtime";
 import { describeError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
+import { withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
 import { formatDuration, ProgressMeter, secondsPerStep } from "./progress-meter.js";
 
@@ -186,9 +187,13 @@ class JsonReporter implements RunReporter {
   }
 
   error(error: unknown): void {
-    const { message, fix } = (error ?? {}) as { message?: string; fix?: string };
+    const { message = String(error), fix, where } = (error ?? {}) as Partial<Record<string, string>>;
     const code = isLvsaError(error) ? error.code : "FAILED";
-    this.#emit("error", { code, message: message ?? String(error), ...(fix ? { fix } : {}) });
+    this.#emit("error", {
+      ...{ code, message: withFlags(message) },
+      ...(fix ? { fix: withFlags(fix) } : {}),
+      ...(where ? { where } : {}),
+    });
     this.#io.err(`error: ${describeError(error)}\n`);
   }
 

@@ -1,7 +1,7 @@
 /** `--riflex`: slows one temporal rotary frequency down, on every transformer of the model. */
 import { identifyIntrinsicFrequency, riflexFrequencies } from "@lvsa/core";
 import type { VideoPipeline } from "@lvsa/diffusion";
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 
 /** Transformers whose rotary embedding has a time axis that can be changed. */
@@ -46,7 +46,7 @@ export async function applyRiflex(
 function temporalDimOf(pipeline: VideoPipeline): number {
   const dims = pipeline.transformers.map((one) => (one as unknown as Partial<TemporalRotary>).temporalDim);
   if (dims[0] !== undefined) return dims[0];
-  throw new ConfigError("RIFLEX_UNSUPPORTED", `RIFLEx can not be applied to the family ${pipeline.family}`, {
+  throw new UsageError("RIFLEX_UNSUPPORTED", `RIFLEx can not be applied to the family ${pipeline.family}`, {
     fix: "Leave out --riflex for this model.",
   });
 }

@@ -1,11 +1,12 @@
 /** One generation from options to files. */
-import { Engine, type GenerateOptions, type GenerationResult } from "@lvsa/diffusion";
+import { Engine, type GenerationResult, NotFiniteError } from "@lvsa/diffusion";
 import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
-import { type Device, deviceLabel } from "@lvsa/runtime";
+import { type Device, deviceLabel, throwIfAborted } from "@lvsa/runtime";
 import { createDevice, nodeFolder } from "@lvsa/runtime/node";
 import { writeVideo } from "@lvsa/video/node";
 import { createAdapterRegistry } from "../adapters.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
+import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
 import { VERSION } from "../version.js";
 import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "./checkpoint.js";
@@ -44,10 +45,12 @@ export async function runGenerate(
   const folder = nodeFolder(checkpoint.path);
   const inspection = await inspectCheckpoint(folder);
   requireWholeWeights(inspection);
+  throwIfAborted(signal, "the run");
 
   // 2. Device and model
   const device = await openDevice(options, reporter);
   try {
+    throwIfAborted(signal, "the run");
     const estimate = await checkMemory(inspection, options, device);
     const log = (line: string) => reporter.log(line);
     using engine = await Engine.open(folder, { device, precision: options.precision, plugins, log });
@@ -78,8 +81,9 @@ export async function runGenerate(
 
     // 4. Denoise, decode, write
     let drained: Promise<unknown> = Promise.resolve();
-    const result = await pipeline.generate({
-      ...pipelineOptions(options),
+    const result = await engine.generate({
+      ...generationOptions(options),
+      prompt: options.prompt ?? "",
       numFrames,
       height,
       width,
@@ -95,7 +99,7 @@ export async function runGenerate(
         drained = drained.then(() => device.profiler?.report()).catch(() => undefined);
       },
     });
-    for (const note of result.notes) reporter.notice(note);
+    for (const note of result.notes) reporter.notice(withFlags(note));
     const settings = {
       ...result.settings,
       model: checkpoint.name,
@@ -127,9 +131,24 @@ export async function runGenerate(
       `${[written.output, written.output_latent].filter(Boolean).join(" and ")}: ${result.frameCount} frames, ` +
         `${result.width}x${result.height}, ${result.fps} fps, seed ${result.seed}, in ${formatDuration(seconds)}`,
     );
+  } catch (error) {
+    if (error instanceof NotFiniteError) await keepLastGood(paths, error, reporter);
+    throw error;
   } finally {
     device.dispose();
   }
+}
+
+/** What was right until it went wrong: noise is not worth a file. */
+async function keepLastGood(
+  { output, outputLatent }: OutputPaths,
+  { latents, step }: NotFiniteError,
+  reporter: RunReporter,
+): Promise<void> {
+  if (!latents || step === 0) return;
+  const path = `${outputLatent ?? output}.last-good.safetensors`;
+  const when = step === undefined ? "The latents" : `The latents after step ${step}`;
+  reporter.notice(`${when} are kept in ${await writeLatents(path, latents)}`);
 }
 
 function openDevice(options: GenerateCommandOptions, reporter: RunReporter): Promise<Device> {
@@ -139,22 +158,6 @@ function openDevice(options: GenerateCommandOptions, reporter: RunReporter): Pro
     softwareAdapter: () => import("@lvsa/software-adapter"),
     onNotice: (line) => reporter.notice(line),
   });
-}
-
-/** Only what was given: the rest are the pipeline's own defaults. */
-function pipelineOptions(options: GenerateCommandOptions): GenerateOptions {
-  const named = {
-    negativePrompt: options.negativePrompt,
-    numInferenceSteps: options.steps,
-    guidanceScale: options.guidance,
-    guidanceScale2: options.guidance2,
-    flowShift: options.flowShift,
-    seed: options.seed,
-    fps: options.fps,
-    maxSequenceLength: options.maxSequenceLength,
-  };
-  const given = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
-  return { prompt: options.prompt ?? "", ...given };
 }
 
 async function writeResults(

@@ -1,24 +1,14 @@
 /** Options of `lvsa generate`. */
 import { type Command, Option } from "commander";
 import { z } from "zod";
+import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
 
 const schema = z
   .object({
     model: z.string().min(1, "expected a folder").optional(),
-    prompt: z.string().optional(),
-    negativePrompt: z.string().optional(),
-    numFrames: wholeNumber(1).optional(),
-    height: wholeNumber(1).optional(),
-    width: wholeNumber(1).optional(),
-    steps: wholeNumber(1).optional(),
-    guidance: decimalNumber(0).optional(),
-    guidance2: decimalNumber(0).optional(),
-    flowShift: decimalNumber(0, "above").optional(),
-    seed: wholeNumber(0).optional(),
-    fps: decimalNumber(0, "above").optional(),
-    maxSequenceLength: wholeNumber(1).optional(),
+    ...generationFields,
     output: z.string().min(1, "expected a path").optional(),
     outputLatent: z.string().min(1, "expected a path").optional(),
     initialLatents: z.string().min(1, "expected a path").optional(),
@@ -89,27 +79,14 @@ export function addGenerateOptions(command: Command): Command {
     .option(
       "--model <folder>",
       "checkpoint in the diffusers folder format (default: a tiny one with random weights)",
-    )
-    .option("--prompt <text>", "what the video shows")
-    .option("--negative-prompt <text>", "what it should not show")
-    .option(
-      "--max-sequence-length <tokens>",
-      "longest prompt; what goes beyond is cut (default: the model's)",
-    )
-    .optionsGroup("Video:")
-    .option("--num-frames <frames>", "video frames (default: the model's)")
-    .option("--height <pixels>", "height (default: the model's)")
-    .option("--width <pixels>", "width (default: the model's)")
-    .option("--fps <number>", "frames per second (default: the model's)")
-    .optionsGroup("Sampling:")
-    .option("--steps <count>", "denoising steps (default: the model's)")
-    .option("--guidance <scale>", "guidance scale; 1 and below: one pass per step (default: the model's)")
-    .option("--guidance-2 <scale>", "guidance scale of the second transformer (default: --guidance)")
-    .option("--flow-shift <number>", "shift of the noise schedule (default: the checkpoint's)")
-    .option(
-      "--seed <number>",
-      "initial noise, as torch.Generator('cpu') makes it (default: random, reported)",
-    )
+    );
+  addGenerationFlags(command, "prompt", "negativePrompt", "maxSequenceLength");
+  command.optionsGroup("Video:");
+  addGenerationFlags(command, "numFrames", "height", "width", "fps");
+  command.optionsGroup("Sampling:");
+  addGenerationFlags(command, "numInferenceSteps", "guidanceScale", "guidanceScale2", "useDynamicGuidance");
+  addGenerationFlags(command, "flowShift", "seed");
+  command
     .option(
       "--initial-latents <file.safetensors>",
       "initial noise from a file (tensor `latents` [B, C, T, h, w] f32)",

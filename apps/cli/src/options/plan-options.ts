@@ -1,8 +1,9 @@
 /** Options of `lvsa plan`. */
 import { type Command, Option } from "commander";
 import { z } from "zod";
+import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
-import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
+import { parseOptions, wholeNumber } from "./parse-options.js";
 
 const schema = z.object({
   model: z.string().min(1, "expected a folder or a known model"),
@@ -11,11 +12,11 @@ const schema = z.object({
     .transform((text) => text.split(","))
     .pipe(z.array(wholeNumber(1)))
     .default([]),
-  height: wholeNumber(1).optional(),
-  width: wholeNumber(1).optional(),
-  steps: wholeNumber(1).optional(),
-  guidance: decimalNumber(0).optional(),
-  guidance2: decimalNumber(0).optional(),
+  height: generationFields.height,
+  width: generationFields.width,
+  steps: generationFields.steps,
+  guidance: generationFields.guidance,
+  guidance2: generationFields.guidance2,
   precision: z.enum(["f32", "f16"], "expected f32 or f16").default("f32"),
   dense: z.boolean().default(false),
   ...lvsaFields,
@@ -36,12 +37,9 @@ export function addPlanOptions(command: Command): Command {
   command
     .argument("[model]", "checkpoint folder, or a model known by name")
     .option("--model <model>", "the same as an option")
-    .option("--num-frames <frames>", "video frames; several counts with commas (default: the model's)")
-    .option("--height <pixels>", "height (default: the model's)")
-    .option("--width <pixels>", "width (default: the model's)")
-    .option("--steps <count>", "denoising steps (default: the model's)")
-    .option("--guidance <scale>", "guidance scale (default: the model's)")
-    .option("--guidance-2 <scale>", "guidance scale of the second transformer")
+    .option("--num-frames <frames>", "video frames; several counts with commas (default: the model's)");
+  addGenerationFlags(command, "height", "width", "numInferenceSteps", "guidanceScale", "guidanceScale2");
+  command
     .addOption(new Option("--precision <type>", "storage of activations: f32 or f16").default("f32"))
     .option("--dense", "plan without Long-Video Sparse Attention")
     .addOption(new Option("--lvsa", "plan with it (this is the default)").hideHelp());

@@ -1,5 +1,5 @@
 /** Timing that survives a busy machine: candidates take turns within one run, and the best turn of each counts. */
-import type { Device } from "@lvsa/runtime";
+import { type Device, throwIfAborted } from "@lvsa/runtime";
 
 export interface Candidate {
   readonly name: string;
@@ -33,7 +33,7 @@ export async function timeInterleaved(
 ): Promise<Timing[]> {
   const { repeats = 5, minMilliseconds = 20, signal } = options;
   const turn = async (candidate: Candidate, runs: number): Promise<number> => {
-    signal?.throwIfAborted();
+    throwIfAborted(signal, "the benchmark");
     const start = performance.now();
     for (let i = 0; i < runs; i++) await candidate.run();
     await (candidate.settle ? candidate.settle() : device.idle());

@@ -1,5 +1,5 @@
 /** Which attention backend serves which role, as users write it. */
-import { ConfigError } from "@lvsa/runtime";
+import { type ConfigError, UsageError } from "@lvsa/runtime";
 import type { BackendExtra } from "./attention-processor.js";
 
 /** A backend by name, with settings of its own. */
@@ -65,7 +65,7 @@ function objectOf(value: unknown, where: string): Record<string, unknown> {
 }
 
 function invalid(message: string): ConfigError {
-  return new ConfigError("INVALID_ATTENTION_CONFIG", message, {
+  return new UsageError("INVALID_ATTENTION_CONFIG", message, {
     fix: 'Write a backend\'s name, or {"backend": name, "extra": {…}}, per role.',
   });
 }

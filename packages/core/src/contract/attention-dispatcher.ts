@@ -2,7 +2,7 @@
  * Routes every attention call of an engine: hooks see it first (in order), then the processor that claimed the
  * layer, then the dense path with the backend of the layer's role.
  */
-import { ConfigError, HookError } from "@lvsa/runtime";
+import { ConfigError, HookError, UsageError } from "@lvsa/runtime";
 import { type AttentionConfig, type BackendChoice, choiceOf } from "./attention-config.js";
 import type {
   AttentionBackend,
@@ -140,7 +140,7 @@ export class AttentionDispatcher {
   }
 
   #unknown(name: string): ConfigError {
-    return new ConfigError("UNKNOWN_BACKEND", `there is no attention backend named ${name}`, {
+    return new UsageError("UNKNOWN_BACKEND", `there is no attention backend named ${name}`, {
       fix: `Known backends: ${this.backends.join(", ")}.`,
     });
   }

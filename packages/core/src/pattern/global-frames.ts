@@ -1,5 +1,5 @@
 /** Which frames every query attends to: leading frames, periodic keyframes and, between ranks, boundary guards. */
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 
 export interface AutoKeyframeOptions {
   /** Latent frames of the clip. */
@@ -29,7 +29,7 @@ export function computeAutoKeyframeInterval(options: AutoKeyframeOptions): numbe
   const { frames, window, nFirstFrames, referenceLatentFrames, sparsityScale = 1 } = options;
   const scaled = referenceLatentFrames * sparsityScale;
   if (!Number.isFinite(scaled)) {
-    throw new ConfigError(
+    throw new UsageError(
       "INVALID_SPARSITY_SCALE",
       `The sparsity scale is ${sparsityScale} with ${referenceLatentFrames} reference frames; their product must be a finite number.`,
       { fix: "Use a scale such as 0.7 (sparser), 1 (default) or 1.5 (denser)." },

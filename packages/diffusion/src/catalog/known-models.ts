@@ -1,5 +1,5 @@
 /** Models that can be planned by name, without their checkpoint. */
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 import type { ModelDescription } from "./model-description.js";
 import { cogVideoXModels } from "./models/cogvideox.js";
 import { cosmos3Models } from "./models/cosmos3.js";
@@ -24,7 +24,7 @@ export function getKnownModel(name: string): ModelDescription {
   const found = findKnownModel(name);
   if (found !== undefined) return found;
   const names = knownModels().map((model) => model.name);
-  throw new ConfigError("UNKNOWN_MODEL", `no model is known by the name ${name}.`, {
+  throw new UsageError("UNKNOWN_MODEL", `no model is known by the name ${name}.`, {
     fix: `Give a checkpoint folder, or one of ${names.join(", ")}.`,
   });
 }

@@ -1,5 +1,5 @@
 /** What one generation takes, before it runs: tokens, attended frames, operations. Memory: `rehearsal/`. */
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 import type { ModelGeometry, TokenRows } from "./family-rules.js";
 import { type ForwardFlops, forwardFlops, ratio } from "./flops.js";
 import { getModelClass } from "./model-classes.js";
@@ -97,7 +97,7 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
   );
   const steps = options.numInferenceSteps ?? defaults.numInferenceSteps;
   if (!Number.isInteger(steps) || steps < 1) {
-    throw new ConfigError("INVALID_STEPS", `${steps} steps; expected a whole number of at least 1.`);
+    throw new UsageError("INVALID_STEPS", `${steps} steps; expected a whole number of at least 1.`);
   }
 
   const pattern = options.lvsa?.(grid, geometry) ?? densePattern(grid.tokenFrames);

@@ -1,5 +1,5 @@
 /** From frames and pixels to latents and tokens, and which numbers of them fit a model. */
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 import type { ModelGeometry } from "./family-rules.js";
 
 export interface VideoSize {
@@ -66,7 +66,7 @@ export function checkVideoSize(size: VideoSize, geometry: ModelGeometry): void {
   const frames = nearestFrameCounts(size.numFrames, geometry);
   if (frames[0] !== size.numFrames) {
     const step = frameStep(geometry);
-    throw new ConfigError(
+    throw new UsageError(
       "FRAMES_OFF_GRID",
       `${size.numFrames} frames do not fit: the model makes ${step}k+1 (1, ${step + 1}, ${2 * step + 1}, ...).`,
       { fix: `Use --num-frames ${frames.join(" or ")}.` },
@@ -78,7 +78,7 @@ export function checkVideoSize(size: VideoSize, geometry: ModelGeometry): void {
   );
   if (wrong.length > 0) {
     const seen = wrong.map((edge) => `${edge} ${size[edge]}`).join(" and ");
-    throw new ConfigError("SIZE_OFF_GRID", `${seen}: the model makes multiples of ${multiple} pixels.`, {
+    throw new UsageError("SIZE_OFF_GRID", `${seen}: the model makes multiples of ${multiple} pixels.`, {
       fix: `Use ${wrong.map((edge) => `--${edge} ${nearestSizes(size[edge], geometry).join(" or ")}`).join(", ")}.`,
     });
   }

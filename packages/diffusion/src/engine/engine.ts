@@ -60,12 +60,12 @@ export class Engine implements PluginHost {
       ...(options.keepLoaded ? { keepLoaded: true } : {}),
     });
     const engine = new Engine(options.device, pipeline, options.log ?? (() => {}));
-    const named = await Promise.all(
-      (options.plugins ?? []).map((plugin) => resolvePlugin(plugin, options.importPlugin)),
-    );
-    const plugins = [...(options.registered === false ? [] : registeredPlugins()), ...named];
-    plugins.sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
     try {
+      const named = await Promise.all(
+        (options.plugins ?? []).map((plugin) => resolvePlugin(plugin, options.importPlugin)),
+      );
+      const plugins = [...(options.registered === false ? [] : registeredPlugins()), ...named];
+      plugins.sort((a, b) => (a.order ?? 0) - (b.order ?? 0));
       for (const plugin of plugins) await engine.use(plugin);
       if (options.attention) engine.attention.configure(options.attention);
     } catch (error) {
@@ -95,11 +95,20 @@ export class Engine implements PluginHost {
     };
   }
 
-  generate(options: GenerateOptions): Promise<GenerationResult> {
+  /**
+   * One generation after the other: a second call waits for the first, and for frames that are being read; it does not
+   * fail. A reader that pauses for seconds between two frames does not hold it up.
+   *
+   * @throws UsageError for options that are unknown, out of range or not for this checkpoint, before anything is loaded;
+   *   AbortError, NotFiniteError; ConfigError `ENGINE_DISPOSED` after `dispose`, also when that comes meanwhile
+   */
+  async generate(options: GenerateOptions): Promise<GenerationResult> {
     return this.pipeline.generate(options);
   }
 
-  /** Removes plugins, newest first, and frees the model. The device stays the caller's. */
+  /**
+   * Stops a generation that is at work, removes plugins, newest first, and frees the model. The device stays the caller's.
+   */
   dispose(): void {
     for (const { undo } of this.#plugins.splice(0).reverse()) undo[Symbol.dispose]();
     this.pipeline.dispose();

@@ -6,6 +6,7 @@ import {
   type Shape,
   sameShape,
   type Tensor,
+  throwIfAborted,
   uploadTensor,
   type WeightSource,
   WeightsError,
@@ -20,8 +21,8 @@ export interface LoadOptions {
   /** For layers that come and go: their memory is pooled, so that the next layer takes it over. Default false. */
   readonly isStreamed?: boolean;
   readonly signal?: AbortSignal;
-  /** Hears of bytes loaded so far. */
-  readonly onProgress?: (loadedBytes: number) => void;
+  /** Hears of bytes loaded so far, of all that `prefix` and `only` select. */
+  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
 }
 
 /**
@@ -78,30 +79,39 @@ export class Parameters {
 
   /**
    * Streams weights to the GPU as they are stored; vectors (biases, norms, tables) are widened to f32 on the way,
-   * which is exact and costs next to nothing. After an error nothing stays loaded.
+   * which is exact and costs next to nothing. The store has all of them at the end, or after an error none.
+   *
+   * @throws WeightsError as `uploadTensor`; AbortError
    */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
-    const prefix = options.prefix ?? "";
+    const { prefix = "", only, signal } = options;
+    const pinned = options.isStreamed !== true;
+    const selected = source
+      .names()
+      .filter((name) => name.startsWith(prefix) && (only?.(name.slice(prefix.length)) ?? true));
+    const total = selected.reduce((sum, name) => sum + source.info(name).byteLength, 0);
+    const made = new Map<string, Tensor>();
     let loaded = 0;
     try {
-      for (const stored of source.names()) {
-        if (!stored.startsWith(prefix)) continue;
-        const name = stored.slice(prefix.length);
-        if (options.only && !options.only(name)) continue;
-        options.signal?.throwIfAborted();
+      for (const stored of selected) {
+        throwIfAborted(signal, "loading the weights");
         const info = source.info(stored);
         const isVector = elementCount(info.shape) <= TABLE_ROWS * Math.max(1, ...info.shape);
-        const pinned = options.isStreamed !== true;
         const tensor = isVector
           ? await uploadWidened(this.device, source, stored, pinned)
-          : await uploadTensor(this.device, source, stored, { pinned });
-        this.#tensors.set(this.#prefix + name, tensor);
+          : await uploadTensor(this.device, source, stored, { pinned, ...(signal ? { signal } : {}) });
+        made.set(this.#prefix + stored.slice(prefix.length), tensor);
         loaded += info.byteLength;
-        options.onProgress?.(loaded);
+        options.onProgress?.(loaded, total);
       }
+      throwIfAborted(signal, "loading the weights");
     } catch (error) {
-      this.unload();
+      for (const tensor of made.values()) tensor.dispose();
       throw error;
+    }
+    for (const [name, tensor] of made) {
+      this.#tensors.get(name)?.dispose();
+      this.#tensors.set(name, tensor);
     }
   }
 
@@ -112,6 +122,10 @@ export class Parameters {
   }
 
   dispose(): void {
+    this.unload();
+  }
+
+  [Symbol.dispose](): void {
     this.unload();
   }
 }

@@ -1,12 +1,5 @@
 /** Reading a diffusers folder: `model_index.json`, component configs, component weights. */
-import {
-  ConfigError,
-  type FolderReader,
-  openWeights,
-  subFolder,
-  type WeightSource,
-  WeightsError,
-} from "@lvsa/runtime";
+import { ConfigError, type FolderReader, WeightsError } from "@lvsa/runtime";
 import { z } from "zod";
 
 const modelIndexSchema = z.looseObject({ _class_name: z.string() });
@@ -44,13 +37,4 @@ export async function readJson(folder: FolderReader, path: string): Promise<unkn
   } catch (cause) {
     throw new ConfigError("BAD_JSON", `${path} is not JSON: ${(cause as Error).message}`, { cause });
   }
-}
-
-/** Weights of a component: diffusers models are named `diffusion_pytorch_model`, text encoders `model`. */
-export function openComponent(
-  folder: FolderReader,
-  component: string,
-  baseName: "diffusion_pytorch_model" | "model" = "diffusion_pytorch_model",
-): Promise<WeightSource> {
-  return openWeights(subFolder(folder, component), baseName);
 }

@@ -1,5 +1,5 @@
 /** Frame counts and sizes that a model takes. */
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 
 export interface LatentGrid {
   readonly temporalFactor: number;
@@ -31,7 +31,7 @@ export function latentShape(
 export function checkFrames(factor: number, numFrames: number): void {
   if (Number.isInteger(numFrames) && numFrames >= 1 && (numFrames - 1) % factor === 0) return;
   const below = Math.max(1, Math.floor((numFrames - 1) / factor) * factor + 1);
-  throw new ConfigError("BAD_FRAME_COUNT", `${numFrames} frames: this model makes ${factor}k + 1 frames`, {
+  throw new UsageError("BAD_FRAME_COUNT", `${numFrames} frames: this model makes ${factor}k + 1 frames`, {
     fix: `Use ${below} or ${below + factor} frames.`,
   });
 }
@@ -40,7 +40,7 @@ export function checkFrames(factor: number, numFrames: number): void {
 export function checkSize(name: "height" | "width", value: number, multiple: number): void {
   if (Number.isInteger(value) && value > 0 && value % multiple === 0) return;
   const below = Math.max(multiple, Math.floor(value / multiple) * multiple);
-  throw new ConfigError("BAD_SIZE", `${name} ${value}: this model needs a multiple of ${multiple}`, {
+  throw new UsageError("BAD_SIZE", `${name} ${value}: this model needs a multiple of ${multiple}`, {
     fix: `Use ${name} ${below} or ${below + multiple}.`,
   });
 }

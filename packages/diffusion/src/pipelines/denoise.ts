@@ -1,40 +1,99 @@
 /** The denoising loop that all families share: predict, guide, step. Latents live on the CPU between steps. */
-import { AbortError, type Device } from "@lvsa/runtime";
+
+import type { StepInfo } from "@lvsa/core";
+import { type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
 import type { PassControl } from "../models/transformers/run-blocks.js";
 import type { Scheduler } from "../schedulers/index.js";
+import type { Guidance } from "./guidance.js";
+import { assertFinite, type NotFiniteDetails } from "./not-finite.js";
 import type { GenerateOptions, HostTensor } from "./video-pipeline.js";
 
-export interface DenoiseOptions {
-  readonly device: Device;
-  readonly scheduler: Scheduler;
-  readonly initial: HostTensor;
-  readonly options: GenerateOptions;
-  /** Model output after guidance, in the layout of the latents. */
-  readonly predict: (latents: Float32Array, timestep: number, index: number) => Promise<Float32Array>;
-  /** For schedulers that add noise. */
-  readonly drawNoise?: () => Float32Array;
+/** A step's input to the transformer. */
+export interface StepInput {
+  /** In the layout of the initial latents. */
+  readonly latents: HostTensor;
+  readonly timestep: number;
+  readonly step: StepInfo;
+  /** Lets the pass be stopped, and report its blocks. */
+  readonly control: PassControl;
 }
 
-/** Runs every step of the scheduler (after `setTimesteps`). Returns the final latents. */
-export async function denoise(run: DenoiseOptions): Promise<HostTensor> {
-  const { device, scheduler, options } = run;
+/** A transformer that is ready to run a step. */
+export interface Predictor<Condition> {
+  /** The component's name, for messages. */
+  readonly name: string;
+  /** Storage type of its activations. */
+  readonly precision: string;
+  /** Runs one pass. Returns a new tensor in the layout of the latents, the caller's. */
+  forward(input: StepInput, condition: Condition): Promise<Tensor>;
+}
+
+export interface DenoiseRun<Condition> {
+  readonly device: Device;
+  /** After `setTimesteps`. */
+  readonly scheduler: Scheduler;
+  readonly initial: HostTensor;
+  readonly guidance: Guidance;
+  readonly positive: Condition;
+  /** Needed where guidance is on. */
+  readonly negative?: Condition | undefined;
+  /** The transformer of a timestep, loaded. */
+  readonly predictor: (timestep: number) => Promise<Predictor<Condition>>;
+  /** Changes with every clip. */
+  readonly generation: number;
+  /** For schedulers that add noise: one tensor, shaped as the latents. */
+  readonly drawNoise?: () => Float32Array;
+  readonly options?: Pick<GenerateOptions, "signal" | "onStage" | "onStep" | "onTensor">;
+}
+
+const WHAT = "the generation";
+
+/**
+ * Runs every step of the scheduler. Returns the final latents.
+ *
+ * @throws AbortError, NotFiniteError with the latents before the step
+ */
+export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<HostTensor> {
+  const { device, scheduler, guidance, options = {} } = run;
+  const { shape } = run.initial;
   const count = scheduler.timesteps.length;
   let latents = run.initial.data;
   // What encoding the prompt needed goes before the first block takes its own.
   await device.releaseMemory();
   for (let index = 0; index < count; index++) {
-    stopIfAborted(options.signal);
+    throwIfAborted(options.signal, WHAT);
     options.onStage?.({ stage: "denoise", done: index, total: count });
     const started = performance.now();
     const timestep = scheduler.timesteps[index]!;
-    const modelOutput = await run.predict(latents, timestep, index);
+    const predictor = await run.predictor(timestep);
+    const details: NotFiniteDetails = {
+      step: index,
+      latents: { data: latents, shape },
+      precision: predictor.precision,
+    };
+    const isGuided = run.negative !== undefined && guidance.isOnAt(index, count);
+    const predict = async (name: string, condition: Condition, pass: number) => {
+      throwIfAborted(options.signal, WHAT);
+      const step = { index, count, generation: run.generation };
+      const control = passControl(options, step, pass, isGuided ? 2 : 1);
+      const input = { latents: { data: latents, shape }, timestep, step, control };
+      using output = await predictor.forward(input, condition);
+      const prediction = await device.read(output);
+      assertFinite(prediction, predictor.name, "predictions", details);
+      options.onTensor?.(`step${index}.${name}`, { data: prediction.slice(), shape });
+      return prediction;
+    };
+    const positive = await predict("noise_cond", run.positive, 0);
+    const negative = isGuided ? await predict("noise_uncond", run.negative!, 1) : undefined;
+    const modelOutput = guidance.combine(positive, negative, { index, timestep });
     const { sample } = scheduler.step(index, {
       sample: latents,
       modelOutput,
       ...(run.drawNoise ? { drawNoise: run.drawNoise } : {}),
     });
+    assertFinite(sample, "scheduler", "latents", details);
     latents = sample;
-    options.onTensor?.(`step${index}.latents`, { data: latents.slice(), shape: run.initial.shape });
+    options.onTensor?.(`step${index}.latents`, { data: latents.slice(), shape });
     options.onStep?.({
       index,
       count,
@@ -43,44 +102,24 @@ export async function denoise(run: DenoiseOptions): Promise<HostTensor> {
       memory: device.memory(),
     });
   }
-  stopIfAborted(options.signal);
-  return { data: latents, shape: run.initial.shape };
+  throwIfAborted(options.signal, WHAT);
+  return { data: latents, shape };
 }
 
-/**
- * Lets one forward pass of a step be stopped, and report its blocks as part of the step.
- * @param pass which of the step's `passes` it is, from 0
- */
-export function passControl(
-  options: GenerateOptions,
-  step: { readonly index: number; readonly count: number },
-  pass = 0,
-  passes = 1,
+/** Lets one forward pass of a step be stopped, and report its blocks as part of the step. */
+function passControl(
+  { signal, onStage }: Pick<GenerateOptions, "signal" | "onStage">,
+  step: StepInfo,
+  pass: number,
+  passes: number,
 ): PassControl {
   return {
-    signal: options.signal,
+    signal,
     onBlock: (done, count) =>
-      options.onStage?.({
+      onStage?.({
         stage: "denoise",
         done: step.index + (pass + done / count) / passes,
         total: step.count,
       }),
   };
-}
-
-/** `negative + scale * (positive − negative)`, element by element in f32. */
-export function guide(positive: Float32Array, negative: Float32Array, scale: number): Float32Array {
-  const out = new Float32Array(positive.length);
-  for (let i = 0; i < out.length; i++) {
-    const n = negative[i]!;
-    out[i] = n + Math.fround(scale * Math.fround(positive[i]! - n));
-  }
-  return out;
-}
-
-/** @throws AbortError when the caller's signal fired */
-export function stopIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new AbortError("ABORTED", "the generation was stopped", { cause: signal.reason });
-  }
 }

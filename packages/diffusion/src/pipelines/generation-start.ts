@@ -1,5 +1,5 @@
 /** What every pipeline does first: fill in settings, make or take the initial latents, choose a storage type. */
-import { ConfigError, type Device, type FloatDType } from "@lvsa/runtime";
+import { type Device, type FloatDType, UsageError } from "@lvsa/runtime";
 import { TorchCpuGenerator } from "../random/index.js";
 import type { HostTensor, PipelineOptions } from "./video-pipeline.js";
 
@@ -17,7 +17,7 @@ export function initialLatents(
     return { data: generator.randn(shape), shape };
   }
   if (given.shape.join() !== shape.join()) {
-    throw new ConfigError(
+    throw new UsageError(
       "LATENTS_SHAPE",
       `the initial latents are [${given.shape.join(", ")}], this clip needs [${shape.join(", ")}]`,
       { fix: "Match --num-frames, --height and --width to the latents." },

@@ -1,28 +1,49 @@
 /** From an autoencoder's chunks to the RGB bytes of single frames. */
-import { type Device, type Tensor, toRgbFrames } from "@lvsa/runtime";
-import { stopIfAborted } from "./denoise.js";
+import { countNotFinite, type Device, type Tensor, throwIfAborted, toRgbFrames } from "@lvsa/runtime";
+import { NotFiniteError } from "./not-finite.js";
+import type { HostTensor } from "./video-pipeline.js";
+
+export interface RgbFramesOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** What is decoded, for an error's `latents`. */
+  readonly latents?: HostTensor | undefined;
+  /** Hears of the number of chunks done. */
+  readonly onChunk?: (done: number) => void;
+}
 
 /**
  * Reads chunks `[1, t, H, W, 3]` in [−1, 1] as they come, disposes them, and yields `[H, W, 3]` bytes per frame.
- * @param onChunk hears of the number of chunks done
+ *
+ * @throws AbortError, NotFiniteError for a frame that holds NaN
  */
 export async function* rgbFrames(
   device: Device,
   chunks: Iterable<Tensor>,
-  options: { readonly signal?: AbortSignal; readonly onChunk?: (done: number) => void } = {},
+  options: RgbFramesOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let done = 0;
+  throwIfAborted(options.signal, "decoding");
   for (const chunk of chunks) {
-    stopIfAborted(options.signal);
-    const frames = toRgbFrames(device, chunk);
-    chunk.dispose();
-    const bytes = await device.readBytes(frames);
-    const size = frames.dim(2) * frames.dim(3) * 3;
-    frames.dispose();
+    const bytes = await readFrames(device, chunk, options, done);
+    const size = chunk.dim(2) * chunk.dim(3) * 3;
     for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
     done += 1;
     // The first chunk has another shape than those that follow: what it needed fits none of them.
     if (done === 1) await device.releaseMemory();
     options.onChunk?.(done);
+    throwIfAborted(options.signal, "decoding");
   }
+}
+
+async function readFrames(
+  device: Device,
+  chunk: Tensor,
+  { latents }: RgbFramesOptions,
+  done: number,
+): Promise<Uint8Array> {
+  using decoded = chunk;
+  using frames = toRgbFrames(device, decoded);
+  const [bad, bytes] = await Promise.all([countNotFinite(device, decoded), device.readBytes(frames)]);
+  if (bad > 0) throw new NotFiniteError("vae", `frames of chunk ${done + 1}`, { latents });
+  return bytes;
 }

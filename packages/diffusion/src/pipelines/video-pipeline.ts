@@ -19,17 +19,33 @@ export interface RgbImage {
   readonly height: number;
 }
 
-/** Names and meanings as in diffusers; what is left out takes the pipeline's defaults. */
+/**
+ * Names and meanings as in diffusers; what is left out (or undefined) takes the pipeline's defaults. Each family takes
+ * those that it has a use for, and refuses the others: see `docs/options.md`.
+ */
 export interface GenerateOptions {
-  readonly prompt: string;
+  /** What the video shows. Needed unless `promptEmbeds` are given. */
+  readonly prompt?: string;
+  /** What it should not show; used where guidance is on. */
   readonly negativePrompt?: string;
+  /** The text encoder's result `[1, rows, width]` instead of `prompt`, real rows only where the family masks padding. */
+  readonly promptEmbeds?: HostTensor;
+  /** Instead of `negativePrompt`. */
+  readonly negativePromptEmbeds?: HostTensor;
+  /** HunyuanVideo: the glyph encoder's result beside `promptEmbeds`. */
+  readonly promptEmbeds2?: HostTensor;
+  /** Beside `negativePromptEmbeds`. */
+  readonly negativePromptEmbeds2?: HostTensor;
   /** Video frames. */
   readonly numFrames?: number;
+  /** Pixels. */
   readonly height?: number;
+  /** Pixels. */
   readonly width?: number;
   readonly numInferenceSteps?: number;
+  /** 0 or more. 1 turns guidance off; so does less with Wan and CogVideoX. */
   readonly guidanceScale?: number;
-  /** For the second transformer of two-stage models; default `guidanceScale`. */
+  /** For the second transformer of two-stage Wan; default `guidanceScale`. */
   readonly guidanceScale2?: number;
   /** CogVideoX: guidance that changes from step to step, up to `guidanceScale` + 1 (diffusers' `use_dynamic_cfg`). Default false. */
   readonly useDynamicGuidance?: boolean;
@@ -37,8 +53,9 @@ export interface GenerateOptions {
   readonly flowShift?: number;
   /** The numbers of `torch.Generator("cpu").manual_seed(seed)`; default: a random seed, reported in the result. */
   readonly seed?: number;
-  /** Frames per second of the result. */
+  /** Frames per second of the result, at most 1000. */
   readonly fps?: number;
+  /** Tokens; longer prompts are cut, which is noted. */
   readonly maxSequenceLength?: number;
   /** Initial noise in the family's own layout instead of noise from the seed. */
   readonly initialLatents?: HostTensor;
@@ -48,6 +65,7 @@ export interface GenerateOptions {
   readonly lastImage?: RgbImage;
   /** Image embeddings, where the model wants them: image encoders are not part of this package. */
   readonly imageEmbeds?: HostTensor;
+  /** Stops the generation, and the decoding of its frames, with `AbortError`, whose `cause` is the signal's reason. */
   readonly signal?: AbortSignal;
   readonly onStep?: (report: StepReport) => void;
   /** Hears which part is at work: loading, encoding the prompt, decoding. */
@@ -79,7 +97,8 @@ export interface GenerationResult {
   readonly latents: HostTensor;
   /**
    * Decodes while it is iterated: RGB bytes `[height, width, 3]` per frame, each an array of the receiver's. Can be
-   * iterated once; valid until the pipeline generates again or is disposed.
+   * iterated once, until the pipeline is disposed. Throws `NotFiniteError` for a frame that is none, `AbortError` when
+   * the generation's signal fires.
    */
   readonly frames: AsyncIterable<Uint8Array>;
   readonly frameCount: number;
@@ -87,9 +106,9 @@ export interface GenerationResult {
   readonly height: number;
   readonly fps: number;
   readonly seed: number;
-  /** Everything that shaped the result, for metadata. */
+  /** Everything that shaped the result, for metadata; null: not given, or without effect (then a note says so). */
   readonly settings: Readonly<Record<string, string | number | boolean | null>>;
-  /** Remarks for the user, e.g. that the prompt was cut. */
+  /** Remarks for the user, e.g. that the prompt was cut, or that an option had no effect. */
   readonly notes: readonly string[];
 }
 
@@ -112,6 +131,12 @@ export interface VideoPipeline extends HostPipeline {
   readonly defaults: GenerationDefaults;
   /** Rows and tokens that the transformer will see. @throws ConfigError when the sizes do not fit the model */
   clip(numFrames: number, height: number, width: number): { latentFrames: number; patchesPerFrame: number };
+  /**
+   * One generation after the other: a second call waits for the first, and for frames that are being read.
+   *
+   * @throws UsageError `BAD_OPTION` and others before anything is loaded; AbortError; NotFiniteError; ConfigError
+   *   `ENGINE_DISPOSED` when the pipeline is disposed before or meanwhile
+   */
   generate(options: GenerateOptions): Promise<GenerationResult>;
   dispose(): void;
 }

@@ -1,5 +1,5 @@
 /** Seeded normal noise, equal to PyTorch's on the CPU. */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError, UsageError } from "@lvsa/runtime";
 import { roundToBfloat16, roundToFloat16 } from "./float-rounding.js";
 import { Mt19937 } from "./mt19937.js";
 import { boxMullerFloat32, boxMullerRounded } from "./normal-fill.js";
@@ -86,12 +86,12 @@ export class TorchCpuGenerator {
 
 function lowWord(seed: number | bigint): number {
   if (typeof seed === "number" && !Number.isSafeInteger(seed))
-    throw new ConfigError("SEED_INVALID", `seed ${seed} is not an integer that a number holds exactly`, {
+    throw new UsageError("SEED_INVALID", `seed ${seed} is not an integer that a number holds exactly`, {
       fix: "Pass an integer below 2^53, or a bigint.",
     });
   const value = BigInt(seed);
   if (value < -(2n ** 63n) || value >= 2n ** 64n)
-    throw new ConfigError("SEED_INVALID", `seed ${seed} does not fit 64 bits`, {
+    throw new UsageError("SEED_INVALID", `seed ${seed} does not fit 64 bits`, {
       fix: "Pass a seed between -2^63 and 2^64 - 1.",
     });
   return Number(BigInt.asUintN(32, value));

@@ -48,6 +48,7 @@ export interface StandInFamily {
     component: ComponentDescription,
     source: WeightSource,
     rows: number,
+    prompts: number,
   ): Promise<readonly Tensor[]>;
 }
 
@@ -80,10 +81,11 @@ async function encode(
   { className, config }: ComponentDescription,
   source: WeightSource,
   rows: number,
+  prompts: number,
 ): Promise<readonly Tensor[]> {
   const ids = new Uint32Array(rows).map((_, i) => i % 100);
-  if (className.startsWith("Qwen")) return new Qwen25VLTextModel(device, source, config).encode([ids]);
-  return [await new T5EncoderModel(device, source, config).encode(ids)];
+  const Encoder = className.startsWith("Qwen") ? Qwen25VLTextModel : T5EncoderModel;
+  return new Encoder(device, source, config).encode(Array.from({ length: prompts }, () => ids));
 }
 
 const wan: StandInFamily = {

@@ -95,6 +95,7 @@ export class StandInModel {
       shortened,
       randomWeights(shortened),
       rows,
+      prompts,
     );
     disposeTensors([...embeds]);
   }

@@ -35,12 +35,14 @@ const { fround } = Math;
 export class FlowMatchEulerDiscreteScheduler extends BaseScheduler {
   readonly className = NAME;
   readonly numTrainTimesteps: number;
+  override readonly flowShiftKey: "shift" | undefined;
   readonly config: FlowMatchEulerDiscreteConfig;
 
   private constructor(config: FlowMatchEulerDiscreteConfig) {
     super();
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
+    this.flowShiftKey = config.use_dynamic_shifting ? undefined : "shift";
   }
 
   /** From the parsed `scheduler_config.json`. */

@@ -1,5 +1,5 @@
 /** What pipelines use of a scheduler, whatever its kind. */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError, UsageError } from "@lvsa/runtime";
 import { applyStepPlan, type StepHistory, type StepResult } from "./apply-step-plan.js";
 import type { StepPlan } from "./step-plan.js";
 
@@ -23,6 +23,8 @@ export interface Scheduler {
   /** As in `scheduler_config.json`. */
   readonly className: string;
   readonly numTrainTimesteps: number;
+  /** Key of the config that sets how far the noise levels are shifted; undefined where no such key has an effect. */
+  readonly flowShiftKey: "flow_shift" | "shift" | undefined;
   /** One per step; integers, or float32 values for flow-matching Euler. Empty before `setTimesteps`. */
   readonly timesteps: readonly number[];
   /** Flow schedulers: steps + 1 noise levels in float32, the last one 0. Empty for CogVideoX's schedulers. */
@@ -41,6 +43,7 @@ export interface Scheduler {
 export abstract class BaseScheduler implements Scheduler {
   abstract readonly className: string;
   abstract readonly numTrainTimesteps: number;
+  readonly flowShiftKey: "flow_shift" | "shift" | undefined = undefined;
   readonly initNoiseSigma: number = 1;
   #timesteps: readonly number[] = [];
   #sigmas: readonly number[] = [];
@@ -95,7 +98,7 @@ export abstract class BaseScheduler implements Scheduler {
 /** Throws unless `steps` is an integer from 1 to `limit`. */
 export function assertStepCount(steps: number, limit: number): void {
   if (!Number.isInteger(steps) || steps < 1 || steps > limit)
-    throw new ConfigError("STEPS_INVALID", `${steps} inference steps; this scheduler takes 1 to ${limit}`, {
+    throw new UsageError("STEPS_INVALID", `${steps} inference steps; this scheduler takes 1 to ${limit}`, {
       fix: "Pass a whole number of steps in that range.",
     });
 }

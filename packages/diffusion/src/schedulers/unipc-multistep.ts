@@ -49,12 +49,15 @@ const NAME = "UniPCMultistepScheduler";
 export class UniPCMultistepScheduler extends BaseScheduler {
   readonly className = NAME;
   readonly numTrainTimesteps: number;
+  override readonly flowShiftKey: "flow_shift" | undefined;
   readonly config: UniPCMultistepConfig;
 
   private constructor(config: UniPCMultistepConfig) {
     super();
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
+    const { use_karras_sigmas, use_dynamic_shifting } = config;
+    this.flowShiftKey = use_karras_sigmas || use_dynamic_shifting ? undefined : "flow_shift";
   }
 
   /** From the parsed `scheduler_config.json`. Throws `ConfigError` for options that no supported model uses. */

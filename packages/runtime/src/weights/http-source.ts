@@ -1,5 +1,5 @@
 /** A file on a server, read by HTTP range requests, with further attempts when the connection fails. */
-import { AbortError } from "../errors.js";
+import { throwIfAborted } from "../errors.js";
 import { type ByteSource, readTarget } from "./byte-source.js";
 import { weightsError } from "./header.js";
 
@@ -91,13 +91,27 @@ async function retrying<T>(options: HttpSourceOptions, attempt: () => Promise<T>
     try {
       return await attempt();
     } catch (error) {
-      if (options.signal?.aborted)
-        throw new AbortError("ABORTED", "the download was stopped.", { cause: error });
+      throwIfAborted(options.signal, "the download");
       if (!(error instanceof Retryable)) throw error;
       if (count >= retries) throw error.reason;
-      await new Promise((resolve) => setTimeout(resolve, (options.retryDelay ?? 500) * 2 ** count));
+      await pause((options.retryDelay ?? 500) * 2 ** count, options.signal);
+      throwIfAborted(options.signal, "the download");
     }
   }
+}
+
+/** Waits, or less when the signal fires. */
+function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal?.addEventListener("abort", end);
+    if (signal?.aborted) end();
+  });
 }
 
 async function request(

@@ -3,7 +3,7 @@
  * holds a whole large tensor. Floats stay as they lie in the file; shaders widen them.
  */
 import type { Device } from "../device/device.js";
-import { AbortError, ShapeError } from "../errors.js";
+import { ShapeError, throwIfAborted } from "../errors.js";
 import type { DType } from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -123,7 +123,7 @@ async function upload(
   const info = options.shape ? expectTensor(source, name, options.shape) : source.info(name);
   const dtype = uploadedDType(info.dtype, name);
   const { shape, range } = selectRows(name, info.shape, info.dtype, options.rows);
-  stopIfAborted(options.signal, name);
+  throwIfAborted(options.signal, `loading "${name}"`);
   const tensor = device.empty(shape, dtype, { label: options.label ?? name, pinned: options.pinned ?? true });
   try {
     let written = 0;
@@ -134,7 +134,7 @@ async function upload(
       name,
       chunkBytes,
       async (chunk) => {
-        stopIfAborted(options.signal, name);
+        throwIfAborted(options.signal, `loading "${name}"`);
         const bytes = toUploaded(chunk, info.dtype, name);
         device.writeBytes(tensor, bytes, written);
         written += bytes.length;
@@ -207,12 +207,4 @@ export function float8AsBfloat16(dtype: "F8_E4M3" | "F8_E5M2"): Uint16Array {
     table[bits] = word[0]! >>> 16;
   }
   return table;
-}
-
-function stopIfAborted(signal: AbortSignal | undefined, name: string): void {
-  if (signal?.aborted) {
-    throw new AbortError("ABORTED", `the upload was stopped before "${name}" was complete.`, {
-      cause: signal.reason,
-    });
-  }
 }

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { ConfigError } from "@lvsa/runtime/errors";
+import { throwIfAborted, UsageError } from "@lvsa/runtime/errors";
 import type { VideoBackend } from "../backend.js";
 import type { ByteSink } from "../byte-sink.js";
 import {
@@ -45,18 +45,14 @@ async function outputFormat(path: string): Promise<VideoFormat | "folder"> {
   const wantsFolder = /[/\\]$/.test(path) || extname(path) === "" || found === "folder";
   if (!wantsFolder) return formatOfPath(path);
   if (found === "file") {
-    throw new ConfigError(
-      "VIDEO_FORMAT",
-      `"${path}" is a file, and no extension says which format to write`,
-      {
-        fix: `use one of ${VIDEO_EXTENSIONS.join(", ")}, or a folder for PNG frames`,
-      },
-    );
+    throw new UsageError("VIDEO_FORMAT", `"${path}" is a file, and no extension says which format to write`, {
+      fix: `use one of ${VIDEO_EXTENSIONS.join(", ")}, or a folder for PNG frames`,
+    });
   }
   if (found === "folder") {
     const foreign = (await readdir(path)).find((name) => !FRAME_NAME.test(name));
     if (foreign !== undefined) {
-      throw new ConfigError("VIDEO_FOLDER", `folder "${path}" holds other things than frames: ${foreign}`, {
+      throw new UsageError("VIDEO_FOLDER", `folder "${path}" holds other things than frames: ${foreign}`, {
         fix: "name a new or empty folder, or one written by an earlier run",
       });
     }
@@ -146,6 +142,7 @@ export async function writeVideo(path: string, options: WriteVideoOptions): Prom
         : await writeFileFormat(partial, { ...options, backends, format });
     const written: WrittenVideo = { ...report, format, path: target, sidecarPath };
     await writeFile(partialSidecar, sidecar(written, options));
+    throwIfAborted(options.signal, "writing the video");
     if (format === "folder") await replaceFolder(partial, target, `${temporary}.old`);
     else await rename(partial, target);
     await rename(partialSidecar, sidecarPath);

@@ -29,10 +29,10 @@ describe.each(cases)("$name", (reference) => {
     const source = await openWeights(nodeFolder(folder), "model");
     const encoder = new T5EncoderModel(device, source, readJson(join(folder, "config.json")));
     for (const prompt of prompts) {
-      const out = await encoder.encode(values(tensors, `${prompt}.ids`));
-      const embeds = await device.read(out);
+      const [out] = await encoder.encode([values(tensors, `${prompt}.ids`)]);
+      const embeds = await device.read(out!);
       report.check(`${prompt}.embeds`, embeds, caseTolerance(parameters, "final"), "embeds");
-      out.dispose();
+      out!.dispose();
     }
     expect(device.memory().liveBytes).toBe(0);
     await source.close();

@@ -112,12 +112,12 @@ describe.each(cases)("$name", (reference: ReferenceCase) => {
         tensors,
         report.has(`${prompt}.glyph_ids`) ? `${prompt}.glyph_ids` : `${prompt}.ids`,
       );
-      const out = await model.encode(ids);
+      const [out] = await model.encode([ids]);
       const golden = report.has(`${prompt}.glyph`) ? `${prompt}.glyph` : `${prompt}.embeds`;
       // Of long texts the case stores the first rows.
-      const rows = (await device.read(out)).subarray(0, floatTensor(tensors, golden).data.length);
+      const rows = (await device.read(out!)).subarray(0, floatTensor(tensors, golden).data.length);
       report.check(golden, rows, caseTolerance(parameters, ...groups.final), "embeds");
-      out.dispose();
+      out!.dispose();
     }
     expect(device.memory().liveBytes).toBe(before);
     await source.close();

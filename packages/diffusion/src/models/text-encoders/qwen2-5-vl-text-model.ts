@@ -12,6 +12,7 @@ import {
   rmsNorm,
   rotary,
   type Tensor,
+  throwIfAborted,
   type WeightSource,
   WeightsError,
 } from "@lvsa/runtime";
@@ -20,7 +21,7 @@ import { parseConfig } from "../model-config.js";
 import { type LoadOptions, loadParameters, type Parameters } from "../parameters.js";
 import { embeddingRows } from "./embedding-rows.js";
 import { type Qwen25VLTextConfig, qwen25VLTextConfigSchema, ropeTheta } from "./qwen2-5-vl-text-config.js";
-import type { EncodeOptions } from "./t5-encoder.js";
+import type { EncodeOptions, TextEncoder } from "./text-encoder.js";
 
 export interface QwenEncodeOptions extends EncodeOptions {
   /**
@@ -34,7 +35,7 @@ export interface QwenEncodeOptions extends EncodeOptions {
 
 const EMBEDDING = "embed_tokens.weight";
 
-export class Qwen25VLTextModel {
+export class Qwen25VLTextModel implements TextEncoder {
   readonly config: Qwen25VLTextConfig;
   readonly #device: Device;
   readonly #source: WeightSource;
@@ -78,24 +79,24 @@ export class Qwen25VLTextModel {
         options.tap?.("hidden0", hidden[i]!, i);
       }
       for (let layer = 0; layer < layers; layer++) {
-        options.signal?.throwIfAborted();
-        const parameters = await this.#load(`layers.${layer}.`, options);
+        throwIfAborted(options.signal, "encoding the prompt");
+        using parameters = await this.#load(`layers.${layer}.`, options);
         const previous = hidden;
-        hidden = previous.map((x) => device.scope(() => this.#layer(x, parameters, tables)));
+        hidden = device.scope(() =>
+          previous.map((x) => device.scope(() => this.#layer(x, parameters, tables))),
+        );
         for (const x of previous) x.dispose();
-        parameters.dispose();
         if (layer + 1 < num_hidden_layers) {
           for (const [i, x] of hidden.entries()) options.tap?.(`hidden${layer + 1}`, x, i);
         }
         options.onProgress?.(layer + 1, layers);
       }
       if (layers === num_hidden_layers) {
-        const norm = await this.#load("norm.", options);
+        using norm = await this.#load("norm.", options);
         for (const [i, x] of hidden.entries()) {
           rmsNorm(device, x, { weight: norm.get("weight"), eps, inPlace: true });
           options.tap?.(`hidden${layers}`, x, i);
         }
-        norm.dispose();
       }
       return hidden;
     } catch (error) {
@@ -107,6 +108,7 @@ export class Qwen25VLTextModel {
   #load(name: string, options: QwenEncodeOptions): Promise<Parameters> {
     const loading: LoadOptions = {
       prefix: this.#prefix + name,
+      isStreamed: true,
       ...(options.signal ? { signal: options.signal } : {}),
     };
     return loadParameters(this.#device, this.#source, loading);

@@ -36,9 +36,9 @@ describe.each(cases)("$name", (reference) => {
       const ids = values(tensors, `text.${prompt}.ids`);
       const mask = tensors[`text.${prompt}.mask`] ? values(tensors, `text.${prompt}.mask`) : ids.map(() => 1);
       const length = mask.reduce((a, b) => a + b, 0);
-      const out = await encoder.encode(ids.slice(0, length));
-      const got = await device.read(out);
-      out.dispose();
+      const [out] = await encoder.encode([ids.slice(0, length)]);
+      const got = await device.read(out!);
+      out!.dispose();
       const padded = new Float32Array(floatTensor(tensors, `text.${prompt}.embeds`).data.length);
       padded.set(got);
       report.check(`text.${prompt}.embeds`, padded, single_pass, "embeds");

@@ -6,20 +6,26 @@
  * uses are read from the file. The residual stream is f32 (the feed-forward of UMT5-XXL overflows f16).
  */
 import { attention } from "@lvsa/core";
-import { type Device, linear, rmsNorm, type Tensor, type WeightSource, WeightsError } from "@lvsa/runtime";
+import {
+  type Device,
+  linear,
+  rmsNorm,
+  type Tensor,
+  throwIfAborted,
+  type WeightSource,
+  WeightsError,
+} from "@lvsa/runtime";
 import { parseConfig } from "../model-config.js";
 import { loadParameters, type Parameters } from "../parameters.js";
 import { embeddingRows, readFloats } from "./embedding-rows.js";
 import { relativeBias } from "./relative-position.js";
 import { type T5Config, t5ConfigSchema } from "./t5-config.js";
+import type { EncodeOptions, TextEncoder } from "./text-encoder.js";
 
-export interface EncodeOptions {
-  readonly signal?: AbortSignal;
-  /** Hears of finished blocks. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
+const BIAS = "layer.0.SelfAttention.relative_attention_bias.weight";
+const STOPPED = "encoding the prompt";
 
-export class T5EncoderModel {
+export class T5EncoderModel implements TextEncoder {
   readonly config: T5Config;
   readonly #device: Device;
   readonly #source: WeightSource;
@@ -32,56 +38,52 @@ export class T5EncoderModel {
   }
 
   /**
-   * Last hidden state of unpadded token ids, `[1, ids.length, d_model]` f32. Padded keys are masked in the
-   * original, so leaving them out changes nothing for the real rows. Owned by the caller.
+   * Last hidden states of unpadded token ids. Padded keys are masked in the original, so leaving them out changes
+   * nothing for the real rows. Where padding is attended to (CogVideoX), it is part of the ids.
    */
-  async encode(ids: ArrayLike<number>, options: EncodeOptions = {}): Promise<Tensor> {
-    const { num_layers: blocks, layer_norm_epsilon: eps } = this.config;
-    const length = ids.length;
-    let hidden = this.#device.upload(await embeddingRows(this.#source, embeddingName(this.#source), ids), [
-      1,
-      length,
-      this.config.d_model,
-    ]);
-    let bias: Tensor | undefined;
+  async encode(prompts: readonly ArrayLike<number>[], options: EncodeOptions = {}): Promise<Tensor[]> {
+    const device = this.#device;
+    const { num_layers: blocks, layer_norm_epsilon: eps, d_model: width } = this.config;
+    const { signal } = options;
+    const loading = { isStreamed: true, ...(signal ? { signal } : {}) };
+    let hidden: Tensor[] = [];
+    /** By length. */
+    const biases = new Map<number, Tensor>();
     try {
+      for (const ids of prompts) {
+        throwIfAborted(signal, STOPPED);
+        const rows = await embeddingRows(this.#source, embeddingName(this.#source), ids);
+        hidden.push(device.upload(rows, [1, ids.length, width]));
+      }
       for (let i = 0; i < blocks; i++) {
-        options.signal?.throwIfAborted();
-        const loading = {
-          prefix: `encoder.block.${i}.`,
-          isStreamed: true,
-          ...(options.signal ? { signal: options.signal } : {}),
-        };
-        const parameters = await loadParameters(this.#device, this.#source, loading);
-        const table = parameters.optional("layer.0.SelfAttention.relative_attention_bias.weight");
-        if (table) {
-          bias?.dispose();
-          bias = await this.#bias(
-            `encoder.block.${i}.layer.0.SelfAttention.relative_attention_bias.weight`,
-            length,
-          );
-        }
-        if (!bias) {
-          parameters.dispose();
+        throwIfAborted(signal, STOPPED);
+        const prefix = `encoder.block.${i}.`;
+        using parameters = await loadParameters(device, this.#source, { ...loading, prefix });
+        if (parameters.optional(BIAS)) await this.#updateBiases(biases, prefix + BIAS, hidden);
+        if (biases.size === 0 && hidden.length > 0) {
           throw new WeightsError(
             "MISSING_TENSOR",
             "the first block of the text encoder has no relative_attention_bias",
           );
         }
         const previous = hidden;
-        const currentBias = bias;
-        hidden = this.#device.scope(() => this.#block(previous, parameters, currentBias));
-        previous.dispose();
-        parameters.dispose();
+        hidden = device.scope(() =>
+          previous.map((x) => device.scope(() => this.#block(x, parameters, biases.get(x.dim(1))!))),
+        );
+        for (const x of previous) x.dispose();
         options.onProgress?.(i + 1, blocks);
       }
-      const final = await loadParameters(this.#device, this.#source, { prefix: "encoder.final_layer_norm." });
-      const out = rmsNorm(this.#device, hidden, { weight: final.get("weight"), eps });
-      final.dispose();
-      return out;
+      using final = await loadParameters(device, this.#source, {
+        ...loading,
+        prefix: "encoder.final_layer_norm.",
+      });
+      for (const x of hidden) rmsNorm(device, x, { weight: final.get("weight"), eps, inPlace: true });
+      return hidden;
+    } catch (error) {
+      for (const x of hidden) x.dispose();
+      throw error;
     } finally {
-      bias?.dispose();
-      hidden.dispose();
+      for (const bias of biases.values()) bias.dispose();
     }
   }
 
@@ -117,11 +119,15 @@ export class T5EncoderModel {
     return linear(device, inner, dense.get("wo.weight"), { residual: afterAttention });
   }
 
-  async #bias(name: string, length: number): Promise<Tensor> {
+  /** Biases of a block, one for each length among the prompts. */
+  async #updateBiases(biases: Map<number, Tensor>, name: string, hidden: readonly Tensor[]): Promise<void> {
     const { num_heads: heads, relative_attention_num_buckets: buckets } = this.config;
     const table = await readFloats(this.#source, name);
-    const values = relativeBias(table, heads, length, buckets, this.config.relative_attention_max_distance);
-    return this.#device.upload(values, [heads, 2 * length - 1]);
+    for (const length of new Set(hidden.map((x) => x.dim(1)))) {
+      const values = relativeBias(table, heads, length, buckets, this.config.relative_attention_max_distance);
+      biases.get(length)?.dispose();
+      biases.set(length, this.#device.upload(values, [heads, 2 * length - 1]));
+    }
   }
 }
 

@@ -3,7 +3,7 @@
  * Sources: diffusers `get_3d_rotary_pos_embed`, `get_3d_sincos_pos_embed`, `get_resize_crop_region_for_grid`.
  */
 import type { VideoGeometry } from "@lvsa/core";
-import { ConfigError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime";
 import { integerPositions, type RotaryAxis, rotaryFrequencies } from "../embeddings.js";
 import type { TemporalFrequencies } from "./forward-hooks.js";
 import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-config.js";
@@ -30,7 +30,7 @@ export function cogVideoXRotaryAxes(
       ["width", width, base.width] as const,
     ]) {
       if (size <= limit) continue;
-      throw new ConfigError(
+      throw new UsageError(
         "BAD_SIZE",
         `CogVideoX 1.5: ${size} tokens of ${name}, the model has positions for ${limit}`,
         {

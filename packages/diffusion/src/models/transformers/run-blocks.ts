@@ -1,5 +1,5 @@
 /** The middle of every transformer's forward pass: one block after the other, with bounded work in flight. */
-import { AbortError, type Device, disposeTensors, type ScopeResult, type Tensor } from "@lvsa/runtime";
+import { type Device, disposeTensors, type ScopeResult, type Tensor, throwIfAborted } from "@lvsa/runtime";
 
 /** What a caller may do with a forward pass while it runs. */
 export interface PassControl {
@@ -25,9 +25,7 @@ export async function runBlocks<State extends ScopeResult>(
   let state = first;
   try {
     for (let index = 0; index < count; index++) {
-      if (control.signal?.aborted) {
-        throw new AbortError("ABORTED", "the forward pass was stopped", { cause: control.signal.reason });
-      }
+      throwIfAborted(control.signal, "the forward pass");
       const previous = state;
       state = device.scope(() => block(previous, index));
       disposeTensors(previous, state);

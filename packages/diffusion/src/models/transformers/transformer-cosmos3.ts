@@ -24,6 +24,7 @@ import {
   rmsNorm,
   ShapeError,
   type Tensor,
+  throwIfAborted,
   type WeightSource,
   WeightsError,
 } from "@lvsa/runtime";
@@ -192,7 +193,7 @@ export class Cosmos3OmniTransformer {
         options.tap?.("und_in", hidden[i]!, i);
       }
       for (const index of this.#layers.keys()) {
-        options.signal?.throwIfAborted();
+        throwIfAborted(options.signal, "reading the prompt");
         const prefix = `layers.${index}.`;
         await this.#understanding.scoped(prefix).load(source, {
           prefix,
@@ -202,8 +203,8 @@ export class Cosmos3OmniTransformer {
         });
         const previous = hidden;
         const runsWhole = index < last || options.tap !== undefined;
-        const results = previous.map((x) =>
-          device.scope(() => this.#understandLayer(index, x, tables, runsWhole)),
+        const results = device.scope(() =>
+          previous.map((x) => device.scope(() => this.#understandLayer(index, x, tables, runsWhole))),
         );
         hidden = results.map((result) => result.hidden);
         for (const [i, { context }] of results.entries()) out[i]!.push(context);

@@ -2,7 +2,7 @@
 import { ConfigError } from "@lvsa/runtime";
 import { z } from "zod";
 import { parseConfig } from "../../models/model-config.js";
-import { guide } from "../denoise.js";
+import { guide } from "../guidance.js";
 
 const configSchema = z.looseObject({
   _class_name: z.string().default("ClassifierFreeGuidance"),

@@ -1,5 +1,5 @@
 /** Prompts to the embeddings of both text encoders, as diffusers' `HunyuanVideo15Pipeline` makes them. */
-import { ConfigError, type Device, type FolderReader, subFolder, type Tensor } from "@lvsa/runtime";
+import { ConfigError, type Device, type FolderReader, subFolder } from "@lvsa/runtime";
 import { type EncodedText, loadTokenizer, type Tokenizer } from "@lvsa/tokenizers";
 import { Qwen25VLTextModel } from "../../models/text-encoders/qwen2-5-vl-text-model.js";
 import { T5EncoderModel } from "../../models/text-encoders/t5-encoder.js";
@@ -9,40 +9,28 @@ import {
   HUNYUAN_VIDEO_15_CROP_START,
   HUNYUAN_VIDEO_15_GLYPH_LENGTH,
 } from "../../prompts/prompts-hunyuan.js";
-import { openComponent, readJson } from "../checkpoint-folder.js";
-import type { GenerateOptions } from "../video-pipeline.js";
+import type { EncodedPrompt } from "../prompt-cache.js";
+import { type EncodeRun, PromptEncoder } from "../prompt-embeds.js";
+import type { HostTensor } from "../video-pipeline.js";
 
 /** Layers at the end of the text encoder, and its final norm, that the model was trained without. */
 const SKIPPED_LAYERS = 2;
-
-export interface HunyuanVideo15Prompt {
-  /** `[1, L, text_embed_dim]` f32, real tokens behind the template. */
-  readonly text: Tensor;
-  /** `[1, L2, text_embed_2_dim]` f32, real tokens; undefined when the prompt quotes no text. */
-  readonly glyph: Tensor | undefined;
-  /** What was cut off, for the user. */
-  readonly notes: readonly string[];
-}
 
 interface Tokenized {
   readonly text: EncodedText;
   readonly glyph: EncodedText | undefined;
 }
 
-export function disposePrompt(prompt: HunyuanVideo15Prompt | undefined): void {
-  prompt?.text.dispose();
-  prompt?.glyph?.dispose();
-}
-
-export class HunyuanVideo15PromptEncoder {
-  readonly #device: Device;
-  readonly #folder: FolderReader;
+/**
+ * `embeds` are `[1, L, text_embed_dim]`, the real tokens behind the template; `embeds2` `[1, L2, text_embed_2_dim]`, real
+ * tokens, undefined when the prompt quotes no text.
+ */
+export class HunyuanVideo15PromptEncoder extends PromptEncoder {
   readonly #tokenizer: Tokenizer;
   readonly #glyphTokenizer: Tokenizer;
 
   private constructor(device: Device, folder: FolderReader, tokenizer: Tokenizer, glyphTokenizer: Tokenizer) {
-    this.#device = device;
-    this.#folder = folder;
+    super(device, folder);
     this.#tokenizer = tokenizer;
     this.#glyphTokenizer = glyphTokenizer;
   }
@@ -55,34 +43,24 @@ export class HunyuanVideo15PromptEncoder {
     return new HunyuanVideo15PromptEncoder(device, folder, tokenizer, glyphTokenizer);
   }
 
-  /** Embeds all prompts with one pass over each encoder's weights. The caller disposes the results. */
-  async encode(
-    prompts: readonly string[],
+  protected override async encode(
+    texts: readonly string[],
     maxSequenceLength: number,
-    options: Pick<GenerateOptions, "signal" | "onStage">,
-  ): Promise<HunyuanVideo15Prompt[]> {
-    const tokenized = prompts.map((prompt) => ({
-      text: encodeHunyuanVideo15Prompt(this.#tokenizer, prompt, maxSequenceLength),
-      glyph: encodeHunyuanVideo15Glyphs(this.#glyphTokenizer, prompt),
+    run: EncodeRun,
+  ): Promise<EncodedPrompt[]> {
+    const tokenized = texts.map((text) => ({
+      text: encodeHunyuanVideo15Prompt(this.#tokenizer, text, maxSequenceLength),
+      glyph: encodeHunyuanVideo15Glyphs(this.#glyphTokenizer, text),
     }));
-    const glyphs = await this.#glyphs(tokenized, options);
-    try {
-      const texts = await this.#texts(tokenized, options);
-      return texts.map((text, i) => ({
-        text,
-        glyph: glyphs[i],
-        notes: truncationNotes(tokenized[i]!, maxSequenceLength),
-      }));
-    } catch (error) {
-      for (const glyph of glyphs) glyph?.dispose();
-      throw error;
-    }
+    const glyphs = await this.#glyphs(tokenized, run);
+    const hidden = await this.#texts(tokenized, run);
+    return hidden.map((embeds, i) => ({
+      ...{ embeds, embeds2: glyphs[i] },
+      cuts: cutsOf(tokenized[i]!, maxSequenceLength),
+    }));
   }
 
-  async #texts(
-    tokenized: readonly Tokenized[],
-    options: Pick<GenerateOptions, "signal" | "onStage">,
-  ): Promise<Tensor[]> {
+  async #texts(tokenized: readonly Tokenized[], run: EncodeRun): Promise<HostTensor[]> {
     for (const { text } of tokenized) {
       if (text.length > HUNYUAN_VIDEO_15_CROP_START) continue;
       throw new ConfigError(
@@ -91,74 +69,37 @@ export class HunyuanVideo15PromptEncoder {
         { fix: "Check tokenizer/chat_template.jinja: it must be that of Qwen2.5-VL." },
       );
     }
-    const source = await openComponent(this.#folder, "text_encoder", "model");
-    try {
-      const config = await readJson(this.#folder, "text_encoder/config.json");
-      const encoder = new Qwen25VLTextModel(this.#device, source, config);
-      const ids = tokenized.map(({ text }) => text.ids.subarray(0, text.length));
-      const hidden = await encoder.encode(ids, {
-        skipLayers: SKIPPED_LAYERS,
-        ...(options.signal ? { signal: options.signal } : {}),
-        onProgress: (done, total) =>
-          options.onStage?.({ stage: "encode-prompt", component: "text_encoder", done, total }),
-      });
-      return hidden.map((x) => this.#crop(x));
-    } finally {
-      await source.close();
-    }
+    const ids = tokenized.map(({ text }) => text.ids.subarray(0, text.length));
+    const hidden = await this.hiddenStates("text_encoder", ids, run, (source, config) => {
+      const model = new Qwen25VLTextModel(this.device, source, config);
+      return { encode: (all, options) => model.encode(all, { ...options, skipLayers: SKIPPED_LAYERS }) };
+    });
+    return hidden.map(withoutTemplate);
   }
 
   /** One per prompt; the encoder is opened only where some prompt quotes text. */
-  async #glyphs(
-    tokenized: readonly Tokenized[],
-    options: Pick<GenerateOptions, "signal" | "onStage">,
-  ): Promise<(Tensor | undefined)[]> {
-    const out: (Tensor | undefined)[] = [];
-    if (tokenized.every(({ glyph }) => glyph === undefined)) return tokenized.map(() => undefined);
-    const source = await openComponent(this.#folder, "text_encoder_2", "model");
-    try {
-      const config = await readJson(this.#folder, "text_encoder_2/config.json");
-      const encoder = new T5EncoderModel(this.#device, source, config);
-      for (const { glyph } of tokenized) {
-        const ids = glyph?.ids.subarray(0, glyph.length);
-        out.push(
-          ids &&
-            (await encoder.encode(ids, {
-              ...(options.signal ? { signal: options.signal } : {}),
-              onProgress: (done, total) =>
-                options.onStage?.({ stage: "encode-prompt", component: "text_encoder_2", done, total }),
-            })),
-        );
-      }
-      return out;
-    } catch (error) {
-      for (const glyph of out) glyph?.dispose();
-      throw error;
-    } finally {
-      await source.close();
-    }
-  }
-
-  /** Copies the rows behind the template, and frees the rest. */
-  #crop(hidden: Tensor): Tensor {
-    const device = this.#device;
-    const [, length, width] = hidden.shape as [number, number, number];
-    const rows = length - HUNYUAN_VIDEO_15_CROP_START;
-    const out = device.empty([1, rows, width]);
-    device.scope(() => {
-      const kept = hidden.reshape([length, width]).rows(HUNYUAN_VIDEO_15_CROP_START, length);
-      device.copyBytes(kept, out);
+  async #glyphs(tokenized: readonly Tokenized[], run: EncodeRun): Promise<(HostTensor | undefined)[]> {
+    const quoting = tokenized.flatMap(({ glyph }) => (glyph ? [glyph.ids.subarray(0, glyph.length)] : []));
+    if (quoting.length === 0) return tokenized.map(() => undefined);
+    const hidden = await this.hiddenStates("text_encoder_2", quoting, run, (source, config) => {
+      return new T5EncoderModel(this.device, source, config);
     });
-    hidden.dispose();
-    return out;
+    return tokenized.map(({ glyph }) => glyph && hidden.shift());
   }
 }
 
-function truncationNotes({ text, glyph }: Tokenized, maxSequenceLength: number): string[] {
-  const notes: string[] = [];
-  if (text.untruncatedLength > text.length) notes.push(`The prompt was cut to ${maxSequenceLength} tokens.`);
+/** The rows behind the template. */
+function withoutTemplate({ data, shape }: HostTensor): HostTensor {
+  const [, length, width] = shape as [number, number, number];
+  const rows = length - HUNYUAN_VIDEO_15_CROP_START;
+  return { data: data.slice(HUNYUAN_VIDEO_15_CROP_START * width), shape: [1, rows, width] };
+}
+
+function cutsOf({ text, glyph }: Tokenized, maxSequenceLength: number): string[] {
+  const cuts: string[] = [];
+  if (text.untruncatedLength > text.length) cuts.push(`was cut to ${maxSequenceLength} tokens`);
   if (glyph && glyph.untruncatedLength > glyph.length) {
-    notes.push(`The quoted text was cut to ${HUNYUAN_VIDEO_15_GLYPH_LENGTH} bytes.`);
+    cuts.push(`quotes a text that was cut to ${HUNYUAN_VIDEO_15_GLYPH_LENGTH} bytes`);
   }
-  return notes;
+  return cuts;
 }

@@ -1,12 +1,15 @@
 /** What image-to-video models get besides noise. Source: diffusers `pipeline_wan_i2v.py`, `prepare_latents`. */
-import { ConfigError, type Device, type Tensor } from "@lvsa/runtime";
+import { type Device, type Tensor, throwIfAborted, UsageError } from "@lvsa/runtime";
 import type { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
+import type { Run, Settings } from "../diffusion-pipeline.js";
+import { assertFinite } from "../not-finite.js";
 import type { RgbImage } from "../video-pipeline.js";
+import type { ImageCondition } from "./wan-model-input.js";
 
-/** RGB bytes to `[3, H, W]` in [-1, 1]. @throws ConfigError when the image has another size */
-export function preprocessImage(image: RgbImage, height: number, width: number): Float32Array {
+/** @throws UsageError when the image has another size than the video */
+export function checkImageSize(image: RgbImage, height: number, width: number): void {
   if (image.width !== width || image.height !== height) {
-    throw new ConfigError(
+    throw new UsageError(
       "IMAGE_SIZE",
       `the image is ${image.width}x${image.height}, the video ${width}x${height}`,
       {
@@ -14,6 +17,10 @@ export function preprocessImage(image: RgbImage, height: number, width: number):
       },
     );
   }
+}
+
+/** RGB bytes of an image of that size to `[3, H, W]` in [-1, 1]. */
+export function preprocessImage(image: RgbImage, height: number, width: number): Float32Array {
   const area = height * width;
   const out = new Float32Array(3 * area);
   for (let i = 0; i < area; i++) {
@@ -52,6 +59,47 @@ export async function encodeImages(
   const { shape } = normalized;
   normalized.dispose();
   return { data, shape };
+}
+
+/** What `imageCondition` works with. */
+export interface ImageConditioning {
+  readonly device: Device;
+  /** Loads the autoencoder. */
+  readonly vae: () => Promise<AutoencoderKLWan>;
+  /** Of the latents, `[1, z, T, h, w]`. */
+  readonly shape: readonly [number, number, number, number, number];
+  /** The image takes the place of the first frame (TI2V), instead of lying beside all of them in channels. */
+  readonly replacesFirstFrame: boolean;
+  readonly run: Run;
+}
+
+/** The image's part of the transformer's input; none without an image. @throws NotFiniteError, AbortError */
+export async function imageCondition(
+  settings: Settings,
+  { device, vae: load, shape, replacesFirstFrame, run }: ImageConditioning,
+): Promise<ImageCondition> {
+  const { image, lastImage, numFrames, height, width } = settings;
+  if (!image) return { channels: undefined, firstFrame: undefined };
+  const first = preprocessImage(image, height, width);
+  const vae = await load();
+  throwIfAborted(run.signal, "encoding the image");
+  const [, , T, h, w] = shape;
+  if (replacesFirstFrame) {
+    const { data } = await encodeImages(device, vae, { first }, 1, height, width);
+    assertFinite(data, "vae", "latents of the image");
+    run.onTensor?.("condition", { data: data.slice(), shape: [1, shape[1], 1, h, w] });
+    return { channels: undefined, firstFrame: data };
+  }
+  const last = lastImage && preprocessImage(lastImage, height, width);
+  const images = last ? { first, last } : { first };
+  const { data } = await encodeImages(device, vae, images, numFrames, height, width);
+  assertFinite(data, "vae", "latents of the image");
+  const mask = givenFramesMask(T, h * w, vae.temporalFactor, last !== undefined);
+  const channels = new Float32Array(mask.length + data.length);
+  channels.set(mask);
+  channels.set(data, mask.length);
+  run.onTensor?.("condition", { data: channels.slice(), shape: [1, channels.length / (T * h * w), T, h, w] });
+  return { channels, firstFrame: undefined };
 }
 
 /**

@@ -76,6 +76,7 @@ export function activate(
   return run(device, { kind: "activate", activation }, x, {}, options);
 }
 
+/** Each element at least `min` and at most `max`; what is no number stays none, as in PyTorch. */
 export function clamp(
   device: Device,
   x: Tensor,

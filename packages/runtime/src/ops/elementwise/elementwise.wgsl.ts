@@ -45,7 +45,8 @@ function expression(operation: ElementwiseOperation): string {
     case "channel_affine":
       return "a * b + c";
     case "clamp":
-      return "clamp(a, vec4f(params.p), vec4f(params.q))";
+      // By its bits: WGSL lets an implementation assume that there is no NaN in arithmetic.
+      return "select(clamp(a, vec4f(params.p), vec4f(params.q)), a, (bitcast<vec4u>(a) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u))";
     case "cast":
       return "a";
     case "activate":

@@ -1,0 +1,319 @@
+/**
+ * The common body of the families' pipelines: options, turns, loading, denoising, decoding, results, and the end.
+ * A family says how its options become a plan, what its transformer is conditioned on, and how its latents are decoded.
+ */
+
+import type { AttentionDispatcher, CheckpointGeometry } from "@lvsa/core";
+import { ConfigError, type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import { TorchCpuGenerator } from "../random/index.js";
+import type { Scheduler } from "../schedulers/index.js";
+import { type LatentGrid, latentShape } from "./clip-sizes.js";
+import { denoise, type Predictor, type StepInput } from "./denoise.js";
+import { FrameReader } from "./frame-reader.js";
+import type { FamilyOptions } from "./generate-options.js";
+import { initialLatents, randomSeed, withoutUndefined } from "./generation-start.js";
+import type { Guidance } from "./guidance.js";
+import { assertGivenFinite } from "./not-finite.js";
+import { commonNotes } from "./notes.js";
+import { Owned } from "./owned.js";
+import type { DecoderOf, ModelOf, PipelineParts, Stage, VideoDecoder } from "./pipeline-parts.js";
+import { rgbFrames } from "./rgb-frames.js";
+import { type Turn, Turns } from "./turns.js";
+import type {
+  GenerateOptions,
+  GenerationDefaults,
+  GenerationResult,
+  HostTensor,
+  VideoPipeline,
+} from "./video-pipeline.js";
+
+/** Options with the model's defaults filled in. */
+export type Settings = Omit<GenerateOptions, keyof GenerationDefaults> & GenerationDefaults;
+
+/** What a family makes of the settings, before anything is loaded. */
+export interface ClipPlan {
+  readonly settings: Settings;
+  /** Latents in the family's own layout. */
+  readonly shape: readonly number[];
+  /** After `setTimesteps`. */
+  readonly scheduler: Scheduler;
+  readonly guidance: Guidance;
+  /** Frames that the autoencoder makes of the clip; default: as many as asked for. */
+  readonly frameCount?: number;
+  /** For the result's metadata, besides what all families state. */
+  readonly used?: GenerationResult["settings"];
+  /** What had no effect, and other remarks. */
+  readonly notes: readonly string[];
+}
+
+/** What the transformer is conditioned on. */
+export interface Conditions<Condition> {
+  readonly positive: Condition;
+  /** Where guidance is on. */
+  readonly negative?: Condition | undefined;
+  readonly notes?: readonly string[];
+}
+
+/** Rows and tokens of a clip. */
+export interface ClipSize {
+  readonly latentFrames: number;
+  readonly patchesPerFrame: number;
+}
+
+type Listeners = Pick<GenerateOptions, "signal" | "onStage" | "onStep" | "onTensor">;
+
+/** One piece of work: a generation, or the decoding of its frames. */
+export interface Run extends Omit<Listeners, "signal"> {
+  /** Fires for the caller's signal and when the pipeline is disposed. */
+  readonly signal: AbortSignal;
+  /** Freed when the run ends. */
+  readonly owned: Owned;
+}
+
+/** A generation whose frames are not asked for at once makes way for the next one after this long. */
+const BEFORE_FRAMES_MS = 100;
+/** A reader that pauses for this long between two frames makes way too. */
+const BETWEEN_FRAMES_MS = 2000;
+
+export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extends ClipPlan, Condition>
+  implements VideoPipeline
+{
+  abstract readonly family: string;
+  abstract readonly defaults: GenerationDefaults;
+  protected readonly parts: Parts;
+  protected abstract readonly options: FamilyOptions;
+  readonly #turns = new Turns();
+  /** What is at work, with what it owns, for `dispose`. */
+  readonly #running = new Map<AbortController, Owned>();
+  #generation = 0;
+  #isDisposed = false;
+
+  /** Use `fromPretrained` of a family. */
+  constructor(parts: Parts) {
+    this.parts = parts;
+  }
+
+  get className(): string {
+    return this.parts.className;
+  }
+
+  get device(): Device {
+    return this.parts.device;
+  }
+
+  get attention(): AttentionDispatcher {
+    return this.parts.attention;
+  }
+
+  get transformers(): readonly [ModelOf<Parts>, ...ModelOf<Parts>[]] {
+    const [first, ...others] = this.parts.stages;
+    return [first.model, ...others.map(({ model }) => model)];
+  }
+
+  get geometry(): CheckpointGeometry {
+    const { spatialFactor, temporalFactor } = this.grid;
+    return { spatialFactor, temporalFactor, transformerConfig: this.transformers[0].config };
+  }
+
+  clip(numFrames: number, height: number, width: number): ClipSize {
+    const [, , T, h, w] = latentShape(this.grid, numFrames, height, width);
+    const [pt, ph, pw] = this.grid.patchSize;
+    return { latentFrames: T / pt, patchesPerFrame: (h / ph) * (w / pw) };
+  }
+
+  /** From pixels to latents and tokens. */
+  protected abstract readonly grid: LatentGrid;
+  /** @throws UsageError for options that do not fit this checkpoint */
+  protected abstract plan(settings: Settings, given: GenerateOptions): Plan;
+  /** Encodes prompts and images; what it uploads belongs to `run.owned`. */
+  protected abstract conditions(plan: Plan, run: Run): Promise<Conditions<Condition>>;
+  /** Runs one pass. Returns a new tensor in the layout of the latents. */
+  protected abstract forward(
+    model: ModelOf<Parts>,
+    input: StepInput,
+    condition: Condition,
+    plan: Plan,
+  ): Promise<Tensor>;
+  /** What the autoencoder decodes, a new tensor. */
+  protected rawLatents(vae: DecoderOf<Parts>, { data, shape }: HostTensor, _plan: Plan): Tensor {
+    using normalized = this.device.upload(data, shape);
+    return vae.denormalize(normalized);
+  }
+
+  /** The transformer that works at a timestep. */
+  protected stageAt(_timestep: number, _plan: Plan): Stage<ModelOf<Parts>> {
+    return this.parts.stages[0];
+  }
+
+  /** Last change to the latents. */
+  protected finalLatents(latents: HostTensor, _conditions: Conditions<Condition>): HostTensor {
+    return latents;
+  }
+
+  async generate(options: GenerateOptions): Promise<GenerationResult> {
+    this.#requireOpen();
+    const given = withoutUndefined(this.options.parse(options));
+    const settings: Settings = { ...this.defaults, ...given };
+    for (const name of GIVEN_TENSORS) assertGivenFinite(name, given[name]);
+    const plan = this.plan(settings, given);
+    const seed = given.seed ?? randomSeed();
+    // Schedulers that add noise go on drawing from the generator of the initial latents.
+    const generator = new TorchCpuGenerator(seed);
+    const initial = initialLatents(given.initialLatents, plan.shape, generator);
+    return this.#work(given, async (run, turn) => {
+      const conditions = await this.conditions(plan, run);
+      const { device } = this;
+      const denoised = await denoise<Condition>({
+        ...{ device, scheduler: plan.scheduler, initial, guidance: plan.guidance, options: run },
+        ...{ positive: conditions.positive, negative: conditions.negative },
+        predictor: (timestep) => this.#predictor(plan, timestep, run),
+        generation: ++this.#generation,
+        drawNoise: () => generator.randn(plan.shape),
+      });
+      const latents = this.finalLatents(denoised, conditions);
+      turn.rest(BEFORE_FRAMES_MS);
+      const drawsNoise = plan.scheduler.timesteps.some((_, i) => plan.scheduler.plan(i).noiseDraws > 0);
+      const usesSeed = given.initialLatents === undefined || drawsNoise;
+      const notes = [...plan.notes, ...commonNotes(plan, given, usesSeed), ...(conditions.notes ?? [])];
+      const { numFrames, height, width, fps } = settings;
+      return {
+        ...{ latents, width, height, fps, seed, notes },
+        frames: new FrameReader(() => this.#decode(latents, plan, turn)),
+        frameCount: plan.frameCount ?? numFrames,
+        settings: {
+          prompt: settings.prompt ?? null,
+          negative_prompt: usedNegative(plan),
+          ...{ num_frames: numFrames, height, width },
+          num_inference_steps: settings.numInferenceSteps,
+          guidance_scale: plan.guidance.isOn ? settings.guidanceScale : 1,
+          ...plan.used,
+          seed: usesSeed ? seed : null,
+          fps,
+        },
+      };
+    });
+  }
+
+  /** Stops what is at work and frees the model. The device stays the caller's. */
+  dispose(): void {
+    this.#isDisposed = true;
+    for (const [controller, owned] of this.#running) {
+      controller.abort(new ConfigError("ENGINE_DISPOSED", DISPOSED));
+      owned[Symbol.dispose]();
+    }
+    for (const { model, weights } of this.parts.stages) {
+      weights.unload();
+      model.dispose();
+    }
+    this.parts.vae.unload();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** A tensor of the run. */
+  protected upload(run: Run, { data, shape }: HostTensor): Tensor {
+    return run.owned.add(this.device.upload(data, shape));
+  }
+
+  async #predictor(plan: Plan, timestep: number, run: Run): Promise<Predictor<Condition>> {
+    const { weights } = this.stageAt(timestep, plan);
+    if (!weights.isLoaded) for (const other of this.parts.stages) other.weights.unload();
+    const model: ModelOf<Parts> = await weights.get(run);
+    return {
+      ...{ name: weights.name, precision: model.computeDtype },
+      forward: (input, condition) => this.forward(model, input, condition, plan),
+    };
+  }
+
+  /** Runs `body` in a turn of its own, which the result keeps for its frames. */
+  async #work<T>(options: Listeners, body: (run: Run, turn: Turn) => Promise<T>): Promise<T> {
+    using run = this.#begin(options);
+    let turn: Turn | undefined;
+    try {
+      turn = await this.#turns.take(run.signal);
+      return await body(run, turn);
+    } catch (error) {
+      turn?.end();
+      throw this.#explained(error);
+    }
+  }
+
+  #begin(options: Listeners): Run & Disposable {
+    const controller = new AbortController();
+    const owned = new Owned();
+    const { signal } = options;
+    const stop = () => controller.abort(signal?.reason);
+    signal?.addEventListener("abort", stop);
+    if (signal?.aborted) stop();
+    this.#running.set(controller, owned);
+    const { onStage, onStep, onTensor } = options;
+    return {
+      ...withoutUndefined({ onStage, onStep, onTensor }),
+      ...{ signal: controller.signal, owned },
+      [Symbol.dispose]: () => {
+        signal?.removeEventListener("abort", stop);
+        this.#running.delete(controller);
+        owned[Symbol.dispose]();
+      },
+    };
+  }
+
+  async *#decode(latents: HostTensor, plan: Plan, turn: Turn): AsyncGenerator<Uint8Array, void, undefined> {
+    const { device } = this;
+    try {
+      this.#requireOpen();
+      using run = this.#begin(plan.settings);
+      await turn.resume(run.signal);
+      if (!this.parts.keepLoaded) for (const { weights } of this.parts.stages) weights.unload();
+      await device.releaseMemory();
+      const vae = (await this.parts.vae.get(run)) as DecoderOf<Parts> & VideoDecoder;
+      throwIfAborted(run.signal, "decoding");
+      const chunks = vae.decode(run.owned.add(this.rawLatents(vae, latents, plan)));
+      // What the autoencoder remembers between chunks, where a reader leaves in the middle.
+      run.owned.add({ [Symbol.dispose]: () => void chunks.return?.() });
+      const total = plan.frameCount ?? plan.settings.numFrames;
+      let frames = 0;
+      for await (const frame of rgbFrames(device, chunks, { signal: run.signal, latents })) {
+        frames += 1;
+        run.onStage?.({ stage: "decode", component: this.parts.vae.name, done: frames, total });
+        turn.rest(BETWEEN_FRAMES_MS);
+        yield frame;
+        await turn.resume(run.signal);
+      }
+    } catch (error) {
+      throw this.#explained(error);
+    } finally {
+      turn.end();
+    }
+  }
+
+  #requireOpen(): void {
+    if (this.#isDisposed) throw disposedError();
+  }
+
+  /** After `dispose` everything that fails does so because of it. */
+  #explained(error: unknown): unknown {
+    return this.#isDisposed ? disposedError(error) : error;
+  }
+}
+
+const GIVEN_TENSORS = [
+  ...(["initialLatents", "imageEmbeds", "promptEmbeds", "promptEmbeds2"] as const),
+  ...(["negativePromptEmbeds", "negativePromptEmbeds2"] as const),
+];
+const DISPOSED = "the engine was disposed";
+
+function disposedError(cause?: unknown): ConfigError {
+  return new ConfigError("ENGINE_DISPOSED", DISPOSED, {
+    fix: "Dispose an engine after its last generation, and open another one to go on.",
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** The negative prompt where it counted; null where guidance was off or embeddings were given. */
+function usedNegative({ guidance, settings }: ClipPlan): string | null {
+  if (!guidance.isOn || settings.negativePromptEmbeds !== undefined) return null;
+  return settings.negativePrompt;
+}

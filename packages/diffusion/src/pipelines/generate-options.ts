@@ -1,0 +1,189 @@
+/**
+ * The options of a generation as schemas: one field for each, and for each family the fields that it has a use for.
+ * Options are checked before anything is loaded; command lines take types, limits and descriptions from here.
+ */
+import { nearestName, UsageError } from "@lvsa/runtime";
+import { z } from "zod";
+import type { GenerateOptions, HostTensor, RgbImage } from "./video-pipeline.js";
+
+/** The schedulers' limit. */
+const MAX_STEPS = 1000;
+/** The containers' limit. */
+const MAX_FPS = 1000;
+
+const WHOLE = "expected a whole number of at least 1";
+const positiveInteger = () => z.int(WHOLE).min(1, WHOLE);
+const text = z.string("expected a text");
+const callback = z.custom<never>((value) => typeof value === "function", "expected a function");
+
+const hostTensor = z.custom<HostTensor>((value) => {
+  const { data, shape } = (value ?? {}) as Partial<HostTensor>;
+  return (
+    data instanceof Float32Array &&
+    Array.isArray(shape) &&
+    shape.every((size) => Number.isSafeInteger(size) && size > 0) &&
+    shape.reduce((product, size) => product * size, 1) === data.length
+  );
+}, "expected { data: Float32Array, shape } with as many numbers as the shape says");
+
+const rgbImage = z.custom<RgbImage>((value) => {
+  const { data, width, height } = (value ?? {}) as Partial<RgbImage>;
+  return data instanceof Uint8Array && data.length === Number(width) * Number(height) * 3 && data.length > 0;
+}, "expected { data: Uint8Array, width, height } with three bytes per pixel");
+
+const fields = {
+  prompt: text.describe("what the video shows"),
+  negativePrompt: text.describe("what it should not show; needs guidance"),
+  promptEmbeds: hostTensor,
+  negativePromptEmbeds: hostTensor,
+  promptEmbeds2: hostTensor,
+  negativePromptEmbeds2: hostTensor,
+  numFrames: positiveInteger().describe("video frames (default: the model's)"),
+  height: positiveInteger().describe("height (default: the model's)"),
+  width: positiveInteger().describe("width (default: the model's)"),
+  numInferenceSteps: positiveInteger()
+    .max(MAX_STEPS, `expected at most ${MAX_STEPS} steps`)
+    .describe("denoising steps (default: the model's)"),
+  guidanceScale: z
+    .number("expected a number of at least 0")
+    .min(0, "expected a number of at least 0")
+    .describe(
+      "guidance scale; 1 turns guidance off, as less does for Wan and CogVideoX (default: the model's)",
+    ),
+  guidanceScale2: z
+    .number("expected a number of at least 0")
+    .min(0, "expected a number of at least 0")
+    .describe("guidance scale of the second transformer, where there are two (default: that of the first)"),
+  useDynamicGuidance: z
+    .boolean("expected true or false")
+    .describe("CogVideoX: guidance that changes from step to step"),
+  flowShift: z
+    .number("expected a number above 0")
+    .positive("expected a number above 0")
+    .describe("shift of the noise schedule (default: the checkpoint's)"),
+  seed: z
+    .int("expected a whole number of at least 0")
+    .min(0, "expected a whole number of at least 0")
+    .describe("initial noise, as torch.Generator('cpu') makes it (default: random, reported)"),
+  fps: z
+    .number("expected a number above 0")
+    .positive("expected a number above 0")
+    .max(MAX_FPS, `expected at most ${MAX_FPS}`)
+    .describe("frames per second (default: the model's)"),
+  maxSequenceLength: positiveInteger().describe(
+    "longest prompt; what goes beyond is cut (default: the model's)",
+  ),
+  initialLatents: hostTensor,
+  image: rgbImage,
+  lastImage: rgbImage,
+  imageEmbeds: hostTensor,
+  signal: z.custom<AbortSignal>(
+    (value) => typeof (value as AbortSignal | undefined)?.addEventListener === "function",
+    "expected an AbortSignal",
+  ),
+  onStep: callback,
+  onStage: callback,
+  onTensor: callback,
+} satisfies Record<keyof GenerateOptions, z.ZodType>;
+
+export type OptionName = keyof GenerateOptions;
+
+/** Schema of each option. Descriptions are those of the command line. */
+export const generateFields: Readonly<typeof fields> = fields;
+
+/** What every family takes. */
+const COMMON = [
+  ...(["prompt", "negativePrompt", "numFrames", "height", "width", "numInferenceSteps"] as const),
+  ...(["guidanceScale", "flowShift", "seed", "fps", "maxSequenceLength", "initialLatents"] as const),
+  ...(["signal", "onStep", "onStage", "onTensor"] as const),
+];
+
+/** Options that mean another kind of input, and have a code of their own. */
+const IMAGES: readonly string[] = ["image", "lastImage", "imageEmbeds"] satisfies OptionName[];
+
+/** The options of a family: what all take, and `more`. */
+export class FamilyOptions {
+  readonly names: readonly OptionName[];
+  readonly #label: string;
+  readonly #schema: z.ZodType<Partial<Record<OptionName, unknown>>>;
+
+  /** @param label the family as people call it */
+  constructor(label: string, more: readonly OptionName[]) {
+    this.names = [...COMMON, ...more];
+    this.#label = label;
+    this.#schema = z.strictObject(
+      Object.fromEntries(this.names.map((name) => [name, fields[name].optional()])),
+    );
+  }
+
+  /** @throws UsageError `BAD_OPTION` that names every option that is unknown or has a bad value; `IMAGE_UNSUPPORTED` */
+  parse(options: unknown): GenerateOptions {
+    const parsed = this.#schema.safeParse(options);
+    if (!parsed.success) throw this.#error(parsed.error.issues, options);
+    const given = parsed.data as GenerateOptions;
+    for (const [one, other] of [
+      ["prompt", "promptEmbeds"],
+      ["negativePrompt", "negativePromptEmbeds"],
+    ] as const) {
+      if (given[one] === undefined || given[other] === undefined) continue;
+      throw badOption(`${one} and ${other} exclude each other`, `Leave one of them out.`);
+    }
+    if (given.prompt === undefined && given.promptEmbeds === undefined) {
+      const fix = this.names.includes("promptEmbeds") ? "Give prompt, or promptEmbeds." : "Give prompt.";
+      throw badOption("prompt: expected a text, got undefined", fix);
+    }
+    for (const [one, needs] of [
+      ["promptEmbeds2", "promptEmbeds"],
+      ["negativePromptEmbeds2", "negativePromptEmbeds"],
+      ["lastImage", "image"],
+    ] as const) {
+      if (given[one] === undefined || given[needs] !== undefined) continue;
+      throw badOption(`${one} is given without ${needs}`, `Give ${needs} too.`);
+    }
+    return given;
+  }
+
+  #error(issues: readonly z.core.$ZodIssue[], options: unknown): UsageError {
+    const unknown = issues.flatMap((issue) => (issue.code === "unrecognized_keys" ? issue.keys : []));
+    const image = unknown.find((key) => IMAGES.includes(key));
+    if (image) return imageUnsupported(this.#label, image);
+    const values = (typeof options === "object" && options !== null ? options : {}) as Record<
+      string,
+      unknown
+    >;
+    const problems = issues.flatMap((issue) => {
+      if (issue.code === "unrecognized_keys") return issue.keys.map((key) => this.#unknown(key));
+      const name = String(issue.path[0] ?? "options");
+      return `${name}: ${issue.message}${name in values ? `, got ${shown(values[name])}` : ""}`;
+    });
+    return badOption(problems.join("; "), `Options of ${this.#label}: ${this.names.join(", ")}.`);
+  }
+
+  #unknown(key: string): string {
+    if (Object.hasOwn(fields, key)) return `${this.#label} has no use for the option ${key}`;
+    // Python's spelling is only a spelling.
+    const camel = key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    const nearest = this.names.find((name) => name === camel) ?? nearestName(camel, this.names);
+    return `unknown option ${key}${nearest ? `; did you mean ${nearest}?` : ""}`;
+  }
+}
+
+export function badOption(message: string, fix: string): UsageError {
+  return new UsageError("BAD_OPTION", message, { fix });
+}
+
+export function imageUnsupported(model: string, option: string): UsageError {
+  return new UsageError(
+    "IMAGE_UNSUPPORTED",
+    `${model} makes videos from text only; an image was given (${option})`,
+    {
+      fix: `Leave ${option} out, or use an image-to-video checkpoint.`,
+    },
+  );
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  return typeof value === "function" ? "a function" : String(value);
+}

@@ -1,0 +1,90 @@
+/** What a pipeline is made of, and how it is opened: models without weights, and components that bring them. */
+
+import { AttentionDispatcher, type AttentionTarget } from "@lvsa/core";
+import type { Device, FloatDType, FolderReader, Tensor, WeightSource } from "@lvsa/runtime";
+import type { LoadOptions } from "../models/parameters.js";
+import { readJson } from "./checkpoint-folder.js";
+import { Component, type Loadable, loadable } from "./component.js";
+import { computeDtype } from "./generation-start.js";
+import type { PipelineOptions } from "./video-pipeline.js";
+
+/** An autoencoder as far as the body uses it. */
+export interface VideoDecoder {
+  /** Chunks `[1, t, H, W, 3]`, the receiver's. */
+  decode(raw: Tensor): Iterable<Tensor> & { return?(): unknown };
+  /** From the scheduler's latents to what `decode` takes: a new tensor. */
+  denormalize(latents: Tensor): Tensor;
+  dispose(): void;
+}
+
+/** A transformer as the body uses it. */
+export interface VideoTransformer extends AttentionTarget {
+  /** `config.json`, defaults filled in. */
+  readonly config: Readonly<Record<string, unknown>>;
+  dispose(): void;
+  /** Storage type of activations. */
+  readonly computeDtype: FloatDType;
+}
+
+/** A transformer, which is there for adapters before its weights are. */
+export interface Stage<Model> {
+  readonly model: Model;
+  readonly weights: Component<Model>;
+}
+
+/** What every family's pipeline is made of; families add their own. */
+export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder> {
+  readonly device: Device;
+  readonly attention: AttentionDispatcher;
+  readonly folder: FolderReader;
+  readonly className: string;
+  /** Two in two-stage models. Their weights leave when frames are decoded, unless `keepLoaded`. */
+  readonly stages: readonly [Stage<Model>, ...Stage<Model>[]];
+  readonly vae: Component<Decoder>;
+  readonly schedulerConfig: unknown;
+  readonly keepLoaded: boolean;
+}
+
+export type ModelOf<Parts extends PipelineParts> = Parts["stages"][0]["model"];
+export type DecoderOf<Parts extends PipelineParts> =
+  Parts extends PipelineParts<ModelOf<Parts>, infer Decoder> ? Decoder : never;
+
+/** A transformer with the weights of a component of the folder. */
+export function stageOf<Model extends Loadable & { computeDtype: FloatDType }>(
+  folder: FolderReader,
+  name: string,
+  model: Model,
+  options: PipelineOptions,
+  only?: (name: string) => boolean,
+): Stage<Model> {
+  model.computeDtype = computeDtype(options.device, options.precision);
+  return { model, weights: loadable(folder, name, model, only) };
+}
+
+/** What `fromPretrained` of every family does with its options and the folder. */
+export async function openParts(folder: FolderReader, options: PipelineOptions) {
+  const { device, attention = new AttentionDispatcher(), keepLoaded = false } = options;
+  const schedulerConfig = await readJson(folder, "scheduler/scheduler_config.json");
+  return { device, attention, keepLoaded, folder, schedulerConfig };
+}
+
+/** The autoencoder of a folder; `only` says which half of it is needed. */
+export function autoencoder<Decoder extends VideoDecoder>(
+  folder: FolderReader,
+  device: Device,
+  model: {
+    load(device: Device, source: WeightSource, config: unknown, options: LoadOptions): Promise<Decoder>;
+  },
+  config: unknown,
+  only: (name: string) => boolean = isDecoder,
+): Component<Decoder> {
+  return new Component({
+    ...{ folder, only, name: "vae" },
+    load: (source, options) => model.load(device, source, config, options),
+    unload: (loaded) => loaded.dispose(),
+  });
+}
+
+function isDecoder(name: string): boolean {
+  return name.startsWith("decoder.") || name.startsWith("post_quant_conv.");
+}

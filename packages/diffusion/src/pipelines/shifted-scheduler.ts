@@ -1,0 +1,23 @@
+/** A checkpoint's scheduler with the shift that a run asks for. */
+import { createScheduler, type Scheduler } from "../schedulers/index.js";
+import { withoutEffect } from "./notes.js";
+
+export interface ShiftedScheduler {
+  readonly scheduler: Scheduler;
+  /** For metadata. */
+  readonly used: { readonly flow_shift: number | null };
+  readonly notes: readonly string[];
+}
+
+/** @param config the parsed `scheduler_config.json`; its key for the shift is the scheduler's own (`flow_shift`, `shift`) */
+export function schedulerFor(config: unknown, flowShift: number | undefined): ShiftedScheduler {
+  const scheduler = createScheduler(config);
+  if (flowShift === undefined) return { scheduler, used: { flow_shift: null }, notes: [] };
+  const key = scheduler.flowShiftKey;
+  if (key) {
+    const shifted = createScheduler(config, { [key]: flowShift });
+    return { scheduler: shifted, used: { flow_shift: flowShift }, notes: [] };
+  }
+  const why = `the noise levels of this checkpoint's ${scheduler.className} are not shifted`;
+  return { scheduler, used: { flow_shift: null }, notes: [withoutEffect("flowShift", why)] };
+}
