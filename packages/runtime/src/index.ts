@@ -9,8 +9,12 @@ export * from "./device/device.js";
 export * from "./device/device-info.js";
 export * from "./errors.js";
 export * from "./kernel/kernel.js";
+export * from "./kernel/kernel-family.js";
 export * from "./kernel/profiler.js";
+export * from "./kernel/requirements.js";
 export * from "./kernel/wgsl.js";
+export * from "./kernel/wgsl-text.js";
+export * from "./kernel/wgsl-threads.js";
 export type { MemoryReport } from "./memory/buffer-pool.js";
 export { type AttentionInput, type AttentionOutput, attention } from "./ops/attention/attention.js";
 export { AttentionLayout, type AttentionRow, type TokenRange } from "./ops/attention/attention-layout.js";
@@ -29,6 +33,7 @@ export {
   multiply,
 } from "./ops/elementwise/elementwise.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/embedding.js";
+export { RUNTIME_KERNELS } from "./ops/kernel-families.js";
 export { type LinearOptions, type LinearTuning, linear } from "./ops/linear/linear.js";
 export { type GroupNormOptions, groupNorm, groupNormStatistics } from "./ops/norm/group-norm.js";
 export { type LayerNormOptions, layerNorm, type RmsNormOptions, rmsNorm } from "./ops/norm/row-norm.js";

@@ -19,8 +19,8 @@ import type { StoredDType } from "../catalog/weight-summary.js";
 
 const FILE_DTYPE: Readonly<Record<StoredDType, SafetensorsDType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
 const BYTES: Readonly<Record<StoredDType, number>> = { f32: 4, f16: 2, bf16: 2 };
-/** Numbers that all tensors are cut from; a prime, so that neighbouring tensors differ. */
-const BLOCK = 1_000_003;
+/** Numbers that all tensors are cut from; twice a prime, so that neighbouring tensors differ and words stay whole. */
+const BLOCK = 2 * 500_009;
 /** Keeps a matrix of a few thousand rows from growing or shrinking what goes through it. */
 const SCALE = 0.02;
 

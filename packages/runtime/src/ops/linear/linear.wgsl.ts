@@ -1,18 +1,12 @@
 /** Shaders of `linear`: pure functions of typed parameters. */
-import {
-  defineKernel,
-  type Kernel,
-  type KernelBinding,
-  LINEAR_WORKGROUP,
-  type WgslExtension,
-} from "../../kernel/kernel.js";
+import { defineKernel, type Kernel, type KernelBinding, type WgslExtension } from "../../kernel/kernel.js";
 import { load1, load4, scalarType, vec4Type } from "../../kernel/wgsl.js";
 import type { FloatDType } from "../../tensor/dtype.js";
 import { type EpilogueShape, epilogueBindings, epilogueKey, epilogueSource } from "./linear-epilogue.wgsl.js";
 import { gemvSource } from "./linear-gemv.wgsl.js";
-import { type LinearVariant, variantKey } from "./linear-plan.js";
 import { subgroupSource } from "./linear-subgroups.wgsl.js";
 import { tileSource } from "./linear-tile.wgsl.js";
+import { type LinearVariant, variantKey } from "./linear-variant.js";
 
 export interface LinearShaderShape extends EpilogueShape {
   readonly x: FloatDType;
@@ -46,7 +40,7 @@ export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): 
     bindings,
     enables: extensions(variant),
     params: LINEAR_PARAMS,
-    body: () => [LINEAR_WORKGROUP, loads(shape), epilogueSource(shape), mainSource(variant)].join("\n"),
+    body: () => [loads(shape), epilogueSource(shape), mainSource(variant)].join("\n"),
   });
 }
 
@@ -61,7 +55,7 @@ function loads(shape: LinearShaderShape): string {
 function loadRow(name: "x" | "weight", dtype: FloatDType, aligned: boolean): string {
   const head = `fn ${name}_at(row: u32, k4: u32) -> vec4f {`;
   if (aligned) return `${load4(name, dtype)}\n${head} return load4_${name}(row * (params.k >> 2u) + k4); }`;
-  return `${load1(name, dtype)}
+  return /* wgsl */ `${load1(name, dtype)}
 ${head}
   let at = row * params.k + 4u * k4;
   let last = params.k - 1u - 4u * k4;
@@ -74,7 +68,7 @@ ${head}
 }
 
 /** The first row (x) and column (y) of a workgroup's output tile, counted in the bindings; x = m past the end. */
-const OUTPUT_TILE = `
+const OUTPUT_TILE = /* wgsl */ `
 fn output_tile(index: u32, rows: u32, columns: u32) -> vec2u {
   let tiles_m = (params.m + rows - 1u) / rows;
   let tiles_n = (params.column_end - params.column_start + columns - 1u) / columns;
@@ -90,7 +84,7 @@ function mainSource(variant: LinearVariant): string {
   switch (variant.kind) {
     case "tile":
       return OUTPUT_TILE + tileSource(variant);
-    case "subgroups":
+    case "lanes":
       return OUTPUT_TILE + subgroupSource(variant);
     case "gemv":
       return gemvSource(variant);
@@ -100,6 +94,6 @@ function mainSource(variant: LinearVariant): string {
 }
 
 function extensions(variant: LinearVariant): WgslExtension[] {
-  if (variant.kind === "subgroups") return ["subgroups"];
+  if (variant.kind === "lanes") return ["subgroups"];
   return variant.kind === "tile" && (variant.halfX || variant.halfW) ? ["f16"] : [];
 }
