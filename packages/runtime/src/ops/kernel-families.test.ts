@@ -49,6 +49,42 @@ const more: Readonly<Record<string, readonly { name: string; shape: unknown; siz
       size: { M: 4, N: 64, K: 64 },
     },
   ],
+  attention: [
+    ...[32, 48, 64, 80, 96, 112, 128].flatMap((headDim) =>
+      dtypes.map((dtype) => ({
+        name: `${dtype}, heads of ${headDim}`,
+        shape: {
+          headDim,
+          query: dtype,
+          key: dtype,
+          value: dtype,
+          output: dtype,
+          context: undefined,
+          rows: headDim % 32 === 0,
+          causal: false,
+          relativeBias: false,
+          logSumExp: headDim % 48 === 0,
+        },
+        size: { queries: 4096, keys: 4096 },
+      })),
+    ),
+    {
+      name: "every binding",
+      shape: {
+        headDim: 128,
+        query: "f32",
+        key: "bf16",
+        value: "f16",
+        output: "f32",
+        context: { key: "bf16", value: "f32" },
+        rows: true,
+        causal: false,
+        relativeBias: false,
+        logSumExp: true,
+      },
+      size: { queries: 4096, keys: 4096 },
+    },
+  ],
   conv3d: [
     ...dtypes.flatMap((x) =>
       (["zeros", "replicate"] as const).map((pad) => ({
@@ -190,14 +226,14 @@ describe("choosing", () => {
     const message = (rule: string) => () => core.choose(linearFamily, shape, size, rule);
     expect(message("tile-f16")).toThrow(/linear can not run tile-f16: the device has no f16/);
     expect(message("gemv")).toThrow(/linear can not run gemv: for up to 8 rows/);
-    expect(message("tiles")).toThrow(/its rules are gemv, lanes/);
+    expect(message("tiles")).toThrow(/its rules are gemv, matrix-f16, lanes/);
   });
 
   test("a rule of the device's options comes first where it fits", () => {
     const chooser = new KernelChooser(nvidia, { math: "fast", rules: { linear: "gemv", conv3d: "tile" } });
     expect(chooser.choose(linearFamily, shape, { ...size, M: 1 }).rule).toBe("gemv");
     const large = chooser.choose(linearFamily, shape, size);
-    expect(large.rule).toBe("tile-f16");
+    expect(large.rule).toBe("matrix-f16");
     expect(large.rejected[0]).toEqual({ rule: "gemv", reason: "for up to 8 rows" });
     const conv = { x: "f16", weight: "f16", out: "f16", history: false, alignedN: true } as const;
     const shapes = { ...conv, padTime: "zeros", padSpace: "zeros" } as const;

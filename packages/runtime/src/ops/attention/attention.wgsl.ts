@@ -3,12 +3,20 @@ import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernel, type Kernel } from "../../kernel/kernel.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, f16Values, narrowSubgroups } from "../../kernel/requirements.js";
+import { needsMatrices } from "../matrix/matrix-rules.js";
+import { MATRIX_EXTENSIONS } from "../matrix/matrix-tile.wgsl.js";
 import {
   ATTENTION_PARAMS,
   type AttentionShape,
   attentionBindings,
   shapeKey,
 } from "./attention-common.wgsl.js";
+import {
+  type MatrixAttention,
+  matrixAttentionBytes,
+  matrixKernelBody,
+  matrixQueries,
+} from "./attention-matrix.wgsl.js";
 import { subgroupKernelBody, subgroupQueries } from "./attention-subgroup.wgsl.js";
 import { TILE_QUERIES, tileKernelBody } from "./attention-tile.wgsl.js";
 
@@ -19,6 +27,7 @@ export interface AttentionSize {
 }
 
 export type AttentionVariant =
+  | ({ readonly kind: "matrix" } & MatrixAttention)
   | { readonly kind: "lanes"; readonly subgroupSize: number }
   | { readonly kind: "tile"; readonly halfStage: boolean; readonly hideLoops: boolean };
 
@@ -30,6 +39,22 @@ const lanes: Rule = {
   ...narrowSubgroups,
   fits: () => undefined,
   variant: (_shape, _size, c) => ({ kind: "lanes", subgroupSize: fixedSubgroupSize(c)! }),
+};
+
+const MATRIX: MatrixAttention = { subgroups: 4, keys: 32 };
+
+const matrix: Rule = {
+  id: "matrix-f16",
+  precision: "f16",
+  requires: (c) => needsMatrices(c, matrixAttentionBytes(128, MATRIX)),
+  fits: ({ headDim, causal, relativeBias }, { queries }) => {
+    if (headDim % 16 !== 0 || headDim < 32 || headDim > 128) {
+      return `for heads of 32 to 128 channels in steps of 16, these have ${headDim}`;
+    }
+    if (causal || relativeBias) return "for scores without causal mask and bias";
+    return queries >= 32 ? undefined : "for 32 queries or more";
+  },
+  variant: () => ({ kind: "matrix", ...MATRIX }),
 };
 
 /** Queries, keys and values that are stored as f16 stay so in workgroup memory, which loses nothing. */
@@ -63,16 +88,32 @@ const tile: Rule = {
 
 /** Queries per workgroup. */
 export function attentionTile({ headDim }: AttentionShape, v: AttentionVariant): number {
-  return v.kind === "lanes" ? subgroupQueries(v.subgroupSize, headDim) : TILE_QUERIES;
+  switch (v.kind) {
+    case "matrix":
+      return matrixQueries(v);
+    case "lanes":
+      return subgroupQueries(v.subgroupSize, headDim);
+    case "tile":
+      return TILE_QUERIES;
+    default:
+      return v satisfies never;
+  }
 }
 
 function attentionKernel(shape: AttentionShape, v: AttentionVariant): Kernel<typeof ATTENTION_PARAMS> {
   const common = {
     name: "attention",
-    bindings: attentionBindings(shape),
+    bindings: attentionBindings(shape, v.kind === "matrix"),
     params: ATTENTION_PARAMS,
   } as const;
   switch (v.kind) {
+    case "matrix":
+      return defineKernel({
+        ...common,
+        key: `matrix-${v.subgroups}x${v.keys}-${shapeKey(shape)}`,
+        enables: MATRIX_EXTENSIONS,
+        body: () => matrixKernelBody(shape, v),
+      });
     case "lanes":
       return defineKernel({
         ...common,
@@ -104,7 +145,7 @@ const f32 = { query: "f32", key: "f32", value: "f32", output: "f32" } as const;
 
 export const attentionFamily = defineKernelFamily({
   name: "attention",
-  rules: [lanes, tileF16, tile],
+  rules: [matrix, lanes, tileF16, tile],
   kernel: attentionKernel,
   typical: [
     {

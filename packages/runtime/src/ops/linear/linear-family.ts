@@ -3,13 +3,24 @@ import type { DeviceCapabilities } from "../../device/device-info.js";
 import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, f16Values, narrowSubgroupSize, narrowSubgroups } from "../../kernel/requirements.js";
+import { needsMatrices } from "../matrix/matrix-rules.js";
+import { MATRIX_LOAD, matrixBytes } from "../matrix/matrix-tile.wgsl.js";
 import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
-import { LARGE_TILE, type LinearVariant, SMALL_TILE, type TileShape } from "./linear-variant.js";
+import {
+  LARGE_MATRIX_TILE,
+  LARGE_TILE,
+  type LinearVariant,
+  SMALL_MATRIX_TILE,
+  SMALL_TILE,
+  type TileShape,
+} from "./linear-variant.js";
 
 export interface LinearSize {
   readonly M: number;
   readonly N: number;
   readonly K: number;
+  /** Values of x may be beyond what f16 holds (65,504). */
+  readonly wideX?: boolean;
 }
 
 type Rule = KernelRule<LinearShaderShape, LinearSize, LinearVariant>;
@@ -39,6 +50,22 @@ const lanes: Rule = {
     // 16 x 16 outputs per subgroup: larger blocks spill registers, smaller ones spend their time on broadcasts.
     const blocks = (outputs: number) => Math.max(1, outputs / size);
     return { kind: "lanes", size, blocksM: blocks(M <= 8 ? 8 : 16), blocksN: blocks(16) };
+  },
+};
+
+const matrix: Rule = {
+  id: "matrix-f16",
+  precision: "f16",
+  requires: (c) => needsMatrices(c, matrixBytes(LARGE_MATRIX_TILE)),
+  fits: (_, { M, N, K, wideX }) => {
+    if (wideX) return "x may be beyond the range of f16";
+    if (K % MATRIX_LOAD !== 0) return `K is ${K}, no multiple of ${MATRIX_LOAD}`;
+    return M >= 32 && N >= 32 ? undefined : "for 32 rows and columns or more";
+  },
+  variant: (_, { M, N }) => {
+    const { tileM, tileN } = LARGE_MATRIX_TILE;
+    const tiles = Math.ceil(M / tileM) * Math.ceil(N / tileN);
+    return { kind: "matrix", ...(tiles >= ENOUGH_WORKGROUPS ? LARGE_MATRIX_TILE : SMALL_MATRIX_TILE) };
   },
 };
 
@@ -82,7 +109,7 @@ const layer = { alignedK: true, alignedN: true, bias: "f32" } as const;
 
 export const linearFamily = defineKernelFamily({
   name: "linear",
-  rules: [gemv, lanes, tileF16, tile],
+  rules: [gemv, matrix, lanes, tileF16, tile],
   kernel: linearKernel,
   typical: [
     {

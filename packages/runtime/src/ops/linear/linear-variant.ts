@@ -1,4 +1,5 @@
 /** The kernels that `linear` can run, as plain data. */
+import type { MatrixTile } from "../matrix/matrix-tile.wgsl.js";
 
 /**
  * Workgroup tiles: `tileM x tileN` outputs by threads that own `threadM x threadN` each, `stepK` deep. All are
@@ -31,6 +32,7 @@ export interface GemvShape {
 }
 
 export type LinearVariant =
+  | ({ readonly kind: "matrix" } & MatrixTile)
   | ({ readonly kind: "tile" } & TileShape)
   | ({ readonly kind: "lanes" } & SubgroupShape)
   | ({ readonly kind: "gemv" } & GemvShape);
@@ -41,6 +43,10 @@ export interface LinearSize {
   readonly K: number;
 }
 
+/** Subgroup matrices, by how many workgroups there are to fill the GPU. */
+export const LARGE_MATRIX_TILE: MatrixTile = { tileM: 128, tileN: 128, subgroupsM: 2, subgroupsN: 2 };
+export const SMALL_MATRIX_TILE: MatrixTile = { tileM: 64, tileN: 64, subgroupsM: 2, subgroupsN: 2 };
+
 /** For GPUs: the fastest of 15 tiles on an H100 from 512 rows up, with 64 threads and 8 KiB of workgroup memory. */
 export const LARGE_TILE: TileShape = { tileM: 64, tileN: 64, threadM: 8, threadN: 8, stepK: 16 };
 /** Where large tiles would be too few to fill a GPU. */
@@ -49,6 +55,7 @@ export const SMALL_TILE: TileShape = { tileM: 32, tileN: 32, threadM: 4, threadN
 /** Rows and columns of the output that one workgroup computes. */
 export function outputTile(v: LinearVariant): { readonly rows: number; readonly columns: number } {
   switch (v.kind) {
+    case "matrix":
     case "tile":
       return { rows: v.tileM, columns: v.tileN };
     case "lanes":
@@ -63,6 +70,8 @@ export function outputTile(v: LinearVariant): { readonly rows: number; readonly 
 /** Text that two different variants never share. */
 export function variantKey(v: LinearVariant): string {
   switch (v.kind) {
+    case "matrix":
+      return `matrix ${v.tileM}x${v.tileN} ${v.subgroupsM}x${v.subgroupsN}`;
     case "tile":
       return `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}${v.halfX ? " hx" : ""}${v.halfW ? " hw" : ""}${v.rolled ? " rolled" : ""}`;
     case "lanes":

@@ -27,6 +27,8 @@ export interface LinearOptions {
   readonly out?: Tensor | undefined;
   /** Default: the dtype of `out`, else of x. */
   readonly outDtype?: FloatDType | undefined;
+  /** Values of x may be beyond what f16 holds (65,504), as after UMT5's gated layers: nothing rounds them to f16. */
+  readonly wideX?: boolean | undefined;
   /** For tests and tuning. */
   readonly tuning?: LinearTuning | undefined;
 }
@@ -95,7 +97,8 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
     ...(inPlace ? { residual: "in_place" as const } : {}),
     ...(residual ? { residual: floatDType("linear", residual, "residual") } : {}),
   };
-  const variant = tuning.variant ?? device.choose(linearFamily, direct, { M, N, K }, tuning.rule).variant;
+  const size = { M, N, K, ...(options.wideX ? { wideX: true } : {}) };
+  const variant = tuning.variant ?? device.choose(linearFamily, direct, size, tuning.rule).variant;
   const tile = outputTile(variant);
   assertShape(variant.kind !== "gemv" || M <= tile.rows, `linear: ${M} rows for a kernel of ${tile.rows}`);
   const kernel = linearFamily.kernel(

@@ -2,8 +2,10 @@
 import { defineKernel, type Kernel, type KernelBinding, type WgslExtension } from "../../kernel/kernel.js";
 import { load1, load4, scalarType, vec4Type } from "../../kernel/wgsl.js";
 import type { FloatDType } from "../../tensor/dtype.js";
+import { halvesOf, MATRIX_EXTENSIONS, matrixOperandType } from "../matrix/matrix-tile.wgsl.js";
 import { type EpilogueShape, epilogueBindings, epilogueKey, epilogueSource } from "./linear-epilogue.wgsl.js";
 import { gemvSource } from "./linear-gemv.wgsl.js";
+import { matrixSource } from "./linear-matrix.wgsl.js";
 import { subgroupSource } from "./linear-subgroups.wgsl.js";
 import { tileSource } from "./linear-tile.wgsl.js";
 import { type LinearVariant, variantKey } from "./linear-variant.js";
@@ -28,7 +30,7 @@ export const LINEAR_PARAMS = {
 
 /** Bindings: x, weight, then those of the epilogue. */
 export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): Kernel<typeof LINEAR_PARAMS> {
-  const type = shape.alignedK ? vec4Type : scalarType;
+  const type = variant.kind === "matrix" ? matrixOperandType : shape.alignedK ? vec4Type : scalarType;
   const bindings: KernelBinding[] = [
     { name: "x", type: type(shape.x), access: "read" },
     { name: "weight", type: type(shape.weight), access: "read" },
@@ -40,7 +42,7 @@ export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): 
     bindings,
     enables: extensions(variant),
     params: LINEAR_PARAMS,
-    body: () => [loads(shape), epilogueSource(shape), mainSource(variant)].join("\n"),
+    body: () => [loads(shape, variant), epilogueSource(shape), mainSource(variant)].join("\n"),
   });
 }
 
@@ -48,7 +50,8 @@ export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): 
  * `x_at(row, k4)` and `weight_at(row, k4)`: values 4 k4 to 4 k4 + 3 of a row of the binding, 0 past the row's end.
  * Callers keep `row` inside of the binding and 4 k4 below k.
  */
-function loads(shape: LinearShaderShape): string {
+function loads(shape: LinearShaderShape, variant: LinearVariant): string {
+  if (variant.kind === "matrix") return `${halvesOf("x", shape.x)}\n${halvesOf("weight", shape.weight)}`;
   return `${loadRow("x", shape.x, shape.alignedK)}\n${loadRow("weight", shape.weight, shape.alignedK)}`;
 }
 
@@ -82,6 +85,8 @@ fn output_tile(index: u32, rows: u32, columns: u32) -> vec2u {
 
 function mainSource(variant: LinearVariant): string {
   switch (variant.kind) {
+    case "matrix":
+      return OUTPUT_TILE + matrixSource(variant);
     case "tile":
       return OUTPUT_TILE + tileSource(variant);
     case "lanes":
@@ -93,7 +98,8 @@ function mainSource(variant: LinearVariant): string {
   }
 }
 
-function extensions(variant: LinearVariant): WgslExtension[] {
+function extensions(variant: LinearVariant): readonly WgslExtension[] {
+  if (variant.kind === "matrix") return MATRIX_EXTENSIONS;
   if (variant.kind === "lanes") return ["subgroups"];
   return variant.kind === "tile" && (variant.halfX || variant.halfW) ? ["f16"] : [];
 }
