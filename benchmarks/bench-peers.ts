@@ -1,6 +1,6 @@
 /** Our matmul and dense attention against other engines', taking turns in one process on one adapter. */
 import { type Candidate, type InterleavedOptions, timeInterleaved } from "@lvsa/core/bench";
-import { type Device, deviceLabel, type KernelTier } from "@lvsa/runtime";
+import { type Device, deviceLabel, kernelSummary } from "@lvsa/runtime";
 import { type AttentionShape, createWorkload, type Engine, type MatmulShape } from "./engine.ts";
 import { createOurEngines, OURS } from "./our-engine.ts";
 import { loadPeers } from "./peers.ts";
@@ -26,8 +26,8 @@ export interface PeerRow {
 
 export interface PeerBench {
   readonly device: string;
-  /** Of our kernels. */
-  readonly tier: KernelTier;
+  /** Of ours, as `linear: lanes`. */
+  readonly kernels: string;
   readonly rows: readonly PeerRow[];
   /** Engines that are not installed or did not start, with the reason. */
   readonly missing: readonly string[];
@@ -66,7 +66,12 @@ export async function benchPeers(device: Device, options: PeerBenchOptions = {})
       for (const engine of engines) await engine.dispose();
     }
   }
-  return { device: deviceLabel(device.info), tier: device.tier, rows, missing: [...missing] };
+  return {
+    device: deviceLabel(device.info),
+    kernels: kernelSummary(device.kernelUses()),
+    rows,
+    missing: [...missing],
+  };
 }
 
 async function benchKernel(

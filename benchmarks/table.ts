@@ -20,7 +20,7 @@ export function peerTable(bench: PeerBench): string {
       .join("  ")
       .trimEnd();
   return [
-    `${bench.device}; our kernels: ${bench.tier}`,
+    `${bench.device}; our kernels: ${bench.kernels}`,
     "f32; matmul 2 M N K, attention 4 L L D H operations; engines that copy are compared with ours copying",
     line(head),
     ...body.map(line),

@@ -28,6 +28,7 @@ export * from "./attention/frame-sparse-attention.js";
 export * from "./attention/frame-sparse-layout.js";
 export { type AttentionInput, type AttentionOutput, attention } from "./attention/kernel/attention.js";
 export { AttentionLayout, type AttentionRow, type TokenRange } from "./attention/kernel/attention-layout.js";
+export { CORE_KERNELS } from "./attention/kernel/kernel-family.js";
 export * from "./config.js";
 export * from "./contract/attention-config.js";
 export * from "./contract/attention-dispatcher.js";

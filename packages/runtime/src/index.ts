@@ -9,8 +9,12 @@ export * from "./device/device.js";
 export * from "./device/device-info.js";
 export * from "./errors.js";
 export * from "./kernel/kernel.js";
+export * from "./kernel/kernel-family.js";
 export * from "./kernel/profiler.js";
+export * from "./kernel/requirements.js";
 export * from "./kernel/wgsl.js";
+export * from "./kernel/wgsl-text.js";
+export * from "./kernel/wgsl-threads.js";
 export type { MemoryReport } from "./memory/buffer-pool.js";
 export * from "./nearest-name.js";
 export type { ConvPadding } from "./ops/conv/conv-geometry.js";
@@ -29,7 +33,10 @@ export {
 } from "./ops/elementwise/elementwise.js";
 export { type EmbeddingOptions, embedding } from "./ops/embedding/embedding.js";
 export { countNotFinite } from "./ops/finite/finite.js";
+export { RUNTIME_KERNELS } from "./ops/kernel-families.js";
 export { type LinearOptions, type LinearTuning, linear } from "./ops/linear/linear.js";
+export * from "./ops/matrix/matrix-rules.js";
+export * from "./ops/matrix/matrix-tile.wgsl.js";
 export { type GroupNormOptions, groupNorm, groupNormStatistics } from "./ops/norm/group-norm.js";
 export { type LayerNormOptions, layerNorm, type RmsNormOptions, rmsNorm } from "./ops/norm/row-norm.js";
 export {

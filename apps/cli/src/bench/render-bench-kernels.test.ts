@@ -5,7 +5,7 @@ it("shows dense and sparse attention side by side", () => {
   const shape = { frames: 24, patchesPerFrame: 130, heads: 1, headDim: 64, dtype: "f32" as const };
   const text = renderBench({
     device: "a GPU",
-    tier: "portable",
+    kernels: "attention: tile",
     shape,
     dense: { milliseconds: 100, gflops: 20 },
     rows: [
@@ -23,7 +23,7 @@ it("shows dense and sparse attention side by side", () => {
     meanEfficiency: 0.25 / 0.27,
   });
   expect(text.split("\n").map((line) => line.replace(/ +/g, " "))).toEqual([
-    "a GPU, kernels: portable",
+    "a GPU; attention: tile",
     "24 latent frames x 130 tokens, 1 head(s) of 64, f32",
     "",
     "attention attended ms GFLOP/s time / dense efficiency",

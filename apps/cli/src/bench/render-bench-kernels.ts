@@ -4,7 +4,7 @@ import { renderTable } from "../output/table.js";
 import { formatShare } from "../output/units.js";
 
 /** For people; ends with a newline. */
-export function renderBench({ device, tier, shape, dense, rows, meanEfficiency }: AttentionBench): string {
+export function renderBench({ device, kernels, shape, dense, rows, meanEfficiency }: AttentionBench): string {
   const { frames, patchesPerFrame, heads, headDim, dtype } = shape;
   const columns = [
     { title: "attention" },
@@ -26,7 +26,7 @@ export function renderBench({ device, tier, shape, dense, rows, meanEfficiency }
     ]),
   ]);
   const lines = [
-    `${device}, kernels: ${tier}`,
+    `${device}; ${kernels}`,
     `${frames} latent frames x ${patchesPerFrame} tokens, ${heads} head(s) of ${headDim}, ${dtype}`,
     "",
     ...table,

@@ -51,7 +51,7 @@ export function benchCommand(program: Command, io: CommandIo): void {
     try {
       const result = await runBenchModel({
         device,
-        probe: device.info.isSoftware ? resident : driver,
+        probe: device.info.hardware === "software" ? resident : driver,
         options,
         config: lvsaConfigOf(options),
         onProgress: (line) => meter.show(line),

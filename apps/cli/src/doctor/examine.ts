@@ -2,7 +2,16 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism, totalmem } from "node:os";
-import { type DeviceInfo, deviceLabel, isLvsaError, type KernelTier } from "@lvsa/runtime";
+import { CORE_KERNELS } from "@lvsa/core";
+import {
+  type DeviceInfo,
+  deviceLabel,
+  type ExplainedUse,
+  explainKernels,
+  isLvsaError,
+  type KernelMath,
+  RUNTIME_KERNELS,
+} from "@lvsa/runtime";
 import { createDevice, listAdapters } from "@lvsa/runtime/node";
 import { describeError } from "../exit-codes.js";
 import { formatBytes } from "../output/units.js";
@@ -13,7 +22,9 @@ export interface AdapterExamination {
   readonly name: string;
   readonly backend: string;
   readonly ok: boolean;
-  readonly tier?: KernelTier;
+  readonly math?: KernelMath;
+  /** The rule that typical uses of each operation take, and why others before it do not run. */
+  readonly kernels?: readonly ExplainedUse[];
   readonly info?: DeviceInfo;
   readonly error?: string;
 }
@@ -80,7 +91,7 @@ export async function examine(): Promise<Examination> {
   // Last: once it is there, the process sees no other driver.
   const embedded = webgpu === null ? undefined : await openAdapter("embedded", "vulkan");
   if (embedded) adapters.push(embedded);
-  if (drivers.every(({ info }) => info?.isSoftware)) {
+  if (drivers.every(({ info }) => info?.hardware === "software")) {
     problems.push({
       message:
         drivers.length > 0
@@ -132,9 +143,10 @@ async function openAdapter(name: string, backend: string): Promise<AdapterExamin
       adapter: name,
       softwareAdapter: () => import("@lvsa/software-adapter"),
     });
-    const { info, tier } = device;
+    const { info, math } = device;
     device.dispose();
-    return { name, backend, ok: true, tier, info };
+    const kernels = explainKernels([...RUNTIME_KERNELS, ...CORE_KERNELS], info, { math });
+    return { name, backend, ok: true, math, kernels, info };
   } catch (error) {
     return { name, backend, ok: false, error: describeError(error) };
   }
@@ -183,7 +195,7 @@ export function renderExamination(found: Examination): string {
 }
 
 function adapterLines(
-  { name, backend, ok, tier, info, error }: AdapterExamination,
+  { name, backend, ok, math, kernels, info, error }: AdapterExamination,
   isChosen: boolean,
 ): string[] {
   const head = `${mark(ok)} ${name} (${backend})${isChosen ? "  <- --device auto" : ""}`;
@@ -192,11 +204,29 @@ function adapterLines(
   return [
     head,
     `    ${deviceLabel(info)}`,
-    `    kernels: ${tier}; features: ${info.features.filter((f) => f !== "core-features-and-limits").join(", ") || "none"}`,
+    `    math: ${math}; features: ${info.features.filter((f) => f !== "core-features-and-limits").join(", ") || "none"}`,
     `    largest buffer ${formatBytes(limits.maxBufferSize)}, binding ${formatBytes(limits.maxStorageBufferBindingSize)}; ` +
       `workgroup ${limits.maxComputeInvocationsPerWorkgroup} invocations, ${formatBytes(limits.maxComputeWorkgroupStorageSize)}; ` +
-      `${limits.maxStorageBuffersPerShaderStage} storage buffers${info.subgroupSize ? `; subgroups of ${info.subgroupSize}` : ""}`,
+      `${limits.maxStorageBuffersPerShaderStage} storage buffers${subgroupText(info)}`,
+    ...(info.matrices.length > 0
+      ? [`    subgroup matrices: ${info.matrices.map(matrixText).join(", ")}`]
+      : []),
+    ...(kernels ?? []).flatMap(({ family, use, rule, rejected }) => [
+      `    ${family}, ${use}: ${rule}`,
+      ...rejected.map((other) => `      not ${other.rule}: ${other.reason}`),
+    ]),
   ];
+}
+
+function subgroupText({ subgroups }: DeviceInfo): string {
+  if (!subgroups) return "";
+  const { min, max } = subgroups;
+  return `; subgroups of ${min === max ? min : `${min} to ${max}`}`;
+}
+
+/** `f16->f32 16x16x16`: operands, sums, rows by columns by depth. */
+function matrixText({ component, result, m, n, k }: DeviceInfo["matrices"][number]): string {
+  return `${component}->${result} ${m}x${n}x${k}`;
 }
 
 function mark(ok: boolean): string {

@@ -65,9 +65,8 @@ describe("checkpoints", () => {
 });
 
 describe("memory", () => {
-  const { limits } = countingGpu().device.info;
-  const info = { isSoftware: true, description: "test", limits } as DeviceInfo;
-  const device = { info, tier: "portable" as const };
+  const info: DeviceInfo = { ...countingGpu().device.info, hardware: "software", description: "test" };
+  const device = { info, math: "exact" as const };
 
   it("is known, and refused with what would fit", async () => {
     const inspection = await inspectCheckpoint(nodeFolder(TINY));

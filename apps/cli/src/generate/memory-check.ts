@@ -7,13 +7,13 @@ import {
   type RehearsalOptions,
   rehearseMemory,
 } from "@lvsa/diffusion/rehearsal";
-import { type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
+import { activationDType, type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { formatBytes } from "../output/units.js";
 
 /** Bytes a device has, or undefined: WebGPU does not tell, but software adapters live in main memory. */
 export function deviceMemory(device: Pick<Device, "info">): number | undefined {
-  return device.info.isSoftware ? totalmem() : undefined;
+  return device.info.hardware === "software" ? totalmem() : undefined;
 }
 
 /**
@@ -24,7 +24,7 @@ export function deviceMemory(device: Pick<Device, "info">): number | undefined {
 export async function checkMemory(
   inspection: CheckpointInspection,
   options: GenerateCommandOptions,
-  device: Pick<Device, "info" | "tier">,
+  device: Pick<Device, "info" | "math">,
   available = deviceMemory(device),
 ): Promise<MemoryPlan | undefined> {
   const settings = settingsOf(inspection, options, device);
@@ -44,7 +44,7 @@ export async function checkMemory(
 function settingsOf(
   inspection: CheckpointInspection,
   options: GenerateCommandOptions,
-  device: Pick<Device, "info" | "tier">,
+  device: Pick<Device, "info" | "math">,
 ): RehearsalOptions | undefined {
   return unlessUnknown(() => ({
     model: describeCheckpoint(inspection),
@@ -52,7 +52,7 @@ function settingsOf(
     height: options.height,
     width: options.width,
     guidanceScale: options.guidance,
-    precision: options.precision === "auto" ? (device.tier === "f16" ? "f16" : "f32") : options.precision,
+    precision: options.precision === "auto" ? activationDType(device) : options.precision,
     limits: device.info.limits,
   }));
 }

@@ -1,5 +1,5 @@
-/** `--profile`: GPU time per kernel. */
-import type { KernelTime } from "@lvsa/runtime";
+/** `--profile`: GPU time per kernel, and which kernels ran. */
+import type { KernelTime, KernelUse } from "@lvsa/runtime";
 import { renderTable } from "../output/table.js";
 import { formatShare } from "../output/units.js";
 
@@ -32,4 +32,15 @@ export function profileTable(times: readonly KernelTime[]): string {
     ],
   );
   return `${lines.join("\n")}\n`;
+}
+
+/** Each rule that was chosen, how often, and why those before it were not; every line ended by a newline. */
+export function ruleLines(uses: readonly KernelUse[]): string {
+  return uses
+    .flatMap(({ family, rule, count, rejected }) => [
+      `${family}: ${rule}, ${count} times`,
+      ...rejected.map((other) => `  not ${other.rule}: ${other.reason}`),
+    ])
+    .map((line) => `${line}\n`)
+    .join("");
 }

@@ -3,7 +3,7 @@ import { AbortError, WeightsError } from "@lvsa/runtime";
 import { describe, expect, it } from "vitest";
 import { describeError, exitCodeOf, UsageError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
-import { profileTable } from "./profile-table.js";
+import { profileTable, ruleLines } from "./profile-table.js";
 import { formatDuration, ProgressMeter, secondsPerStep } from "./progress-meter.js";
 import { createReporter } from "./reporter.js";
 
@@ -142,4 +142,11 @@ it("the profile sums up", () => {
     "all 6 4.00 666.7 100.0 %",
     "",
   ]);
+});
+
+it("the profile says which kernels ran and why not others", () => {
+  const rejected = [{ rule: "matrix-f16", reason: "the device has no f16 shaders" }];
+  expect(ruleLines([{ family: "linear", rule: "tile", count: 3, rejected }])).toBe(
+    "linear: tile, 3 times\n  not matrix-f16: the device has no f16 shaders\n",
+  );
 });

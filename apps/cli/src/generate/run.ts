@@ -1,7 +1,7 @@
 /** One generation from options to files. */
 import { Engine, type GenerationResult, NotFiniteError } from "@lvsa/diffusion";
 import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
-import { type Device, deviceLabel, throwIfAborted } from "@lvsa/runtime";
+import { type Device, deviceLabel, kernelSummary, throwIfAborted } from "@lvsa/runtime";
 import { createDevice, nodeFolder } from "@lvsa/runtime/node";
 import { writeVideo } from "@lvsa/video/node";
 import { createAdapterRegistry } from "../adapters.js";
@@ -14,7 +14,7 @@ import { hookPlugins } from "./hooks.js";
 import { readLatents, writeLatents } from "./latents-file.js";
 import { checkMemory } from "./memory-check.js";
 import { checkOutputs, type OutputPaths, outputPaths } from "./output-check.js";
-import { profileTable } from "./profile-table.js";
+import { profileTable, ruleLines } from "./profile-table.js";
 import { formatDuration } from "./progress-meter.js";
 import type { RunReporter } from "./reporter.js";
 import { applyRiflex } from "./riflex.js";
@@ -104,6 +104,8 @@ export async function runGenerate(
       ...result.settings,
       model: checkpoint.name,
       precision: options.precision,
+      math: device.math,
+      kernels: kernelSummary(device.kernelUses()),
       device: deviceLabel(device.info),
       lvsa: sparse?.settings ?? null,
       riflex: riflex?.settings ?? null,
@@ -113,7 +115,8 @@ export async function runGenerate(
     if (device.profiler) {
       await drained;
       const times = await device.profiler.report();
-      reporter.print(profileTable(times), "profile", { kernels: times });
+      const rules = device.kernelUses();
+      reporter.print(profileTable(times) + ruleLines(rules), "profile", { kernels: times, rules });
     }
     const seconds = (performance.now() - started) / 1000;
     reporter.result(
@@ -155,6 +158,7 @@ function openDevice(options: GenerateCommandOptions, reporter: RunReporter): Pro
   return createDevice({
     adapter: options.device,
     profile: options.profile,
+    math: options.math,
     softwareAdapter: () => import("@lvsa/software-adapter"),
     onNotice: (line) => reporter.notice(line),
   });

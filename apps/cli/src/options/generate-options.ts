@@ -13,6 +13,7 @@ const schema = z
     outputLatent: z.string().min(1, "expected a path").optional(),
     initialLatents: z.string().min(1, "expected a path").optional(),
     precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").default("auto"),
+    math: z.enum(["auto", "exact", "fast"], "expected auto, exact or fast").default("auto"),
     device: z.string().min(1, "expected a name").default("auto"),
     lvsa: z.boolean().default(false),
     ...lvsaFields,
@@ -99,6 +100,12 @@ export function addGenerateOptions(command: Command): Command {
       new Option("--device <name>", "auto, embedded (software), or part of a driver's name").default("auto"),
     )
     .addOption(new Option("--precision <type>", "storage of activations: auto, f32 or f16").default("auto"))
+    .addOption(
+      new Option(
+        "--math <kind>",
+        "products: exact, fast (operands rounded to f16, sums f32), or auto (fast on GPUs)",
+      ).default("auto"),
+    )
     .optionsGroup("Long-Video Sparse Attention:")
     .option("--lvsa", "sparse self attention for long videos");
   addLvsaOptions(command);

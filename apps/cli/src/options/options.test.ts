@@ -28,6 +28,8 @@ describe("lvsa generate", () => {
       ...[
         "--precision",
         "f16",
+        "--math",
+        "exact",
         "--device",
         "embedded",
         "--lvsa",
@@ -44,7 +46,7 @@ describe("lvsa generate", () => {
       ...{ model: "m", prompt: "p", negativePrompt: "n", numFrames: 81, height: 480, width: 832, steps: 40 },
       ...{ guidance: 5.5, guidance2: 3, flowShift: 8, seed: 0, fps: 16, maxSequenceLength: 226 },
       ...{ output: "o.mp4", outputLatent: "l.safetensors", initialLatents: "i.safetensors" },
-      ...{ precision: "f16", device: "embedded", lvsa: true, windowSize: 12, nFirstFrames: 4 },
+      ...{ precision: "f16", math: "exact", device: "embedded", lvsa: true, windowSize: 12, nFirstFrames: 4 },
       ...{ keyFrameInterval: 16, autoKeyframes: true, rotateKeyframes: true, sparsityScale: 0.8 },
       ...{ referenceLatentFrames: 21, showMask: true, showMaskCompact: "step" },
       ...{
@@ -76,6 +78,7 @@ describe("lvsa generate", () => {
     [["--guidance", "nan"], "--guidance"],
     [["--fps", "0"], "--fps: expected a number above 0"],
     [["--precision", "bf16"], "--precision: expected auto, f32 or f16"],
+    [["--math", "f16"], "--math: expected auto, exact or fast"],
     [["--show-mask-compact", "often"], "--show-mask-compact: expected once or step"],
     [["--json", "--quiet"], "exclude each other"],
   ])("refuses %j", (args, message) => {

@@ -1,5 +1,5 @@
 /** How much of the saved work frame-sparse attention turns into saved time: measured against dense attention in one run. */
-import { type Device, deviceLabel, type FloatDType, type KernelTier } from "@lvsa/runtime";
+import { type Device, deviceLabel, type FloatDType, kernelSummary } from "@lvsa/runtime";
 import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
 import { attention } from "../attention/kernel/attention.js";
@@ -34,7 +34,8 @@ export interface AttentionBenchRow {
 
 export interface AttentionBench {
   readonly device: string;
-  readonly tier: KernelTier;
+  /** Kernels that ran, as `attention: tile-f16`. */
+  readonly kernels: string;
   readonly shape: AttentionBenchShape;
   readonly dense: { readonly milliseconds: number; readonly gflops: number };
   readonly rows: readonly AttentionBenchRow[];
@@ -55,7 +56,7 @@ const DENSITIES = [
  * far smaller frames measure fixed costs and half-empty tiles instead.
  */
 function defaultShape(device: Device): AttentionBenchShape {
-  return device.info.isSoftware
+  return device.info.hardware === "software"
     ? { frames: 24, patchesPerFrame: 512, heads: 1, headDim: 64, dtype: "f32" }
     : { frames: 24, patchesPerFrame: 520, heads: 12, headDim: 128, dtype: "f16" };
 }
@@ -119,7 +120,7 @@ export async function benchAttention(
     });
     return {
       device: label,
-      tier: device.tier,
+      kernels: kernelSummary(device.kernelUses()),
       shape,
       dense: { milliseconds: dense!.milliseconds, gflops: gflops(1, dense!.milliseconds) },
       rows,

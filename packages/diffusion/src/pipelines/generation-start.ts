@@ -1,5 +1,5 @@
 /** What every pipeline does first: fill in settings, make or take the initial latents, choose a storage type. */
-import { type Device, type FloatDType, UsageError } from "@lvsa/runtime";
+import { activationDType, type Device, type FloatDType, UsageError } from "@lvsa/runtime";
 import { TorchCpuGenerator } from "../random/index.js";
 import type { HostTensor, PipelineOptions } from "./video-pipeline.js";
 
@@ -29,7 +29,7 @@ export function initialLatents(
 /** Storage type between residual additions. */
 export function computeDtype(device: Device, precision: PipelineOptions["precision"] = "auto"): FloatDType {
   if (precision !== "auto") return precision;
-  return device.tier === "f16" ? "f16" : "f32";
+  return activationDType(device);
 }
 
 /** Settings that were left out, or given as undefined, take the default under them. */

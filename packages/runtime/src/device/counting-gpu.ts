@@ -5,11 +5,13 @@
  * which here is when somebody waits for it.
  */
 import { Device, type DeviceOptions } from "./device.js";
-import type { DeviceLimits } from "./device-info.js";
+import type { DeviceInfo, DeviceLimits } from "./device-info.js";
 
 export interface CountingGpuOptions extends DeviceOptions {
   readonly limits?: Partial<DeviceLimits>;
   readonly features?: readonly string[];
+  /** Pretend this device, so that the same kernels are chosen. Default: a GPU without features. */
+  readonly info?: DeviceInfo;
   /** More than this at a time is out of memory. Default: no bound. */
   readonly memoryBytes?: number;
 }
@@ -92,8 +94,8 @@ export function countingGpu(options: CountingGpuOptions = {}): CountingGpu {
   const scopes: string[] = [];
   const empty = () => ({});
   const gpu = {
-    limits: { ...LIMITS, ...options.limits },
-    features: new Set(options.features ?? []),
+    limits: { ...(options.info?.limits ?? LIMITS), ...options.limits },
+    features: new Set(options.features ?? options.info?.features ?? []),
     lost: new Promise(() => undefined),
     queue: {
       writeBuffer: () => {
@@ -123,14 +125,17 @@ export function countingGpu(options: CountingGpuOptions = {}): CountingGpu {
     createBindGroup: empty,
     createCommandEncoder: () => encoder,
   };
-  const info = {
+  const info: DeviceInfo = {
     vendor: "counting",
     architecture: "",
     device: "",
     description: "counting GPU",
-    isSoftware: false,
-    subgroupSize: undefined,
-    features: options.features ?? [],
+    hardware: "gpu",
+    f16: false,
+    subgroups: undefined,
+    matrices: [],
+    ...options.info,
+    features: [...gpu.features],
     limits: gpu.limits,
   };
   return {

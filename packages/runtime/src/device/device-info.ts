@@ -1,19 +1,33 @@
 /** What an adapter is and can do, as plain data. */
 
-/** Kernel families, from `kernels.md`: portable f32, subgroups f32, f16 tiles, subgroup matrices. */
-export type KernelTier = "portable" | "subgroups" | "f16";
+/** What kernels are chosen by. Tests pretend other devices with it. */
+export interface DeviceCapabilities {
+  /** `software`: a processor pretending to be a GPU (SwiftShader, lavapipe, WARP). */
+  readonly hardware: "gpu" | "software";
+  /** Shaders can compute in f16. */
+  readonly f16: boolean;
+  /** Smallest and largest number of lanes per subgroup; undefined: shaders can not use subgroups. */
+  readonly subgroups: { readonly min: number; readonly max: number } | undefined;
+  /** Products that subgroups compute at once; none: shaders can not use subgroup matrices. */
+  readonly matrices: readonly MatrixConfig[];
+  readonly limits: DeviceLimits;
+}
 
-export interface DeviceInfo {
+/** One product of a subgroup: an `m x k` times a `k x n` matrix of `component`, summed in `result`. */
+export interface MatrixConfig {
+  readonly component: string;
+  readonly result: string;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
+
+export interface DeviceInfo extends DeviceCapabilities {
   readonly vendor: string;
   readonly architecture: string;
   readonly device: string;
   readonly description: string;
-  /** A processor pretending to be a GPU (SwiftShader, lavapipe, WARP). */
-  readonly isSoftware: boolean;
-  /** Fixed subgroup size, or undefined where it varies or subgroups are missing. */
-  readonly subgroupSize: number | undefined;
   readonly features: readonly string[];
-  readonly limits: DeviceLimits;
 }
 
 export interface DeviceLimits {
@@ -41,20 +55,44 @@ export const WANTED_FEATURES = [
   "chromium-experimental-subgroup-matrix",
 ] as const;
 
+/** Parts of `GPUAdapterInfo` that the type package does not know yet, or not everywhere. */
+interface SubgroupInfo {
+  readonly subgroupMinSize?: number;
+  readonly subgroupMaxSize?: number;
+  readonly subgroupMatrixConfigs?: Iterable<{
+    readonly componentType: string;
+    readonly resultType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }>;
+}
+
 export function describeDevice(device: GPUDevice, adapterInfo: GPUAdapterInfo): DeviceInfo {
   const { vendor, architecture, description } = adapterInfo;
-  const sizes = adapterInfo as { subgroupMinSize?: number; subgroupMaxSize?: number };
+  const { subgroupMinSize: min, subgroupMaxSize: max, subgroupMatrixConfigs } = adapterInfo as SubgroupInfo;
   const features = [...device.features].sort();
-  const fixed = sizes.subgroupMinSize === sizes.subgroupMaxSize ? sizes.subgroupMinSize : undefined;
   const text = `${vendor} ${architecture} ${adapterInfo.device} ${description}`.toLowerCase();
+  const isSoftware =
+    adapterInfo.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|basic render/.test(text);
+  const hasMatrices = features.includes("chromium-experimental-subgroup-matrix");
   return {
     vendor,
     architecture,
     device: adapterInfo.device,
     description,
-    isSoftware:
-      adapterInfo.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|basic render/.test(text),
-    subgroupSize: features.includes("subgroups") && fixed ? fixed : undefined,
+    hardware: isSoftware ? "software" : "gpu",
+    f16: features.includes("shader-f16"),
+    subgroups: features.includes("subgroups") && min && max ? { min, max } : undefined,
+    matrices: hasMatrices
+      ? Array.from(subgroupMatrixConfigs ?? [], ({ componentType, resultType, M, N, K }) => ({
+          component: componentType,
+          result: resultType,
+          m: M,
+          n: N,
+          k: K,
+        }))
+      : [],
     features,
     limits: {
       maxBufferSize: device.limits.maxBufferSize,
@@ -67,17 +105,13 @@ export function describeDevice(device: GPUDevice, adapterInfo: GPUAdapterInfo): 
   };
 }
 
-/** The tier with the fastest kernels that are right for this device. */
-export function defaultTier(info: DeviceInfo): KernelTier {
-  // f16 arithmetic on a processor is many times slower than f32 there (kernels.md section 2).
-  if (info.features.includes("shader-f16") && !info.isSoftware) return "f16";
-  // Subgroup kernels keep one value per lane: they are made for the narrow subgroups of software adapters.
-  if (info.isSoftware && info.subgroupSize !== undefined) return "subgroups";
-  return "portable";
+/** The subgroup size, where it is one and the same for every shader. */
+export function fixedSubgroupSize({ subgroups }: DeviceCapabilities): number | undefined {
+  return subgroups && subgroups.min === subgroups.max ? subgroups.min : undefined;
 }
 
 /** One line for logs: `llvmpipe (LLVM 19.1.7, 256 bits), software`. */
 export function deviceLabel(info: DeviceInfo): string {
   const name = info.description || info.device || `${info.vendor} ${info.architecture}`.trim() || "unknown";
-  return info.isSoftware ? `${name}, software` : name;
+  return info.hardware === "software" ? `${name}, software` : name;
 }

@@ -5,6 +5,15 @@
 import { DeviceError, ShapeError } from "../errors.js";
 import { CommandRecorder } from "../kernel/command-recorder.js";
 import { foldWorkgroups, type Kernel, type ParamTypes, packParams } from "../kernel/kernel.js";
+import {
+  type KernelChoice,
+  KernelChooser,
+  type KernelFamily,
+  type KernelMath,
+  type KernelUse,
+  resolveMath,
+} from "../kernel/kernel-family.js";
+import { mergeWordKernel } from "../kernel/merge-word.js";
 import { PipelineCache } from "../kernel/pipeline-cache.js";
 import { Profiler } from "../kernel/profiler.js";
 import { BufferPool, type MemoryReport } from "../memory/buffer-pool.js";
@@ -12,12 +21,17 @@ import { ReadBack } from "../memory/read-back.js";
 import { bytesPerElement, type DType, decodeFloats, encodeFloats, isFloatDType } from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type DeviceInfo, defaultTier, deviceLabel, type KernelTier } from "./device-info.js";
+import { type DeviceInfo, deviceLabel } from "./device-info.js";
 import { Pacer } from "./pacer.js";
 
 export interface DeviceOptions {
-  /** Kernel family; default: the fastest that is right for the adapter. */
-  readonly tier?: KernelTier;
+  /**
+   * `exact`: products of operands as they are stored. `fast`: products of operands rounded to f16, where a kernel for
+   * them exists. Sums are f32 in both. `auto` (default): `fast` on GPUs, `exact` on software adapters.
+   */
+  readonly math?: "auto" | KernelMath;
+  /** For tests and tuning: kernel family to rule, which then comes first wherever it fits. */
+  readonly rules?: Readonly<Record<string, string>>;
   /** Time every dispatch (needs `timestamp-query`). */
   readonly profile?: boolean;
 }
@@ -48,9 +62,10 @@ export type ScopeResult =
 export class Device {
   readonly gpu: GPUDevice;
   readonly info: DeviceInfo;
-  readonly tier: KernelTier;
+  readonly math: KernelMath;
   readonly profiler: Profiler | undefined;
   readonly #pool: BufferPool;
+  readonly #chooser: KernelChooser;
   readonly #pipelines: PipelineCache;
   readonly #recorder: CommandRecorder;
   readonly #readBack: ReadBack;
@@ -67,7 +82,11 @@ export class Device {
   constructor(gpu: GPUDevice, info: DeviceInfo, owned: boolean, options: DeviceOptions = {}) {
     this.gpu = gpu;
     this.info = info;
-    this.tier = options.tier ?? defaultTier(info);
+    this.math = resolveMath(options.math, info);
+    this.#chooser = new KernelChooser(info, {
+      math: this.math,
+      ...(options.rules ? { rules: options.rules } : {}),
+    });
     this.#owned = owned;
     if (options.profile && !gpu.features.has("timestamp-query")) {
       throw new DeviceError(
@@ -154,12 +173,22 @@ export class Device {
     this.writeBytes(tensor, toBytes(data, tensor.dtype));
   }
 
-  /** Overwrites a tensor with stored bytes from `byteOffset` (a multiple of 4). Odd tails are padded with zeros. */
+  /**
+   * Overwrites stored bytes of a tensor from `byteOffset`, and nothing around them.
+   * @throws ShapeError when they do not fit the tensor, or do not begin at a whole 32-bit word of its buffer
+   */
   writeBytes(tensor: Tensor, bytes: Uint8Array, byteOffset = 0): void {
     this.#check();
+    const target = tensor.byteOffset + byteOffset;
+    if (byteOffset + bytes.byteLength > tensor.byteLength) {
+      throw new ShapeError(
+        "SHAPE_MISMATCH",
+        `${bytes.byteLength} bytes from byte ${byteOffset} do not fit a tensor of ${tensor.byteLength} bytes`,
+      );
+    }
+    if (target % 4 !== 0) throw unalignedView(`write to byte ${target}`);
     this.submit();
     this.#stagedBytes += bytes.byteLength;
-    const target = tensor.byteOffset + byteOffset;
     const whole = bytes.byteLength - (bytes.byteLength % 4);
     if (whole > 0) {
       this.gpu.queue.writeBuffer(tensor.buffer, target, bytes as Uint8Array<ArrayBuffer>, 0, whole);
@@ -167,26 +196,58 @@ export class Device {
     if (whole < bytes.byteLength) {
       const tail = new Uint8Array(4);
       tail.set(bytes.subarray(whole));
-      this.gpu.queue.writeBuffer(tensor.buffer, target + whole, tail);
+      const isLast = byteOffset + bytes.byteLength === tensor.byteLength;
+      if (isLast && tensor.endsStorage) this.gpu.queue.writeBuffer(tensor.buffer, target + whole, tail);
+      else {
+        const word = this.empty([1], "u32", { label: "word" });
+        this.gpu.queue.writeBuffer(word.buffer, 0, tail);
+        this.#mergeWord(word, tensor.buffer, target + whole, bytes.byteLength - whole);
+      }
     }
   }
 
-  /** Reads a tensor back as numbers (f16 and bf16 widened). Submits, waits, and throws errors of earlier work. */
+  /**
+   * Reads a tensor back as numbers (f16 and bf16 widened). Submits, waits, and throws errors of earlier work.
+   * @throws ShapeError for i32 and u32, which an f32 does not hold: `readIntegers`
+   */
   async read(tensor: Tensor): Promise<Float32Array> {
+    if (tensor.dtype === "i32" || tensor.dtype === "u32") {
+      throw new ShapeError("DTYPE_MISMATCH", `read gives f32, which does not hold every ${tensor.dtype}`, {
+        fix: "Use readIntegers.",
+      });
+    }
     const bytes = await this.readBytes(tensor);
     switch (tensor.dtype) {
       case "f32":
       case "f16":
       case "bf16":
         return decodeFloats(bytes, tensor.dtype);
-      case "i32":
-        return Float32Array.from(new Int32Array(bytes.buffer, 0, tensor.size));
-      case "u32":
-        return Float32Array.from(new Uint32Array(bytes.buffer, 0, tensor.size));
       case "u8":
         return Float32Array.from(bytes);
       default:
         return tensor.dtype satisfies never;
+    }
+  }
+
+  /**
+   * Reads an i32, u32 or u8 tensor back. Submits, waits, and throws errors of earlier work.
+   * @throws ShapeError for float types
+   */
+  async readIntegers(tensor: Tensor): Promise<Int32Array | Uint32Array | Uint8Array> {
+    const { dtype, size } = tensor;
+    if (isFloatDType(dtype)) {
+      throw new ShapeError("DTYPE_MISMATCH", `readIntegers: the tensor is ${dtype}`, { fix: "Use read." });
+    }
+    const bytes = await this.readBytes(tensor);
+    switch (dtype) {
+      case "i32":
+        return new Int32Array(bytes.buffer, 0, size);
+      case "u32":
+        return new Uint32Array(bytes.buffer, 0, size);
+      case "u8":
+        return bytes;
+      default:
+        return dtype satisfies never;
     }
   }
 
@@ -243,6 +304,40 @@ export class Device {
     return tensor;
   }
 
+  /**
+   * The kernel of a family for a shape on this device.
+   * @param override a rule's id, whatever `math` says
+   * @throws DeviceError `KERNEL_RULE` when the override can not run
+   */
+  choose<Shape, Size, Variant>(
+    family: KernelFamily<Shape, Size, Variant>,
+    shape: Shape,
+    size: Size,
+    override?: string,
+  ): KernelChoice<Variant> {
+    return this.#chooser.choose(family, shape, size, override);
+  }
+
+  /** Rules that were chosen so far, how often, and why others were not. For profiles. */
+  kernelUses(): readonly KernelUse[] {
+    return this.#chooser.uses();
+  }
+
+  /** Kernels that were dispatched or warmed so far. Plain data: what `warm` of another device takes. */
+  kernels(): readonly Kernel[] {
+    return this.#pipelines.kernels();
+  }
+
+  /**
+   * Compiles kernels side by side, before the first dispatch needs them. A dispatch that comes in between compiles what it
+   * needs itself.
+   * @throws DeviceError `SHADER_ERROR`
+   */
+  async warm(kernels: Iterable<Kernel>): Promise<void> {
+    this.#check();
+    await this.#pipelines.warm(kernels);
+  }
+
   /** Records one dispatch. Bindings at offsets that the device can not bind are copied to aligned memory. */
   dispatch<P extends ParamTypes>(dispatch: Dispatch<P>): void {
     this.#check();
@@ -279,7 +374,7 @@ export class Device {
       const { minStorageBufferOffsetAlignment } = this.info.limits;
       if (written || tensor.byteOffset % minStorageBufferOffsetAlignment !== 0) {
         bound = this.empty(tensor.shape, tensor.dtype, { label: "aligned" });
-        this.copyBytes(tensor, bound);
+        this.#copyWords(tensor, bound);
         copies.push({ from: bound, to: reading ? bound : tensor });
       }
       const offset = bound.byteOffset;
@@ -294,32 +389,46 @@ export class Device {
       typeof workgroups === "number" ? foldWorkgroups(workgroups) : workgroups,
     );
     for (const { from, to } of copies) {
-      if (from !== to) this.copyBytes(from, to);
+      // Kernels keep what is behind the end in its last word, which came along.
+      if (from !== to) this.#copyWords(from, to);
       from.dispose();
     }
   }
 
-  /** Copies the stored bytes of one tensor to another of the same byte length (a multiple of 4, or a whole buffer). */
+  /**
+   * Copies the stored bytes of one tensor to another of the same byte length, and changes nothing around them.
+   * @throws ShapeError when lengths differ, or one does not begin at a whole 32-bit word of its buffer
+   */
   copyBytes(from: Tensor, to: Tensor): void {
     if (from.byteLength !== to.byteLength) {
       throw new ShapeError("SHAPE_MISMATCH", `cannot copy ${from.byteLength} bytes over ${to.byteLength}`);
     }
+    const rest = to.endsStorage ? 0 : from.byteLength % 4;
+    this.#copyWords(from, to, from.byteLength - rest);
+    if (rest === 0) return;
+    const at = from.byteLength - rest;
+    const word = this.empty([1], "u32", { label: "word" });
+    this.#recorder.copy(from.buffer, from.byteOffset + at, word.buffer, 0, 4);
+    this.#mergeWord(word, to.buffer, to.byteOffset + at, rest);
+  }
+
+  /** Copies up to `bytes`, and up to three more so that words are whole. */
+  #copyWords(from: Tensor, to: Tensor, bytes = from.byteLength): void {
     if (from.byteOffset % 4 !== 0 || to.byteOffset % 4 !== 0) {
-      throw new ShapeError(
-        "UNALIGNED_VIEW",
-        `cannot copy from byte ${from.byteOffset} to byte ${to.byteOffset}`,
-        {
-          fix: "Views of 16-bit tensors must begin at an even element.",
-        },
-      );
+      throw unalignedView(`copy from byte ${from.byteOffset} to byte ${to.byteOffset}`);
     }
-    this.#recorder.copy(
-      from.buffer,
-      from.byteOffset,
-      to.buffer,
-      to.byteOffset,
-      Math.ceil(from.byteLength / 4) * 4,
-    );
+    const size = Math.ceil(bytes / 4) * 4;
+    if (size > 0) this.#recorder.copy(from.buffer, from.byteOffset, to.buffer, to.byteOffset, size);
+  }
+
+  /** The first `bytes` of `word` over those at `offset` of a buffer; disposes `word`. */
+  #mergeWord(word: Tensor, buffer: GPUBuffer, offset: number, bytes: number): void {
+    const result = this.empty([1], "u32", { label: "word" });
+    this.#recorder.copy(buffer, offset, result.buffer, 0, 4);
+    const params = { mask: 2 ** (8 * bytes) - 1 };
+    this.dispatch({ kernel: mergeWordKernel, tensors: [word, result], params, workgroups: 1 });
+    this.#recorder.copy(result.buffer, 0, buffer, offset, 4);
+    for (const tensor of [word, result]) tensor.dispose();
   }
 
   /** Hands recorded work to the GPU without waiting. */
@@ -435,6 +544,12 @@ function gpuError(error: GPUError): DeviceError {
   if (error.constructor.name === "GPUOutOfMemoryError") return outOfMemory(0, error.message);
   return new DeviceError("GPU_ERROR", error.message, {
     fix: "This is a fault of the library: please report it with the text above.",
+  });
+}
+
+function unalignedView(what: string): ShapeError {
+  return new ShapeError("UNALIGNED_VIEW", `cannot ${what}`, {
+    fix: "Views of 16-bit tensors must begin at an even element, views of bytes at a multiple of 4.",
   });
 }
 

@@ -43,6 +43,35 @@ export function load1(name: string, dtype: FloatDType): string {
   }
 }
 
+/** `fn at_<name>(i) -> f32`: element i of a binding that already has `load4_<name>`. For widths that are no multiple of 4. */
+export function elementAt(name: string): string {
+  return `fn at_${name}(i: u32) -> f32 { return load4_${name}(i >> 2u)[i & 3u]; }`;
+}
+
+/** The u32 that holds two elements of a two-byte type, of a `vec2f` expression. bf16 needs `PACK_BF16`. */
+export function pack2(value: string, dtype: "f16" | "bf16"): string {
+  return `${dtype === "f16" ? "pack2x16float" : "pack_bf16"}(${value})`;
+}
+
+export const PACK_BF16 = /* wgsl */ `fn pack_bf16(v: vec2f) -> u32 {
+  let w = bitcast<vec2u>(v);
+  let r = (w + 0x7fffu + ((w >> vec2u(16u)) & vec2u(1u))) >> vec2u(16u);
+  return r.x | (r.y << 16u);
+}`;
+
+/**
+ * `fn store_<name>(i, v)`: writes element i of a binding declared with `scalarType`. Halves of a word must belong to one
+ * thread.
+ */
+export function store1(name: string, dtype: FloatDType): string {
+  if (dtype === "f32") return `fn store_${name}(i: u32, v: f32) { ${name}[i] = v; }`;
+  return /* wgsl */ `${dtype === "bf16" ? `${PACK_BF16}\n` : ""}fn store_${name}(i: u32, v: f32) {
+  let bits = ${pack2("vec2f(v, 0.0)", dtype)} & 0xffffu;
+  let old = ${name}[i >> 1u];
+  ${name}[i >> 1u] = select((old & 0xffff0000u) | bits, (old & 0xffffu) | (bits << 16u), (i & 1u) == 1u);
+}`;
+}
+
 /** `fn store4_<name>(i, v)`: writes elements 4i to 4i+3, rounding to the stored type (half to even). */
 export function store4(name: string, dtype: FloatDType): string {
   const head = `fn store4_${name}(i: u32, v: vec4f)`;
@@ -50,13 +79,23 @@ export function store4(name: string, dtype: FloatDType): string {
     case "f32":
       return `${head} { ${name}[i] = v; }`;
     case "f16":
-      return `${head} { ${name}[i] = vec2u(pack2x16float(v.xy), pack2x16float(v.zw)); }`;
+      return `${head} { ${name}[i] = vec2u(${pack2("v.xy", dtype)}, ${pack2("v.zw", dtype)}); }`;
     case "bf16":
-      return `fn bf16_${name}(v: vec4f) -> vec4u { let w = bitcast<vec4u>(v); return (w + 0x7fffu + ((w >> vec4u(16u)) & vec4u(1u))) >> vec4u(16u); }
-${head} { let w = bf16_${name}(v); ${name}[i] = vec2u(w.x | (w.y << 16u), w.z | (w.w << 16u)); }`;
+      return `${PACK_BF16}\n${head} { ${name}[i] = vec2u(${pack2("v.xy", dtype)}, ${pack2("v.zw", dtype)}); }`;
     default:
       return dtype satisfies never;
   }
+}
+
+/**
+ * Stores the four elements `v` at vector `i` of `<name>`, of which those from `count` on may belong to a neighbour in the
+ * same buffer: they are written back as they were. Needs `load4_<name>` and `store4_<name>`.
+ */
+export function storeTail(name: string, i: string, count: string): string {
+  return /* wgsl */ `if (4u * ${i} + 4u > ${count}) {
+    v = select(load4_${name}(${i}), v, vec4u(4u * ${i}) + vec4u(0u, 1u, 2u, 3u) < vec4u(${count}));
+  }
+  store4_${name}(${i}, v);`;
 }
 
 /** Activation functions by name, on vec4f: `act_<name>(v)`. */

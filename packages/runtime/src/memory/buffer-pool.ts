@@ -89,6 +89,7 @@ export class BufferPool {
     let references = 0;
     return {
       buffer: held.buffer,
+      byteLength: bytes,
       ...(track ? { track } : {}),
       retain: () => {
         references += 1;

@@ -37,7 +37,8 @@ const instances = new WeakMap<GPUDevice, GPU>();
 /** @throws DeviceError `NO_WEBGPU_PACKAGE`, `NO_ADAPTER` */
 export async function createDevice(options: NodeDeviceOptions = {}): Promise<Device> {
   const deviceOptions: DeviceOptions = {
-    ...(options.tier ? { tier: options.tier } : {}),
+    ...(options.math ? { math: options.math } : {}),
+    ...(options.rules ? { rules: options.rules } : {}),
     ...(options.profile ? { profile: true } : {}),
   };
   if (options.device) return createNeutralDevice({ ...deviceOptions, device: options.device });

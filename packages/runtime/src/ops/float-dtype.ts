@@ -1,10 +1,13 @@
-import { assertShape } from "../errors.js";
+import { ShapeError } from "../errors.js";
 import { type FloatDType, isFloatDType } from "../tensor/dtype.js";
 import type { Tensor } from "../tensor/tensor.js";
 
-/** The tensor's dtype, which must be a float type. */
-export function floatDType(op: string, tensor: Tensor): FloatDType {
+/**
+ * The tensor's dtype, which must be a float type; `name` is what the operation calls the tensor.
+ * @throws ShapeError `DTYPE_MISMATCH`
+ */
+export function floatDType(op: string, tensor: Tensor, name = "the input"): FloatDType {
   const { dtype } = tensor;
-  assertShape(isFloatDType(dtype), `${op}: expected f32, f16 or bf16, got ${dtype}`);
-  return dtype;
+  if (isFloatDType(dtype)) return dtype;
+  throw new ShapeError("DTYPE_MISMATCH", `${op}: ${name} is ${dtype}, expected f32, f16 or bf16`);
 }

@@ -1,53 +1,74 @@
 /** Splitting the rows of big tensors so that each piece fits a storage binding. */
 import type { Device } from "../device/device.js";
-import { assertShape } from "../errors.js";
+import { DeviceError } from "../errors.js";
 import type { Tensor } from "../tensor/tensor.js";
 
-export interface RowChunk {
+export interface RowRange {
   readonly start: number;
   readonly end: number;
 }
 
-function gcd(a: number, b: number): number {
-  return b === 0 ? a : gcd(b, a % b);
-}
-
-/** Rows per step such that a piece of every tensor starts at an offset that the device can bind. */
-function alignedRows(device: Device, rowBytes: readonly number[]): number {
-  const alignment = Math.max(16, device.info.limits.minStorageBufferOffsetAlignment);
-  return rowBytes.reduce((rows, bytes) => {
-    const step = alignment / gcd(alignment, bytes);
-    return (rows / gcd(rows, step)) * step;
-  }, 1);
-}
-
 /**
- * Pieces of `0..rows` within which every tensor (given by its bytes per row) fits one binding. One piece when
- * everything fits as it is.
+ * Cuts `count` rows into ranges whose bytes fit `limit` in every tensor of `rowBytes`. Ranges start where all
+ * tensors are aligned for binding if that is possible, and always at a multiple of `multiple`.
  */
-export function rowChunks(device: Device, rows: number, rowBytes: readonly number[]): RowChunk[] {
-  const limit = device.info.limits.maxStorageBufferBindingSize;
-  const widest = Math.max(1, ...rowBytes);
-  if (rows * widest <= limit) return [{ start: 0, end: rows }];
-  const step = alignedRows(device, rowBytes);
-  const perChunk = Math.floor(limit / widest / step) * step;
-  assertShape(
-    perChunk > 0,
-    `one row takes ${widest} bytes in steps of ${step} rows, the device binds at most ${limit} bytes`,
-    "Use a smaller size, or a device with larger bindings.",
-  );
-  const chunks: RowChunk[] = [];
-  for (let start = 0; start < rows; start += perChunk) {
-    chunks.push({ start, end: Math.min(start + perChunk, rows) });
+export function splitRows(
+  count: number,
+  rowBytes: readonly number[],
+  limit: number,
+  alignment: number,
+  multiple = 1,
+): RowRange[] {
+  const widest = Math.max(...rowBytes);
+  if (count * widest <= limit) return [{ start: 0, end: count }];
+  const fits = Math.floor(limit / widest);
+  let step = multiple;
+  for (const bytes of rowBytes)
+    step = leastCommonMultiple(step, alignment / greatestCommonDivisor(alignment, bytes));
+  if (step > fits) step = multiple;
+  const rows = Math.floor(fits / step) * step;
+  if (rows === 0) {
+    throw new DeviceError(
+      "BINDING_TOO_LARGE",
+      `${multiple} row(s) of ${widest} bytes do not fit a binding of ${limit} bytes`,
+      { fix: "Use a device with larger bindings." },
+    );
   }
-  return chunks;
+  const ranges: RowRange[] = [];
+  for (let start = 0; start < count; start += rows)
+    ranges.push({ start, end: Math.min(start + rows, count) });
+  return ranges;
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  return (a / greatestCommonDivisor(a, b)) * b;
+}
+
+/** The same with the device's own limits; pieces start at multiples of 16 bytes at least. */
+export function rowChunks(device: Device, rows: number, rowBytes: readonly number[]): RowRange[] {
+  const { maxStorageBufferBindingSize, minStorageBufferOffsetAlignment } = device.info.limits;
+  return splitRows(
+    rows,
+    rowBytes,
+    maxStorageBufferBindingSize,
+    Math.max(16, minStorageBufferOffsetAlignment),
+    // Nothing can be bound or copied from the middle of a 32-bit word.
+    rowBytes.reduce(
+      (multiple, bytes) => leastCommonMultiple(multiple, 4 / greatestCommonDivisor(4, bytes)),
+      1,
+    ),
+  );
 }
 
 /** Views of the same rows of several tensors, freed when `body` returns. Tensors are taken as `[rows, ...]`. */
 export function withRows(
   tensors: readonly Tensor[],
   rows: number,
-  chunk: RowChunk,
+  chunk: RowRange,
   body: (views: readonly Tensor[]) => void,
 ): void {
   if (chunk.start === 0 && chunk.end === rows) {

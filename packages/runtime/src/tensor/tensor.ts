@@ -12,6 +12,8 @@ import { checkShape, elementCount, formatShape, type Shape } from "./shape.js";
 /** What a tensor's bytes belong to. Reference counted by the tensors on it. */
 export interface Storage {
   readonly buffer: GPUBuffer;
+  /** Bytes that were asked for; up to the next multiple of 16 nothing else lies behind them. */
+  readonly byteLength: number;
   retain(): void;
   release(): void;
   /** Hears of every tensor made on this storage, views included, so that scopes can free them. */
@@ -45,6 +47,11 @@ export class Tensor {
 
   get byteLength(): number {
     return this.size * bytesPerElement(this.dtype);
+  }
+
+  /** Behind the last byte nothing lies that a write of whole words could destroy. */
+  get endsStorage(): boolean {
+    return this.byteOffset + this.byteLength === this.#storage?.byteLength;
   }
 
   get disposed(): boolean {

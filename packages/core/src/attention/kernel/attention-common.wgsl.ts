@@ -1,9 +1,11 @@
 /** What both attention kernels share: typed parameters, bindings, and how a workgroup finds its queries and keys. */
 import {
   type FloatDType,
+  halvesOf,
   type KernelBinding,
   LINEAR_WORKGROUP,
   load4,
+  matrixOperandType,
   type ParamTypes,
   store4,
   vec4Type,
@@ -72,19 +74,17 @@ export function shapeKey(shape: AttentionShape): string {
   return [`d${headDim}`, query, key, value, output, ...flags].join("-");
 }
 
-/** Bindings in the order that `attention.ts` passes tensors. */
-export function attentionBindings(shape: AttentionShape): KernelBinding[] {
+/** Bindings in the order that `attention.ts` passes tensors. `halves`: operands are read eight at a time, as f16. */
+export function attentionBindings(shape: AttentionShape, halves = false): KernelBinding[] {
+  const type = halves ? matrixOperandType : vec4Type;
   const read = (name: string, type: string): KernelBinding => ({ name, type, access: "read" });
   const write = (name: string, type: string): KernelBinding => ({ name, type, access: "read_write" });
   return [
-    read("query", vec4Type(shape.query)),
-    read("key", vec4Type(shape.key)),
-    read("value", vec4Type(shape.value)),
+    read("query", type(shape.query)),
+    read("key", type(shape.key)),
+    read("value", type(shape.value)),
     ...(shape.context
-      ? [
-          read("context_key", vec4Type(shape.context.key)),
-          read("context_value", vec4Type(shape.context.value)),
-        ]
+      ? [read("context_key", type(shape.context.key)), read("context_value", type(shape.context.value))]
       : []),
     ...(shape.rows ? [read("index", "array<u32>")] : []),
     ...(shape.relativeBias ? [read("bias", "array<f32>")] : []),
@@ -94,10 +94,12 @@ export function attentionBindings(shape: AttentionShape): KernelBinding[] {
 }
 
 /**
- * Loads and stores by token and vec4 of channels, and `find_tile`. `Tile.segments` counts the ranges plus, where
- * there is context, one segment for it.
+ * Loads and stores by token and vec4 of channels (with `halves`, loads are eight channels as f16 in a vec4u), and
+ * `find_tile`. `Tile.segments` counts the ranges plus, where there is context, one segment for it.
  */
-export function attentionPrelude(shape: AttentionShape, tile: number): string {
+export function attentionPrelude(shape: AttentionShape, tile: number, halves = false): string {
+  const [load, one, loaded] = halves ? [halvesOf, "halves", "vec4u"] : [load4, "load4", "vec4f"];
+  const width = halves ? 8 : 4;
   const dv = shape.headDim / 4;
   const { context } = shape;
   const either = (main: string, other: string) =>
@@ -105,10 +107,11 @@ export function attentionPrelude(shape: AttentionShape, tile: number): string {
   return /* wgsl */ `${LINEAR_WORKGROUP}
 const DV = ${dv}u;
 const TILE = ${tile}u;
-${load4("query", shape.query)}
-${load4("key", shape.key)}
-${load4("value", shape.value)}
-${context ? `${load4("context_key", context.key)}\n${load4("context_value", context.value)}` : ""}
+const UNITS = ${shape.headDim / width}u;
+${load("query", shape.query)}
+${load("key", shape.key)}
+${load("value", shape.value)}
+${context ? `${load("context_key", context.key)}\n${load("context_value", context.value)}` : ""}
 ${store4("result", shape.output)}
 
 struct Tile { head: u32, kv_head: u32, batch: u32, row: u32, first: u32, end: u32, range: u32, segments: u32, context_end: u32 }
@@ -152,17 +155,17 @@ ${shape.causal ? "  s.end = min(s.end, min(t.first + TILE, t.end));" : ""}
   return s;
 }
 
-fn query4(t: Tile, token: u32, d: u32) -> vec4f {
-  return load4_query(((t.batch * params.queries + token) * params.heads + t.head) * DV + d);
+fn query${width}(t: Tile, token: u32, d: u32) -> ${loaded} {
+  return ${one}_query(((t.batch * params.queries + token) * params.heads + t.head) * UNITS + d);
 }
 fn kv_at(t: Tile, in_context: bool, token: u32) -> u32 {
-  return ((t.batch * ${context ? "select(params.keys, params.contextKeys, in_context)" : "params.keys"} + token) * params.kvHeads + t.kv_head) * DV;
+  return ((t.batch * ${context ? "select(params.keys, params.contextKeys, in_context)" : "params.keys"} + token) * params.kvHeads + t.kv_head) * UNITS;
 }
-fn key4(in_context: bool, i: u32) -> vec4f {
-  ${either("load4_key(i)", "load4_context_key(i)")}
+fn key${width}(in_context: bool, i: u32) -> ${loaded} {
+  ${either(`${one}_key(i)`, `${one}_context_key(i)`)}
 }
-fn value4(in_context: bool, i: u32) -> vec4f {
-  ${either("load4_value(i)", "load4_context_value(i)")}
+fn value${width}(in_context: bool, i: u32) -> ${loaded} {
+  ${either(`${one}_value(i)`, `${one}_context_value(i)`)}
 }
 fn result4(t: Tile, token: u32, d: u32, v: vec4f) {
   store4_result(((t.batch * params.queries + token) * params.heads + t.head) * DV + d, v);

@@ -1,5 +1,5 @@
-/** The attention kernel against its float64 reference, on every tier that runs without special hardware. */
-import type { Device, KernelTier } from "@lvsa/runtime";
+/** The attention kernel against its float64 reference, with every rule that runs without special hardware. */
+import type { Device } from "@lvsa/runtime";
 import { maxAbsolute, relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { attention } from "./attention.js";
@@ -19,10 +19,10 @@ const rowsOf = (frames: number, patches: number, lists: readonly (readonly numbe
     ranges: (lists[f % lists.length] ?? []).map((k) => [k * patches, (k + 1) * patches] as const),
   }));
 
-describe.each(["portable", "subgroups"] as const satisfies KernelTier[])("attention, tier %s", (tier) => {
+describe.each(["tile", "lanes"])("attention, rule %s", (rule) => {
   let device: Device;
   beforeAll(async () => {
-    device = await testDevice({ tier });
+    device = await testDevice({ rules: { attention: rule } });
   });
   afterAll(() => device.dispose());
 
@@ -236,24 +236,25 @@ describe.each(["portable", "subgroups"] as const satisfies KernelTier[])("attent
   });
 
   test("f16 tiles on devices that compute in f16", async () => {
-    if (tier !== "portable") return;
-    if (!device.info.features.includes("shader-f16")) {
+    if (rule !== "tile") return;
+    if (!device.info.f16) {
       console.warn("skipped: f16 tiles, the adapter has no shader-f16");
       return;
     }
-    const half = await testDevice({ tier: "f16" });
+    const half = device;
     const rows = rowsOf(4, 21, [[0, 3], [1]]);
     const layout = AttentionLayout.build(half, rows);
-    for (const headDim of [24]) {
+    for (const headDim of [24, 64, 128]) {
       const size = { queries: 84, heads: 2, kvHeads: 1, headDim, context: 5, dtype: "f16" } as const;
       const c = attentionCase(half, size);
-      const { output } = attention(half, { ...c.tensors, layout, outDtype: "f32" });
+      const { output } = attention(half, { ...c.tensors, layout, outDtype: "f32", rule: "tile-f16" });
       const want = attentionReference({ ...c.reference, rows }).output;
       // Nothing is rounded to f16: the tiles hold what is stored, sums are f32.
       expect(relativeL2(await half.read(output), want)).toBeLessThan(F32);
+      output.dispose();
       c.dispose();
     }
-    half.dispose();
+    layout.dispose();
   });
 
   test("wrong shapes are told with numbers", () => {

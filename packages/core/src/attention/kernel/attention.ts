@@ -11,7 +11,7 @@ import {
   ShapeError,
   type Tensor,
 } from "@lvsa/runtime";
-import { attentionKernel } from "./attention.wgsl.js";
+import { attentionFamily, attentionTile } from "./attention.wgsl.js";
 import { type Chunk, chunkJobs } from "./attention-chunks.js";
 import { type AttentionShape, LOG2E } from "./attention-common.wgsl.js";
 import { AttentionLayout, maskRanges, type TokenRange } from "./attention-layout.js";
@@ -42,6 +42,8 @@ export interface AttentionInput {
   readonly returnLogSumExp?: boolean;
   /** Work of one dispatch in floating-point operations, so that no dispatch blocks the GPU for long. */
   readonly dispatchFlops?: number;
+  /** For tests and tuning: this rule of the family `attention` instead of the first that fits. */
+  readonly rule?: string;
 }
 
 export interface AttentionOutput {
@@ -78,11 +80,11 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
     const own = part.layout ? undefined : layoutOfRanges(device, part.ranges, g.queries);
     const layout = part.layout ?? own;
     const [start, end] = part.ranges[0] ?? [0, 0];
-    const { kernel, tile } = attentionKernel(
-      { ...shape, rows: layout !== undefined },
-      device.tier,
-      device.info,
-    );
+    const shader: AttentionShape = { ...shape, rows: layout !== undefined };
+    const size = { queries: g.queries, keys: g.keys + g.contextKeys };
+    const { variant } = device.choose(attentionFamily, shader, size, input.rule);
+    const kernel = attentionFamily.kernel(shader, variant);
+    const tile = attentionTile(shader, variant);
     const table = layout?.tiles(tile);
     const tiles = table?.tileCount ?? Math.ceil(g.queries / tile);
     const keysOfTile = table?.keysOfTile ?? new Uint32Array(tiles).fill(end - start);

@@ -1,7 +1,8 @@
 /** The shader texts themselves: pure functions of the shape, and kept for reading. */
-import { kernelSource } from "@lvsa/runtime";
+import { type Kernel, KernelChooser, kernelSource } from "@lvsa/runtime";
+import { PRETEND_DEVICES } from "@lvsa/runtime/testing";
 import { expect, test } from "vitest";
-import { attentionKernel } from "./attention.wgsl.js";
+import { attentionFamily } from "./attention.wgsl.js";
 import type { AttentionShape } from "./attention-common.wgsl.js";
 
 const shape: AttentionShape = {
@@ -16,33 +17,28 @@ const shape: AttentionShape = {
   relativeBias: false,
   logSumExp: false,
 };
-const gpu = { subgroupSize: undefined, isSoftware: false };
-const software = { subgroupSize: 8, isSoftware: true };
+const { core, nvidia, lavapipe, swiftshader } = PRETEND_DEVICES;
+
+function kernel(given: Partial<AttentionShape>, device = core!): Kernel {
+  const whole = { ...shape, ...given };
+  const { variant } = new KernelChooser(device, { math: "exact" }).choose(attentionFamily, whole, {
+    queries: 100,
+    keys: 100,
+  });
+  return attentionFamily.kernel(whole, variant);
+}
+const halves = { query: "f16", key: "f16", value: "f16", output: "f16" } as const;
 
 test.each([
-  ["tile-f32", attentionKernel(shape, "portable", gpu)],
-  [
-    "tile-f16",
-    attentionKernel({ ...shape, query: "f16", key: "f16", value: "f16", output: "f16" }, "f16", gpu),
-  ],
+  ["tile-f32", kernel({})],
+  ["tile-f16", kernel(halves, nvidia)],
   [
     "subgroup-context",
-    attentionKernel(
-      { ...shape, headDim: 24, context: { key: "f32", value: "f32" }, logSumExp: true },
-      "subgroups",
-      software,
-    ),
+    kernel({ headDim: 24, context: { key: "f32", value: "f32" }, logSumExp: true }, lavapipe),
   ],
-  [
-    "subgroup-causal-bias",
-    attentionKernel(
-      { ...shape, headDim: 8, rows: false, causal: true, relativeBias: true },
-      "subgroups",
-      software,
-    ),
-  ],
-] as const)("%s", async (name, { kernel }) => {
-  await expect(kernelSource(kernel)).toMatchFileSnapshot(`__snapshots__/attention.${name}.wgsl`);
+  ["subgroup-causal-bias", kernel({ headDim: 8, rows: false, causal: true, relativeBias: true }, lavapipe)],
+] as const)("%s", async (name, found) => {
+  await expect(kernelSource(found)).toMatchFileSnapshot(`__snapshots__/attention.${name}.wgsl`);
 });
 
 test("whatever changes the text changes the key", () => {
@@ -60,23 +56,18 @@ test("whatever changes the text changes the key", () => {
     { ...shape, context: { key: "f16", value: "f32" } },
     { ...shape, query: "f16", key: "f16", value: "f16" },
   ];
-  const kernels = variants.flatMap((v) => [
-    attentionKernel(v, "portable", gpu).kernel,
-    attentionKernel(v, "portable", software).kernel,
-    attentionKernel(v, "f16", gpu).kernel,
-    attentionKernel(v, "subgroups", software).kernel,
-    attentionKernel(v, "subgroups", { subgroupSize: 4, isSoftware: true }).kernel,
-  ]);
+  const devices = [core, nvidia, lavapipe, swiftshader];
+  const kernels = variants.flatMap((v) => devices.map((device) => kernel(v, device)));
   const textOf = new Map<string, string>();
-  for (const kernel of kernels) {
-    const text = kernelSource(kernel);
-    expect(textOf.get(kernel.key) ?? text, kernel.key).toBe(text);
-    textOf.set(kernel.key, text);
+  for (const found of kernels) {
+    const text = kernelSource(found);
+    expect(textOf.get(found.key) ?? text, found.key).toBe(text);
+    textOf.set(found.key, text);
   }
   expect(new Set(textOf.values()).size).toBe(textOf.size);
 });
 
 test("never more storage buffers than every device has, context and log-sum-exp included", () => {
   const most = { ...shape, context: { key: "f32", value: "f32" }, logSumExp: true } as const;
-  expect(attentionKernel(most, "portable", gpu).kernel.bindings.length).toBeLessThanOrEqual(8);
+  expect(kernel(most).bindings.length).toBeLessThanOrEqual(8);
 });

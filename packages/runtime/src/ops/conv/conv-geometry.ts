@@ -1,6 +1,6 @@
 /** Sizes of a convolution and how it is cut into dispatches. Pure numbers, no device. */
 import { assertShape } from "../../errors.js";
-import { splitRows } from "../linear/linear-plan.js";
+import { splitRows } from "../row-chunks.js";
 
 export interface ConvPadding {
   /** Frames before and after. Before the first frame, cached frames (history) count towards it. */

@@ -1,5 +1,4 @@
-/** The kernels that `conv3d` can run, and which one it does. */
-import type { DeviceInfo, KernelTier } from "../../device/device-info.js";
+/** The kernels that `conv3d` can run, as plain data. */
 
 /**
  * Workgroup tiles: `tileM` positions by `tileN` channels by threads that own `threadM x threadN` each, `stepK` input
@@ -16,7 +15,7 @@ export interface ConvTile {
 
 /** One subgroup of `size` lanes computes `size * blocksM` positions by `size * blocksN` channels. Needs `subgroups`. */
 export interface ConvSubgroup {
-  readonly kind: "subgroups";
+  readonly kind: "lanes";
   readonly size: number;
   readonly blocksM: number;
   readonly blocksN: number;
@@ -47,27 +46,26 @@ export const CONV_TILES = {
   any: tile(64, 64, 8, 4, 16),
 } as const;
 
+/** Text that two different variants never share. */
 export function convVariantKey(v: ConvVariant): string {
-  return v.kind === "tile"
-    ? `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}`
-    : `subgroups ${v.size} ${v.blocksM}x${v.blocksN}`;
+  switch (v.kind) {
+    case "tile":
+      return `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}`;
+    case "lanes":
+      return `lanes ${v.size} ${v.blocksM}x${v.blocksN}`;
+    default:
+      return v satisfies never;
+  }
 }
 
 /** Positions and channels that one workgroup computes. */
 export function convTileSize(v: ConvVariant): { readonly rows: number; readonly columns: number } {
-  return v.kind === "tile"
-    ? { rows: v.tileM, columns: v.tileN }
-    : { rows: v.size * v.blocksM, columns: v.size * v.blocksN };
-}
-
-export function chooseConvVariant(channels: number, tier: KernelTier, info: DeviceInfo): ConvVariant {
-  const lanes = tier === "subgroups" ? info.subgroupSize : undefined;
-  if (lanes !== undefined) {
-    // 16 channels and two positions per lane: larger blocks spill registers on processors.
-    return { kind: "subgroups", size: lanes, blocksM: lanes <= 16 ? 2 : 1, blocksN: Math.max(1, 16 / lanes) };
+  switch (v.kind) {
+    case "tile":
+      return { rows: v.tileM, columns: v.tileN };
+    case "lanes":
+      return { rows: v.size * v.blocksM, columns: v.size * v.blocksN };
+    default:
+      return v satisfies never;
   }
-  if (channels <= 8) return CONV_TILES.upTo8;
-  if (channels <= 32) return CONV_TILES.upTo32;
-  const computed = (width: number) => Math.ceil(channels / width) * width;
-  return computed(96) < computed(64) ? CONV_TILES.multipleOf96 : CONV_TILES.any;
 }

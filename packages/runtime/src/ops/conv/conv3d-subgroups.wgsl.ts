@@ -1,5 +1,6 @@
 /** `conv3d` for narrow subgroups (processors): registers and lane broadcasts, no workgroup memory. */
-import { lines } from "../linear/linear-text.js";
+import { lines, vec4Of } from "../../kernel/wgsl-text.js";
+import { computeMain } from "../../kernel/wgsl-threads.js";
 import type { ConvSubgroup } from "./conv-variant.js";
 
 /**
@@ -22,22 +23,21 @@ ${lines(sums, (s) => {
   });
   return `          {
 ${lines(4, (i) => `            let b${i} = ${broadcasts[i]};`)}
-${lines(blocksM, (m) => `            s${m * sums + s} += vec4f(dot(x${m}, b0), dot(x${m}, b1), dot(x${m}, b2), dot(x${m}, b3));`)}
+${lines(blocksM, (m) => `            s${m * sums + s} += ${vec4Of((i) => `dot(x${m}, b${i})`)};`)}
           }`;
 })}
         }`;
-  return /* wgsl */ `
-@compute @workgroup_size(${size})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let index = linear_workgroup(group, grid);
+  return computeMain(
+    size,
+    /* wgsl */ `
   let row_tiles = (params.m + ${size * blocksM - 1}u) / ${size * blocksM}u;
   let tiles = row_tiles * params.out_frames;
   // Positions run fastest: the weight rows of these columns stay in the cache.
-  let column = (index / tiles) * ${columns}u;
+  let column = (workgroup / tiles) * ${columns}u;
   let count = params.column_end - params.column_start;
   if (column >= count) { return; }
-  let frame = (index % tiles) / row_tiles;
-  let first = ((index % tiles) % row_tiles) * ${size * blocksM}u;
+  let frame = (workgroup % tiles) / row_tiles;
+  let first = ((workgroup % tiles) % row_tiles) * ${size * blocksM}u;
 ${lines(blocksM, (i) => `  let corner${i} = corner_of(min(first + ${i * size}u + lane, params.m - 1u));`)}
 ${lines(blocksN, (j) => `  let row${j} = min(column + ${j * size}u + lane, count - 1u) * params.taps + params.first_tap;`)}
 ${lines(blocksM * sums, (i) => `  var s${i} = vec4f(0.0);`)}
@@ -66,6 +66,7 @@ ${history ? `        if (t < 0) {${inner("history")}\n        } else {${inner("x
     let row = first + (i / ${sums}u) * ${size}u + lane;
     let c = params.column_start + column + 4u * (i % ${sums}u);
     if (row < params.m && c < params.column_end) { finish(frame * params.m + row, c, sums[i]); }
-  }
-}`;
+  }`,
+    true,
+  );
 }

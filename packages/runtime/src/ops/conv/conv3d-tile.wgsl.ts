@@ -1,5 +1,6 @@
 /** `conv3d` for GPUs and as the portable reference: both operands staged in workgroup memory. */
-import { lines } from "../linear/linear-text.js";
+import { lines } from "../../kernel/wgsl-text.js";
+import { computeMain } from "../../kernel/wgsl-threads.js";
 import type { ConvTile } from "./conv-variant.js";
 
 /**
@@ -31,27 +32,26 @@ fn weight_or_zero(row: u32, k4: u32) -> vec4f {
   if (k4 >= params.steps) { return vec4f(0.0); }
   return load4_weight(row * params.steps + k4);
 }
-
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) l: u32) {
-  let index = linear_workgroup(group, grid);
+${computeMain(
+  threads,
+  /* wgsl */ `
   let row_tiles = (params.m + ${t.tileM - 1}u) / ${t.tileM}u;
   let count = params.column_end - params.column_start;
   let column_tiles = (count + ${t.tileN - 1}u) / ${t.tileN}u;
   // Channels run fastest: neighbours read the same positions.
-  let tile_column = (index % column_tiles) * ${t.tileN}u;
-  let frame = index / column_tiles / row_tiles;
-  let first = ((index / column_tiles) % row_tiles) * ${t.tileM}u;
+  let tile_column = (workgroup % column_tiles) * ${t.tileN}u;
+  let frame = workgroup / column_tiles / row_tiles;
+  let first = ((workgroup / column_tiles) % row_tiles) * ${t.tileM}u;
   if (frame >= params.out_frames) { return; }
-  let tx = l % ${threadsN}u;
-  let ty = l / ${threadsN}u;
-  let b = l % ${blocksX}u;
+  let tx = thread % ${threadsN}u;
+  let ty = thread / ${threadsN}u;
+  let b = thread % ${blocksX}u;
   let kb = b % ${deep}u;
   let rb = b / ${deep}u;
-  let stages_x = l < ${blocksX}u;
-  let stages_w = l >= ${threads - blocksW}u;
+  let stages_x = thread < ${blocksX}u;
+  let stages_w = thread >= ${threads - blocksW}u;
 ${lines(4, (i) => `  let corner${i} = corner_of(min(first + rb * 4u + ${i}u, params.m - 1u));`)}
-  let wb = l - ${threads - blocksW}u;
+  let wb = thread - ${threads - blocksW}u;
   let wk = wb % ${deep}u;
   let wr = wb / ${deep}u;
 ${lines(4, (i) => `  let row${i} = min(tile_column + wr * 4u + ${i}u, count - 1u) * params.taps + params.first_tap;`)}
@@ -96,6 +96,6 @@ ${lines(sums, (i) => {
     let row = first + 4u * (ty + (r >> 2u) * ${threadsM}u) + (r & 3u);
     let column = params.column_start + tile_column + 4u * (tx + (i % ${columnGroups}u) * ${threadsN}u);
     if (row < params.m && column < params.column_end) { finish(frame * params.m + row, column, sums[i]); }
-  }
-}`;
+  }`,
+)}`;
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Device } from "../../device/device.js";
+import { fixedSubgroupSize } from "../../device/device-info.js";
 import type { FloatDType } from "../../tensor/dtype.js";
 import { poisonMemory } from "../../testing/poison.js";
 import { relativeL2, seededNormal, testDevice } from "../../testing.js";
@@ -156,7 +157,7 @@ describe("conv3d", () => {
       await run(c, dtype);
     });
     test("on the portable kernel, with activation and residual", async () => {
-      await run(c, "f32", { tuning: { tier: "portable" } }, true);
+      await run(c, "f32", { tuning: { rule: "tile" } }, true);
     });
     test("in parts that fit small bindings", async () => {
       // The smallest that holds a row of input, of output and a weight row.
@@ -174,11 +175,11 @@ describe("conv3d", () => {
   test("every kernel gives the same result", async () => {
     const c = CASES.find((k) => k.name === "tails of tiles")!;
     const variants: ConvVariant[] = Object.values(CONV_TILES);
-    const size = device.info.subgroupSize;
+    const size = fixedSubgroupSize(device.info);
     if (size === undefined) console.log("subgroup kernels not run: no fixed subgroup size");
     else {
-      variants.push({ kind: "subgroups", size, blocksM: 1, blocksN: 1 });
-      variants.push({ kind: "subgroups", size, blocksM: 2, blocksN: 2 });
+      variants.push({ kind: "lanes", size, blocksM: 1, blocksN: 1 });
+      variants.push({ kind: "lanes", size, blocksM: 2, blocksN: 2 });
     }
     for (const variant of variants) await run(c, "f32", { tuning: { variant } });
   });

@@ -1,6 +1,5 @@
 /** 2-D and 3-D convolution on channels-last video features, with causal padding and cached frames. */
 import type { Device } from "../../device/device.js";
-import type { KernelTier } from "../../device/device-info.js";
 import { assertShape } from "../../errors.js";
 import type { Activation } from "../../kernel/wgsl.js";
 import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
@@ -9,8 +8,9 @@ import type { Tensor } from "../../tensor/tensor.js";
 import { activate, add, cast } from "../elementwise/elementwise.js";
 import { floatDType } from "../float-dtype.js";
 import { linear } from "../linear/linear.js";
-import { splitRows } from "../linear/linear-plan.js";
+import { splitRows } from "../row-chunks.js";
 import { pad } from "../shape/shape-ops.js";
+import { convFamily } from "./conv-family.js";
 import {
   type ConvGeometry,
   type ConvPadding,
@@ -18,9 +18,9 @@ import {
   convGeometry,
   planConv,
 } from "./conv-geometry.js";
-import { type ConvVariant, chooseConvVariant, convTileSize } from "./conv-variant.js";
+import { type ConvVariant, convTileSize } from "./conv-variant.js";
 import { type ConvWeight, roundUp4 } from "./conv-weight.js";
-import { convKernel, type PadMode } from "./conv3d.wgsl.js";
+import type { ConvShaderShape, PadMode } from "./conv3d.wgsl.js";
 
 export interface Conv3dOptions {
   /** `[O]` */
@@ -45,7 +45,9 @@ export interface Conv3dOptions {
 }
 
 export interface ConvTuning {
-  readonly tier?: KernelTier;
+  /** This rule of the family `conv3d` instead of the first that fits. */
+  readonly rule?: string;
+  /** This kernel instead of the rule's. */
   readonly variant?: ConvVariant;
   /** Pretend that bindings are no larger than this many bytes. */
   readonly maxBindingBytes?: number;
@@ -172,25 +174,24 @@ function run(
     limits.minStorageBufferOffsetAlignment,
     N % 4 === 0 ? 4 : N % 2 === 0 ? 2 : 1,
   );
-  const variant = tuning.variant ?? chooseConvVariant(N, tuning.tier ?? device.tier, device.info);
+  const size = { positions: g.outHeight * g.outWidth, outChannels: N, inChannels: channels, taps };
   for (let b = 0; b < shape[0]!; b++) {
     for (const piece of pieces) {
-      const kernel = convKernel(
-        {
-          x: floatDType("conv3d", x),
-          weight: floatDType("conv3d", weight.packed),
-          history: piece.withHistory,
-          padTime: options.padMode?.time ?? "zeros",
-          padSpace: options.padMode?.space ?? "zeros",
-          out: sumDtype,
-          alignedN: N % 4 === 0,
-          ...(bias && !piece.accumulate ? { bias: floatDType("conv3d", bias) } : {}),
-          ...(activation && fused ? { activation } : {}),
-          ...(residual && fusedResidual ? { residual: floatDType("conv3d", residual) } : {}),
-          ...(piece.accumulate ? { residual: "in_place" as const } : {}),
-        },
-        variant,
-      );
+      const shader: ConvShaderShape = {
+        x: floatDType("conv3d", x),
+        weight: floatDType("conv3d", weight.packed),
+        history: piece.withHistory,
+        padTime: options.padMode?.time ?? "zeros",
+        padSpace: options.padMode?.space ?? "zeros",
+        out: sumDtype,
+        alignedN: N % 4 === 0,
+        ...(bias && !piece.accumulate ? { bias: floatDType("conv3d", bias) } : {}),
+        ...(activation && fused ? { activation } : {}),
+        ...(residual && fusedResidual ? { residual: floatDType("conv3d", residual) } : {}),
+        ...(piece.accumulate ? { residual: "in_place" as const } : {}),
+      };
+      const variant = tuning.variant ?? device.choose(convFamily, shader, size, tuning.rule).variant;
+      const kernel = convFamily.kernel(shader, variant);
       device.scope(() => {
         const source = piece.fromHistory ? history! : x;
         const input = inputView(source, b, piece);

@@ -3,13 +3,7 @@
  * the sum runs over taps outside and channels inside, so that each tap is a shifted read of channels-last memory.
  * A workgroup stays inside of one output frame: taps in time that fall into zero padding are skipped as a whole.
  */
-import {
-  defineKernel,
-  type Kernel,
-  type KernelBinding,
-  LINEAR_WORKGROUP,
-  type WgslExtension,
-} from "../../kernel/kernel.js";
+import { defineKernel, type Kernel, type KernelBinding, type WgslExtension } from "../../kernel/kernel.js";
 import { load4, vec4Type } from "../../kernel/wgsl.js";
 import type { FloatDType } from "../../tensor/dtype.js";
 import {
@@ -68,9 +62,7 @@ export function convKernel(shape: ConvShaderShape, variant: ConvVariant): Kernel
   const bindings: KernelBinding[] = [{ name: "x", type: vec4Type(shape.x), access: "read" }];
   if (shape.history) bindings.push({ name: "history", type: vec4Type(shape.x), access: "read" });
   bindings.push({ name: "weight", type: vec4Type(shape.weight), access: "read" }, ...epilogueBindings(shape));
-  const enables: WgslExtension[] = variant.kind === "subgroups" ? ["subgroups"] : [];
-  const source =
-    variant.kind === "subgroups" ? convSubgroupSource(variant, shape.history) : convTileSource(variant);
+  const enables: WgslExtension[] = variant.kind === "lanes" ? ["subgroups"] : [];
   return defineKernel({
     name: "conv3d",
     key: [
@@ -81,13 +73,24 @@ export function convKernel(shape: ConvShaderShape, variant: ConvVariant): Kernel
     bindings,
     enables,
     params: CONV_PARAMS,
-    body: () => [LINEAR_WORKGROUP, loads(shape), places(shape), epilogueSource(shape), source].join("\n"),
+    body: () => [loads(shape), places(shape), epilogueSource(shape), mainSource(shape, variant)].join("\n"),
   });
+}
+
+function mainSource(shape: ConvShaderShape, variant: ConvVariant): string {
+  switch (variant.kind) {
+    case "tile":
+      return convTileSource(variant);
+    case "lanes":
+      return convSubgroupSource(variant, shape.history);
+    default:
+      return variant satisfies never;
+  }
 }
 
 function loads(shape: ConvShaderShape): string {
   const history = shape.history
-    ? `${load4("history", shape.x)}
+    ? /* wgsl */ `${load4("history", shape.x)}
 fn input_at(cached: bool, i: u32) -> vec4f { if (cached) { return load4_history(i); } return load4_x(i); }`
     : "fn input_at(cached: bool, i: u32) -> vec4f { return load4_x(i); }";
   return `${load4("x", shape.x)}\n${load4("weight", shape.weight)}\n${history}`;

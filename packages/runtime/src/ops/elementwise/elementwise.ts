@@ -5,10 +5,10 @@
 import type { Device } from "../../device/device.js";
 import { assertShape } from "../../errors.js";
 import type { Activation } from "../../kernel/wgsl.js";
+import { FLAT_WORKGROUP } from "../../kernel/wgsl-threads.js";
 import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
 import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { FLAT_WORKGROUP } from "../element-access.js";
 import { floatDType } from "../float-dtype.js";
 import { rowChunks, withRows } from "../row-chunks.js";
 import { type ElementwiseOperand, type ElementwiseOperation, elementwiseKernel } from "./elementwise.wgsl.js";
@@ -149,7 +149,14 @@ function run(
       device.dispatch({
         kernel,
         tensors,
-        params: { count, first: chunk.start, channels, rowsPerGroup, p: inputs.p ?? 0, q: inputs.q ?? 0 },
+        params: {
+          count,
+          first: chunk.start,
+          channels,
+          rows_per_group: rowsPerGroup,
+          p: inputs.p ?? 0,
+          q: inputs.q ?? 0,
+        },
         workgroups: Math.ceil(count / (4 * FLAT_WORKGROUP)),
       });
     });

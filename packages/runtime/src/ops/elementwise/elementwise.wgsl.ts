@@ -1,8 +1,17 @@
 /** Shader of the elementwise ops: every thread handles four consecutive elements. */
 import { defineKernel, type KernelBinding } from "../../kernel/kernel.js";
-import { type Activation, activationSource, load4, store4, vec4Type } from "../../kernel/wgsl.js";
+import {
+  type Activation,
+  activationSource,
+  elementAt,
+  load4,
+  store4,
+  storeTail,
+  vec4Type,
+} from "../../kernel/wgsl.js";
+import { vec4Of } from "../../kernel/wgsl-text.js";
+import { flatMain } from "../../kernel/wgsl-threads.js";
 import type { FloatDType } from "../../tensor/dtype.js";
-import { elementAt, flatMain } from "../element-access.js";
 
 /** What is computed from `a`, the operands `b` and `c`, and the numbers `p` and `q`. */
 export type ElementwiseOperation =
@@ -29,7 +38,7 @@ export const ELEMENTWISE_PARAMS = {
   count: "u32",
   first: "u32",
   channels: "u32",
-  rowsPerGroup: "u32",
+  rows_per_group: "u32",
   p: "f32",
   q: "f32",
 } as const;
@@ -68,7 +77,7 @@ function operandSource(name: string, operand: ElementwiseOperand): string {
     lines.push(elementAt(name));
     lines.push(`fn operand_${name}(i: u32) -> vec4f {
   let e = params.first + i * 4u;
-  return vec4f(at_${name}(table_index(e)), at_${name}(table_index(e + 1u)), at_${name}(table_index(e + 2u)), at_${name}(table_index(e + 3u)));
+  return ${vec4Of((k) => `at_${name}(table_index(e + ${k}u))`)};
 }`);
   }
   return lines.join("\n");
@@ -91,13 +100,14 @@ export function elementwiseKernel(spec: ElementwiseSpec) {
     bindings,
     params: ELEMENTWISE_PARAMS,
     body: () => /* wgsl */ `
-${inPlace ? load4("y", spec.y) : load4("a", spec.a)}
+${inPlace ? "" : load4("a", spec.a)}
+${load4("y", spec.y)}
 ${store4("y", spec.y)}
 ${act ? activationSource(act) : ""}
 // Index in a [G, C] table for flat element e of the left operand.
 fn table_index(e: u32) -> u32 {
   let row = e / params.channels;
-  return (row / params.rowsPerGroup) * params.channels + (e - row * params.channels);
+  return (row / params.rows_per_group) * params.channels + (e - row * params.channels);
 }
 ${operands.map(([name, operand]) => operandSource(name, operand)).join("\n")}
 ${flatMain(`
@@ -105,11 +115,6 @@ ${flatMain(`
   let a = load4_${inPlace ? "y" : "a"}(i);
 ${operands.map(([name]) => `  let ${name} = operand_${name}(i);`).join("\n")}
   var v = ${expression(operation)};
-${inPlace ? KEEP_TAIL : ""}
-  store4_y(i, v);
-`)}`,
+  ${storeTail("y", "i", "params.count")}`)}`,
   });
 }
-
-/** In place, the elements after the end may belong to a neighbour in the same buffer: write them back as they were. */
-const KEEP_TAIL = `  v = select(a, v, vec4u(i * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(params.count));`;

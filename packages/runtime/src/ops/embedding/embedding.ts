@@ -1,12 +1,14 @@
 /** Rows of a table by number: token embeddings. */
 import type { Device } from "../../device/device.js";
 import { assertShape, ShapeError } from "../../errors.js";
-import { defineKernel, type Kernel, LINEAR_WORKGROUP } from "../../kernel/kernel.js";
+import { defineKernel, type Kernel } from "../../kernel/kernel.js";
 import { load1, load4, scalarType, vec4Type } from "../../kernel/wgsl.js";
-import { bytesPerElement, type FloatDType, isFloatDType } from "../../tensor/dtype.js";
+import { flatMain } from "../../kernel/wgsl-threads.js";
+import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
 import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { splitRows } from "../linear/linear-plan.js";
+import { floatDType } from "../float-dtype.js";
+import { splitRows } from "../row-chunks.js";
 
 export interface EmbeddingOptions {
   /** For tests: pretend that bindings are no larger than this many bytes. */
@@ -29,10 +31,7 @@ export function embedding(
     table.shape.length === 2,
     `embedding: the table is ${formatShape(table.shape)}, expected [V, C]`,
   );
-  const { dtype } = table;
-  if (!isFloatDType(dtype)) {
-    throw new ShapeError("DTYPE_MISMATCH", `embedding: the table is ${dtype}, expected f32, f16 or bf16`);
-  }
+  const dtype = floatDType("embedding", table, "the table");
   const [V, C] = [table.dim(0), table.dim(1)];
   if (ids instanceof Int32Array) {
     const wrong = ids.find((id) => id < 0 || id >= V);
@@ -89,11 +88,9 @@ function embeddingKernel(dtype: FloatDType, vectors: boolean): Kernel<typeof PAR
     ],
     params: PARAMS,
     // The first part also clears rows whose id is in no part (total = rows of the whole table, else 0).
-    body: () => `${LINEAR_WORKGROUP}
-${vectors ? load4("table", dtype) : load1("table", dtype)}
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) l: u32) {
-  let i = linear_workgroup(group, grid) * 64u + l;
+    body: () => /* wgsl */ `${vectors ? load4("table", dtype) : load1("table", dtype)}
+${flatMain(
+  /* wgsl */ `
   if (i >= params.count * params.width) { return; }
   let id = ids[i / params.width];
   let row = id - params.first; // wraps below first, and is then past the end too
@@ -101,7 +98,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
     out[i] = ${vectors ? "load4_table" : "load_table"}(row * params.width + i % params.width);
   } else if (params.total > 0u && id >= params.total) {
     out[i] = ${vectors ? "vec4f(0.0)" : "0.0"};
-  }
-}`,
+  }`,
+  64,
+)}`,
   });
 }

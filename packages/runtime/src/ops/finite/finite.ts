@@ -1,8 +1,8 @@
 /** Whether numbers on the GPU are numbers. */
 import type { Device } from "../../device/device.js";
+import { FLAT_WORKGROUP } from "../../kernel/wgsl-threads.js";
 import { bytesPerElement } from "../../tensor/dtype.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { FLAT_WORKGROUP } from "../element-access.js";
 import { floatDType } from "../float-dtype.js";
 import { rowChunks, withRows } from "../row-chunks.js";
 import { notFiniteKernel } from "./finite.wgsl.js";

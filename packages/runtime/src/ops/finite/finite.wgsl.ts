@@ -1,8 +1,8 @@
 /** Shader that counts what is no number: every thread walks over elements a grid apart and keeps its own count. */
 import { defineKernel } from "../../kernel/kernel.js";
 import { load4, vec4Type } from "../../kernel/wgsl.js";
+import { flatMain } from "../../kernel/wgsl-threads.js";
 import type { FloatDType } from "../../tensor/dtype.js";
-import { flatMain } from "../element-access.js";
 
 export function notFiniteKernel(dtype: FloatDType) {
   return defineKernel({

@@ -8,10 +8,13 @@ import {
   activationSource,
   load1,
   load4,
+  PACK_BF16,
+  pack2,
   scalarType,
   store4,
   vec4Type,
 } from "../../kernel/wgsl.js";
+import { vec4Of } from "../../kernel/wgsl-text.js";
 import type { FloatDType } from "../../tensor/dtype.js";
 
 export interface EpilogueShape {
@@ -83,7 +86,7 @@ export function epilogueSource(e: EpilogueShape): string {
   if (e.alignedN) functions.push(store4("out", e.out));
   else if (e.out === "bf16") functions.push(PACK_BF16);
   if (e.activation) functions.push(activationSource(e.activation));
-  return `${functions.join("\n")}
+  return /* wgsl */ `${functions.join("\n")}
 fn finish(row: u32, column: u32, sum: vec4f) {
   ${lines.join("\n  ")}
 }`;
@@ -91,17 +94,8 @@ fn finish(row: u32, column: u32, sum: vec4f) {
 
 /** Four scalar loads that stay inside of the row; columns past its end read the last one. */
 function gather(name: string, index: string): string {
-  const parts = [0, 1, 2, 3].map(
-    (i) => `load_${name}((${index}) + min(${i}u, params.column_end - 1u - column))`,
-  );
-  return `vec4f(${parts.join(", ")})`;
+  return vec4Of((i) => `load_${name}((${index}) + min(${i}u, params.column_end - 1u - column))`);
 }
-
-export const PACK_BF16 = `fn pack_bf16(v: vec2f) -> u32 {
-  let w = bitcast<vec2u>(v);
-  let r = (w + 0x7fffu + ((w >> vec2u(16u)) & vec2u(1u))) >> vec2u(16u);
-  return r.x | (r.y << 16u);
-}`;
 
 function scatter(out: FloatDType): string {
   if (out === "f32") {
@@ -109,7 +103,6 @@ function scatter(out: FloatDType): string {
       .map((i) => `if (column + ${i}u < params.column_end) { out[at + ${i}u] = v[${i}]; }`)
       .join("\n  ");
   }
-  const pack = out === "f16" ? "pack2x16float" : "pack_bf16";
-  return `out[at >> 1u] = ${pack}(v.xy);
-  if (column + 2u < params.column_end) { out[(at >> 1u) + 1u] = ${pack}(v.zw); }`;
+  return `out[at >> 1u] = ${pack2("v.xy", out)};
+  if (column + 2u < params.column_end) { out[(at >> 1u) + 1u] = ${pack2("v.zw", out)}; }`;
 }

@@ -1,6 +1,7 @@
 /** The matrix product for narrow subgroups (processors): registers and lane broadcasts, no workgroup memory. */
-import type { SubgroupShape } from "./linear-plan.js";
-import { forEachSum, lines } from "./linear-text.js";
+import { forEachSum, lines, vec4Of } from "../../kernel/wgsl-text.js";
+import { computeMain } from "../../kernel/wgsl-threads.js";
+import type { SubgroupShape } from "./linear-variant.js";
 
 /**
  * One subgroup per workgroup computes `size * blocksM` rows by `size * blocksN` columns. A lane loads rows of x and
@@ -10,10 +11,10 @@ import { forEachSum, lines } from "./linear-text.js";
 export function subgroupSource({ size, blocksM, blocksN }: SubgroupShape): string {
   const columns = size * blocksN;
   const sums = columns / 4;
-  return `
-@compute @workgroup_size(${size})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let tile = output_tile(linear_workgroup(group, grid), ${size * blocksM}u, ${columns}u);
+  return computeMain(
+    size,
+    /* wgsl */ `
+  let tile = output_tile(workgroup, ${size * blocksM}u, ${columns}u);
   if (tile.x >= params.m) { return; }
   let last_row = params.m - 1u;
   let last_column = params.column_end - params.column_start - 1u;
@@ -31,7 +32,7 @@ ${lines(sums, (s) => {
   });
   return `    {
 ${lines(4, (i) => `      let b${i} = ${broadcasts[i]};`)}
-${lines(blocksM, (m) => `      s${m * sums + s} += vec4f(dot(x${m}, b0), dot(x${m}, b1), dot(x${m}, b2), dot(x${m}, b3));`)}
+${lines(blocksM, (m) => `      s${m * sums + s} += ${vec4Of((i) => `dot(x${m}, b${i})`)};`)}
     }`;
 })}
   }
@@ -40,6 +41,7 @@ ${forEachSum(
   `    let row = tile.x + (i / ${sums}u) * ${size}u + lane;
     let column = params.column_start + tile.y + 4u * (i % ${sums}u);
     if (row < params.m && column < params.column_end) { finish(row, column, sums[i]); }`,
-)}
-}`;
+)}`,
+    true,
+  );
 }

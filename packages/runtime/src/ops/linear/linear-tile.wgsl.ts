@@ -1,6 +1,7 @@
 /** The tiled matrix product for GPUs: operands staged in workgroup memory, a block of sums per thread. */
-import type { TileShape } from "./linear-plan.js";
-import { forEachSum, lines, opaque } from "./linear-text.js";
+import { forEachSum, indent, lines, opaque } from "../../kernel/wgsl-text.js";
+import { computeMain } from "../../kernel/wgsl-threads.js";
+import type { TileShape } from "./linear-variant.js";
 
 /**
  * One workgroup per output tile. Both operands are staged k-major, so that a thread reads four rows or four columns
@@ -23,9 +24,9 @@ export function tileSource(t: TileShape): string {
   /** 4 x 4 blocks that each thread moves per step. */
   const moves = (blocksX + strideW * deep) / threads;
   const fetch = (k: string) =>
-    lines(moves, (i) => `    block${i} = fetch(l + ${i * threads}u, tile, last, ${k});`);
+    lines(moves, (i) => `block${i} = fetch(thread + ${i * threads}u, tile, last, ${k});`);
 
-  return `
+  return /* wgsl */ `
 var<workgroup> tile_x: array<${typeX}, ${t.stepK * strideX}>;
 var<workgroup> tile_w: array<${typeW}, ${t.stepK * strideW}>;
 
@@ -50,24 +51,24 @@ ${lines(4, (i) => `    tile_x[at + ${i * strideX}u] = ${typeX}(block[${i}]);`)}
 ${lines(4, (i) => `    tile_w[at + ${i * strideW}u] = ${typeW}(block[${i}]);`)}
   }
 }
-
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) l: u32) {
-  let tile = output_tile(linear_workgroup(group, grid), ${t.tileM}u, ${t.tileN}u);
+${computeMain(
+  threads,
+  /* wgsl */ `
+  let tile = output_tile(workgroup, ${t.tileM}u, ${t.tileN}u);
   if (tile.x >= params.m) { return; }
   let last = vec2u(params.m - 1u, params.column_end - params.column_start - 1u);
-  let tx = l % ${threadsN}u;
-  let ty = l / ${threadsN}u;
+  let tx = thread % ${threadsN}u;
+  let ty = thread / ${threadsN}u;
 ${lines(sums, (i) => `  var s${i} = vec4f(0.0);`)}
 ${lines(moves, (i) => `  var block${i}: mat4x4f;`)}
   let depth = ${t.rolled ? opaque(t.stepK) : `${t.stepK}u`};
-${t.rolled ? "" : fetch("0u")}
+${t.rolled ? "" : indent(fetch("0u"), 2)}
   for (var k0 = 0u; k0 < params.k; k0 += ${t.stepK}u) {
-${t.rolled ? fetch("k0") : ""}
-${lines(moves, (i) => `    put(l + ${i * threads}u, block${i});`)}
+${t.rolled ? indent(fetch("k0"), 4) : ""}
+${lines(moves, (i) => `    put(thread + ${i * threads}u, block${i});`)}
     workgroupBarrier();
     // The next step's values travel while this step's are used.
-${t.rolled ? "" : fetch(`k0 + ${t.stepK}u`)}
+${t.rolled ? "" : indent(fetch(`k0 + ${t.stepK}u`), 4)}
     for (var k = 0u; k < depth; k++) {
 ${lines(rowGroups, (i) => `      let a${i} = vec4f(tile_x[k * ${strideX}u + ty + ${i * threadsM}u]);`)}
 ${lines(columnGroups, (c) => `      let b${c} = vec4f(tile_w[k * ${strideW}u + tx + ${c * threadsN}u]);`)}
@@ -84,6 +85,6 @@ ${forEachSum(
     let row = tile.x + 4u * (ty + (r >> 2u) * ${threadsM}u) + (r & 3u);
     let column = params.column_start + tile.y + 4u * (tx + (i % ${columnGroups}u) * ${threadsN}u);
     if (row < params.m && column < params.column_end) { finish(row, column, sums[i]); }`,
-)}
-}`;
+)}`,
+)}`;
 }

@@ -5,12 +5,14 @@ import {
   decodeFloats,
   encodeFloats,
   type FloatDType,
+  fixedSubgroupSize,
   Tensor,
 } from "../../index.js";
 import { relativeL2, seededNormal, testDevice } from "../../testing.js";
 import { type LinearOptions, type LinearTuning, linear } from "./linear.js";
 import { linearReference } from "./linear.reference.js";
-import { LARGE_TILE, type LinearVariant, SMALL_TILE } from "./linear-plan.js";
+import { linearFamily } from "./linear-family.js";
+import { LARGE_TILE, type LinearVariant, SMALL_TILE } from "./linear-variant.js";
 
 /** A test case; every tensor that is named here takes part, in the dtype given. */
 interface Case {
@@ -134,26 +136,26 @@ describe("linear", () => {
   let variants: Record<string, LinearVariant>;
   beforeAll(async () => {
     device = await testDevice();
-    const { subgroupSize: size, features } = device.info;
+    const { f16 } = device.info;
+    const size = fixedSubgroupSize(device.info);
     const tile = { kind: "tile", ...SMALL_TILE, rolled: true } as const;
     variants = {
       tile,
-      ...(size
-        ? { subgroups: { kind: "subgroups", size, blocksM: 2, blocksN: Math.max(1, 16 / size) } }
-        : {}),
-      ...(features.includes("shader-f16") ? { "f16 tile": { ...tile, halfX: true, halfW: true } } : {}),
+      ...(size ? { lanes: { kind: "lanes", size, blocksM: 2, blocksN: Math.max(1, 16 / size) } } : {}),
+      ...(f16 ? { "f16 tile": { ...tile, halfX: true, halfW: true } } : {}),
     };
-    for (const name of ["subgroups", "f16 tile"])
+    for (const name of ["lanes", "f16 tile"])
       if (!variants[name]) console.warn(`linear: no ${name} on this device, not tested`);
   });
   afterAll(() => device.dispose());
 
   test("every kernel: sizes from 1 x 1 x 1 up, round and odd", async () => {
-    for (const tier of ["portable", "subgroups"] as const)
-      for (const [M, N, K] of sizes) await run(device, { M, N, K }, { tier });
-    for (const [M, N, K] of sizes) {
-      const half = variants["f16 tile"];
-      if (half) await run(device, { M, N, K, x: "f16", weight: "f16" }, { variant: half });
+    for (const { id, requires } of linearFamily.rules) {
+      if (requires(device.info) !== undefined) continue;
+      for (const [M, N, K] of sizes) {
+        const stored = id === "tile-f16" ? ({ x: "f16", weight: "f16" } as const) : {};
+        if (id !== "gemv" || M <= 4) await run(device, { M, N, K, ...stored }, { rule: id });
+      }
     }
   });
 

@@ -1,15 +1,17 @@
 /** Linear layer: a matrix product with everything that usually follows it fused into its single store. */
 import type { Device } from "../../device/device.js";
-import type { KernelTier } from "../../device/device-info.js";
-import { assertShape, ShapeError } from "../../errors.js";
-import { defineKernel, LINEAR_WORKGROUP } from "../../kernel/kernel.js";
-import type { Activation } from "../../kernel/wgsl.js";
-import { bytesPerElement, type FloatDType, isFloatDType } from "../../tensor/dtype.js";
+import { assertShape } from "../../errors.js";
+import { defineKernel } from "../../kernel/kernel.js";
+import { type Activation, PACK_BF16, pack2 } from "../../kernel/wgsl.js";
+import { flatMain } from "../../kernel/wgsl-threads.js";
+import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
 import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
-import { PACK_BF16 } from "./linear-epilogue.wgsl.js";
-import { chooseLinear, type LinearVariant, outputTile, type Range, splitRows } from "./linear-plan.js";
+import { floatDType } from "../float-dtype.js";
+import { type RowRange, splitRows } from "../row-chunks.js";
+import type { LinearShaderShape } from "./linear.wgsl.js";
+import { linearFamily } from "./linear-family.js";
+import { type LinearVariant, outputTile } from "./linear-variant.js";
 
 export interface LinearOptions {
   /** `[N]` */
@@ -25,14 +27,16 @@ export interface LinearOptions {
   readonly out?: Tensor | undefined;
   /** Default: the dtype of `out`, else of x. */
   readonly outDtype?: FloatDType | undefined;
+  /** Values of x may be beyond what f16 holds (65,504), as after UMT5's gated layers: nothing rounds them to f16. */
+  readonly wideX?: boolean | undefined;
   /** For tests and tuning. */
   readonly tuning?: LinearTuning | undefined;
 }
 
 export interface LinearTuning {
-  /** Kernel family instead of the device's. */
-  readonly tier?: KernelTier;
-  /** This kernel instead of the chosen one. */
+  /** This rule of the family `linear` instead of the first that fits. */
+  readonly rule?: string;
+  /** This kernel instead of the rule's. */
   readonly variant?: LinearVariant;
   /** Pretend that bindings are no larger than this many bytes. */
   readonly maxBindingBytes?: number;
@@ -52,7 +56,9 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   const M = K === 0 ? 0 : x.size / K;
   const shape = [...x.shape.slice(0, -1), N];
   check(x, weight, options);
-  const outDtype = options.outDtype ?? (options.out ? floatDType(options.out, "out") : floatDType(x, "x"));
+  const outDtype =
+    options.outDtype ??
+    (options.out ? floatDType("linear", options.out, "out") : floatDType("linear", x, "x"));
   const out = options.out ?? device.empty(shape, outDtype);
   if (M === 0 || N === 0) return out;
   const inPlace = options.residual !== undefined && sameMemory(options.residual, out);
@@ -65,7 +71,7 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   );
   const alignment = limits.minStorageBufferOffsetAlignment;
   // Rows of a two-byte output with an odd N share words: sum into f32 and pack afterwards.
-  const packed = outDtype !== "f32" && N % 2 === 1;
+  const packed = outDtype !== "f32" && N % 2 === 1 ? outDtype : undefined;
   const byRow = [x, multiply, residual, out].filter((t) => t !== undefined);
   const rowBytes = byRow.map((t) => (t.size / M) * bytesPerElement(t.dtype));
   if (packed) rowBytes.push(N * 4);
@@ -79,29 +85,29 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   );
 
   const direct: LinearShaderShape = {
-    x: floatDType(x, "x"),
-    weight: floatDType(weight, "weight"),
+    x: floatDType("linear", x, "x"),
+    weight: floatDType("linear", weight, "weight"),
     alignedK: K % 4 === 0,
     alignedN: N % 4 === 0,
     out: outDtype,
-    ...(bias ? { bias: floatDType(bias, "bias") } : {}),
+    ...(bias ? { bias: floatDType("linear", bias, "bias") } : {}),
     ...(options.activation ? { activation: options.activation } : {}),
-    ...(multiply ? { multiply: floatDType(multiply, "multiply") } : {}),
-    ...(gate ? { gate: floatDType(gate, "gate") } : {}),
+    ...(multiply ? { multiply: floatDType("linear", multiply, "multiply") } : {}),
+    ...(gate ? { gate: floatDType("linear", gate, "gate") } : {}),
     ...(inPlace ? { residual: "in_place" as const } : {}),
-    ...(residual ? { residual: floatDType(residual, "residual") } : {}),
+    ...(residual ? { residual: floatDType("linear", residual, "residual") } : {}),
   };
-  const variant =
-    tuning.variant ?? chooseLinear({ M, N, K }, direct, tuning.tier ?? device.tier, device.info);
+  const size = { M, N, K, ...(options.wideX ? { wideX: true } : {}) };
+  const variant = tuning.variant ?? device.choose(linearFamily, direct, size, tuning.rule).variant;
   const tile = outputTile(variant);
   assertShape(variant.kind !== "gemv" || M <= tile.rows, `linear: ${M} rows for a kernel of ${tile.rows}`);
-  const kernel = linearKernel(
+  const kernel = linearFamily.kernel(
     packed ? { ...direct, out: "f32", ...(inPlace ? { residual: outDtype } : {}) } : direct,
     variant,
   );
 
   const parts: Tensor[] = [];
-  const part = (tensor: Tensor, rows: Range): Tensor => {
+  const part = (tensor: Tensor, rows: RowRange): Tensor => {
     if (rows.end - rows.start === tensor.shape[0] && tensor.shape.length === 2) return tensor;
     const flat = tensor.reshape([tensor.size / lastDim(tensor), lastDim(tensor)]);
     const view = flat.rows(rows.start, rows.end);
@@ -133,7 +139,7 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
       device.dispatch({ kernel, tensors, params, workgroups });
     }
     if (packed) {
-      pack(device, written, target);
+      pack(device, written, target, packed);
       written.dispose();
     }
   }
@@ -179,11 +185,6 @@ function check(x: Tensor, weight: Tensor, o: LinearOptions): void {
   );
 }
 
-function floatDType(tensor: Tensor, name: string): FloatDType {
-  if (isFloatDType(tensor.dtype)) return tensor.dtype;
-  throw new ShapeError("DTYPE_MISMATCH", `linear: ${name} is ${tensor.dtype}, expected f32, f16 or bf16`);
-}
-
 function lastDim(tensor: Tensor): number {
   return tensor.dim(-1);
 }
@@ -201,9 +202,7 @@ function overlaps(a: Tensor, b: Tensor): boolean {
 }
 
 /** f32 to f16 or bf16, element by element; both `[m, n]`. */
-function pack(device: Device, from: Tensor, to: Tensor): void {
-  const dtype = floatDType(to, "out");
-  const value = dtype === "f16" ? "pack2x16float(v)" : "pack_bf16(v)";
+function pack(device: Device, from: Tensor, to: Tensor, dtype: "f16" | "bf16"): void {
   const kernel = defineKernel({
     name: "linear-pack",
     key: dtype,
@@ -212,18 +211,16 @@ function pack(device: Device, from: Tensor, to: Tensor): void {
       { name: "out", type: "array<u32>", access: "read_write" },
     ],
     params: { count: "u32" },
-    body: () => `${LINEAR_WORKGROUP}
-${PACK_BF16}
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) l: u32) {
-  let i = 2u * (linear_workgroup(group, grid) * 64u + l);
-  if (i >= params.count) { return; }
-  let whole = i + 1u < params.count;
-  let v = vec2f(x[i], x[min(i + 1u, params.count - 1u)]);
-  let word = ${value};
+    body: () => /* wgsl */ `${dtype === "bf16" ? PACK_BF16 : ""}
+${flatMain(
+  /* wgsl */ `
+  let first = 2u * i;
+  if (first >= params.count) { return; }
+  let word = ${pack2("vec2f(x[first], x[min(first + 1u, params.count - 1u)])", dtype)};
   // With an odd count the other half of the last word is not ours.
-  if (whole) { out[i >> 1u] = word; } else { out[i >> 1u] = (out[i >> 1u] & 0xffff0000u) | (word & 0xffffu); }
-}`,
+  if (first + 1u < params.count) { out[i] = word; } else { out[i] = (out[i] & 0xffff0000u) | (word & 0xffffu); }`,
+  64,
+)}`,
   });
   const workgroups = Math.ceil(from.size / 128);
   device.dispatch({ kernel, tensors: [from, to], params: { count: from.size }, workgroups });

@@ -1,18 +1,14 @@
 /** Shaders of `linear`: pure functions of typed parameters. */
-import {
-  defineKernel,
-  type Kernel,
-  type KernelBinding,
-  LINEAR_WORKGROUP,
-  type WgslExtension,
-} from "../../kernel/kernel.js";
+import { defineKernel, type Kernel, type KernelBinding, type WgslExtension } from "../../kernel/kernel.js";
 import { load1, load4, scalarType, vec4Type } from "../../kernel/wgsl.js";
 import type { FloatDType } from "../../tensor/dtype.js";
+import { halvesOf, MATRIX_EXTENSIONS, matrixOperandType } from "../matrix/matrix-tile.wgsl.js";
 import { type EpilogueShape, epilogueBindings, epilogueKey, epilogueSource } from "./linear-epilogue.wgsl.js";
 import { gemvSource } from "./linear-gemv.wgsl.js";
-import { type LinearVariant, variantKey } from "./linear-plan.js";
+import { matrixSource } from "./linear-matrix.wgsl.js";
 import { subgroupSource } from "./linear-subgroups.wgsl.js";
 import { tileSource } from "./linear-tile.wgsl.js";
+import { type LinearVariant, variantKey } from "./linear-variant.js";
 
 export interface LinearShaderShape extends EpilogueShape {
   readonly x: FloatDType;
@@ -34,7 +30,7 @@ export const LINEAR_PARAMS = {
 
 /** Bindings: x, weight, then those of the epilogue. */
 export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): Kernel<typeof LINEAR_PARAMS> {
-  const type = shape.alignedK ? vec4Type : scalarType;
+  const type = variant.kind === "matrix" ? matrixOperandType : shape.alignedK ? vec4Type : scalarType;
   const bindings: KernelBinding[] = [
     { name: "x", type: type(shape.x), access: "read" },
     { name: "weight", type: type(shape.weight), access: "read" },
@@ -46,7 +42,7 @@ export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): 
     bindings,
     enables: extensions(variant),
     params: LINEAR_PARAMS,
-    body: () => [LINEAR_WORKGROUP, loads(shape), epilogueSource(shape), mainSource(variant)].join("\n"),
+    body: () => [loads(shape, variant), epilogueSource(shape), mainSource(variant)].join("\n"),
   });
 }
 
@@ -54,14 +50,15 @@ export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): 
  * `x_at(row, k4)` and `weight_at(row, k4)`: values 4 k4 to 4 k4 + 3 of a row of the binding, 0 past the row's end.
  * Callers keep `row` inside of the binding and 4 k4 below k.
  */
-function loads(shape: LinearShaderShape): string {
+function loads(shape: LinearShaderShape, variant: LinearVariant): string {
+  if (variant.kind === "matrix") return `${halvesOf("x", shape.x)}\n${halvesOf("weight", shape.weight)}`;
   return `${loadRow("x", shape.x, shape.alignedK)}\n${loadRow("weight", shape.weight, shape.alignedK)}`;
 }
 
 function loadRow(name: "x" | "weight", dtype: FloatDType, aligned: boolean): string {
   const head = `fn ${name}_at(row: u32, k4: u32) -> vec4f {`;
   if (aligned) return `${load4(name, dtype)}\n${head} return load4_${name}(row * (params.k >> 2u) + k4); }`;
-  return `${load1(name, dtype)}
+  return /* wgsl */ `${load1(name, dtype)}
 ${head}
   let at = row * params.k + 4u * k4;
   let last = params.k - 1u - 4u * k4;
@@ -74,7 +71,7 @@ ${head}
 }
 
 /** The first row (x) and column (y) of a workgroup's output tile, counted in the bindings; x = m past the end. */
-const OUTPUT_TILE = `
+const OUTPUT_TILE = /* wgsl */ `
 fn output_tile(index: u32, rows: u32, columns: u32) -> vec2u {
   let tiles_m = (params.m + rows - 1u) / rows;
   let tiles_n = (params.column_end - params.column_start + columns - 1u) / columns;
@@ -88,9 +85,11 @@ fn output_tile(index: u32, rows: u32, columns: u32) -> vec2u {
 
 function mainSource(variant: LinearVariant): string {
   switch (variant.kind) {
+    case "matrix":
+      return OUTPUT_TILE + matrixSource(variant);
     case "tile":
       return OUTPUT_TILE + tileSource(variant);
-    case "subgroups":
+    case "lanes":
       return OUTPUT_TILE + subgroupSource(variant);
     case "gemv":
       return gemvSource(variant);
@@ -99,7 +98,8 @@ function mainSource(variant: LinearVariant): string {
   }
 }
 
-function extensions(variant: LinearVariant): WgslExtension[] {
-  if (variant.kind === "subgroups") return ["subgroups"];
+function extensions(variant: LinearVariant): readonly WgslExtension[] {
+  if (variant.kind === "matrix") return MATRIX_EXTENSIONS;
+  if (variant.kind === "lanes") return ["subgroups"];
   return variant.kind === "tile" && (variant.halfX || variant.halfW) ? ["f16"] : [];
 }

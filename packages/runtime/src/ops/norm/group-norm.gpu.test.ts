@@ -130,7 +130,7 @@ describe("groupNorm", () => {
       const chunks = device.empty([3, 3, 2]);
       device.write(chunks, new Float32Array(18).fill(Number.NaN));
       device.dispatch({
-        kernel: groupChunksKernel({ x: "f32", vector: true, lanes }),
+        kernel: groupChunksKernel({ x: "f32", vector: true }, { lanes, elements: 512 }),
         tensors: [x.t, chunks],
         params: { positions, batch: 1, channels, width, chunk, first_chunk: 0 },
         workgroups: lanes === 1 ? 1 : 9,

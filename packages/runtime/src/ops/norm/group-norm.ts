@@ -2,19 +2,20 @@
 import type { Device } from "../../device/device.js";
 import { assertShape } from "../../errors.js";
 import type { Activation } from "../../kernel/wgsl.js";
+import { FLAT_WORKGROUP } from "../../kernel/wgsl-threads.js";
 import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
 import { formatShape, sameShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { FLAT_WORKGROUP } from "../element-access.js";
 import { floatDType } from "../float-dtype.js";
 import { rowChunks, withRows } from "../row-chunks.js";
 import {
+  GROUP_CHUNKS_THREADS,
   GROUP_NORM_TABLES,
   type GroupNormTable,
   groupApplyKernel,
-  groupChunksKernel,
   groupMergeKernel,
 } from "./group-norm.wgsl.js";
+import { groupNormFamily } from "./group-norm-family.js";
 
 export interface GroupNormOptions {
   /** Groups of neighbouring channels; divides C. */
@@ -122,12 +123,12 @@ function groupStatistics(device: Device, parts: readonly Tensor[], groups: numbe
   const channels = x.dim(-1);
   const width = channels / groups;
   const positions = x.size / channels / batch;
-  // A processor walks a chunk per thread; a GPU shares it between the threads of a workgroup.
-  const lanes = device.info.isSoftware ? 1 : 64;
-  const chunk = Math.max(1, Math.ceil((lanes === 1 ? 1024 : 16384) / width));
+  const shape = { x: floatDType("groupNorm", x), vector: width % 4 === 0 };
+  const { variant } = device.choose(groupNormFamily, shape, { positions, width });
+  const chunk = Math.max(1, Math.ceil(variant.elements / width));
   const chunksPerPart = Math.ceil(positions / chunk);
   const chunks = device.empty([batch, parts.length * chunksPerPart, groups, 2]);
-  const kernel = groupChunksKernel({ x: floatDType("groupNorm", x), vector: width % 4 === 0, lanes });
+  const kernel = groupNormFamily.kernel(shape, variant);
   const rowBytes = [chunk * channels * bytesPerElement(x.dtype)];
   const record = (view: Tensor, entries: number, from: number, end: number) => {
     const count = entries * Math.ceil((end - from) / chunk);
@@ -135,7 +136,7 @@ function groupStatistics(device: Device, parts: readonly Tensor[], groups: numbe
       kernel,
       tensors: [view, chunks],
       params: { positions: end - from, batch: entries, channels, width, chunk, first_chunk: firstChunk },
-      workgroups: lanes === 1 ? Math.ceil((count * groups) / 64) : count * groups,
+      workgroups: variant.lanes === 1 ? Math.ceil((count * groups) / GROUP_CHUNKS_THREADS) : count * groups,
     });
     firstChunk += count;
   };

@@ -3,18 +3,27 @@
  * of positions; their merge into one mean and scale per group; the output. Merging around the common mean keeps large
  * means precise.
  */
-import { defineKernel, type KernelBinding } from "../../kernel/kernel.js";
-import { type Activation, activationSource, load4, store4, vec4Type } from "../../kernel/wgsl.js";
+import { defineKernel, type Kernel, type KernelBinding } from "../../kernel/kernel.js";
+import { type Activation, activationSource, elementAt, load4, store4, vec4Type } from "../../kernel/wgsl.js";
+import { vec4Of } from "../../kernel/wgsl-text.js";
+import { computeMain, flatMain, workgroupReduction } from "../../kernel/wgsl-threads.js";
 import type { FloatDType } from "../../tensor/dtype.js";
-import { elementAt, flatMain } from "../element-access.js";
 
-export interface GroupChunksSpec {
+export interface GroupChunksShape {
   readonly x: FloatDType;
   /** Channels per group are a multiple of 4. */
   readonly vector: boolean;
+}
+
+export interface GroupChunksVariant {
   /** Threads per chunk and group: a whole workgroup (a power of two), or 1 without workgroup memory. */
   readonly lanes: number;
+  /** Elements of a chunk and group, about. */
+  readonly elements: number;
 }
+
+/** Threads per workgroup where a chunk and group is one thread's. */
+export const GROUP_CHUNKS_THREADS = 64;
 
 /** Positions per batch entry, batch entries, channels, channels per group, positions per chunk; where results go. */
 export const GROUP_CHUNKS_PARAMS = {
@@ -26,27 +35,14 @@ export const GROUP_CHUNKS_PARAMS = {
   first_chunk: "u32",
 } as const;
 
-/** Sum of one number per thread over a workgroup of `lanes`, called by all of them together. */
-function workgroupSum(lanes: number): string {
-  return /* wgsl */ `
-var<workgroup> partial: array<f32, ${lanes}>;
-fn sum_of(lane: u32, value: f32) -> f32 {
-  partial[lane] = value;
-  workgroupBarrier();
-  for (var s = ${lanes / 2}u; s > 0u; s >>= 1u) {
-    if (lane < s) { partial[lane] += partial[lane + s]; }
-    workgroupBarrier();
-  }
-  let sum = partial[0];
-  workgroupBarrier();
-  return sum;
-}
-fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }`;
-}
+const sumOf = (threads: number) => workgroupReduction({ name: "sum_of", type: "f32", threads });
 
 /** Writes (mean, sum of squared differences) of chunk c and group g to `chunks[(first_chunk + c) * G + g]`. */
-export function groupChunksKernel(spec: GroupChunksSpec) {
-  const { vector, lanes } = spec;
+export function groupChunksKernel(
+  spec: GroupChunksShape,
+  { lanes }: GroupChunksVariant,
+): Kernel<typeof GROUP_CHUNKS_PARAMS> {
+  const { vector } = spec;
   const [type, zero, total] = vector ? ["vec4f", "vec4f(0.0)", "dot(v, vec4f(1.0))"] : ["f32", "0.0", "v"];
   const load = vector ? "load4_x(at >> 2u)" : "at_x(at)";
   const sum = (value: string) => (lanes === 1 ? value : `sum_of(lane, ${value})`);
@@ -57,16 +53,16 @@ export function groupChunksKernel(spec: GroupChunksSpec) {
     let at = (first + position) * params.channels + g * params.width + (i - position * per_position) * ${vector ? 4 : 1}u;
     ${body}
   }`;
-  const body = /* wgsl */ `
+  const inner = /* wgsl */ `
   let groups = params.channels / params.width;
   let chunk_count = (params.positions + params.chunk - 1u) / params.chunk;
   let c = index / groups;
   let g = index - c * groups;
   let b = c / chunk_count;
   if (b >= params.batch) { return; }
-  let start = (c - b * chunk_count) * params.chunk;
-  let first = b * params.positions + start;
-  let positions = min(params.chunk, params.positions - start);
+  let skipped = (c - b * chunk_count) * params.chunk;
+  let first = b * params.positions + skipped;
+  let positions = min(params.chunk, params.positions - skipped);
   let per_position = params.width / ${vector ? 4 : 1}u;
   let count = positions * per_position;
   let size = f32(positions * params.width);
@@ -91,13 +87,8 @@ ${load4("x", spec.x)}
 ${elementAt("x")}
 ${
   lanes === 1
-    ? flatMain(`let index = i;\n{${body}\n}`, 64)
-    : `${workgroupSum(lanes)}
-@compute @workgroup_size(${lanes})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = linear_workgroup(group, grid);
-${body}
-}`
+    ? flatMain(`  let index = i;\n${inner}`, GROUP_CHUNKS_THREADS)
+    : `${sumOf(lanes)}${computeMain(lanes, `  let index = workgroup;\n  let lane = thread;\n${inner}`)}`
 }`,
   });
 }
@@ -131,10 +122,12 @@ export function groupMergeKernel() {
       { name: "stats", type: "array<vec2f>", access: "read_write" },
     ],
     params: GROUP_MERGE_PARAMS,
-    body: () => /* wgsl */ `${workgroupSum(MERGE_LANES)}
-@compute @workgroup_size(${MERGE_LANES})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = linear_workgroup(group, grid);
+    body: () => /* wgsl */ `${sumOf(MERGE_LANES)}
+${computeMain(
+  MERGE_LANES,
+  /* wgsl */ `
+  let lane = thread;
+  let index = workgroup;
   let b = index / params.groups;
   let g = index - b * params.groups;
   var v = 0.0;
@@ -143,8 +136,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3
   v = 0.0;
   ${walk("let d = part.x - mean; v += part.y + size * d * d;")}
   let variance = sum_of(lane, v) / params.total;
-  if (lane == 0u && index < arrayLength(&stats)) { stats[index] = vec2f(mean, 1.0 / sqrt(variance + params.eps)); }
-}`,
+  if (lane == 0u && index < arrayLength(&stats)) { stats[index] = vec2f(mean, 1.0 / sqrt(variance + params.eps)); }`,
+)}`,
   });
 }
 
@@ -189,17 +182,16 @@ export function groupApplyKernel(spec: GroupApplySpec) {
     ...used.map((name) => ({ name, type: vec4Type(spec.tables[name]!), access: "read" as const })),
     { name: "y", type: vec4Type(spec.y), access: "read_write" },
   ];
-  const four = (text: (k: number) => string) => `vec4f(${[0, 1, 2, 3].map(text).join(", ")})`;
   const perChannel = (name: string) =>
-    access === "element" ? four((k) => `at_${name}(c[${k}])`) : `load4_${name}(c >> 2u)`;
+    access === "element" ? vec4Of((k) => `at_${name}(c[${k}])`) : `load4_${name}(c >> 2u)`;
   const stat = (component: "x" | "y"): string => {
     switch (access) {
       case "groups":
         return `vec4f(stats[stats_base + c / params.width].${component})`;
       case "channels":
-        return four((k) => `stats[stats_base + (c + ${k}u) / params.width].${component}`);
+        return vec4Of((k) => `stats[stats_base + (c + ${k}u) / params.width].${component}`);
       case "element":
-        return four((k) => `stats[s[${k}]].${component}`);
+        return vec4Of((k) => `stats[s[${k}]].${component}`);
       default:
         return access satisfies never;
     }

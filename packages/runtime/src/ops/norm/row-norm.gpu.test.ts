@@ -6,7 +6,7 @@ import { relativeL2, seededNormal, testDevice } from "../../testing.js";
 import { activationReference } from "../elementwise/elementwise.reference.js";
 import { layerNorm, rmsNorm } from "./row-norm.js";
 import { rowNormReference } from "./row-norm.reference.js";
-import { type ROW_NORM_PARAMS, rowNormKernel } from "./row-norm.wgsl.js";
+import { type ROW_NORM_PARAMS, type RowNormVariant, rowNormKernel, rowNormThreads } from "./row-norm.wgsl.js";
 
 /** f32: rounding of sums of up to a few thousand terms. f16, bf16: half a unit of what is stored. */
 const TOLERANCE: Record<FloatDType, number> = { f32: 1e-6, f16: 5e-4, bf16: 4e-3 };
@@ -128,28 +128,27 @@ describe("row norms", () => {
     const [rows, channels] = [37, 48];
     const x = await stored([rows, channels], 9);
     const expected = rowNormReference("layer", x.values, { channels, eps: 1e-5 });
-    for (const lanes of [0, 1, 2, 8, 64, 256]) {
-      const kernel = rowNormKernel({
-        kind: "layer",
-        x: "f32",
-        y: "f32",
-        tables: {},
-        inPlace: false,
-        lanes,
-        workgroupSize: 256,
-      });
+    const variants: RowNormVariant[] = [
+      { kind: "elements" },
+      { kind: "rows" },
+      ...[2, 8, 64, 256].map((lanes) => ({ kind: "shared", lanes, threads: 256 }) as const),
+    ];
+    for (const variant of variants) {
+      const shape = { kind: "layer", x: "f32", y: "f32", tables: {}, inPlace: false } as const;
+      const kernel = rowNormKernel(shape, variant);
       const y = device.empty([rows, channels]);
       device.write(y, new Float32Array(y.size).fill(Number.NaN));
       const params: { [name in keyof typeof ROW_NORM_PARAMS]: number } = {
         rows,
         channels,
-        firstRow: 0,
-        rowsPerGroup: 1,
+        first_row: 0,
+        rows_per_group: 1,
         eps: 1e-5,
       };
-      const threads = lanes === 0 ? (rows * channels) / 4 : rows * lanes;
-      device.dispatch({ kernel, tensors: [x.t, y], params, workgroups: Math.ceil(threads / 256) });
-      expect(relativeL2(await device.read(y), expected), `${lanes} lanes`).toBeLessThan(1e-6);
+      const { threads, perRow } = rowNormThreads(variant);
+      const needed = perRow === 0 ? (rows * channels) / 4 : rows * perRow;
+      device.dispatch({ kernel, tensors: [x.t, y], params, workgroups: Math.ceil(needed / threads) });
+      expect(relativeL2(await device.read(y), expected), JSON.stringify(variant)).toBeLessThan(1e-6);
       y.dispose();
     }
     x.t.dispose();

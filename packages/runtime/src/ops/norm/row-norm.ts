@@ -7,7 +7,14 @@ import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import { floatDType } from "../float-dtype.js";
 import { rowChunks, withRows } from "../row-chunks.js";
-import { ROW_NORM_TABLES, type RowNormKind, type RowNormTable, rowNormKernel } from "./row-norm.wgsl.js";
+import {
+  ROW_NORM_TABLES,
+  type RowNormKind,
+  type RowNormShape,
+  type RowNormTable,
+  rowNormThreads,
+} from "./row-norm.wgsl.js";
+import { rowNormFamily } from "./row-norm-family.js";
 
 export interface RmsNormOptions {
   /** `[C]`, multiplied after normalising. */
@@ -22,6 +29,8 @@ export interface RmsNormOptions {
   readonly inPlace?: boolean;
   /** Stored type of a new output. Default: that of `x`. */
   readonly outDtype?: FloatDType | undefined;
+  /** For tests: this rule of the family `row-norm` instead of the first that fits. */
+  readonly rule?: string;
 }
 
 /**
@@ -46,6 +55,8 @@ export interface LayerNormOptions {
   readonly inPlace?: boolean;
   /** Stored type of a new output. Default: that of `x`. */
   readonly outDtype?: FloatDType | undefined;
+  /** For tests: this rule of the family `row-norm` instead of the first that fits. */
+  readonly rule?: string;
 }
 
 /**
@@ -62,6 +73,7 @@ type Options = { readonly [name in RowNormTable]?: Tensor | undefined } & {
   readonly activation?: Activation | undefined;
   readonly inPlace?: boolean;
   readonly outDtype?: FloatDType | undefined;
+  readonly rule?: string;
 };
 
 function run(device: Device, kind: RowNormKind, x: Tensor, options: Options): Tensor {
@@ -87,35 +99,29 @@ function run(device: Device, kind: RowNormKind, x: Tensor, options: Options): Te
   const direct = inPlace && channels % 4 === 0;
   const y = direct ? x : device.empty(x.shape, yType);
   if (x.size > 0) {
-    const { lanes, workgroupSize } = mapping(device, channels);
-    const kernel = rowNormKernel({
-      kind,
-      x: xType,
-      y: yType,
-      tables,
-      activation: options.activation,
-      inPlace: direct,
-      lanes,
-      workgroupSize,
-    });
+    const { activation, rule } = options;
+    const shape: RowNormShape = { kind, x: xType, y: yType, tables, activation, inPlace: direct };
+    const { variant } = device.choose(rowNormFamily, shape, { rows, channels }, rule);
+    const kernel = rowNormFamily.kernel(shape, variant);
+    const { threads, perRow } = rowNormThreads(variant);
     const walked = direct ? [y] : [x, y];
     const bytes = walked.map((t) => channels * bytesPerElement(t.dtype));
     const given = ROW_NORM_TABLES.map((name) => options[name]).filter((t) => t !== undefined);
     for (const chunk of rowChunks(device, rows, bytes)) {
       withRows(walked, rows, chunk, (views) => {
         const count = chunk.end - chunk.start;
-        const threads = lanes === 0 ? Math.ceil((count * channels) / 4) : count * lanes;
+        const needed = perRow === 0 ? Math.ceil((count * channels) / 4) : count * perRow;
         device.dispatch({
           kernel,
           tensors: [...views.slice(0, -1), ...given, views.at(-1)!],
           params: {
             rows: count,
             channels,
-            firstRow: chunk.start,
-            rowsPerGroup: rows / (groups / channels),
+            first_row: chunk.start,
+            rows_per_group: rows / (groups / channels),
             eps: options.eps,
           },
-          workgroups: Math.ceil(threads / workgroupSize),
+          workgroups: Math.ceil(needed / threads),
         });
       });
     }
@@ -141,14 +147,4 @@ function checkTable(
     `${op}: ${name} ${formatShape(table.shape)} does not fit x ${formatShape(x.shape)}`,
     grouped ? `Give [G, ${channels}] where G divides the rows.` : `Give [${channels}].`,
   );
-}
-
-/** How threads share rows. A software adapter runs a row per thread faster than anything with barriers. */
-function mapping(device: Device, channels: number): { lanes: number; workgroupSize: number } {
-  if (channels % 4 !== 0) return { lanes: 0, workgroupSize: 64 };
-  if (device.info.isSoftware || channels < 16) return { lanes: 1, workgroupSize: 64 };
-  const workgroupSize = 256;
-  // Two or three vec4f per thread: the fastest of 1 to 256 lanes on an H100 for 96, 128, 1536 and 5120 channels.
-  const lanes = 2 ** Math.round(Math.log2(channels / 10));
-  return { lanes: Math.min(workgroupSize, Math.max(2, lanes)), workgroupSize };
 }

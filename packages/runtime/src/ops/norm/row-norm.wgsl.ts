@@ -4,10 +4,10 @@
  * sums differences from the mean, squared and plain: the plain sum corrects the rounding of the first mean, so a
  * large mean costs no precision.
  */
-import { defineKernel, type KernelBinding } from "../../kernel/kernel.js";
-import { type Activation, activationSource, load4, store4, vec4Type } from "../../kernel/wgsl.js";
+import { defineKernel, type Kernel, type KernelBinding } from "../../kernel/kernel.js";
+import { type Activation, activationSource, elementAt, load4, store4, vec4Type } from "../../kernel/wgsl.js";
+import { computeMain, flatMain, workgroupReduction } from "../../kernel/wgsl-threads.js";
 import type { FloatDType } from "../../tensor/dtype.js";
-import { elementAt, flatMain } from "../element-access.js";
 
 export type RowNormKind = "rms" | "l2" | "layer";
 
@@ -15,26 +15,46 @@ export type RowNormKind = "rms" | "l2" | "layer";
 export type RowNormTable = "weight" | "bias" | "scale" | "shift";
 export const ROW_NORM_TABLES: readonly RowNormTable[] = ["weight", "bias", "scale", "shift"];
 
-export interface RowNormSpec {
+/** What the shader depends on besides how threads share rows. */
+export interface RowNormShape {
   readonly kind: RowNormKind;
   readonly x: FloatDType;
   readonly y: FloatDType;
   readonly tables: { readonly [name in RowNormTable]?: FloatDType };
   readonly activation?: Activation | undefined;
   readonly inPlace: boolean;
-  /**
-   * Threads that share a row, a power of two up to the workgroup size; 1: no workgroup memory. 0: C is not a
-   * multiple of 4, every thread makes four elements of the output and computes their rows' sums alone.
-   */
-  readonly lanes: number;
-  readonly workgroupSize: number;
+}
+
+/** How threads share rows. */
+export type RowNormVariant =
+  /** Each thread makes four elements of the output and computes their rows' sums alone: for any C. */
+  | { readonly kind: "elements" }
+  /** A row per thread, without workgroup memory. C is a multiple of 4. */
+  | { readonly kind: "rows" }
+  /** `lanes` threads (a power of two up to `threads`) share a row. C is a multiple of 4. */
+  | { readonly kind: "shared"; readonly lanes: number; readonly threads: number };
+
+const THREADS = 64;
+
+/** Threads per workgroup, and how many of them a row keeps busy (0: a thread per four elements). */
+export function rowNormThreads(v: RowNormVariant): { readonly threads: number; readonly perRow: number } {
+  switch (v.kind) {
+    case "elements":
+      return { threads: THREADS, perRow: 0 };
+    case "rows":
+      return { threads: THREADS, perRow: 1 };
+    case "shared":
+      return { threads: v.threads, perRow: v.lanes };
+    default:
+      return v satisfies never;
+  }
 }
 
 export const ROW_NORM_PARAMS = {
   rows: "u32",
   channels: "u32",
-  firstRow: "u32",
-  rowsPerGroup: "u32",
+  first_row: "u32",
+  rows_per_group: "u32",
   eps: "f32",
 } as const;
 
@@ -47,7 +67,7 @@ function inverse(kind: RowNormKind): string {
 }
 
 /** Lines that finish `v`; `table(name)` is the shader expression of a table's value at the same place. */
-function finish(spec: RowNormSpec, table: (name: RowNormTable) => string): string {
+function finish(spec: RowNormShape, table: (name: RowNormTable) => string): string {
   const lines: string[] = [];
   if (spec.tables.weight) lines.push(`v *= ${table("weight")};`);
   if (spec.tables.bias) lines.push(`v += ${table("bias")};`);
@@ -56,8 +76,8 @@ function finish(spec: RowNormSpec, table: (name: RowNormTable) => string): strin
   return lines.join("\n    ");
 }
 
-export function rowNormKernel(spec: RowNormSpec) {
-  const { kind, inPlace, lanes, activation } = spec;
+export function rowNormKernel(spec: RowNormShape, variant: RowNormVariant): Kernel<typeof ROW_NORM_PARAMS> {
+  const { kind, inPlace, activation } = spec;
   const used = ROW_NORM_TABLES.filter((name) => spec.tables[name]);
   const bindings: KernelBinding[] = inPlace ? [] : [{ name: "x", type: vec4Type(spec.x), access: "read" }];
   for (const name of used) bindings.push({ name, type: vec4Type(spec.tables[name]!), access: "read" });
@@ -65,7 +85,7 @@ export function rowNormKernel(spec: RowNormSpec) {
   const tables = used.map((name) => `${name}-${spec.tables[name]}`).join("-");
   return defineKernel({
     name: `${kind}_norm`,
-    key: `${spec.x},${spec.y},${tables},${activation ?? ""},${lanes}x${spec.workgroupSize}${inPlace ? ",in-place" : ""}`,
+    key: `${spec.x},${spec.y},${tables},${activation ?? ""},${variantKey(variant)}${inPlace ? ",in-place" : ""}`,
     bindings,
     params: ROW_NORM_PARAMS,
     body: () => /* wgsl */ `
@@ -73,15 +93,32 @@ ${inPlace ? load4("y", spec.y) : load4("x", spec.x)}
 ${store4("y", spec.y)}
 ${used.map((name) => load4(name, spec.tables[name]!)).join("\n")}
 ${activation ? activationSource(activation) : ""}
-${lanes === 0 ? perElement(spec, used) : lanes === 1 ? rowPerThread(spec) : rowPerLanes(spec)}`,
+${mainSource(spec, variant, used)}`,
   });
 }
 
-const input = (spec: RowNormSpec) => (spec.inPlace ? "y" : "x");
+function variantKey(v: RowNormVariant): string {
+  return v.kind === "shared" ? `${v.lanes} of ${v.threads}` : v.kind;
+}
+
+function mainSource(spec: RowNormShape, v: RowNormVariant, used: readonly RowNormTable[]): string {
+  switch (v.kind) {
+    case "elements":
+      return perElement(spec, used);
+    case "rows":
+      return rowPerThread(spec);
+    case "shared":
+      return rowPerLanes(spec, v.lanes, v.threads);
+    default:
+      return v satisfies never;
+  }
+}
+
+const input = (spec: RowNormShape) => (spec.inPlace ? "y" : "x");
 
 /** The walks over a row by `stride` threads, of which this is `start`; `sum` reduces two vec4f of a thread over the row. */
 function walks(
-  spec: RowNormSpec,
+  spec: RowNormShape,
   start: string,
   stride: string,
   sum: (a: string, b: string) => string,
@@ -118,10 +155,10 @@ function componentSums(a: string, b: string): string {
   return `vec2f(dot(${a}, vec4f(1.0)), dot(${b}, vec4f(1.0)))`;
 }
 
-function writeRow(spec: RowNormSpec, start: string, stride: string): string {
+function writeRow(spec: RowNormShape, start: string, stride: string): string {
   const grouped = spec.tables.scale || spec.tables.shift;
   return /* wgsl */ `
-  ${grouped ? "let table = ((params.firstRow + row) / params.rowsPerGroup) * width;" : ""}
+  ${grouped ? "let table = ((params.first_row + row) / params.rows_per_group) * width;" : ""}
   for (var j = ${start}; j < width; j += ${stride}) {
     var v = (load4_${input(spec)}(base + j) - rough - correction) * scaling;
     ${finish(spec, (name) => `load4_${name}(${name === "scale" || name === "shift" ? "table + j" : "j"})`)}
@@ -130,47 +167,33 @@ function writeRow(spec: RowNormSpec, start: string, stride: string): string {
   }`;
 }
 
-function rowPerThread(spec: RowNormSpec): string {
+function rowPerThread(spec: RowNormShape): string {
   return flatMain(
     /* wgsl */ `
   let row = i;
   if (row >= params.rows) { return; }
 ${walks(spec, "0u", "1u", componentSums)}
 ${writeRow(spec, "0u", "1u")}`,
-    spec.workgroupSize,
+    THREADS,
   );
 }
 
-function rowPerLanes(spec: RowNormSpec): string {
-  const { lanes, workgroupSize } = spec;
-  return /* wgsl */ `
-var<workgroup> partial: array<vec2f, ${workgroupSize}>;
-// Sums over the ${lanes} threads that share a row. Called by all threads together.
-fn row_sum(thread: u32, value: vec2f) -> vec2f {
-  partial[thread] = value;
-  workgroupBarrier();
-  for (var s = ${lanes / 2}u; s > 0u; s >>= 1u) {
-    if ((thread & ${lanes - 1}u) < s) { partial[thread] += partial[thread + s]; }
-    workgroupBarrier();
-  }
-  let sum = partial[thread & ~${lanes - 1}u];
-  workgroupBarrier();
-  return sum;
-}
-fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
-@compute @workgroup_size(${workgroupSize})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {
+function rowPerLanes(spec: RowNormShape, lanes: number, threads: number): string {
+  return /* wgsl */ `${workgroupReduction({ name: "row_sum", type: "vec2f", threads, lanes })}
+${computeMain(
+  threads,
+  /* wgsl */ `
   let lane = thread & ${lanes - 1}u;
-  let wanted = linear_workgroup(group, grid) * ${workgroupSize / lanes}u + thread / ${lanes}u;
+  let wanted = workgroup * ${threads / lanes}u + thread / ${lanes}u;
   // Threads past the end compute the last row again, because barriers need all of them, and write nothing.
   let row = min(wanted, params.rows - 1u);
 ${walks(spec, "lane", `${lanes}u`, (a, b) => `row_sum(thread, ${componentSums(a, b)})`)}
   if (wanted >= params.rows) { return; }
-${writeRow(spec, "lane", `${lanes}u`)}
-}`;
+${writeRow(spec, "lane", `${lanes}u`)}`,
+)}`;
 }
 
-function perElement(spec: RowNormSpec, used: readonly RowNormTable[]): string {
+function perElement(spec: RowNormShape, used: readonly RowNormTable[]): string {
   const at = `at_${input(spec)}`;
   return /* wgsl */ `
 ${elementAt(input(spec))}
@@ -186,7 +209,7 @@ fn normalised(e: u32) -> f32 {
   for (var j = 0u; j < params.channels; j++) { let d = ${at}(base + j) - rough; squares += d * d; rest += d; }
   ${spec.kind === "layer" ? "let correction = rest / f32(params.channels); squares -= correction * rest;" : "let correction = 0.0;"}
   var v = (${at}(e) - rough - correction) * (${inverse(spec.kind)});
-  let table = ((params.firstRow + row) / params.rowsPerGroup) * params.channels + c;
+  let table = ((params.first_row + row) / params.rows_per_group) * params.channels + c;
   ${finish(spec, (name) => `at_${name}(${name === "scale" || name === "shift" ? "table" : "c"})`)}
   return v;
 }
@@ -198,6 +221,6 @@ ${flatMain(
   for (var k = 0u; k < 4u; k++) { if (i * 4u + k < count) { v[k] = normalised(i * 4u + k); } }
   ${spec.activation ? `v = act_${spec.activation}(v);` : ""}
   store4_y(i, v);`,
-  spec.workgroupSize,
+  THREADS,
 )}`;
 }

@@ -2,10 +2,10 @@
 import type { Device } from "../../device/device.js";
 import { assertShape } from "../../errors.js";
 import type { Kernel } from "../../kernel/kernel.js";
+import { FLAT_WORKGROUP } from "../../kernel/wgsl-threads.js";
 import { bytesPerElement } from "../../tensor/dtype.js";
 import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { FLAT_WORKGROUP } from "../element-access.js";
 import { floatDType } from "../float-dtype.js";
 import { rowChunks, withRows } from "../row-chunks.js";
 import {

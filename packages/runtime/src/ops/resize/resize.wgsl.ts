@@ -1,8 +1,8 @@
 /** Shaders that change the size of `[B, T, H, W, C]` features, and that make display frames of them. */
 import { defineKernel } from "../../kernel/kernel.js";
-import { load4, store4, vec4Type } from "../../kernel/wgsl.js";
+import { elementAt, load4, store4, vec4Type } from "../../kernel/wgsl.js";
+import { flatMain } from "../../kernel/wgsl-threads.js";
 import type { FloatDType } from "../../tensor/dtype.js";
-import { elementAt, flatMain } from "../element-access.js";
 
 export const RESIZE_PARAMS = {
   /** Elements of this piece of the output, and the frame it starts at (batch times frames). */

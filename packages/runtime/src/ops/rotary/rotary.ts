@@ -1,10 +1,10 @@
 /** Rotary position embedding. */
 import type { Device } from "../../device/device.js";
 import { assertShape } from "../../errors.js";
+import { FLAT_WORKGROUP } from "../../kernel/wgsl-threads.js";
 import { bytesPerElement } from "../../tensor/dtype.js";
 import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { FLAT_WORKGROUP } from "../element-access.js";
 import { floatDType } from "../float-dtype.js";
 import { rowChunks, withRows } from "../row-chunks.js";
 import { type RotaryStyle, rotaryKernel } from "./rotary.wgsl.js";
@@ -60,7 +60,7 @@ export function rotary(device: Device, x: Tensor, cos: Tensor, sin: Tensor, opti
       device.dispatch({
         kernel,
         tensors: [cos, sin, view!],
-        params: { rows: count, heads, dim, rotated: dims, tokens, firstRow: chunk.start, start, end },
+        params: { rows: count, heads, dim, rotated: dims, tokens, first_row: chunk.start, start, end },
         workgroups: Math.ceil((count * heads * perHead) / FLAT_WORKGROUP),
       });
     });

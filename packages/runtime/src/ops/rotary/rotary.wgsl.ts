@@ -1,8 +1,8 @@
 /** Shader of rotary position embedding, in place on `[rows, H, D]` where a row is one token. */
 import { defineKernel } from "../../kernel/kernel.js";
-import { load1, load4, scalarType, store4, vec4Type } from "../../kernel/wgsl.js";
+import { load1, load4, scalarType, store1, store4, vec4Type } from "../../kernel/wgsl.js";
+import { flatMain } from "../../kernel/wgsl-threads.js";
 import type { FloatDType } from "../../tensor/dtype.js";
-import { flatMain } from "../element-access.js";
 
 /** Which channels form a pair: `interleaved` (2i, 2i + 1) or `half` (i, i + D/2). */
 export type RotaryStyle = "interleaved" | "half";
@@ -23,7 +23,7 @@ export const ROTARY_PARAMS = {
   rotated: "u32",
   /** Tokens per batch entry, and index of the first row of this piece. */
   tokens: "u32",
-  firstRow: "u32",
+  first_row: "u32",
   start: "u32",
   end: "u32",
 } as const;
@@ -42,23 +42,9 @@ export function rotaryKernel(spec: RotarySpec) {
     body: () => /* wgsl */ `
 ${load1("cosines", spec.table)}
 ${load1("sines", spec.table)}
-${vector ? `${load4("x", spec.x)}\n${store4("x", spec.x)}` : `${load1("x", spec.x)}\n${store1(spec.x)}`}
+${vector ? `${load4("x", spec.x)}\n${store4("x", spec.x)}` : `${load1("x", spec.x)}\n${store1("x", spec.x)}`}
 ${vector ? (style === "interleaved" ? interleaved4() : half4()) : scalar(style)}`,
   });
-}
-
-/** `store_x` for one element. One thread owns both halves of a word, so reading it back is safe. */
-function store1(dtype: FloatDType): string {
-  if (dtype === "f32") return "fn store_x(i: u32, v: f32) { x[i] = v; }";
-  const bits =
-    dtype === "f16"
-      ? "pack2x16float(vec2f(v, 0.0)) & 0xffffu"
-      : "(bitcast<u32>(v) + 0x7fffu + ((bitcast<u32>(v) >> 16u) & 1u)) >> 16u";
-  return /* wgsl */ `fn store_x(i: u32, v: f32) {
-  let bits = ${bits};
-  let old = x[i >> 1u];
-  x[i >> 1u] = select((old & 0xffff0000u) | bits, (old & 0xffffu) | (bits << 16u), (i & 1u) == 1u);
-}`;
 }
 
 /** Thread index to row, head and the row's place in the tables; returns where there is nothing to do. */
@@ -70,7 +56,7 @@ function locate(perHead: string): string {
   let rest = i - row * (per_head * params.heads);
   let head = rest / per_head;
   let k = rest - head * per_head;
-  let token = (params.firstRow + row) % params.tokens;
+  let token = (params.first_row + row) % params.tokens;
   if (token < params.start || token >= params.end) { return; }
   let pairs = params.rotated >> 1u;
   let table = (token - params.start) * pairs;

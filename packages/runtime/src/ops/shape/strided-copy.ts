@@ -1,9 +1,9 @@
 /** Copies between strided views of two tensors: what permute, slice, concat and repeatInterleave are made of. */
 import type { Device } from "../../device/device.js";
 import { assertShape } from "../../errors.js";
+import { FLAT_WORKGROUP } from "../../kernel/wgsl-threads.js";
 import { bytesPerElement } from "../../tensor/dtype.js";
 import type { Tensor } from "../../tensor/tensor.js";
-import { FLAT_WORKGROUP } from "../element-access.js";
 import { type CopyUnit, stridedCopyKernel } from "./strided-copy.wgsl.js";
 
 interface Axis {

@@ -1,6 +1,6 @@
 /** Shader that copies elements between strided places, as raw bits in units of 1 to 16 bytes. */
 import { defineKernel, type ParamTypes } from "../../kernel/kernel.js";
-import { flatMain } from "../element-access.js";
+import { flatMain } from "../../kernel/wgsl-threads.js";
 
 /** Bytes moved at a time. 1 and 2: every thread gathers one 32-bit word of a contiguous output. */
 export type CopyUnit = 1 | 2 | 4 | 8 | 16;

@@ -29,6 +29,7 @@ fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x
 
 const DV = 6u;
 const TILE = 16u;
+const UNITS = 6u;
 fn load4_query(i: u32) -> vec4f { return query[i]; }
 fn load4_key(i: u32) -> vec4f { return key[i]; }
 fn load4_value(i: u32) -> vec4f { return value[i]; }
@@ -66,10 +67,10 @@ fn find_segment(t: Tile, i: u32) -> Segment {
 }
 
 fn query4(t: Tile, token: u32, d: u32) -> vec4f {
-  return load4_query(((t.batch * params.queries + token) * params.heads + t.head) * DV + d);
+  return load4_query(((t.batch * params.queries + token) * params.heads + t.head) * UNITS + d);
 }
 fn kv_at(t: Tile, in_context: bool, token: u32) -> u32 {
-  return ((t.batch * select(params.keys, params.contextKeys, in_context) + token) * params.kvHeads + t.kv_head) * DV;
+  return ((t.batch * select(params.keys, params.contextKeys, in_context) + token) * params.kvHeads + t.kv_head) * UNITS;
 }
 fn key4(in_context: bool, i: u32) -> vec4f {
   if (in_context) { return load4_context_key(i); }

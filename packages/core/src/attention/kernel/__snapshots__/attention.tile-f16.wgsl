@@ -19,13 +19,13 @@ struct Params {
 @group(0) @binding(0) var<storage, read> query: array<vec2u>;
 @group(0) @binding(1) var<storage, read> key: array<vec2u>;
 @group(0) @binding(2) var<storage, read> value: array<vec2u>;
-@group(0) @binding(3) var<storage, read> index: array<u32>;
-@group(0) @binding(4) var<storage, read_write> result: array<vec2u>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read_write> result: array<vec2u>;
+@group(0) @binding(4) var<uniform> params: Params;
 fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
 
-const DV = 16u;
+const DV = 32u;
 const TILE = 64u;
+const UNITS = 32u;
 fn load4_query(i: u32) -> vec4f { let w = query[i]; return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }
 fn load4_key(i: u32) -> vec4f { let w = key[i]; return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }
 fn load4_value(i: u32) -> vec4f { let w = value[i]; return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }
@@ -42,12 +42,10 @@ fn find_tile(linear: u32) -> Tile {
   t.head = (job / params.tiles) % params.heads;
   t.kv_head = t.head / (params.heads / params.kvHeads);
   t.batch = params.batch + job / (params.tiles * params.heads);
-  t.row = index[params.tilesAt + 2u * tile];
-  t.first = index[params.tilesAt + 2u * tile + 1u];
-  t.end = index[4u * t.row];
-  t.range = index[4u * t.row + 1u];
-  t.segments = index[4u * t.row + 2u] - t.range;
-  t.context_end = min(index[4u * t.row + 3u], params.contextKeys);
+  t.first = tile * TILE;
+  t.end = params.queries;
+  t.segments = 1u;
+  t.context_end = params.contextKeys;
 
   return t;
 }
@@ -55,17 +53,17 @@ fn find_tile(linear: u32) -> Tile {
 fn find_segment(t: Tile, i: u32) -> Segment {
   var s: Segment;
 
-  s.start = index[params.rangesAt + 2u * (t.range + i)];
-  s.end = index[params.rangesAt + 2u * (t.range + i) + 1u];
+  s.start = params.keyStart;
+  s.end = params.keyEnd;
 
   return s;
 }
 
 fn query4(t: Tile, token: u32, d: u32) -> vec4f {
-  return load4_query(((t.batch * params.queries + token) * params.heads + t.head) * DV + d);
+  return load4_query(((t.batch * params.queries + token) * params.heads + t.head) * UNITS + d);
 }
 fn kv_at(t: Tile, in_context: bool, token: u32) -> u32 {
-  return ((t.batch * params.keys + token) * params.kvHeads + t.kv_head) * DV;
+  return ((t.batch * params.keys + token) * params.kvHeads + t.kv_head) * UNITS;
 }
 fn key4(in_context: bool, i: u32) -> vec4f {
   return load4_key(i);
@@ -79,7 +77,7 @@ fn result4(t: Tile, token: u32, d: u32, v: vec4f) {
 
 
 const BK = 32u;
-var<workgroup> stage: array<vec4<f16>, 864>;
+var<workgroup> stage: array<vec4<f16>, 1024>;
 var<workgroup> weights: array<vec4f, 512>; // [key][thread row]: the 4 queries of that row of threads
 
 @compute @workgroup_size(128)
@@ -99,6 +97,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   var o1_1 = vec4f(0.0);
   var o2_1 = vec4f(0.0);
   var o3_1 = vec4f(0.0);
+  var o0_2 = vec4f(0.0);
+  var o1_2 = vec4f(0.0);
+  var o2_2 = vec4f(0.0);
+  var o3_2 = vec4f(0.0);
+  var o0_3 = vec4f(0.0);
+  var o1_3 = vec4f(0.0);
+  var o2_3 = vec4f(0.0);
+  var o3_3 = vec4f(0.0);
 
   for (var i = 0u; i < t.segments; i++) {
     let segment = find_segment(t, i);
@@ -108,9 +114,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       var s1 = vec4f(0.0);
       var s2 = vec4f(0.0);
       var s3 = vec4f(0.0);
-      for (var d0 = 0u; d0 < 16u; d0 += 8u) {
+      for (var d0 = 0u; d0 < 32u * params.one; d0 += 8u) {
         workgroupBarrier();
-        for (var j = lane; j < 768u; j += 128u) {
+        for (var j = lane; j < 768u * params.one; j += 128u) {
           let row = j / 8u;
           let d = d0 + j % 8u;
           var v = vec4f(0.0);
@@ -124,7 +130,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
           stage[row * 9u + j % 8u] = vec4<f16>(v);
         }
         workgroupBarrier();
-        for (var d = 0u; d < 8u; d++) {
+        for (var d = 0u; d < 8u * params.one; d++) {
           let q0 = vec4f(stage[(y + 0u) * 9u + d]);
           let q1 = vec4f(stage[(y + 16u) * 9u + d]);
           let q2 = vec4f(stage[(y + 32u) * 9u + d]);
@@ -152,7 +158,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       weights[x * 16u + y] = max(max(s0, s1), max(s2, s3));
       workgroupBarrier();
       var top = m;
-      for (var j = 0u; j < 8u; j++) { top = max(top, weights[j * 16u + y]); }
+      for (var j = 0u; j < 8u * params.one; j++) { top = max(top, weights[j * 16u + y]); }
       workgroupBarrier();
       let shrink = exp2(m - top);
       m = top;
@@ -174,21 +180,31 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
         o1_1 *= shrink[1];
         o2_1 *= shrink[2];
         o3_1 *= shrink[3];
+        o0_2 *= shrink[0];
+        o1_2 *= shrink[1];
+        o2_2 *= shrink[2];
+        o3_2 *= shrink[3];
+        o0_3 *= shrink[0];
+        o1_3 *= shrink[1];
+        o2_3 *= shrink[2];
+        o3_3 *= shrink[3];
       }
 
       // 3. Output += weights times values. Keys past the end weigh 0 and repeat the last value, which is finite.
-      for (var v0 = 0u; v0 < 32u; v0 += 32u) {
+      for (var v0 = 0u; v0 < 32u * params.one; v0 += 32u) {
         if (k0 + v0 >= segment.end) { break; }
         workgroupBarrier();
-        for (var j = lane; j < 512u; j += 128u) {
+        for (var j = lane; j < 1024u * params.one; j += 128u) {
           let v = value4(segment.in_context, kv_at(t, segment.in_context, min(k0 + v0 + j / DV, segment.end - 1u)) + j % DV);
           stage[j] = vec4<f16>(v);
         }
         workgroupBarrier();
-        for (var k = 0u; k < 32u; k++) {
+        for (var k = 0u; k < 32u * params.one; k++) {
           let p = weights[(v0 + k) * 16u + y];
           { let v = vec4f(stage[k * DV + x + 0u]); o0_0 += p[0] * v; o1_0 += p[1] * v; o2_0 += p[2] * v; o3_0 += p[3] * v; }
           { let v = vec4f(stage[k * DV + x + 8u]); o0_1 += p[0] * v; o1_1 += p[1] * v; o2_1 += p[2] * v; o3_1 += p[3] * v; }
+          { let v = vec4f(stage[k * DV + x + 16u]); o0_2 += p[0] * v; o1_2 += p[1] * v; o2_2 += p[2] * v; o3_2 += p[3] * v; }
+          { let v = vec4f(stage[k * DV + x + 24u]); o0_3 += p[0] * v; o1_3 += p[1] * v; o2_3 += p[2] * v; o3_3 += p[3] * v; }
         }
       }
     }
@@ -199,22 +215,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
   weights[x * 16u + y] = l;
   workgroupBarrier();
   var total = vec4f(0.0);
-  for (var j = 0u; j < 8u; j++) { total += weights[j * 16u + y]; }
+  for (var j = 0u; j < 8u * params.one; j++) { total += weights[j * 16u + y]; }
   let inverse = select(1.0 / total, vec4f(0.0), total == vec4f(0.0));
   if (t.first + y + 0u < t.end) {
     result4(t, t.first + y + 0u, x + 0u, o0_0 * inverse[0]);
     result4(t, t.first + y + 0u, x + 8u, o0_1 * inverse[0]);
+    result4(t, t.first + y + 0u, x + 16u, o0_2 * inverse[0]);
+    result4(t, t.first + y + 0u, x + 24u, o0_3 * inverse[0]);
   }
   if (t.first + y + 16u < t.end) {
     result4(t, t.first + y + 16u, x + 0u, o1_0 * inverse[1]);
     result4(t, t.first + y + 16u, x + 8u, o1_1 * inverse[1]);
+    result4(t, t.first + y + 16u, x + 16u, o1_2 * inverse[1]);
+    result4(t, t.first + y + 16u, x + 24u, o1_3 * inverse[1]);
   }
   if (t.first + y + 32u < t.end) {
     result4(t, t.first + y + 32u, x + 0u, o2_0 * inverse[2]);
     result4(t, t.first + y + 32u, x + 8u, o2_1 * inverse[2]);
+    result4(t, t.first + y + 32u, x + 16u, o2_2 * inverse[2]);
+    result4(t, t.first + y + 32u, x + 24u, o2_3 * inverse[2]);
   }
   if (t.first + y + 48u < t.end) {
     result4(t, t.first + y + 48u, x + 0u, o3_0 * inverse[3]);
     result4(t, t.first + y + 48u, x + 8u, o3_1 * inverse[3]);
+    result4(t, t.first + y + 48u, x + 16u, o3_2 * inverse[3]);
+    result4(t, t.first + y + 48u, x + 24u, o3_3 * inverse[3]);
   }
 }

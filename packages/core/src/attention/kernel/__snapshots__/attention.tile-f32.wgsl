@@ -25,6 +25,7 @@ fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x
 
 const DV = 16u;
 const TILE = 64u;
+const UNITS = 16u;
 fn load4_query(i: u32) -> vec4f { return query[i]; }
 fn load4_key(i: u32) -> vec4f { return key[i]; }
 fn load4_value(i: u32) -> vec4f { return value[i]; }
@@ -61,10 +62,10 @@ fn find_segment(t: Tile, i: u32) -> Segment {
 }
 
 fn query4(t: Tile, token: u32, d: u32) -> vec4f {
-  return load4_query(((t.batch * params.queries + token) * params.heads + t.head) * DV + d);
+  return load4_query(((t.batch * params.queries + token) * params.heads + t.head) * UNITS + d);
 }
 fn kv_at(t: Tile, in_context: bool, token: u32) -> u32 {
-  return ((t.batch * params.keys + token) * params.kvHeads + t.kv_head) * DV;
+  return ((t.batch * params.keys + token) * params.kvHeads + t.kv_head) * UNITS;
 }
 fn key4(in_context: bool, i: u32) -> vec4f {
   return load4_key(i);

@@ -1,0 +1,44 @@
+/** What `lvsa doctor` says of one adapter. */
+import { explainKernels, RUNTIME_KERNELS } from "@lvsa/runtime";
+import { PRETEND_DEVICES } from "@lvsa/runtime/testing";
+import { expect, it } from "vitest";
+import { type Examination, renderExamination } from "./examine.js";
+
+function render(name: string): string {
+  const device = PRETEND_DEVICES[name]!;
+  const info = {
+    ...device,
+    vendor: "",
+    architecture: "",
+    device: "",
+    description: name,
+    features: ["subgroups"],
+  };
+  const kernels = explainKernels(RUNTIME_KERNELS, info, { math: "exact" });
+  const examination: Examination = {
+    ok: true,
+    version: "1",
+    node: { version: "22", ok: true, platform: "linux" },
+    processors: 1,
+    memory_bytes: 1,
+    adapters: [{ name, backend: "vulkan", ok: true, math: "exact", kernels, info }],
+    chosen: name,
+    packages: [],
+    problems: [],
+  };
+  return renderExamination(examination);
+}
+
+it("names the kernel of each operation, and why those before it do not run", () => {
+  const text = render("core");
+  expect(text).toContain("    linear, 1 row: gemv\n");
+  expect(text).toMatch(
+    / {4}linear, many rows, f16: tile\n( {6}not [\w-]+: .+\n)* {6}not tile-f16: the device has no f16 shaders\n/,
+  );
+  expect(text).toContain("math: exact");
+});
+
+it("lists subgroups and matrices", () => {
+  expect(render("nvidia")).toContain("subgroups of 32\n    subgroup matrices: f16->f32 16x16x16,");
+  expect(render("intel")).toContain("subgroups of 8 to 32\n");
+});

@@ -1,0 +1,136 @@
+/** Which kernel a linear layer runs. Pure: no device inside. */
+import type { DeviceCapabilities } from "../../device/device-info.js";
+import { fixedSubgroupSize } from "../../device/device-info.js";
+import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
+import { coreOnly, f16Values, narrowSubgroupSize, narrowSubgroups } from "../../kernel/requirements.js";
+import { needsMatrices } from "../matrix/matrix-rules.js";
+import { MATRIX_LOAD, matrixBytes } from "../matrix/matrix-tile.wgsl.js";
+import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
+import {
+  LARGE_MATRIX_TILE,
+  LARGE_TILE,
+  type LinearVariant,
+  SMALL_MATRIX_TILE,
+  SMALL_TILE,
+  type TileShape,
+} from "./linear-variant.js";
+
+export interface LinearSize {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  /** Values of x may be beyond what f16 holds (65,504). */
+  readonly wideX?: boolean;
+}
+
+type Rule = KernelRule<LinearShaderShape, LinearSize, LinearVariant>;
+
+/** Rows that one pass over the weight serves. Narrow subgroups do better with a tile from 5 rows up. */
+const fewRows = (c: DeviceCapabilities) => (narrowSubgroupSize(c) === undefined ? 8 : 4);
+
+const gemv: Rule = {
+  id: "gemv",
+  precision: "f32",
+  ...coreOnly,
+  fits: (_, { M }, c) => (M <= fewRows(c) ? undefined : `for up to ${fewRows(c)} rows`),
+  variant: (_, { M }, c) => ({
+    kind: "gemv",
+    rows: M <= 1 ? 1 : M <= 2 ? 2 : M <= 4 ? 4 : 8,
+    threads: narrowSubgroupSize(c) ?? 64,
+  }),
+};
+
+const lanes: Rule = {
+  id: "lanes",
+  precision: "f32",
+  ...narrowSubgroups,
+  fits: () => undefined,
+  variant: (_, { M }, c) => {
+    const size = fixedSubgroupSize(c)!;
+    // 16 x 16 outputs per subgroup: larger blocks spill registers, smaller ones spend their time on broadcasts.
+    const blocks = (outputs: number) => Math.max(1, outputs / size);
+    return { kind: "lanes", size, blocksM: blocks(M <= 8 ? 8 : 16), blocksN: blocks(16) };
+  },
+};
+
+const matrix: Rule = {
+  id: "matrix-f16",
+  precision: "f16",
+  requires: (c) => needsMatrices(c, matrixBytes(LARGE_MATRIX_TILE)),
+  fits: (_, { M, N, K, wideX }) => {
+    if (wideX) return "x may be beyond the range of f16";
+    if (K % MATRIX_LOAD !== 0) return `K is ${K}, no multiple of ${MATRIX_LOAD}`;
+    return M >= 32 && N >= 32 ? undefined : "for 32 rows and columns or more";
+  },
+  variant: (_, { M, N }) => {
+    const { tileM, tileN } = LARGE_MATRIX_TILE;
+    const tiles = Math.ceil(M / tileM) * Math.ceil(N / tileN);
+    return { kind: "matrix", ...(tiles >= ENOUGH_WORKGROUPS ? LARGE_MATRIX_TILE : SMALL_MATRIX_TILE) };
+  },
+};
+
+/** Operands that are stored as f16 stay so in workgroup memory, which loses nothing. */
+const tileF16: Rule = {
+  id: "tile-f16",
+  precision: "f32",
+  ...f16Values,
+  fits: ({ x, weight }) => (x === "f16" || weight === "f16" ? undefined : "neither operand is stored as f16"),
+  variant: ({ x, weight }, size, { hardware }) => ({
+    kind: "tile",
+    ...tileFor(size),
+    ...(hardware === "software" ? { rolled: true } : {}),
+    ...(x === "f16" ? { halfX: true } : {}),
+    ...(weight === "f16" ? { halfW: true } : {}),
+  }),
+};
+
+/** Needs nothing but core WebGPU: the reference for every other kernel. */
+const tile: Rule = {
+  id: "tile",
+  precision: "f32",
+  ...coreOnly,
+  fits: () => undefined,
+  variant: (_, size, { hardware }) => ({
+    kind: "tile",
+    ...tileFor(size),
+    ...(hardware === "software" ? { rolled: true } : {}),
+  }),
+};
+
+/** Fewer large tiles than this leave parts of a large GPU idle. */
+const ENOUGH_WORKGROUPS = 96;
+
+function tileFor({ M, N }: LinearSize): TileShape {
+  const tiles = Math.ceil(M / LARGE_TILE.tileM) * Math.ceil(N / LARGE_TILE.tileN);
+  return tiles >= ENOUGH_WORKGROUPS ? LARGE_TILE : SMALL_TILE;
+}
+
+const layer = { alignedK: true, alignedN: true, bias: "f32" } as const;
+
+export const linearFamily = defineKernelFamily({
+  name: "linear",
+  rules: [gemv, matrix, lanes, tileF16, tile],
+  kernel: linearKernel,
+  typical: [
+    {
+      name: "many rows, f16",
+      shape: { x: "f16", weight: "f16", out: "f16", ...layer, residual: "in_place", gate: "f32" },
+      size: { M: 32_760, N: 1536, K: 1536 },
+    },
+    {
+      name: "many rows, f32 by bf16",
+      shape: { x: "f32", weight: "bf16", out: "f32", ...layer, activation: "gelu_tanh" },
+      size: { M: 32_760, N: 8960, K: 1536 },
+    },
+    {
+      name: "512 rows, f32",
+      shape: { x: "f32", weight: "f32", out: "f32", alignedK: false, alignedN: false, multiply: "f32" },
+      size: { M: 512, N: 1023, K: 4095 },
+    },
+    {
+      name: "1 row",
+      shape: { x: "f32", weight: "f16", out: "f32", ...layer, activation: "silu" },
+      size: { M: 1, N: 1536, K: 256 },
+    },
+  ],
+});

@@ -1,0 +1,84 @@
+/** The kernels that `linear` can run, as plain data. */
+import type { MatrixTile } from "../matrix/matrix-tile.wgsl.js";
+
+/**
+ * Workgroup tiles: `tileM x tileN` outputs by threads that own `threadM x threadN` each, `stepK` deep. All are
+ * multiples of 4, and the threads share the `(tileM + tileN) stepK / 16` blocks of a step evenly.
+ */
+export interface TileShape {
+  readonly tileM: number;
+  readonly tileN: number;
+  readonly threadM: number;
+  readonly threadN: number;
+  readonly stepK: number;
+  /** x (the weight) is staged as f16: only where it is stored as f16. Needs `shader-f16`. */
+  readonly halfX?: boolean;
+  readonly halfW?: boolean;
+  /** Keep the inner loop a loop: quick to compile, slow on a GPU. */
+  readonly rolled?: boolean;
+}
+
+/** One subgroup of `size` lanes computes `size * blocksM` rows by `size * blocksN` columns. Needs `subgroups`. */
+export interface SubgroupShape {
+  readonly size: number;
+  readonly blocksM: number;
+  readonly blocksN: number;
+}
+
+/** At most `rows` rows of x; a workgroup of `threads` (a power of two) per four columns. */
+export interface GemvShape {
+  readonly rows: number;
+  readonly threads: number;
+}
+
+export type LinearVariant =
+  | ({ readonly kind: "matrix" } & MatrixTile)
+  | ({ readonly kind: "tile" } & TileShape)
+  | ({ readonly kind: "lanes" } & SubgroupShape)
+  | ({ readonly kind: "gemv" } & GemvShape);
+
+export interface LinearSize {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** Subgroup matrices, by how many workgroups there are to fill the GPU. */
+export const LARGE_MATRIX_TILE: MatrixTile = { tileM: 128, tileN: 128, subgroupsM: 2, subgroupsN: 2 };
+export const SMALL_MATRIX_TILE: MatrixTile = { tileM: 64, tileN: 64, subgroupsM: 2, subgroupsN: 2 };
+
+/** For GPUs: the fastest of 15 tiles on an H100 from 512 rows up, with 64 threads and 8 KiB of workgroup memory. */
+export const LARGE_TILE: TileShape = { tileM: 64, tileN: 64, threadM: 8, threadN: 8, stepK: 16 };
+/** Where large tiles would be too few to fill a GPU. */
+export const SMALL_TILE: TileShape = { tileM: 32, tileN: 32, threadM: 4, threadN: 4, stepK: 16 };
+
+/** Rows and columns of the output that one workgroup computes. */
+export function outputTile(v: LinearVariant): { readonly rows: number; readonly columns: number } {
+  switch (v.kind) {
+    case "matrix":
+    case "tile":
+      return { rows: v.tileM, columns: v.tileN };
+    case "lanes":
+      return { rows: v.size * v.blocksM, columns: v.size * v.blocksN };
+    case "gemv":
+      return { rows: v.rows, columns: 4 };
+    default:
+      return v satisfies never;
+  }
+}
+
+/** Text that two different variants never share. */
+export function variantKey(v: LinearVariant): string {
+  switch (v.kind) {
+    case "matrix":
+      return `matrix ${v.tileM}x${v.tileN} ${v.subgroupsM}x${v.subgroupsN}`;
+    case "tile":
+      return `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}${v.halfX ? " hx" : ""}${v.halfW ? " hw" : ""}${v.rolled ? " rolled" : ""}`;
+    case "lanes":
+      return `lanes ${v.size} ${v.blocksM}x${v.blocksN}`;
+    case "gemv":
+      return `gemv ${v.rows} ${v.threads}`;
+    default:
+      return v satisfies never;
+  }
+}
