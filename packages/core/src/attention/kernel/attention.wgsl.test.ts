@@ -38,7 +38,7 @@ test.each([
   ],
   ["subgroup-causal-bias", kernel({ headDim: 8, rows: false, causal: true, relativeBias: true }, lavapipe)],
 ] as const)("%s", async (name, found) => {
-  await expect(kernelSource(found)).toMatchFileSnapshot(`__snapshots__/attention.${name}.wgsl`);
+  await expect(kernelSource(found)).toMatchFileSnapshot(`__snapshots__/use.${name}.wgsl`);
 });
 
 test("whatever changes the text changes the key", () => {

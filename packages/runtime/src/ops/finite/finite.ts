@@ -28,7 +28,9 @@ export async function countNotFinite(device: Device, x: Tensor): Promise<number>
         });
       });
     }
-    return (await device.read(counts)).reduce((sum, count) => sum + count, 0);
+    let sum = 0;
+    for (const count of await device.readIntegers(counts)) sum += count;
+    return sum;
   } finally {
     counts.dispose();
   }
