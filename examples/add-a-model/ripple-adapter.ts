@@ -1,25 +1,15 @@
-/** Step 3: what LVSA has to know of the family. The layer's own pieces do the work; no attention mathematics here. */
-import {
-  type AttentionCall,
-  type AttentionResult,
-  type AttentionTarget,
-  claimLayers,
-  type GeometryRules,
-  type Installation,
-  type LvsaAttentionProcessor,
-  ModelAdapter,
-  type ModelDefaults,
-  type Qkv,
-  type RankShard,
-  shardRotary,
-  shareTokens,
-} from "@lvsa/core";
-import type { Tensor } from "@lvsa/runtime";
+/**
+ * Step 3: what LVSA has to know of the family. `ModelAdapter` puts the layer's own pieces together; an adapter overrides
+ * the methods in which its layers differ, and does no attention mathematics.
+ */
+import { type AdapterOptions, type GeometryRules, ModelAdapter } from "@lvsa/core";
 
-export class RippleAdapter extends ModelAdapter<AttentionTarget, AttentionCall, AttentionResult> {
+export class RippleAdapter extends ModelAdapter {
+  // As the model names itself.
   readonly family = "ripple";
-
-  // Geometry: 8 pixels and 4 video frames per latent cell where the host does not say; 33 video frames are 9 latent.
+  // Which layers: those over video tokens alone. `joint` where text is attended in the same call.
+  override readonly role = "self";
+  // 8 pixels and 4 video frames per latent cell where the host does not say; 33 video frames are 9 latent.
   readonly rules: GeometryRules = {
     spatialFactor: 8,
     temporalFactor: 4,
@@ -27,46 +17,8 @@ export class RippleAdapter extends ModelAdapter<AttentionTarget, AttentionCall, 
     trainedFramesField: "sample_frames",
     referenceLatentFrames: 9,
   };
-  // In video frames, as users write them.
-  readonly defaults: ModelDefaults = { windowSize: 12, nFirstFrames: 4 };
-
-  // Projections
-  extractQkv(call: AttentionCall): Qkv {
-    // A hook may have projected already.
-    return call.projected ?? call.module.project(call);
-  }
-
-  override softmaxScale(call: AttentionCall): { readonly scale: number } {
-    return { scale: call.module.scale };
-  }
-
-  // Position and output
-  applyRotary(call: AttentionCall, qkv: Qkv, shard?: RankShard): void {
-    call.module.rotate(qkv, (shard ? this.patchRotaryForCp(call, shard) : call).rotary);
-  }
-
-  outputProjection(call: AttentionCall, hidden: Tensor): AttentionResult {
-    return call.module.output(call, { hidden });
-  }
-
-  // Integration
-  installProcessor(
-    model: AttentionTarget,
-    processor: LvsaAttentionProcessor<AttentionCall, AttentionResult>,
-  ): Installation {
-    const layers = model.attentionModules().filter((layer) => layer.role === "self");
-    return claimLayers(model.attention, layers, processor);
-  }
-
-  setupContextParallel(clip: { latentFrames: number; patchesPerFrame: number }, worldSize: number): number {
-    return shareTokens(clip, worldSize);
-  }
-
-  patchRotaryForCp(call: AttentionCall, shard: RankShard): AttentionCall {
-    return shardRotary(call, shard);
-  }
 }
 
-export function createRippleAdapter(): RippleAdapter {
-  return new RippleAdapter();
+export function createRippleAdapter(options: AdapterOptions = {}): RippleAdapter {
+  return new RippleAdapter(options);
 }

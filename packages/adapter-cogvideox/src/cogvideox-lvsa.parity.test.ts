@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type AttentionCall, type AttentionResult, denseAttention, LvsaAttentionProcessor } from "@lvsa/core";
+import { type AttentionCall, denseAttention, LvsaAttentionProcessor } from "@lvsa/core";
 import { type CogVideoXAttention, CogVideoXTransformer3DModel } from "@lvsa/diffusion/cogvideox";
 import { caseTolerance } from "@lvsa/diffusion/testing-support/case-tolerance";
 import { ParityReport } from "@lvsa/diffusion/testing-support/parity";
@@ -75,7 +75,7 @@ describe.each(cases)("$name", ({ name: caseName, directory }) => {
 
     for (const { multiple, step } of runs) {
       const expected = lvsa.runs[`${multiple}.step${step}`]!;
-      const processor = new LvsaAttentionProcessor<AttentionCall, AttentionResult>(adapter, {
+      const processor = new LvsaAttentionProcessor(adapter, {
         // The settings are in token frames here: a temporal factor of 1 keeps them.
         temporalFactor: 1,
         referenceLatentFrames: lvsa.reference_frames,
@@ -144,7 +144,7 @@ function spied(
   keep: (name: string, tensor: Tensor | undefined) => void,
 ): CogVideoXAttention {
   return Object.create(module, {
-    projectVideo: { value: (call: AttentionCall) => module.projectVideo(call) },
+    project: { value: (call: AttentionCall) => module.project(call) },
     projectEncoder: {
       value: (call: AttentionCall) => {
         const streams = module.projectEncoder(call);

@@ -1,11 +1,16 @@
 import { join } from "node:path";
-import { type AttentionCall, type AttentionResult, denseAttention } from "@lvsa/core";
-import { adapterConformance, type ConformanceFixture } from "@lvsa/core/testing";
+import {
+  adapterConformance,
+  type ConformanceFixture,
+  conformanceChecks,
+  type KnownClip,
+} from "@lvsa/core/testing";
+import { runMutants } from "@lvsa/core/testing/adapter-mutants";
 import { HunyuanVideo15Transformer3DModel } from "@lvsa/diffusion/hunyuan";
 import { type Device, openWeights } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { readJson, seededNormal, testDevice } from "@lvsa/runtime/testing";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createHunyuanAdapter } from "./hunyuan-adapter.js";
 
 const TEXT_TOKENS = 11;
@@ -13,9 +18,23 @@ const checkpoint = join(
   import.meta.dirname,
   "../../../fixtures/reference/hunyuan/pipeline/checkpoint/transformer",
 );
+/** From the published checkpoint of 480p. Its autoencoder takes 16 pixels to a cell, and a token is one cell. */
+const KNOWN: readonly KnownClip[] = [
+  {
+    host: { spatialFactor: 16, temporalFactor: 4, transformerConfig: { patch_size: 1 } },
+    ...{ numFrames: 121, height: 480, width: 848 },
+    ...{ latentFrames: 31, patchesPerFrame: 30 * 53, referenceLatentFrames: 33 },
+  },
+  // A checkpoint that says its length in video frames.
+  {
+    host: { spatialFactor: 16, temporalFactor: 4, transformerConfig: { patch_size: 1, sample_n_frames: 97 } },
+    ...{ numFrames: 129, height: 720, width: 1280 },
+    ...{ latentFrames: 33, patchesPerFrame: 45 * 80, referenceLatentFrames: 25 },
+  },
+];
 let device: Device;
 let model: HunyuanVideo15Transformer3DModel;
-let fixture: ConformanceFixture<HunyuanVideo15Transformer3DModel, AttentionCall, AttentionResult>;
+let fixture: ConformanceFixture;
 
 beforeAll(async () => {
   device = await testDevice();
@@ -29,7 +48,8 @@ beforeAll(async () => {
     device,
     adapter: createHunyuanAdapter(),
     model,
-    host: { spatialFactor: 16, temporalFactor: 4, transformerConfig: model.config },
+    layers: ["transformer.transformer_blocks.0.attn", "transformer.transformer_blocks.1.attn"],
+    known: KNOWN,
     makeCall: (latentFrames, patchesPerFrame) => {
       const tokens = latentFrames * patchesPerFrame;
       const angles = seededNormal((tokens * module.headDim) / 2, 3);
@@ -44,9 +64,6 @@ beforeAll(async () => {
         geometry: { latentFrames, patchesPerFrame, height: 2, width: patchesPerFrame / 2 },
       };
     },
-    dense: (call) => denseAttention(call),
-    dispatch: (call) => model.attention.run(call),
-    tensors: (result) => [result.hiddenStates, result.encoderHiddenStates!],
     release: (call) => {
       const { hiddenStates, encoderHiddenStates, rotary } = call;
       for (const t of [hiddenStates, encoderHiddenStates, rotary?.cos, rotary?.sin]) t?.dispose();
@@ -58,12 +75,16 @@ afterAll(() => {
   device.dispose();
 });
 
-// The list of checks does not depend on the fixture's contents; each runs on the real one.
-const names = adapterConformance({} as never).map(({ name }) => name);
-describe("HunyuanVideo adapter conformance", () => {
-  test.each(names)("%s", async (name) => {
+describe("Hunyuan adapter conformance", () => {
+  test.each(conformanceChecks())("%s", async (name) => {
     await adapterConformance(fixture)
       .find((check) => check.name === name)!
       .run();
+  });
+
+  test("notices every adapter that is wrong in one line", async () => {
+    const { names, unnoticed } = await runMutants(fixture);
+    expect(unnoticed).toEqual([]);
+    expect(names.length).toBeGreaterThan(8);
   });
 });

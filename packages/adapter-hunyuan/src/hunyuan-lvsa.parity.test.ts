@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type AttentionCall, type AttentionResult, denseAttention, LvsaAttentionProcessor } from "@lvsa/core";
+import { type AttentionCall, denseAttention, LvsaAttentionProcessor } from "@lvsa/core";
 import { HunyuanVideo15Transformer3DModel } from "@lvsa/diffusion/hunyuan";
 import { caseTolerance } from "@lvsa/diffusion/testing-support/case-tolerance";
 import { disposeInputs, hunyuanInputs } from "@lvsa/diffusion/testing-support/hunyuan-inputs";
@@ -69,7 +69,7 @@ describe.each(cases)("$name", ({ name: caseName, directory }) => {
     for (const { multiple, kind, mode, step } of runs) {
       const prefix = `${multiple}.${kind}`;
       const expected = golden.lvsa.runs[`${multiple}.step${step}`]!;
-      const processor = new LvsaAttentionProcessor<AttentionCall, AttentionResult>(adapter, {
+      const processor = new LvsaAttentionProcessor(adapter, {
         // The settings are in latent frames here: a temporal factor of 1 keeps them.
         temporalFactor: 1,
         referenceLatentFrames: golden.lvsa.reference_latent_frames,
@@ -102,12 +102,13 @@ describe.each(cases)("$name", ({ name: caseName, directory }) => {
               keep("v", streams.value);
             },
           },
-          project: {
+          project: { value: (inner: AttentionCall) => module.project(inner) },
+          projectEncoder: {
             value: (inner: AttentionCall) => {
-              const streams = module.project(inner);
-              keep("enc_q", streams.encoder?.query);
-              keep("enc_k", streams.encoder?.key);
-              keep("enc_v", streams.encoder?.value);
+              const streams = module.projectEncoder?.(inner);
+              keep("enc_q", streams?.query);
+              keep("enc_k", streams?.key);
+              keep("enc_v", streams?.value);
               return streams;
             },
           },

@@ -1,4 +1,4 @@
-import { type AttentionCall, type AttentionResult, installLvsa, LvsaAttentionProcessor } from "@lvsa/core";
+import { installLvsa, LvsaAttentionProcessor } from "@lvsa/core";
 import type { HostTensor } from "@lvsa/diffusion";
 import { HunyuanVideo15Pipeline } from "@lvsa/diffusion/hunyuan";
 import { caseTolerance } from "@lvsa/diffusion/testing-support/case-tolerance";
@@ -43,7 +43,7 @@ test("the reference folder holds HunyuanVideo cases", () => {
   requireCases(cases);
 });
 
-type Processor = LvsaAttentionProcessor<AttentionCall, AttentionResult>;
+type Processor = LvsaAttentionProcessor;
 
 /** Anchors and attended frames of a step must be exactly those of the data. */
 function expectPattern({ pattern }: Processor, expected: StepPattern, step: number): void {

@@ -1,4 +1,3 @@
-export { installLvsa } from "@lvsa/core";
+export { type AdapterOptions, installLvsa } from "@lvsa/core";
 export { createHunyuanAdapter, HunyuanAdapter } from "./hunyuan-adapter.js";
-export type { HunyuanAdapterOptions } from "./hunyuan-options.js";
 export { VERSION } from "./version.js";

@@ -1,4 +1,3 @@
-export { installLvsa } from "@lvsa/core";
+export { type AdapterOptions, installLvsa } from "@lvsa/core";
 export { VERSION } from "./version.js";
 export { createWanAdapter, WanAdapter } from "./wan-adapter.js";
-export type { WanAdapterOptions } from "./wan-options.js";

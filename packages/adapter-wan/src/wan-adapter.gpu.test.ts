@@ -1,16 +1,42 @@
 import { join } from "node:path";
-import { type AttentionCall, type AttentionResult, denseAttention } from "@lvsa/core";
-import { adapterConformance, type ConformanceFixture } from "@lvsa/core/testing";
+import {
+  adapterConformance,
+  type ConformanceFixture,
+  conformanceChecks,
+  type KnownClip,
+} from "@lvsa/core/testing";
+import { runMutants } from "@lvsa/core/testing/adapter-mutants";
 import { WanTransformer3DModel } from "@lvsa/diffusion/wan";
 import { type Device, openWeights } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { readJson, seededNormal, testDevice } from "@lvsa/runtime/testing";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createWanAdapter } from "./wan-adapter.js";
 
 const checkpoint = join(import.meta.dirname, "../../../apps/cli/models/tiny-wan/transformer");
+/** From the published checkpoints: Wan 2.1 and 2.2 A14B, and TI2V-5B with its own autoencoder. */
+const KNOWN: readonly KnownClip[] = [
+  {
+    host: {
+      spatialFactor: 8,
+      temporalFactor: 4,
+      transformerConfig: { patch_size: [1, 2, 2], in_channels: 16 },
+    },
+    ...{ numFrames: 81, height: 480, width: 832 },
+    ...{ latentFrames: 21, patchesPerFrame: 30 * 52, referenceLatentFrames: 21 },
+  },
+  {
+    host: {
+      spatialFactor: 16,
+      temporalFactor: 4,
+      transformerConfig: { patch_size: [1, 2, 2], in_channels: 48 },
+    },
+    ...{ numFrames: 121, height: 704, width: 1280 },
+    ...{ latentFrames: 31, patchesPerFrame: 22 * 40, referenceLatentFrames: 31 },
+  },
+];
 let device: Device;
-let fixture: ConformanceFixture<WanTransformer3DModel, AttentionCall, AttentionResult>;
+let fixture: ConformanceFixture;
 const extra: { [Symbol.dispose](): void }[] = [];
 
 beforeAll(async () => {
@@ -25,7 +51,8 @@ beforeAll(async () => {
     device,
     adapter: createWanAdapter(),
     model,
-    host: { spatialFactor: 8, temporalFactor: 4, transformerConfig: model.config },
+    layers: ["transformer.blocks.0.attn1", "transformer.blocks.1.attn1"],
+    known: KNOWN,
     makeCall: (latentFrames, patchesPerFrame) => {
       const tokens = latentFrames * patchesPerFrame;
       const angles = seededNormal((tokens * module.headDim) / 2, 3);
@@ -39,9 +66,6 @@ beforeAll(async () => {
         geometry: { latentFrames, patchesPerFrame, height: 2, width: patchesPerFrame / 2 },
       };
     },
-    dense: (call) => denseAttention(call),
-    dispatch: (call) => model.attention.run(call),
-    tensors: (result) => [result.hiddenStates],
     release: (call) => {
       for (const t of [call.hiddenStates, call.rotary?.cos, call.rotary?.sin]) t?.dispose();
     },
@@ -53,12 +77,16 @@ afterAll(() => {
   device.dispose();
 });
 
-// The list of checks does not depend on the fixture's contents; each runs on the real one.
-const names = adapterConformance({} as never).map(({ name }) => name);
 describe("Wan adapter conformance", () => {
-  test.each(names)("%s", async (name) => {
+  test.each(conformanceChecks())("%s", async (name) => {
     await adapterConformance(fixture)
       .find((check) => check.name === name)!
       .run();
+  });
+
+  test("notices every adapter that is wrong in one line", async () => {
+    const { names, unnoticed } = await runMutants(fixture);
+    expect(unnoticed).toEqual([]);
+    expect(names.length).toBeGreaterThan(8);
   });
 });

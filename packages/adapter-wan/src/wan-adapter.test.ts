@@ -1,9 +1,7 @@
 import { readFileSync } from "node:fs";
 import {
-  type AttentionCall,
   AttentionDispatcher,
   type AttentionModule,
-  type AttentionResult,
   type AttentionTarget,
   type HostGeometry,
   installLvsa,
@@ -92,7 +90,7 @@ describe("installation", () => {
     const last = model.attentionModules().filter((m) => m.role === "self")[2]!;
     using _taken = model.attention.claim(last, "someone", (call, next) => next(call));
     const adapter = createWanAdapter();
-    const processor = new LvsaAttentionProcessor<AttentionCall, AttentionResult>(adapter, {
+    const processor = new LvsaAttentionProcessor(adapter, {
       referenceLatentFrames: 21,
       temporalFactor: 4,
     });

@@ -1,12 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type AttentionCall,
-  type AttentionResult,
-  LvsaAttentionProcessor,
-  type LvsaProcessorOptions,
-  riflexFrequencies,
-} from "@lvsa/core";
+import { LvsaAttentionProcessor, type LvsaProcessorOptions, riflexFrequencies } from "@lvsa/core";
 import { WanTransformer3DModel } from "@lvsa/diffusion/wan";
 import { type Device, openWeights } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
@@ -99,7 +93,7 @@ describe.each(cases)("$name", ({ directory }) => {
     };
     const adapter = createWanAdapter();
     const makeProcessor = (config: RunConfig, extra: Partial<LvsaProcessorOptions> = {}) =>
-      new LvsaAttentionProcessor<AttentionCall, AttentionResult>(adapter, {
+      new LvsaAttentionProcessor(adapter, {
         // The settings are in latent frames here: a temporal factor of 1 keeps them.
         temporalFactor: 1,
         referenceLatentFrames: parameters.reference_frames,
@@ -115,7 +109,7 @@ describe.each(cases)("$name", ({ directory }) => {
         },
         ...extra,
       });
-    const attended = (p: LvsaAttentionProcessor<AttentionCall, AttentionResult>) =>
+    const attended = (p: LvsaAttentionProcessor) =>
       Object.fromEntries(
         Array.from({ length: p.pattern!.rows }, (_, row) => [
           String(row),

@@ -54,14 +54,8 @@ export interface LvsaConfig {
  * @throws ConfigError that names every bad field.
  */
 export function parseLvsaConfig(input: LvsaConfigInput = {}): LvsaConfig {
-  const parsed = lvsaConfigSchema.safeParse(input);
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      (issue) => `${issue.path.join(".") || "settings"}: ${issue.message}`,
-    );
-    throw new UsageError("INVALID_LVSA_CONFIG", `Bad LVSA settings. ${problems.join("; ")}.`);
-  }
-  const { keyFrameInterval, autoKeyframes, rotateKeyframes, referenceLatentFrames, ...rest } = parsed.data;
+  const parsed = parseSettings(lvsaConfigSchema, input, "settings");
+  const { keyFrameInterval, autoKeyframes, rotateKeyframes, referenceLatentFrames, ...rest } = parsed;
   const nothingSaid = keyFrameInterval === undefined && autoKeyframes === undefined;
   return {
     ...rest,
@@ -70,6 +64,22 @@ export function parseLvsaConfig(input: LvsaConfigInput = {}): LvsaConfig {
     rotateKeyframes: rotateKeyframes ?? nothingSaid,
     referenceLatentFrames,
   };
+}
+
+/**
+ * Checks input against a part of the settings' schema and fills in defaults.
+ *
+ * @throws UsageError `INVALID_LVSA_CONFIG` that names every bad field, and `what` it is a field of
+ */
+export function parseSettings<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  what: string,
+): z.output<Schema> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join(".") || what}: ${issue.message}`);
+  throw new UsageError("INVALID_LVSA_CONFIG", `Bad LVSA ${what}. ${problems.join("; ")}.`);
 }
 
 /** The clip and its model, from the adapter. */

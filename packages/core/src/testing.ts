@@ -1,2 +1,8 @@
-export * from "./testing/adapter-conformance.js";
-export * from "./testing/family-rules.js";
+export {
+  adapterConformance,
+  type ConformanceCheck,
+  type ConformanceFixture,
+  conformanceChecks,
+  type KnownClip,
+} from "./testing/adapter-conformance.js";
+export { familyGeometryRules } from "./testing/family-rules.js";

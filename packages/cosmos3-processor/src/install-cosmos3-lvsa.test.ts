@@ -70,6 +70,12 @@ describe("installCosmos3Lvsa", () => {
     );
   });
 
+  it("refuses a model of another family", () => {
+    expect(() => installCosmos3Lvsa({ ...transformer(), family: "wan" }, clip)).toThrow(
+      expect.objectContaining({ code: "ADAPTER_FAMILY" }),
+    );
+  });
+
   it("divides window and first frames by 4, and keeps at least one latent frame of each", () => {
     expect(resolved(undefined)).toMatchObject({
       window: 3,

@@ -2,12 +2,13 @@
 import {
   type AttentionTarget,
   type ClipGeometry,
+  claimLayers,
   computeLatentFrames,
   computePatchesPerFrame,
   type GeometryRules,
-  HookError,
   type Installation,
   installedLogLine,
+  installOnAll,
   type LvsaConfigInput,
   parseLvsaConfig,
 } from "@lvsa/core";
@@ -56,7 +57,8 @@ export interface Cosmos3LvsaInstallation extends Installation {
  * Makes the generation stream of every layer sparse. The understanding stream stays as it is, causal and to the byte.
  * Disposing the result brings dense attention back and frees the index buffer.
  *
- * @throws ConfigError for bad settings, HookError when there is no layer to take or one is taken already
+ * @throws ConfigError for bad settings; HookError `ADAPTER_FAMILY` for another model, `NO_LAYERS` when there is no layer to
+ * take, `LAYER_CLAIMED` when one is taken already
  */
 export function installCosmos3Lvsa(
   transformer: Cosmos3Transformer,
@@ -65,33 +67,20 @@ export function installCosmos3Lvsa(
   const { numFrames, height, width, ...rest } = options;
   const clip = clipGeometry(transformer, options);
   const config = atLeastOneLatentFrame({ ...COSMOS3_DEFAULTS, ...options.config }, clip.temporalFactor);
-  const layers = transformer.attentionModules().filter((layer) => layer.role === "self");
-  if (layers.length === 0) {
-    throw new HookError(
-      "NO_LAYERS",
-      `the ${transformer.family} model has no generation layers for LVSA to take`,
-      {
-        fix: "Pass the transformer of a Cosmos 3 pipeline.",
-      },
-    );
-  }
   const processor = new Cosmos3LvsaProcessor({ ...rest, clip, config });
-  const claims: Disposable[] = [];
-  const undo = () => {
-    for (const claim of claims.splice(0).reverse()) claim[Symbol.dispose]();
-    processor.dispose();
-  };
-  try {
-    for (const layer of layers) {
-      claims.push(transformer.attention.claim(layer, "lvsa", (call, next) => processor.process(call, next)));
-    }
-  } catch (error) {
-    undo();
-    throw error;
-  }
+  const layers = transformer.attentionModules().filter((layer) => layer.role === "self");
+  const installed = installOnAll("cosmos3", [transformer], () => claimLayers(transformer, layers, processor));
   for (const line of processor.resolved.logLines) options.log?.(line);
-  options.log?.(installedLogLine(layers.length, clip, "WebGPU"));
-  return { blocks: layers.length, processor, clip, [Symbol.dispose]: undo };
+  options.log?.(installedLogLine(installed.blocks, clip, "WebGPU"));
+  return {
+    blocks: installed.blocks,
+    processor,
+    clip,
+    [Symbol.dispose]: () => {
+      installed[Symbol.dispose]();
+      processor.dispose();
+    },
+  };
 }
 
 /** Partial patches at the edge count: 720 pixels are 23 rows of 32. */

@@ -5,13 +5,17 @@
 import {
   type AttentionCall,
   type AttentionResult,
+  checkFamily,
   claimLayers,
   type FallbackEvent,
-  type Installation,
   type InstallLvsaOptions,
+  installOnAll,
+  type LayerProcessor,
   type LvsaConfigInput,
 } from "@lvsa/core";
 import type { HookHost, HookTarget } from "./plugins.js";
+
+const FAMILY = "cosmos3";
 
 /** Training length in latent frames: 189 video frames; 121 for Nemotron-style models (Cosmos 3 Edge). */
 const REFERENCE_FRAMES = 48;
@@ -39,8 +43,13 @@ interface Cosmos3ClipOptions extends Omit<InstallLvsaOptions, "clip" | "engages"
 
 type Next = (call: AttentionCall) => AttentionResult;
 
-/** What the plugin wants to know of the model, and how its layers are taken. */
+/**
+ * What the plugin wants to know of the model, and how its layers are taken.
+ *
+ * @throws HookError `ADAPTER_FAMILY` when the host's models are of another family
+ */
 export function cosmos3Target(module: Cosmos3Package, host: HookHost): HookTarget {
+  checkFamily(FAMILY, host.transformers);
   const isNemotron = host.geometry.transformerConfig.hidden_act === "relu2";
   const referenceLatentFrames = isNemotron ? REFERENCE_FRAMES_NEMOTRON : REFERENCE_FRAMES;
   const { temporalFactor } = host.geometry;
@@ -49,27 +58,26 @@ export function cosmos3Target(module: Cosmos3Package, host: HookHost): HookTarge
     ...model,
     install: (options) => {
       const clips = new Cosmos3Clips(module, model, options);
-      const installed: Installation[] = [];
-      const undo = () => {
-        for (const one of installed.splice(0).reverse()) one[Symbol.dispose]();
-        clips.dispose();
+      const installed = installOnAll(FAMILY, host.transformers, (transformer) =>
+        // The understanding stream is causal and keeps its own attention.
+        claimLayers(
+          transformer,
+          transformer.attentionModules().filter(({ role }) => role === "self"),
+          clips,
+        ),
+      );
+      return {
+        blocks: installed.blocks,
+        [Symbol.dispose]: () => {
+          installed[Symbol.dispose]();
+          clips.dispose();
+        },
       };
-      try {
-        for (const transformer of host.transformers) {
-          // The understanding stream is causal and keeps its own attention.
-          const layers = transformer.attentionModules().filter(({ role }) => role === "self");
-          installed.push(claimLayers(transformer.attention, layers, clips));
-        }
-      } catch (error) {
-        undo();
-        throw error;
-      }
-      return { blocks: installed.reduce((sum, { blocks }) => sum + blocks, 0), [Symbol.dispose]: undo };
     },
   };
 }
 
-class Cosmos3Clips {
+class Cosmos3Clips implements LayerProcessor {
   readonly #module: Cosmos3Package;
   readonly #model: Omit<HookTarget, "install">;
   readonly #options: InstallLvsaOptions;

@@ -1,6 +1,6 @@
 import { AttentionDispatcher } from "@lvsa/core";
 import { describe, expect, it } from "vitest";
-import { defineHook, type HookHost, listHooks, loadPackage, lvsaPlugin } from "./index.js";
+import { defineAdapterHook, defineHook, type HookHost, listHooks, loadPackage, lvsaPlugin } from "./index.js";
 import { fakeEngine } from "./testing-support/fake-engine.js";
 
 const host = (transformerConfig: Record<string, unknown>): HookHost => ({
@@ -80,6 +80,58 @@ describe("hooks", () => {
     engine.attention.claim(engine.pipeline.transformers[0]!.attentionModules()[0]!, "free", (call, next) =>
       next(call),
     );
+  });
+
+  it("refuse a model that has no layer for them", async () => {
+    for (const [family, variable] of [
+      ["wan", "LVSA_WAN_HOOK"],
+      ["hunyuan", "LVSA_HUNYUAN_HOOK"],
+      ["cogvideox", "LVSA_COGVIDEOX_HOOK"],
+      ["cosmos3", "LVSA_COSMOS3_HOOK"],
+    ] as const) {
+      const attention = new AttentionDispatcher();
+      const { engine } = fakeEngine(family, attention, "audio");
+      const setup = lvsaPlugin({ env: { [variable]: "1" } }).setup(engine);
+      await expect(setup, family).rejects.toThrow(
+        expect.objectContaining({
+          code: "NO_LAYERS",
+          message: `the ${family} model has no attention layer for LVSA to take; its layers have the roles audio`,
+        }),
+      );
+      expect(attention.backends).toEqual(["DENSE"]);
+      const empty = { ...engine, pipeline: { ...engine.pipeline, transformers: [] } };
+      await expect(lvsaPlugin({ env: { [variable]: "1" } }).setup(empty), family).rejects.toThrow(
+        expect.objectContaining({ code: "NO_LAYERS" }),
+      );
+    }
+  });
+
+  it("refuse an adapter of another family", async () => {
+    const mine = defineAdapterHook({
+      family: "mymodel",
+      variable: "LVSA_MYMODEL_HOOK",
+      packageName: "@lvsa/adapter-wan",
+      layer: "MyAttention",
+      create: "createWanAdapter",
+    });
+    const { engine, claimed } = fakeEngine("mymodel", new AttentionDispatcher(), "self");
+    await expect(
+      lvsaPlugin({ env: { LVSA_MYMODEL_HOOK: "1" }, hooks: [mine] }).setup(engine),
+    ).rejects.toThrow(
+      expect.objectContaining({
+        code: "ADAPTER_FAMILY",
+        message: "LVSA for wan models does not fit a mymodel model",
+      }),
+    );
+    expect(claimed()).toEqual([]);
+    // A pipeline whose transformers are of another family than it says: the family's own hook refuses it too.
+    for (const { family, variable } of listHooks()) {
+      const other = fakeEngine("mymodel", new AttentionDispatcher(), "self").engine;
+      const mislabelled = { ...other, pipeline: { ...other.pipeline, family } };
+      await expect(lvsaPlugin({ env: { [variable]: "1" } }).setup(mislabelled), family).rejects.toThrow(
+        expect.objectContaining({ code: "ADAPTER_FAMILY" }),
+      );
+    }
   });
 
   it("in browsers take options in place of the environment", async () => {

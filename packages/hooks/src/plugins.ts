@@ -1,8 +1,7 @@
 /** The hooks that exist, one per model family: which variable, which package, which layers. */
 import {
-  type AttentionCall,
-  type AttentionResult,
   type AttentionTarget,
+  checkFamily,
   type FallbackEvent,
   HookError,
   type HostGeometry,
@@ -40,8 +39,6 @@ export interface HookDefinition {
   target(module: Readonly<Record<string, unknown>>, host: HookHost): HookTarget;
 }
 
-export type AnyAdapter = ModelAdapter<AttentionTarget, AttentionCall, AttentionResult>;
-
 /** Type-checks a definition; `lvsaPlugin({ hooks: [defineHook({ … })] })` adds it to those listed here. */
 export function defineHook(definition: HookDefinition): HookDefinition {
   return definition;
@@ -54,7 +51,7 @@ export function defineAdapterHook(
   const { create, ...rest } = definition;
   return defineHook({
     ...rest,
-    target: (module, host) => adapterTarget(exported<() => AnyAdapter>(module, create, rest)(), host),
+    target: (module, host) => adapterTarget(exported<() => ModelAdapter>(module, create, rest)(), host),
   });
 }
 
@@ -132,9 +129,10 @@ export async function loadPackage(
   }
 }
 
-/** A family's hook from its adapter. */
-export function adapterTarget(adapter: AnyAdapter, host: HookHost): HookTarget {
-  const { geometry } = host;
+/** A family's hook from its adapter. @throws HookError `ADAPTER_FAMILY` when the host's models are of another family */
+export function adapterTarget(adapter: ModelAdapter, host: HookHost): HookTarget {
+  const { geometry, transformers } = host;
+  checkFamily(adapter.family, transformers);
   return {
     referenceLatentFrames: adapter.referenceLatentFrames(geometry),
     temporalFactor: geometry.temporalFactor,

@@ -7,16 +7,11 @@ import {
   type Device,
   type EncoderQkv,
   type FallbackEvent,
-  type GeometryRules,
   HookError,
-  type Installation,
+  type LayerSteps,
   LvsaAttentionProcessor,
   type LvsaCall,
-  ModelAdapter,
-  type ModelDefaults,
   type Qkv,
-  type RankShard,
-  shareTokens,
   type Tensor,
 } from "@lvsa/core";
 import type { HookSettings } from "./env-schema.js";
@@ -106,7 +101,7 @@ export class SparseAttention {
     });
     this.#monitor = monitor;
     const engages = engagesAuto(settings);
-    this.#processor = new LvsaAttentionProcessor(new QkvAdapter(family, model), {
+    this.#processor = new LvsaAttentionProcessor(new QkvSteps(family), {
       config: { ...model.defaults, ...lvsaConfigOf(settings) },
       referenceLatentFrames: model.referenceLatentFrames,
       temporalFactor: model.temporalFactor,
@@ -247,51 +242,25 @@ function splitText(call: SparseAttentionCall, video: number): { qkv: Qkv; encode
   return { qkv: streams(0, video), encoder: streams(video, tokens) };
 }
 
-/** An adapter for calls that need none: Q, K and V are there, and the output is what attention gives. */
-class QkvAdapter extends ModelAdapter<never, QkvCall, Tensor | undefined> {
-  readonly family: string;
-  readonly rules: GeometryRules;
-  readonly defaults: ModelDefaults;
-
-  constructor(family: string, model: ModelFacts) {
-    super();
-    this.family = family;
-    this.rules = { patchSize: 1, referenceLatentFrames: model.referenceLatentFrames };
-    this.defaults = model.defaults ?? {};
-  }
+/** For calls that bring finished Q, K and V: rotated already, and the output is what attention gives. */
+class QkvSteps implements LayerSteps<QkvCall, Tensor> {
+  constructor(readonly family: string) {}
 
   extractQkv(call: QkvCall): Qkv {
     return call.qkv;
   }
 
-  override extractEncoderQkv(call: QkvCall): EncoderQkv | undefined {
+  extractEncoderQkv(call: QkvCall): EncoderQkv | undefined {
     return call.encoder;
   }
 
-  override softmaxScale({ scale }: QkvCall): { readonly scale?: number } {
+  softmaxScale({ scale }: QkvCall): { readonly scale?: number } {
     return scale === undefined ? {} : { scale };
   }
 
-  /** Rotated already. */
   applyRotary(): void {}
 
-  outputProjection(_call: QkvCall, hidden: Tensor): Tensor {
-    return hidden;
-  }
-
-  override formatOutput({ device }: QkvCall, hidden: Tensor, encoder: Tensor | undefined): Tensor {
+  formatOutput({ device }: QkvCall, hidden: Tensor, encoder: Tensor | undefined): Tensor {
     return encoder ? concat(device, [hidden, encoder], 1) : hidden;
-  }
-
-  installProcessor(): Installation {
-    throw new HookError("NO_MODEL", "this adapter serves calls, not models");
-  }
-
-  setupContextParallel(clip: { latentFrames: number; patchesPerFrame: number }, worldSize: number): number {
-    return shareTokens(clip, worldSize);
-  }
-
-  patchRotaryForCp(call: QkvCall, _shard: RankShard): QkvCall {
-    return call;
   }
 }

@@ -8,7 +8,6 @@ import {
   resolveLvsaConfig,
 } from "@lvsa/core";
 import type { VideoPipeline } from "@lvsa/diffusion";
-import type { CliAdapter } from "../adapters.js";
 
 /** The clip that will run, in pixels and in tokens. */
 export interface FamilyClip {
@@ -32,7 +31,7 @@ export type FamilyHost = Pick<VideoPipeline, "family" | "geometry" | "transforme
 /** Installs and says so. @throws ConfigError for an unknown family or bad settings */
 export async function installFamily(
   pipeline: FamilyHost,
-  registry: AdapterRegistry<CliAdapter>,
+  registry: AdapterRegistry,
   clip: FamilyClip,
   options: { readonly config: LvsaConfigInput; readonly log: (line: string) => void },
 ): Promise<InstalledFamily> {

@@ -4,12 +4,6 @@ import type { VideoPipeline } from "@lvsa/diffusion";
 import { UsageError } from "@lvsa/runtime";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 
-/** Transformers whose rotary embedding has a time axis that can be changed. */
-interface TemporalRotary {
-  readonly temporalDim: number | undefined;
-  temporalFrequencies: ((frequencies: Float64Array) => Float64Array) | undefined;
-}
-
 export interface RiflexSettings {
   readonly s: number;
   readonly k: number;
@@ -37,14 +31,14 @@ export async function applyRiflex(
   const settings = { s, k, training_length: length, t_dim: temporalDim };
   if (s === 1) return { settings, line: `[riflex] no-op (s=${s}, k=${k})` };
   for (const transformer of pipeline.transformers) {
-    (transformer as unknown as TemporalRotary).temporalFrequencies = () => frequencies;
+    transformer.temporalFrequencies = () => frequencies;
   }
   return { settings, line: `[riflex] applied: s=${s}, k=${k}, L=${length}, t_dim=${temporalDim}` };
 }
 
 /** Channels of the head dimension that encode time. */
 function temporalDimOf(pipeline: VideoPipeline): number {
-  const dims = pipeline.transformers.map((one) => (one as unknown as Partial<TemporalRotary>).temporalDim);
+  const dims = pipeline.transformers.map(({ temporalDim }) => temporalDim);
   if (dims[0] !== undefined) return dims[0];
   throw new UsageError("RIFLEX_UNSUPPORTED", `RIFLEx can not be applied to the family ${pipeline.family}`, {
     fix: "Leave out --riflex for this model.",

@@ -1,7 +1,6 @@
 /** `--lvsa`: installs the adapter of the model's family, prints the log lines and the masks. */
 import { type AdapterRegistry, maskText, PatternController } from "@lvsa/core";
 import type { VideoPipeline } from "@lvsa/diffusion";
-import type { CliAdapter } from "../adapters.js";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
 import { type FamilyClip, installFamily } from "./install-family.js";
@@ -17,7 +16,7 @@ export interface SparseRun extends Disposable {
 /** @throws ConfigError for an unknown family or bad settings */
 export async function installSparse(
   pipeline: VideoPipeline,
-  registry: AdapterRegistry<CliAdapter>,
+  registry: AdapterRegistry,
   options: GenerateCommandOptions,
   clip: FamilyClip,
   reporter: RunReporter,

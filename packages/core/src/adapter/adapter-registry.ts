@@ -1,18 +1,19 @@
 /** Adapters by family name, each loaded when it is first asked for. */
 import { ConfigError } from "@lvsa/runtime";
+import type { ModelAdapter } from "./model-adapter.js";
 
-export type AdapterLoader<Adapter> = () => Promise<Adapter>;
+export type AdapterLoader<Adapter = ModelAdapter> = () => Promise<Adapter>;
 
 /**
  * One per engine or application; nothing is shared between two registries.
  *
  * ```ts
- * const adapters = new AdapterRegistry<AnyAdapter>();
+ * const adapters = new AdapterRegistry();
  * adapters.register("wan", async () => (await import("@lvsa/adapter-wan")).createWanAdapter());
  * const wan = await adapters.get("wan");
  * ```
  */
-export class AdapterRegistry<Adapter> {
+export class AdapterRegistry<Adapter = ModelAdapter> {
   readonly #loaders = new Map<string, AdapterLoader<Adapter>>();
 
   /** Known names, sorted. */

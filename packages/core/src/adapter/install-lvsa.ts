@@ -1,12 +1,14 @@
 /** LVSA on every transformer of a host, with one processor and one undo. */
 import { type ClipGeometry, type LvsaConfigInput, parseLvsaConfig } from "../config.js";
+import type { AttentionTarget } from "../contract/host.js";
 import type { HostGeometry } from "../pattern/geometry.js";
+import { type Installation, installOnAll } from "./integration.js";
 import { LvsaAttentionProcessor, type LvsaProcessorOptions } from "./lvsa-attention-processor.js";
-import type { Installation, LvsaCall, ModelAdapter } from "./model-adapter.js";
+import type { ModelAdapter } from "./model-adapter.js";
 
-/** What a pipeline shows of itself; two transformers in two-stage models. */
-export interface LvsaHost<Model> {
-  readonly transformers: readonly Model[];
+/** The part of a `HostPipeline` that is needed; two transformers in two-stage models. */
+export interface LvsaHost {
+  readonly transformers: readonly AttentionTarget[];
   readonly geometry: HostGeometry & { readonly temporalFactor: number };
 }
 
@@ -16,8 +18,8 @@ export interface InstallLvsaOptions
   readonly config?: LvsaConfigInput;
 }
 
-export interface LvsaInstallation<Call extends LvsaCall, Result> extends Installation {
-  readonly processor: LvsaAttentionProcessor<Call, Result>;
+export interface LvsaInstallation extends Installation {
+  readonly processor: LvsaAttentionProcessor;
   /** Settings as they are used: the adapter's defaults with the user's on top. */
   readonly config: LvsaConfigInput;
   /** `clip` with what the model adds to it, for `resolveLvsaConfig`. */
@@ -28,36 +30,37 @@ export interface LvsaInstallation<Call extends LvsaCall, Result> extends Install
  * Puts LVSA in charge of the self-attention layers of all transformers. Disposing the result brings the dense
  * path back and frees the index buffers.
  *
- * @throws ConfigError for bad settings, HookError when a layer is taken already
+ * @throws ConfigError for bad settings; HookError `ADAPTER_FAMILY` for an adapter of another family, `NO_LAYERS` when a
+ * transformer has no layer for it (or there is no transformer), `LAYER_CLAIMED` when a layer is taken already
  */
-export function installLvsa<Model, Call extends LvsaCall, Result>(
-  host: LvsaHost<Model>,
-  adapter: ModelAdapter<Model, Call, Result>,
+export function installLvsa(
+  host: LvsaHost,
+  adapter: ModelAdapter,
   options: InstallLvsaOptions = {},
-): LvsaInstallation<Call, Result> {
+): LvsaInstallation {
   const config: LvsaConfigInput = { ...adapter.defaults, ...options.config };
   parseLvsaConfig(config);
   const training = {
     referenceLatentFrames: adapter.referenceLatentFrames(host.geometry),
     temporalFactor: host.geometry.temporalFactor,
   };
-  const processor = new LvsaAttentionProcessor<Call, Result>(adapter, { ...options, ...training, config });
-  const installed: Installation[] = [];
-  const undo = () => {
-    for (const one of installed.splice(0).reverse()) one[Symbol.dispose]();
-    processor.dispose();
-  };
+  const processor = new LvsaAttentionProcessor(adapter, { ...options, ...training, config });
   try {
-    for (const model of host.transformers) installed.push(adapter.installProcessor(model, processor));
+    const installed = installOnAll(adapter.family, host.transformers, (model) =>
+      adapter.installProcessor(model, processor),
+    );
+    return {
+      processor,
+      config,
+      blocks: installed.blocks,
+      clipGeometry: (clip) => ({ ...clip, ...training }),
+      [Symbol.dispose]: () => {
+        installed[Symbol.dispose]();
+        processor.dispose();
+      },
+    };
   } catch (error) {
-    undo();
+    processor.dispose();
     throw error;
   }
-  return {
-    processor,
-    config,
-    blocks: installed.reduce((sum, { blocks }) => sum + blocks, 0),
-    clipGeometry: (clip) => ({ ...clip, ...training }),
-    [Symbol.dispose]: undo,
-  };
 }

@@ -8,6 +8,7 @@ import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
 import { attention } from "../attention/kernel/attention.js";
 import { type ClipGeometry, installedLogLine, type LvsaConfigInput, resolveLvsaConfig } from "../config.js";
+import type { AttentionCall, AttentionResult } from "../contract/attention-processor.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { PatternController } from "../pattern/pattern-controller.js";
 import {
@@ -16,7 +17,7 @@ import {
   FallbackReporter,
   type FallbackReporterOptions,
 } from "./fallback.js";
-import type { LvsaCall, ModelAdapter } from "./model-adapter.js";
+import type { LayerSteps, LvsaCall } from "./layer-steps.js";
 
 export interface LvsaProcessorOptions extends FallbackReporterOptions {
   readonly config?: LvsaConfigInput;
@@ -64,8 +65,9 @@ interface ClipState {
   readonly rotates: boolean;
 }
 
-export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
-  readonly adapter: ModelAdapter<never, Call, Result>;
+/** A `LayerProcessor` where calls are `AttentionCall`s; hosts with calls of their own give their own steps. */
+export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Result = AttentionResult> {
+  readonly adapter: LayerSteps<Call, Result>;
   readonly #options: LvsaProcessorOptions;
   readonly #fallback: FallbackReporter;
   #clip: ClipState | undefined;
@@ -75,7 +77,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
   #manualStep: number | undefined;
   #announced: AttentionPattern | undefined;
 
-  constructor(adapter: ModelAdapter<never, Call, Result>, options: LvsaProcessorOptions) {
+  constructor(adapter: LayerSteps<Call, Result>, options: LvsaProcessorOptions) {
     this.adapter = adapter;
     this.#options = options;
     this.#fallback = new FallbackReporter(options);
@@ -116,26 +118,28 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
     const { adapter } = this;
     const { device } = call;
 
-    const qkv = adapter.extractQkv(call);
-    const encoder = adapter.extractEncoderQkv(call);
-    adapter.applyRotary(call, qkv);
-    const scale = adapter.softmaxScale(call);
-    const context = encoder ? { contextKey: encoder.key, contextValue: encoder.value } : {};
+    const { query, key, value } = adapter.extractQkv(call);
+    const encoder = adapter.extractEncoderQkv?.(call);
+    adapter.applyRotary(call, { query, key, value });
+    const scale = adapter.softmaxScale?.(call) ?? {};
+    const seenByAll = encoder ?? call.context;
+    const context = seenByAll ? { contextKey: seenByAll.key, contextValue: seenByAll.value } : {};
     this.#layout ??= new FrameSparseLayout(device);
     this.#layout.use(pattern);
     let hidden = frameSparseAttention(device, {
-      ...qkv,
+      query,
+      key,
+      value,
       ...context,
       ...scale,
       pattern,
       layout: this.#layout,
     }).output;
-    const crossed = adapter.crossAttention(call, qkv.query);
+    const crossed = adapter.crossAttention?.(call, query);
     if (crossed) hidden = add(device, hidden, crossed);
     // Text queries see everything.
     const encoded = encoder?.query
-      ? attention(device, { query: encoder.query, key: qkv.key, value: qkv.value, ...context, ...scale })
-          .output
+      ? attention(device, { query: encoder.query, key, value, ...context, ...scale }).output
       : undefined;
     const result = adapter.formatOutput(call, hidden, encoded);
     this.#options.onCall?.({
@@ -163,6 +167,10 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
     this.#clip = undefined;
   }
 
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
   /** The clip this call belongs to, or undefined (after reporting why) when it must run dense. */
   #clipOf(call: Call): ClipState | undefined {
     const tokens = call.hiddenStates.dim(1);
@@ -180,6 +188,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall, Result> {
     };
     if (call.module?.causal) return fail("unsupported_call", { causal: true });
     if (call.keyMask?.includes(0)) return fail("unsupported_call", { mask: true });
+    if (call.context && call.encoderHiddenStates) return fail("unsupported_call", { context: true });
     const { geometry } = call;
     if (!geometry) return fail("no_geometry", {});
     const { latentFrames, patchesPerFrame } = geometry;

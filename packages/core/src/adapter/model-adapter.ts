@@ -2,9 +2,14 @@
  * What a model family tells LVSA about itself: how its attention layers make Q, K and V, how positions rotate
  * them, how results are projected, and how many tokens a frame has. Adapters do no attention mathematics; core
  * never sees a model. The families of methods follow the Python original's `ModelAdapter`.
+ *
+ * A host whose layers are `AttentionModule`s has the pieces already. The defaults here put them together, so that
+ * an adapter states its facts (`family`, `rules`, `role`) and overrides where its layers differ.
  */
-import type { Device, Tensor } from "@lvsa/runtime";
-import type { LvsaConfigInput } from "../config.js";
+import type { Tensor } from "@lvsa/runtime";
+import { type LvsaConfigInput, lvsaConfigSchema, parseSettings } from "../config.js";
+import type { AttentionCall, AttentionResult, AttentionRole } from "../contract/attention-processor.js";
+import type { AttentionTarget } from "../contract/host.js";
 import {
   computeLatentFrames,
   computePatchesPerFrame,
@@ -12,57 +17,52 @@ import {
   type GeometryRules,
   type HostGeometry,
 } from "../pattern/geometry.js";
-import type { LvsaAttentionProcessor } from "./lvsa-attention-processor.js";
+import {
+  claimLayers,
+  type Installation,
+  type LayerProcessor,
+  type RankShard,
+  shardRotary,
+  shareTokens,
+} from "./integration.js";
+import type { EncoderQkv, LayerSteps, Qkv } from "./layer-steps.js";
 
-/** `[B, S, H, D]`; key and value may have fewer heads. */
-export interface Qkv {
-  readonly query: Tensor;
-  readonly key: Tensor;
-  readonly value: Tensor;
-}
-
-/** The text stream's part: keys and values that every video query sees, and its own queries where it has any. */
-export interface EncoderQkv {
-  readonly query?: Tensor;
-  readonly key: Tensor;
-  readonly value: Tensor;
-}
-
-/** The least a host's attention call must carry. Hosts add what their adapter needs. */
-export interface LvsaCall {
-  readonly device: Device;
-  /** `[B, S, C]`, S = latentFrames · patchesPerFrame. */
-  readonly hiddenStates: Tensor;
-  readonly geometry?: { readonly latentFrames: number; readonly patchesPerFrame: number };
-  /** Denoising step from 0; `generation` changes with every clip. */
-  readonly step?: { readonly index: number; readonly count?: number; readonly generation?: number };
-  /** `[S]`, 0 = a key that no query sees. A call that hides any runs dense: patterns know whole frames only. */
-  readonly keyMask?: Uint8Array;
-  /** A causal layer runs dense. */
-  readonly module?: { readonly causal?: boolean };
-}
-
-/** One rank of a context-parallel run: it holds an equal, contiguous share of the video tokens. */
-export interface RankShard {
-  readonly rank: number;
-  readonly worldSize: number;
-}
-
-/** LVSA settings that belong to the model. Users' settings go on top. */
+/** LVSA settings that belong to the model, in video frames. Users' settings go on top. */
 export type ModelDefaults = Pick<LvsaConfigInput, "windowSize" | "nFirstFrames">;
 
-/** Undoes an installation. */
-export interface Installation extends Disposable {
-  /** Attention layers that now run LVSA. */
-  readonly blocks: number;
+/** What the author of an application may set once for all models of a family. */
+export interface AdapterOptions {
+  /** Half window in video frames. Default 12. */
+  readonly windowSize?: number;
+  /** Leading video frames that every query attends to. Default 4. */
+  readonly nFirstFrames?: number;
+  /** Latent frames (rows of the pattern) that the model was trained on. Default: the checkpoint's, else the family's. */
+  readonly referenceLatentFrames?: number;
 }
 
-export abstract class ModelAdapter<Model, Call extends LvsaCall, Result> {
-  /** Lower-case family name, e.g. `wan`. */
+const optionsSchema = lvsaConfigSchema.pick({
+  windowSize: true,
+  nFirstFrames: true,
+  referenceLatentFrames: true,
+});
+
+export abstract class ModelAdapter implements LayerSteps<AttentionCall, AttentionResult> {
+  /** Lower-case family name as the host's models have it, e.g. `wan`. */
   abstract readonly family: string;
   /** How the checkpoint's configuration gives frames and tokens. */
   abstract readonly rules: GeometryRules;
-  abstract readonly defaults: ModelDefaults;
+  /** Role of the layers that LVSA takes: `self`, or `joint` where text is attended in the same call. */
+  readonly role: AttentionRole = "self";
+  readonly defaults: ModelDefaults;
+  /** The option of that name. */
+  protected readonly referenceOption: number | undefined;
+
+  /** @throws ConfigError `INVALID_LVSA_CONFIG` that names every bad option */
+  constructor(options: AdapterOptions = {}) {
+    const { referenceLatentFrames, ...defaults } = parseSettings(optionsSchema, options, "adapter options");
+    this.defaults = defaults;
+    this.referenceOption = referenceLatentFrames;
+  }
 
   // Geometry
 
@@ -76,70 +76,90 @@ export abstract class ModelAdapter<Model, Call extends LvsaCall, Result> {
     return computeLatentFrames(numFrames, host, this.rules);
   }
 
-  /** Latent frames the model was trained on: from its config where that says it, else the family's number. */
+  /** Latent frames the model was trained on: the option, else from its config where that says it, else the family's. */
   referenceLatentFrames(host: HostGeometry): number {
-    return computeReferenceLatentFrames(host, this.rules);
+    return this.referenceOption ?? computeReferenceLatentFrames(host, this.rules);
   }
 
   // Projections
 
-  /** Q, K, V of the video stream: projected, normalised, split into heads, not rotated. */
-  abstract extractQkv(call: Call): Qkv;
+  /**
+   * Q, K, V of the video stream: projected, normalised, split into heads, not rotated. What a hook has projected in
+   * place of the layer (`call.projected`) counts.
+   */
+  extractQkv(call: AttentionCall): Qkv {
+    return call.projected ?? call.module.project(call);
+  }
 
   /** Text and image part of the encoder stream, for layers that attend to images besides. */
-  splitEncoderForCrossAttn(_call: Call): { readonly text: Tensor; readonly image?: Tensor } | undefined {
+  splitEncoderForCrossAttn(
+    _call: AttentionCall,
+  ): { readonly text: Tensor; readonly image?: Tensor } | undefined {
     return undefined;
   }
 
   /** Keys and values of image tokens, or undefined where the layer has none. */
-  extractCrossAttnKv(_call: Call): { readonly key: Tensor; readonly value: Tensor } | undefined {
+  extractCrossAttnKv(_call: AttentionCall): { readonly key: Tensor; readonly value: Tensor } | undefined {
     return undefined;
   }
 
   /** The layer's softmax scale; none means 1 / sqrt(D). */
-  softmaxScale(_call: Call): { readonly scale?: number } {
-    return {};
+  softmaxScale(call: AttentionCall): { readonly scale?: number } {
+    return { scale: call.module.scale };
   }
 
   // Position and output
 
   /** Rotates Q and K of the video stream in place. A shard rotates with its own part of the tables. */
-  abstract applyRotary(call: Call, qkv: Qkv, shard?: RankShard): void;
+  applyRotary(call: AttentionCall, qkv: Qkv, shard?: RankShard): void {
+    call.module.rotate(qkv, (shard ? this.patchRotaryForCp(call, shard) : call).rotary);
+  }
 
   /** Projects attention output `[B, S, H, D]` of the video stream as the layer does. */
-  abstract outputProjection(call: Call, hidden: Tensor): Result;
+  outputProjection(call: AttentionCall, hidden: Tensor): AttentionResult {
+    return call.module.output(call, { hidden });
+  }
 
   // Dual stream
 
   /** Q, K, V of the text stream that is attended jointly (valid rows only), or undefined in single-stream models. */
-  extractEncoderQkv(_call: Call): EncoderQkv | undefined {
-    return undefined;
+  extractEncoderQkv(call: AttentionCall): EncoderQkv | undefined {
+    return call.projected ? call.projected.encoder : call.module.projectEncoder?.(call);
   }
 
   /** Puts both streams' attention outputs into the layer's result. */
-  formatOutput(call: Call, hidden: Tensor, _encoder: Tensor | undefined): Result {
-    return this.outputProjection(call, hidden);
+  formatOutput(call: AttentionCall, hidden: Tensor, encoder: Tensor | undefined): AttentionResult {
+    return encoder ? call.module.output(call, { hidden, encoder }) : this.outputProjection(call, hidden);
   }
 
   /** Attention output to add to the video stream's, `[B, S, H, D]`, or undefined. */
-  crossAttention(_call: Call, _query: Tensor): Tensor | undefined {
+  crossAttention(_call: AttentionCall, _query: Tensor): Tensor | undefined {
     return undefined;
   }
 
   // Integration
 
-  /** Puts the processor in charge of every self-attention layer of `model`. */
-  abstract installProcessor(model: Model, processor: LvsaAttentionProcessor<Call, Result>): Installation;
+  /**
+   * Puts the processor in charge of every layer of `model` that has the adapter's role.
+   *
+   * @throws HookError `NO_LAYERS` when there is none, `LAYER_CLAIMED` when one is taken; then none is claimed
+   */
+  installProcessor(model: AttentionTarget, processor: LayerProcessor): Installation {
+    const layers = model.attentionModules().filter(({ role }) => role === this.role);
+    return claimLayers(model, layers, processor);
+  }
 
   /**
    * Checks that a clip can be split over `worldSize` ranks and gives each rank's share of tokens.
+   *
    * @throws ConfigError with the nearest frame counts that work
    */
-  abstract setupContextParallel(
-    clip: { latentFrames: number; patchesPerFrame: number },
-    worldSize: number,
-  ): number;
+  setupContextParallel(clip: { latentFrames: number; patchesPerFrame: number }, worldSize: number): number {
+    return shareTokens(clip, worldSize);
+  }
 
-  /** The rotary tables of one rank: its rows of the full tables. */
-  abstract patchRotaryForCp(call: Call, shard: RankShard): Call;
+  /** The call as one rank sees it: with its rows of the rotary tables. */
+  patchRotaryForCp(call: AttentionCall, shard: RankShard): AttentionCall {
+    return shardRotary(call, shard);
+  }
 }

@@ -5,7 +5,8 @@
 import { assertShape, concat, type Device, formatShape, type Tensor } from "@lvsa/runtime";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { FrameSparseLayout } from "./frame-sparse-layout.js";
-import { type AttentionOutput, attention } from "./kernel/attention.js";
+import { attention } from "./kernel/attention.js";
+import type { AttentionOutput } from "./kernel/attention-input.js";
 
 export interface FrameSparseAttentionInput {
   /** `[B, S, H, D]`, S = frames · patchesPerFrame, or this rank's share of it. */

@@ -99,6 +99,11 @@ export class AttentionDispatcher {
     });
   }
 
+  /** Who is in charge of a layer; undefined when nobody claimed it. */
+  owner(module: AttentionModule): string | undefined {
+    return this.#claims.get(module)?.owner;
+  }
+
   /** Adds a pre-attention hook for all layers. Smaller `order` sees the call earlier; default 0. */
   addHook(owner: string, hook: AttentionProcessor, order = 0): Disposable {
     const entry = { owner, order, hook };

@@ -112,8 +112,10 @@ export interface AttentionModule {
   readonly headDim: number;
   readonly scale: number;
   readonly causal: boolean;
-  /** Projects and normalises. */
-  project(call: AttentionCall): ProjectedStreams;
+  /** Q, K, V of the stream that asks: projected and normalised, not rotated. */
+  project(call: AttentionCall): Projected;
+  /** Those of the encoder (text) stream, where attention is joint; undefined when the call has none. */
+  projectEncoder?(call: AttentionCall): Projected | undefined;
   /** Rotates queries and keys in place. Nothing happens without tables. */
   rotate(streams: ProjectedStreams, rotary: RotaryTables | undefined): void;
   /** The layer's own dense attention on rotated streams, through the backend of its role. */

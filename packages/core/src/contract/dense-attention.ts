@@ -1,6 +1,12 @@
 /** The layer's own path: project, rotate, attend, project out. */
 import { attention } from "../attention/kernel/attention.js";
-import type { AttentionCall, AttentionResult, BackendCall, BackendRunner } from "./attention-processor.js";
+import type {
+  AttentionCall,
+  AttentionResult,
+  BackendCall,
+  BackendRunner,
+  ProjectedStreams,
+} from "./attention-processor.js";
 
 /** The built-in dense kernel. */
 export const denseBackend: BackendRunner = (call: BackendCall) =>
@@ -16,10 +22,18 @@ export const denseBackend: BackendRunner = (call: BackendCall) =>
       : {}),
   }).output;
 
+/** Q, K, V of every stream of a call, by the layer's own projections. Not rotated; owned by the scope at hand. */
+export function projectStreams(call: AttentionCall): ProjectedStreams {
+  const { module } = call;
+  const video = module.project(call);
+  const encoder = module.projectEncoder?.(call);
+  return encoder ? { ...video, encoder } : video;
+}
+
 /** What `next` is at the end of every chain. */
 export function denseAttention(call: AttentionCall, run: BackendRunner = denseBackend): AttentionResult {
   const { module } = call;
-  const streams = call.projected ?? module.project(call);
+  const streams = call.projected ?? projectStreams(call);
   module.rotate(streams, call.rotary);
   return module.output(call, module.attend(call, streams, run));
 }

@@ -9,7 +9,14 @@ export interface AttentionTarget {
   readonly family: string;
   readonly attention: AttentionDispatcher;
   attentionModules(): AttentionModule[];
+  /** Channels of a head whose rotary embedding encodes time; undefined without such an axis. */
+  readonly temporalDim?: number | undefined;
+  /** Replaces the temporal frequencies in calls from now on (RIFLEx). Only where there is a `temporalDim`. */
+  temporalFrequencies?: TemporalFrequencies | undefined;
 }
+
+/** The frequencies to use instead of those given, in radians per latent frame, `[temporalDim / 2]`. */
+export type TemporalFrequencies = (frequencies: Float64Array) => Float64Array;
 
 /** The checkpoint's geometry, complete. */
 export interface CheckpointGeometry extends HostGeometry {

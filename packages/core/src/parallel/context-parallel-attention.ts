@@ -5,7 +5,7 @@
  */
 import { concat, type Device, slice, type Tensor } from "@lvsa/runtime";
 import { type FrameSparseAttentionInput, frameSparseAttention } from "../attention/frame-sparse-attention.js";
-import type { AttentionOutput } from "../attention/kernel/attention.js";
+import type { AttentionOutput } from "../attention/kernel/attention-input.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import type { Collective } from "./collective.js";
 

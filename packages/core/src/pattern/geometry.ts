@@ -18,8 +18,8 @@ export interface GeometryRules {
   readonly temporalPatch?: boolean;
   /** Config field with the number of video frames the model was trained on. */
   readonly trainedFramesField?: string;
-  /** Training length in latent frames where the config does not say. */
-  readonly referenceLatentFrames: number;
+  /** Training length in latent frames where the config does not say; a function where variants differ in it. */
+  readonly referenceLatentFrames: number | ((transformerConfig: HostGeometry["transformerConfig"]) => number);
 }
 
 /** What the host knows about the loaded checkpoint. */
@@ -55,9 +55,9 @@ export function computePatchesPerFrame(
 export function computeReferenceLatentFrames(host: HostGeometry, rules: GeometryRules): number {
   const field = rules.trainedFramesField;
   const trained = field === undefined ? undefined : host.transformerConfig[field];
-  return typeof trained === "number"
-    ? computeLatentFrames(trained, host, rules)
-    : rules.referenceLatentFrames;
+  if (typeof trained === "number") return computeLatentFrames(trained, host, rules);
+  const stated = rules.referenceLatentFrames;
+  return typeof stated === "function" ? stated(host.transformerConfig) : stated;
 }
 
 function spatialPatchSize(value: unknown, rules: GeometryRules): number {

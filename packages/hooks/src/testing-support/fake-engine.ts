@@ -8,9 +8,12 @@ export interface FakeEngine {
   claimed(): string[];
 }
 
-/** Two blocks with the layers of a family. */
-export function fakeEngine(family: string, attention: AttentionDispatcher): FakeEngine {
-  const role = family === "wan" || family === "cosmos3" ? "self" : "joint";
+/** Two blocks with the layers of a family; `role`: that of both, instead of the family's. */
+export function fakeEngine(
+  family: string,
+  attention: AttentionDispatcher,
+  role: string = family === "wan" || family === "cosmos3" ? "self" : "joint",
+): FakeEngine {
   const layers = [0, 1].map((index) => ({ name: `blocks.${index}`, index, role }) as AttentionModule);
   const model: AttentionTarget = { family, attention, attentionModules: () => layers };
   const lines: string[] = [];
@@ -35,16 +38,6 @@ export function fakeEngine(family: string, attention: AttentionDispatcher): Fake
   return {
     engine: engine as unknown as PluginHost,
     lines,
-    claimed: () =>
-      layers
-        .filter((layer) => {
-          try {
-            attention.claim(layer, "probe", (call, next) => next(call))[Symbol.dispose]();
-            return false;
-          } catch {
-            return true;
-          }
-        })
-        .map(({ name }) => name),
+    claimed: () => layers.filter((layer) => attention.owner(layer) !== undefined).map(({ name }) => name),
   };
 }

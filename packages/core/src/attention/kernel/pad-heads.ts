@@ -1,6 +1,6 @@
 /** Heads whose size is no multiple of 4, which the kernels want, filled up with zeros: the scores stay the same. */
 import { type Device, pad, slice, type Tensor } from "@lvsa/runtime";
-import type { AttentionInput, AttentionOutput } from "./attention.js";
+import type { AttentionInput, AttentionOutput } from "./attention-input.js";
 
 /** Runs `attend` on padded copies. Rare and small models have such heads; the copies cost what they cost. */
 export function padHeads(

@@ -16,7 +16,7 @@ export class CogVideoXAttention extends JointAttention {
     super(name, index, config.num_attention_heads, config.attention_head_dim, parameters);
   }
 
-  projectVideo(call: AttentionCall): Projected {
+  project(call: AttentionCall): Projected {
     return this.projectText(call, call.hiddenStates);
   }
 

@@ -2,10 +2,9 @@
  * Where CogVideoX puts its video tokens: rotary tables (5B, 1.5) or a sin-cos table that is added (2B).
  * Sources: diffusers `get_3d_rotary_pos_embed`, `get_3d_sincos_pos_embed`, `get_resize_crop_region_for_grid`.
  */
-import type { VideoGeometry } from "@lvsa/core";
+import type { TemporalFrequencies, VideoGeometry } from "@lvsa/core";
 import { UsageError } from "@lvsa/runtime";
 import { integerPositions, type RotaryAxis, rotaryFrequencies } from "../embeddings.js";
-import type { TemporalFrequencies } from "./forward-hooks.js";
 import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-config.js";
 
 /** Time, height and width axis of the rotary embedding for a clip. */

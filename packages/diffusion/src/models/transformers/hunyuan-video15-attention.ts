@@ -26,7 +26,7 @@ export class HunyuanVideo15Attention extends JointAttention {
     super(name, index, config.num_attention_heads, config.attention_head_dim, parameters);
   }
 
-  projectVideo(call: AttentionCall): Projected {
+  project(call: AttentionCall): Projected {
     return this.#projectStream(call, call.hiddenStates, VIDEO);
   }
 

@@ -38,8 +38,7 @@ export abstract class JointAttention implements AttentionModule {
     this.parameters = parameters;
   }
 
-  /** Q, K, V of the video stream alone, not rotated. */
-  abstract projectVideo(call: AttentionCall): Projected;
+  abstract project(call: AttentionCall): Projected;
 
   /** Q, K, V of a present, not empty encoder stream. */
   protected abstract projectText(call: AttentionCall, encoder: Tensor): Projected;
@@ -47,13 +46,6 @@ export abstract class JointAttention implements AttentionModule {
   /** Name of a stream's output projection. */
   protected abstract outputLayer(stream: "video" | "encoder"): string;
 
-  project(call: AttentionCall): ProjectedStreams {
-    const video = this.projectVideo(call);
-    const encoder = this.projectEncoder(call);
-    return encoder ? { ...video, encoder } : video;
-  }
-
-  /** Q, K, V of the encoder stream; undefined when the call has none. */
   projectEncoder(call: AttentionCall): Projected | undefined {
     const encoder = call.encoderHiddenStates;
     return encoder && encoder.dim(1) > 0 ? this.projectText(call, encoder) : undefined;

@@ -5,6 +5,8 @@
  * Video and text share all weights of a block and stay two tensors. Both residual streams are f32; with
  * `computeDtype` f16 everything between two additions to them is stored as f16.
  */
+
+import type { TemporalFrequencies } from "@lvsa/core";
 import {
   AttentionDispatcher,
   type AttentionModule,
@@ -30,7 +32,7 @@ import { type LoadOptions, Parameters } from "../parameters.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
-import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
+import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
 import {
   type CogVideoXTransformerConfig,

@@ -4,6 +4,8 @@
  *
  * Both residual streams are f32; with `computeDtype` f16 everything between two additions to them is stored as f16.
  */
+
+import type { TemporalFrequencies } from "@lvsa/core";
 import {
   AttentionDispatcher,
   type AttentionModule,
@@ -33,7 +35,7 @@ import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { fromPatches, type PatchSize, toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
-import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
+import type { Tap } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";

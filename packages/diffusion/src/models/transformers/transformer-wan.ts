@@ -5,6 +5,8 @@
  * The residual stream is f32 (its values exceed the f16 range); with `computeDtype` f16 everything between two
  * additions to it is stored as f16.
  */
+
+import type { TemporalFrequencies } from "@lvsa/core";
 import {
   AttentionDispatcher,
   type AttentionModule,
@@ -39,7 +41,7 @@ import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
-import type { Tap, TemporalFrequencies } from "./forward-hooks.js";
+import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
 import { type WanTransformerConfig, wanTransformerConfigSchema } from "./transformer-wan-config.js";
 import { WanAttention } from "./wan-attention.js";

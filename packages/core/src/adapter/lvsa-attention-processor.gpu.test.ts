@@ -1,0 +1,81 @@
+/** The processor with steps of a host's own: finished Q, K and V, and what attention gives as the result. */
+import { concat, type Device, type Tensor } from "@lvsa/runtime";
+import { relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { attention } from "../attention/kernel/attention.js";
+import type { KeyValue } from "../contract/attention-processor.js";
+import type { FallbackEvent } from "./fallback.js";
+import type { LayerSteps, LvsaCall, Qkv } from "./layer-steps.js";
+import { LvsaAttentionProcessor } from "./lvsa-attention-processor.js";
+
+const [FRAMES, PATCHES, TEXT, HEADS, DIM] = [6, 4, 5, 2, 16];
+let device: Device;
+
+beforeAll(async () => {
+  device = await testDevice();
+});
+afterAll(() => device.dispose());
+
+interface Call extends LvsaCall {
+  readonly qkv: Qkv;
+}
+
+const steps: LayerSteps<Call, Tensor> = {
+  family: "test",
+  extractQkv: ({ qkv }) => qkv,
+  applyRotary() {},
+  formatOutput: (_call, hidden) => hidden,
+};
+
+const random = (tokens: number, seed: number) =>
+  device.upload(seededNormal(tokens * HEADS * DIM, seed), [1, tokens, HEADS, DIM]);
+
+function makeCall(): Call {
+  const tokens = FRAMES * PATCHES;
+  return {
+    device,
+    hiddenStates: device.upload(new Float32Array(tokens), [1, tokens, 1]),
+    geometry: { latentFrames: FRAMES, patchesPerFrame: PATCHES },
+    qkv: { query: random(tokens, 1), key: random(tokens, 2), value: random(tokens, 3) },
+  };
+}
+
+const makeProcessor = (onFallback?: (event: FallbackEvent) => void) =>
+  new LvsaAttentionProcessor(steps, {
+    referenceLatentFrames: FRAMES,
+    temporalFactor: 1,
+    config: { windowSize: FRAMES, nFirstFrames: 0, keyFrameInterval: 0, autoKeyframes: false },
+    ...(onFallback ? { onFallback } : {}),
+  });
+
+const dense = (): Tensor => {
+  throw new Error("the call ran dense");
+};
+
+test("every query sees the call's context besides its frames", async () => {
+  using processor = makeProcessor();
+  const call = makeCall();
+  const context: KeyValue = { key: random(TEXT, 4), value: random(TEXT, 5) };
+  const { query, key, value } = call.qkv;
+  const expected = attention(device, {
+    query,
+    key: concat(device, [key, context.key], 1),
+    value: concat(device, [value, context.value], 1),
+  }).output;
+  const wanted = await device.read(expected);
+  const seen = await device.read(processor.process({ ...call, context }, dense));
+  // The same f32 sums in another order.
+  expect(relativeL2(seen, wanted)).toBeLessThan(1e-5);
+  const without = await device.read(processor.process(call, dense));
+  expect(relativeL2(without, wanted)).toBeGreaterThan(1e-2);
+});
+
+test("a context beside joint text runs dense, with the reason", () => {
+  const events: FallbackEvent[] = [];
+  using processor = makeProcessor((event) => events.push(event));
+  const call = makeCall();
+  const context: KeyValue = { key: random(TEXT, 4), value: random(TEXT, 5) };
+  const both = { ...call, context, encoderHiddenStates: call.hiddenStates };
+  expect(processor.process(both, ({ qkv }) => qkv.query)).toBe(call.qkv.query);
+  expect(events).toMatchObject([{ reason: "unsupported_call", details: { context: true } }]);
+});
