@@ -57,6 +57,9 @@ describe("wrong usage ends with 2 and says what to do", () => {
   const wrong: [string, string[], RegExp][] = [
     ["unknown option", ["generate", "--num-frmes", "9"], /Did you mean --num-frames\?/],
     ["unknown command", ["genrate"], /Did you mean generate\?/],
+    ["steps that no schedule has", ["generate", "--steps", "5000"], /--steps: expected at most 1000/],
+    ["a rate that no file holds", ["generate", "--fps", "2000"], /--fps: expected at most 1000/],
+    ["plan off the grid", ["plan", "wan2.1-t2v-1.3b", "--num-frames", "80"], /80/],
     ["not a number", ["generate", "--steps", "many"], /--steps: expected a whole number.*"many"/],
     ["no prompt", ["generate", "--model", TINY], /--prompt: a prompt is needed/],
     ["frames off the grid", ["generate", ...DEVICE, "--num-frames", "10"], /10 frames[\s\S]*9 or 13/],
@@ -152,6 +155,91 @@ test("Ctrl-C stops within one step, leaves no file and ends with 130", async () 
   expect(heard).toBeGreaterThan(0);
   expect(done.slice(heard).filter(({ event }) => event === "step").length).toBeLessThanOrEqual(1);
   expect(await readdir(output)).toEqual([]);
+});
+
+describe("a signal stops the run at any moment, without a trace", () => {
+  type Event = Record<string, unknown>;
+  const isStage = (name: string, component?: string) => (event: Event) =>
+    event.event === "stage" && event.stage === name && (!component || event.component === component);
+  const moments: [string, NodeJS.Signals, number, (event: Event) => boolean][] = [
+    ["encoding the prompt", "SIGINT", 130, isStage("encode-prompt")],
+    ["loading the transformer", "SIGINT", 130, isStage("load", "transformer")],
+    ["denoising", "SIGINT", 130, (event) => event.event === "step"],
+    ["loading the autoencoder", "SIGINT", 130, isStage("load", "vae")],
+    ["decoding", "SIGINT", 130, isStage("decode")],
+    ["writing", "SIGINT", 130, (event) => isStage("decode")(event) && event.done === event.total],
+    ["loading, by SIGTERM", "SIGTERM", 143, isStage("load", "transformer")],
+    ["denoising, by SIGHUP", "SIGHUP", 129, (event) => event.event === "step"],
+  ];
+  test.each(moments)("%s", async (name, kind, expected, isNow) => {
+    const output = path(`signal ${name}`);
+    await mkdir(output);
+    let sent = false;
+    const { code, stdout, stderr } = await runCli(
+      ["generate", ...DEVICE, ...SMALL, "--num-frames", "33", "--json", "--output", join(output, "clip.mp4")],
+      {
+        onOutput: (text, interrupt) => {
+          if (sent || !events(text.slice(0, text.lastIndexOf("\n"))).some(isNow)) return;
+          sent = true;
+          interrupt(kind);
+        },
+      },
+    );
+    expect(code, stderr).toBe(expected);
+    expect(events(stdout).at(-1)).toMatchObject({ event: "error", code: "ABORTED" });
+    expect(stderr).not.toMatch(/^ +at /m);
+    expect(await readdir(output)).toEqual([]);
+  });
+});
+
+describe("numbers that are none", () => {
+  test("end the run, and what was right is kept", async () => {
+    const broken = path("not-finite");
+    await cp(TINY, broken, { recursive: true });
+    const file = join(broken, "vae/diffusion_pytorch_model.safetensors");
+    const bytes = await readFile(file);
+    const header = Number(bytes.readBigUInt64LE(0));
+    const tensors = JSON.parse(bytes.subarray(8, 8 + header).toString()) as Record<
+      string,
+      { data_offsets: [number, number] }
+    >;
+    const start = 8 + header + tensors["decoder.conv_in.weight"]!.data_offsets[0];
+    await writeFile(file, bytes.fill(0xff, start, start + 4));
+    const output = path("not-finite.mp4");
+    const { code, stderr } = await generate("--model", broken, "--prompt", "x", "--output", output);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/vae are not finite numbers/);
+    const kept = await latentsOf(`${output}.last-good.safetensors`);
+    expect(kept.data.every(Number.isFinite)).toBe(true);
+    expect(await readdir(folder)).not.toContain("not-finite.mp4");
+  });
+
+  test("are refused in given latents, by file", async () => {
+    const file = path("nan.safetensors");
+    const data = new Float32Array(16 * 3 * 4 * 6).fill(Number.NaN);
+    await writeLatents(file, { data, shape: [1, 16, 3, 4, 6] });
+    const { code, stderr } = await generate("--initial-latents", file, "--output", path("never.mp4"));
+    expect(stderr).toMatch(/nan\.safetensors.*not finite/);
+    expect(code).toBe(1);
+  });
+});
+
+describe("options without effect", () => {
+  test("are named as they are typed, and not stated as used", async () => {
+    const output = path("unguided.gif");
+    const { code, stderr } = await generate(
+      ...["--guidance", "1", "--negative-prompt", "ugly", "--guidance-2", "1", "--output", output],
+    );
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/--guidance-2 is the scale of a second transformer/);
+    const again = await generate(...["--guidance", "1", "--negative-prompt", "ugly", "--output", output]);
+    expect(again.code, again.stderr).toBe(0);
+    expect(again.stderr).toMatch(/--negative-prompt had no effect: guidance is off with --guidance 1/);
+    const { settings } = JSON.parse(await readFile(`${output}.json`, "utf8")) as {
+      settings: Record<string, unknown>;
+    };
+    expect(settings).toMatchObject({ negative_prompt: null, guidance_scale: 1 });
+  });
 });
 
 describe("a clip", () => {

@@ -14,8 +14,8 @@ export interface CliRun {
 export interface RunCliOptions {
   /** Variables on top of this process's own. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Sees standard output as it grows; `interrupt` is Ctrl-C. */
-  readonly onOutput?: (stdout: string, interrupt: () => void) => void;
+  /** Sees standard output as it grows; `interrupt` is Ctrl-C, or another signal. */
+  readonly onOutput?: (stdout: string, interrupt: (signal?: NodeJS.Signals) => void) => void;
 }
 
 /** The adapter that tests run on, as options of `lvsa generate`. */
@@ -32,7 +32,7 @@ export function runCli(args: readonly string[], options: RunCliOptions = {}): Pr
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
-      options.onOutput?.(stdout, () => child.kill("SIGINT"));
+      options.onOutput?.(stdout, (signal = "SIGINT") => child.kill(signal));
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;

@@ -277,7 +277,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       let frames = 0;
       for await (const frame of rgbFrames(device, chunks, { signal: run.signal, latents })) {
         frames += 1;
-        run.onStage?.({ stage: "decode", component: this.parts.vae.name, done: frames, total });
+        run.onStage?.({ stage: "decode", done: frames, total });
         turn.rest(BETWEEN_FRAMES_MS);
         yield frame;
         await turn.resume(run.signal);

@@ -31,14 +31,18 @@ export class Turns {
   async enter(turn: Turn, signal: AbortSignal): Promise<void> {
     throwIfAborted(signal, "the generation");
     await new Promise<void>((start) => {
-      const waiting = { turn, start };
-      this.#waiting.push(waiting);
+      const begin = () => {
+        signal.removeEventListener("abort", leave);
+        start();
+      };
+      const waiting = { turn, start: begin };
       const leave = () => {
         const at = this.#waiting.indexOf(waiting);
         if (at >= 0) this.#waiting.splice(at, 1);
-        start();
+        begin();
       };
-      signal.addEventListener("abort", leave, { once: true });
+      signal.addEventListener("abort", leave);
+      this.#waiting.push(waiting);
       this.next();
     });
     if (!signal.aborted) return;
