@@ -1,5 +1,5 @@
 /** Noise schedule that CogVideoX's two schedulers share: diffusers' `alphas_cumprod`, in float64. */
-import { z } from "zod";
+import * as z from "zod";
 import { linspace } from "./noise-levels.js";
 import { optional, parseSchedulerConfig, rejectOptions } from "./scheduler-config.js";
 import { type StepTerm, terms } from "./step-plan.js";
