@@ -1,6 +1,7 @@
 /** Four test projects: `unit` needs no GPU, `gpu` any adapter, `parity` the reference data, `e2e` the built CLI. */
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { packageVersion } from "./tools/vitest/package-version.js";
 
 const root = fileURLToPath(new URL(".", import.meta.url));
 
@@ -21,12 +22,16 @@ const gpu = {
 const where = (suffix: string) => [`{packages,apps,examples,benchmarks,tools}/**/*.${suffix}.ts`];
 const exclude = ["**/node_modules/**", "**/dist/**"];
 
+const plugins = [packageVersion(root)];
+
 export default defineConfig({
   resolve: { alias },
+  plugins,
   test: {
     projects: [
       {
         resolve: { alias },
+        plugins,
         test: {
           name: "unit",
           include: where("test"),
@@ -34,9 +39,13 @@ export default defineConfig({
           testTimeout: 120_000,
         },
       },
-      { resolve: { alias }, test: { name: "gpu", include: where("gpu.test"), exclude, ...gpu } },
-      { resolve: { alias }, test: { name: "parity", include: where("parity.test"), exclude, ...gpu } },
-      { resolve: { alias }, test: { name: "e2e", include: where("e2e.test"), exclude, ...gpu } },
+      { resolve: { alias }, plugins, test: { name: "gpu", include: where("gpu.test"), exclude, ...gpu } },
+      {
+        resolve: { alias },
+        plugins,
+        test: { name: "parity", include: where("parity.test"), exclude, ...gpu },
+      },
+      { resolve: { alias }, plugins, test: { name: "e2e", include: where("e2e.test"), exclude, ...gpu } },
     ],
   },
 });

@@ -1,12 +1,3 @@
-import { defineConfig } from "tsup";
+import { library } from "../../tools/tsup/library.js";
 
-export default defineConfig({
-  entry: ["src/main.ts"],
-  format: "esm",
-  target: "node20",
-  sourcemap: true,
-  // Declarations come from `tsc -b`.
-  dts: false,
-  // Optional dependencies stay outside, too.
-  external: [/^@lvsa\//, "@libav.js/variant-webm-vp9"],
-});
+export default library(["src/main.ts"]);

@@ -1,10 +1,3 @@
-import { defineConfig } from "tsup";
+import { library } from "../../tools/tsup/library.js";
 
-export default defineConfig({
-  entry: ["src/index.ts", "src/testing.ts", "src/bench.ts"],
-  format: "esm",
-  target: "node20",
-  sourcemap: true,
-  // Declarations come from `tsc -b`.
-  dts: false,
-});
+export default library(["src/index.ts", "src/testing.ts", "src/bench.ts"]);

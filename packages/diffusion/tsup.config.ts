@@ -1,19 +1,12 @@
-import { defineConfig } from "tsup";
+import { library } from "../../tools/tsup/library.js";
 
-export default defineConfig({
-  entry: [
-    "src/index.ts",
-    "src/wan.ts",
-    "src/hunyuan.ts",
-    "src/cogvideox.ts",
-    "src/cosmos3.ts",
-    "src/catalog.ts",
-    "src/rehearsal.ts",
-    "src/node.ts",
-  ],
-  format: "esm",
-  target: "node20",
-  sourcemap: true,
-  // Declarations come from `tsc -b`.
-  dts: false,
-});
+export default library([
+  "src/index.ts",
+  "src/wan.ts",
+  "src/hunyuan.ts",
+  "src/cogvideox.ts",
+  "src/cosmos3.ts",
+  "src/catalog.ts",
+  "src/rehearsal.ts",
+  "src/node.ts",
+]);

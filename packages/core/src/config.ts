@@ -4,7 +4,7 @@
  * in latent frames.
  */
 import { ConfigError, UsageError } from "@lvsa/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import { formatFixed } from "./pattern/format-fixed.js";
 import { computeAutoKeyframeInterval } from "./pattern/global-frames.js";
 import { PatternController, type PatternControllerOptions } from "./pattern/pattern-controller.js";

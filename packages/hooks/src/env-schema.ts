@@ -2,7 +2,7 @@
  * Every `LVSA_*` variable, once: its name, how its text is read, which values it takes, its default and what it
  * does. Settings, the table of the README and `lvsa env` all come from here.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { ACCEPTED, type ValueKind } from "./env-values.js";
 import { parseMaskLog } from "./mask-log.js";
 

@@ -17,6 +17,8 @@ export class SoftwareAdapterError extends Error {
   readonly code: SoftwareAdapterErrorCode;
   readonly fix: string;
   readonly where: string | undefined;
+  /** A machine without a driver is not the caller's mistake. */
+  readonly isUsage = false;
   /** @internal */
   readonly [MARKER] = true;
 

@@ -1,5 +1,5 @@
 /** Tokens outside the model's vocabulary, or special ones: found in the text before anything else. */
-import { z } from "zod";
+import * as z from "zod";
 import { WHITE_SPACE } from "./whitespace.js";
 
 export const addedTokenSchema = z.looseObject({

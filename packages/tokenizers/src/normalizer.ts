@@ -1,6 +1,6 @@
 /** The `normalizer` part of `tokenizer.json`, as far as Unigram tokenizers use it. */
 import { ConfigError } from "@lvsa/runtime/errors";
-import { z } from "zod";
+import * as z from "zod";
 import { PrecompiledCharsmap } from "./precompiled-charsmap.js";
 import { stripEnd, stripStart } from "./whitespace.js";
 

@@ -1,5 +1,5 @@
 /** The `post_processor` part of `tokenizer.json`: which ids go around a single text. */
-import { z } from "zod";
+import * as z from "zod";
 import { unsupported } from "./normalizer.js";
 
 const templateSchema = z.looseObject({

@@ -1,5 +1,5 @@
 /** The `pre_tokenizer` part of `tokenizer.json`, as far as Unigram tokenizers use it. */
-import { z } from "zod";
+import * as z from "zod";
 import { unsupported } from "./normalizer.js";
 import { WHITE_SPACE } from "./whitespace.js";
 

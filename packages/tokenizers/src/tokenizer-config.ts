@@ -1,6 +1,6 @@
 /** Reading `tokenizer_config.json` and the small files beside it. */
 import { ConfigError } from "@lvsa/runtime/errors";
-import { z } from "zod";
+import * as z from "zod";
 import { type AddedToken, addedTokenSchema } from "./added-tokens.js";
 
 /** Where a tokenizer's files lie; paths are relative to its folder. A runtime `FolderReader` is one. */

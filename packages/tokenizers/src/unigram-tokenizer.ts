@@ -1,6 +1,6 @@
 /** Unigram tokenizers (T5, UMT5) from `tokenizer.json`, with the results of Hugging Face's tokenizers library. */
 import { ConfigError } from "@lvsa/runtime/errors";
-import { z } from "zod";
+import * as z from "zod";
 import { addedTokenSchema, createTokenSplitter } from "./added-tokens.js";
 import { createNormalizer } from "./normalizer.js";
 import { createPostProcessor } from "./post-processor.js";

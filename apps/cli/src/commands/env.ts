@@ -6,7 +6,7 @@ import {
   environmentReport,
 } from "@lvsa/hooks";
 import type { Command } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { EXIT } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
 import { parseOptions } from "../options/parse-options.js";

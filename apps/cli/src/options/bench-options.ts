@@ -1,6 +1,6 @@
 /** Options of `lvsa bench kernels` and `lvsa bench model`. */
 import { type Command, Option } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
 

@@ -1,6 +1,6 @@
 /** Options of `lvsa generate`. */
 import { type Command, Option } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";

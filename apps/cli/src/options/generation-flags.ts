@@ -1,7 +1,7 @@
 /** Options of a generation as flags: types, limits and words come from the library's schema, the spelling is here. */
 import { type GenerateOptions, generateFields, type OptionName } from "@lvsa/diffusion";
 import { type Command, Option } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a command line can not write: tensors come from files, callbacks from programs. */
 type NotWritten =

@@ -1,7 +1,7 @@
 /** Options of Long-Video Sparse Attention, shared by `generate` and `plan`. Names and units as in the Python scripts. */
 import type { LvsaConfigInput } from "@lvsa/core";
 import type { Command } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { decimalNumber, wholeNumber } from "./parse-options.js";
 
 export const lvsaFields = {

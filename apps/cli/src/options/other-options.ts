@@ -1,6 +1,6 @@
 /** Options of `lvsa inspect` and `lvsa doctor`. */
 import type { Command } from "commander";
-import { z } from "zod";
+import * as z from "zod";
 import { parseOptions } from "./parse-options.js";
 
 const inspectSchema = z.object({

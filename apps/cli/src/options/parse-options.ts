@@ -1,5 +1,5 @@
 /** Checks what commander has read (all texts and flags) against a zod schema. */
-import { z } from "zod";
+import * as z from "zod";
 import { UsageError } from "../exit-codes.js";
 
 /** `--num-frames` from `numFrames`, `--guidance-2` from `guidance2`. */

@@ -1,5 +1,5 @@
 /** Building blocks of the configuration schemas. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** A size: at least 1. */
 export const size = z.number().int().min(1);

@@ -1,6 +1,6 @@
 /** What the catalog knows of one model class: its configuration with defaults, and its parameters. */
 import { ConfigError } from "@lvsa/runtime";
-import type { z } from "zod";
+import type * as z from "zod";
 import { ParameterList, type ParameterTensor } from "./parameter-list.js";
 
 export type ModelRole = "transformer" | "autoencoder" | "text encoder" | "image encoder";

@@ -1,6 +1,6 @@
 /** Reading `config.json` files: loose about unknown keys, exact about the ones that matter. */
 import { ConfigError } from "@lvsa/runtime";
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** @throws ConfigError `BAD_CONFIG` that names every field that does not fit */
 export function parseConfig<Schema extends z.ZodType>(

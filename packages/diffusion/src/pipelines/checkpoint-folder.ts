@@ -1,6 +1,6 @@
 /** Reading a diffusers folder: `model_index.json`, component configs, component weights. */
 import { ConfigError, type FolderReader, WeightsError } from "@lvsa/runtime";
-import { z } from "zod";
+import * as z from "zod";
 
 const modelIndexSchema = z.looseObject({ _class_name: z.string() });
 

@@ -3,7 +3,7 @@
  * Options are checked before anything is loaded; command lines take types, limits and descriptions from here.
  */
 import { nearestName, UsageError } from "@lvsa/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import type { GenerateOptions, HostTensor, RgbImage } from "./video-pipeline.js";
 
 /** The schedulers' limit. */

@@ -1,5 +1,5 @@
 /** A checkpoint's scheduler with the shift that a run asks for. */
-import { createScheduler, type Scheduler } from "../schedulers/index.js";
+import { createSchedulerOf, type Scheduler, type SchedulerClasses } from "../schedulers/index.js";
 import { withoutEffect } from "./notes.js";
 
 export interface ShiftedScheduler {
@@ -9,13 +9,20 @@ export interface ShiftedScheduler {
   readonly notes: readonly string[];
 }
 
-/** @param config the parsed `scheduler_config.json`; its key for the shift is the scheduler's own (`flow_shift`, `shift`) */
-export function schedulerFor(config: unknown, flowShift: number | undefined): ShiftedScheduler {
-  const scheduler = createScheduler(config);
+/**
+ * @param classes those that the family runs with
+ * @param config the parsed `scheduler_config.json`; its key for the shift is the scheduler's own (`flow_shift`, `shift`)
+ */
+export function schedulerFor(
+  classes: SchedulerClasses,
+  config: unknown,
+  flowShift: number | undefined,
+): ShiftedScheduler {
+  const scheduler = createSchedulerOf(classes, config);
   if (flowShift === undefined) return { scheduler, used: { flow_shift: null }, notes: [] };
   const key = scheduler.flowShiftKey;
   if (key) {
-    const shifted = createScheduler(config, { [key]: flowShift });
+    const shifted = createSchedulerOf(classes, config, { [key]: flowShift });
     return { scheduler: shifted, used: { flow_shift: flowShift }, notes: [] };
   }
   const why = `the noise levels of this checkpoint's ${scheduler.className} are not shifted`;

@@ -1,6 +1,6 @@
 /** Noise schedule that CogVideoX's two schedulers share: diffusers' `alphas_cumprod`, in float64. */
 import { ConfigError, quoted } from "@lvsa/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import { linspace } from "./noise-levels.js";
 import { optional, parseSchedulerConfig, rejectOptions, trainTimesteps } from "./scheduler-config.js";
 import { type StepTerm, terms } from "./step-plan.js";

@@ -6,18 +6,37 @@ import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.js"
 import type { Scheduler } from "./scheduler.js";
 import { UniPCMultistepScheduler } from "./unipc-multistep.js";
 
-const schedulers: Readonly<Record<string, (config: unknown) => Scheduler>> = {
-  UniPCMultistepScheduler: UniPCMultistepScheduler.fromConfig,
-  FlowMatchEulerDiscreteScheduler: FlowMatchEulerDiscreteScheduler.fromConfig,
-  CogVideoXDDIMScheduler: CogVideoXDDIMScheduler.fromConfig,
-  CogVideoXDPMScheduler: CogVideoXDPMScheduler.fromConfig,
+/** Scheduler classes by the name that checkpoints give them. */
+export type SchedulerClasses = Readonly<Record<string, (config: unknown) => Scheduler>>;
+
+// Functions, because bundlers keep a constant that reads a property of a class.
+/** For models that predict a velocity between noise and clip. */
+export const FLOW_SCHEDULERS: SchedulerClasses = {
+  UniPCMultistepScheduler: (config) => UniPCMultistepScheduler.fromConfig(config),
+  FlowMatchEulerDiscreteScheduler: (config) => FlowMatchEulerDiscreteScheduler.fromConfig(config),
 };
 
+/** For CogVideoX, which counts the steps of a diffusion process. */
+export const COGVIDEOX_SCHEDULERS: SchedulerClasses = {
+  CogVideoXDDIMScheduler: (config) => CogVideoXDDIMScheduler.fromConfig(config),
+  CogVideoXDPMScheduler: (config) => CogVideoXDPMScheduler.fromConfig(config),
+};
+
+/** The scheduler that a checkpoint names, of any family: see `createSchedulerOf`. */
+export function createScheduler(
+  config: unknown,
+  overrides: Readonly<Record<string, unknown>> = {},
+): Scheduler {
+  return createSchedulerOf({ ...FLOW_SCHEDULERS, ...COGVIDEOX_SCHEDULERS }, config, overrides);
+}
+
 /**
+ * `classes` are those that the model can run with; a bundle holds no others.
  * `config` is the parsed `scheduler_config.json`; `overrides` replaces keys of it (for example `flow_shift`).
  * Throws `ConfigError` for an unknown class or an option that is not supported.
  */
-export function createScheduler(
+export function createSchedulerOf(
+  classes: SchedulerClasses,
   config: unknown,
   overrides: Readonly<Record<string, unknown>> = {},
 ): Scheduler {
@@ -28,12 +47,12 @@ export function createScheduler(
     });
   const merged: Record<string, unknown> = { ...config, ...overrides };
   const name = merged._class_name;
-  const create = typeof name === "string" && Object.hasOwn(schedulers, name) ? schedulers[name] : undefined;
+  const create = typeof name === "string" && Object.hasOwn(classes, name) ? classes[name] : undefined;
   if (!create) {
     const seen = name === undefined ? "no class (_class_name)" : quoted(name);
     throw new ConfigError("SCHEDULER_UNKNOWN", `unknown scheduler: the configuration names ${seen}`, {
       where: "scheduler_config.json",
-      fix: `Known classes: ${Object.keys(schedulers).join(", ")}.`,
+      fix: `Known classes: ${Object.keys(classes).join(", ")}.`,
     });
   }
   return create(merged);

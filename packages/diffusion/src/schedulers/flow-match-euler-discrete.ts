@@ -1,6 +1,6 @@
 /** Euler steps along a flow path. Behaves as diffusers' `FlowMatchEulerDiscreteScheduler`. */
 import { ConfigError } from "@lvsa/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import {
   assertSigmas,
   exponentialSigmas,

@@ -1,6 +1,12 @@
 export { applyStepPlan, type StepHistory, type StepResult } from "./apply-step-plan.js";
 export type { CogVideoXSchedulerConfig } from "./cogvideox-schedule.js";
-export { createScheduler } from "./create-scheduler.js";
+export {
+  COGVIDEOX_SCHEDULERS,
+  createScheduler,
+  createSchedulerOf,
+  FLOW_SCHEDULERS,
+  type SchedulerClasses,
+} from "./create-scheduler.js";
 export { CogVideoXDDIMScheduler } from "./ddim-cogvideox.js";
 export { CogVideoXDPMScheduler } from "./dpm-cogvideox.js";
 export { cosmos3NativeSigmas, dynamicGuidanceScale, hunyuanVideo15Sigmas } from "./family-schedules.js";

@@ -1,6 +1,6 @@
 /** Reading `scheduler_config.json` with errors that name the key. Unknown keys are left alone. */
 import { ConfigError } from "@lvsa/runtime";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Parses with `schema`, turning the first problem into a `ConfigError`. */
 export function parseSchedulerConfig<T>(schema: z.ZodType<T>, config: unknown, className: string): T {

@@ -4,7 +4,7 @@
  * next one. Behaves as diffusers' `UniPCMultistepScheduler` with `use_flow_sigmas`.
  */
 import { ConfigError, quoted } from "@lvsa/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import {
   assertSigmas,
   karrasSigmas,

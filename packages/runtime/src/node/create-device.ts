@@ -3,11 +3,10 @@
  * The object that `webgpu` returns must outlive the device (the process dies silently when it is collected), so
  * the device's owner keeps it through `NodeDevice`.
  */
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import { createDevice as createNeutralDevice } from "../device/create-device.js";
 import type { Device, DeviceOptions } from "../device/device.js";
 import { DeviceError } from "../errors.js";
+import { importOptional } from "../node-import.js";
 import { importWebGpu, listAdapters } from "./list-adapters.js";
 
 /** The part of `@lvsa/software-adapter` that is used here. */
@@ -23,7 +22,10 @@ export interface NodeDeviceOptions extends DeviceOptions {
    * where drivers exist. Any other text: the driver whose name contains it.
    */
   readonly adapter?: string;
-  /** How to load `@lvsa/software-adapter`; default: from the application's own dependencies. */
+  /**
+   * How to load `@lvsa/software-adapter`. Default: from beside this package, else from what the application's entry
+   * file can import; never from the working folder.
+   */
   readonly softwareAdapter?: () => Promise<SoftwareAdapterModule>;
   /** Hears one line when the embedded software adapter is used in `auto`. */
   readonly onNotice?: (line: string) => void;
@@ -91,19 +93,18 @@ function keep(gpu: GPU, device: Device): Device {
 async function loadSoftwareAdapter(
   loader: (() => Promise<SoftwareAdapterModule>) | undefined,
 ): Promise<SoftwareAdapterModule> {
-  try {
-    if (loader) return await loader();
-    const application = createRequire(pathToFileURL(`${process.cwd()}/`));
-    const path = application.resolve("@lvsa/software-adapter");
-    return (await import(/* @vite-ignore */ pathToFileURL(path).href)) as SoftwareAdapterModule;
-  } catch (cause) {
-    throw new DeviceError(
-      "NO_ADAPTER",
-      "no GPU driver was found and the embedded software adapter is not installed",
-      {
-        fix: "npm install @lvsa/software-adapter (Linux x64), or install a Vulkan driver (for example mesa-vulkan-drivers).",
-        cause,
-      },
-    );
-  }
+  const packageName = "@lvsa/software-adapter";
+  const found = await importOptional<SoftwareAdapterModule>(
+    packageName,
+    loader ?? (() => import(/* @vite-ignore */ packageName)),
+  );
+  if (found.module) return found.module;
+  throw new DeviceError(
+    "NO_ADAPTER",
+    "no GPU driver was found and the embedded software adapter is not installed",
+    {
+      fix: "npm install @lvsa/software-adapter (Linux x64), or install a Vulkan driver (for example mesa-vulkan-drivers).",
+      cause: found.cause,
+    },
+  );
 }

@@ -1,5 +1,6 @@
 /** Which drivers Dawn sees in this process. */
 import { DeviceError } from "../errors.js";
+import { importOptional } from "../node-import.js";
 
 export interface AdapterName {
   /** `vulkan`, `metal`, `d3d12`, … */
@@ -30,16 +31,10 @@ export function parseAdapterList(message: string): AdapterName[] {
 
 /** @throws DeviceError `NO_WEBGPU_PACKAGE` */
 export async function importWebGpu(): Promise<typeof import("webgpu")> {
-  try {
-    return await import("webgpu");
-  } catch (cause) {
-    throw new DeviceError(
-      "NO_WEBGPU_PACKAGE",
-      "the package `webgpu` is not installed or does not load here",
-      {
-        fix: "npm install webgpu (Linux needs glibc 2.34 or newer; there is no Alpine build)",
-        cause,
-      },
-    );
-  }
+  const found = await importOptional<typeof import("webgpu")>("webgpu", () => import("webgpu"));
+  if (found.module) return found.module;
+  throw new DeviceError("NO_WEBGPU_PACKAGE", "the package `webgpu` is not installed or does not load here", {
+    fix: "npm install webgpu (Linux needs glibc 2.34 or newer; there is no Alpine build)",
+    cause: found.cause,
+  });
 }

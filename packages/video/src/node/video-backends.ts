@@ -1,8 +1,8 @@
 /** Where Node finds video encoders. */
+import { importOptional } from "@lvsa/runtime/node-import";
 import type { VideoBackend } from "../backend.js";
 import { webCodecsBackend } from "../webcodecs.js";
 import { h264WasmBackend } from "./h264-wasm.js";
-import { importIfInstalled } from "./optional-import.js";
 import { vp9WasmBackend } from "./vp9-wasm.js";
 
 /**
@@ -15,7 +15,8 @@ const napiWebCodecsBackend: VideoBackend = {
   howToGet: "npm install @napi-rs/webcodecs@1.3.1 (native and fast; contains GPL code)",
   async open(config) {
     if (typeof globalThis.VideoEncoder === "undefined") {
-      await importIfInstalled("@napi-rs/webcodecs/polyfill");
+      const polyfill = "@napi-rs/webcodecs/polyfill";
+      await importOptional(polyfill, () => import(polyfill));
     }
     return webCodecsBackend.open(config);
   },

@@ -3,11 +3,11 @@
  * (LGPL-2.1, loaded only when a WebM is asked for).
  */
 import type LibAV from "@libav.js/variant-webm-vp9";
+import { importOptional } from "@lvsa/runtime/node-import";
 import { EncodedPacket, EncodedVideoPacketSource } from "mediabunny";
 import { frameTiming, type VideoBackend, type VideoTrackConfig, type VideoTrackEncoder } from "../backend.js";
 import { toRational } from "../frame-rate.js";
 import { BT709_LIMITED } from "../yuv.js";
-import { importIfInstalled } from "./optional-import.js";
 
 // libvpx constant-quality levels, 0 (best) to 63.
 const CRF = { low: 40, medium: 30, high: 18 } as const;
@@ -39,11 +39,12 @@ function codecString({ width, height, fps }: VideoTrackConfig): string {
 }
 
 async function open(config: VideoTrackConfig): Promise<VideoTrackEncoder | undefined> {
-  const loaded = await importIfInstalled<{ readonly default: LibAV.LibAVWrapper }>(
+  const { module } = await importOptional<{ readonly default: LibAV.LibAVWrapper }>(
     "@libav.js/variant-webm-vp9",
+    () => import("@libav.js/variant-webm-vp9"),
   );
-  if (!loaded) return undefined;
-  const libav = await loaded.default.LibAV({ noworker: true, nothreads: true });
+  if (!module) return undefined;
+  const libav = await module.default.LibAV({ noworker: true, nothreads: true });
   // Otherwise it prints its version on every start.
   await libav.av_log_set_level(libav.AV_LOG_ERROR);
   const { width, height, fps } = config;

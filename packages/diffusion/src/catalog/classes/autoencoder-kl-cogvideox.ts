@@ -1,5 +1,5 @@
 /** Parameters of `AutoencoderKLCogVideoX` (diffusers, `autoencoder_kl_cogvideox.py`). */
-import { z } from "zod";
+import * as z from "zod";
 import { size, sizes } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

@@ -1,5 +1,5 @@
 /** Parameters of `AutoencoderKLHunyuanVideo15` (diffusers, `autoencoder_kl_hunyuanvideo15.py`). */
-import { z } from "zod";
+import * as z from "zod";
 import { size, sizes } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

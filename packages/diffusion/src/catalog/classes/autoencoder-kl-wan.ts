@@ -2,7 +2,7 @@
  * Parameters of `AutoencoderKLWan` (diffusers, `models/autoencoders/autoencoder_kl_wan.py`), both flavours: Wan 2.1
  * and the residual one of Wan 2.2 TI2V-5B and Cosmos 3.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { size, sizes } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

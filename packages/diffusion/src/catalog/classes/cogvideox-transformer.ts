@@ -1,5 +1,5 @@
 /** Parameters of `CogVideoXTransformer3DModel` (diffusers, `cogvideox_transformer_3d.py`): 2B, 5B and 1.5. */
-import { z } from "zod";
+import * as z from "zod";
 import { count, optionalSize, size } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

@@ -1,5 +1,5 @@
 /** Parameters of `Cosmos3OmniTransformer` (diffusers, `transformer_cosmos3.py`), Qwen3 and Nemotron style. */
-import { z } from "zod";
+import * as z from "zod";
 import { count, optionalSize, size } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList, RowKind } from "../parameter-list.js";

@@ -1,5 +1,5 @@
 /** Parameters of `HunyuanVideo15Transformer3DModel` (diffusers, `transformer_hunyuan_video15.py`). */
-import { z } from "zod";
+import * as z from "zod";
 import { count, size } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

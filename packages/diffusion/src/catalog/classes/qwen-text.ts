@@ -2,7 +2,7 @@
  * Parameters of `Qwen2_5_VLTextModel` (transformers), and of the text part of `Qwen2_5_VLForConditionalGeneration`,
  * whose config keeps the text's sizes in `text_config` (newer) or at the top (older).
  */
-import { z } from "zod";
+import * as z from "zod";
 import { size } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

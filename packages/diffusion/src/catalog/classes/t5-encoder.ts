@@ -1,5 +1,5 @@
 /** Parameters of `T5EncoderModel` (T5 v1.1, ByT5) and `UMT5EncoderModel` (transformers). */
-import { z } from "zod";
+import * as z from "zod";
 import { size } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

@@ -1,5 +1,5 @@
 /** Parameters of the image encoders of the image-to-video repositories (transformers). */
-import { z } from "zod";
+import * as z from "zod";
 import { size } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

@@ -1,5 +1,5 @@
 /** Parameters of `WanTransformer3DModel` (diffusers, `models/transformers/transformer_wan.py`). */
-import { z } from "zod";
+import * as z from "zod";
 import { optionalSize, size } from "../config-fields.js";
 import { defineModelClass, type ModelClass } from "../model-class.js";
 import type { ParameterList } from "../parameter-list.js";

@@ -1,5 +1,5 @@
 /** `vae/config.json` of Wan checkpoints, with the defaults of diffusers' `AutoencoderKLWan`. */
-import { z } from "zod";
+import * as z from "zod";
 
 const numbers = z.array(z.number());
 

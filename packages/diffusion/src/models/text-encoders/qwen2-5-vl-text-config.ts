@@ -1,5 +1,5 @@
 /** `text_encoder/config.json` of Qwen2.5-VL's text part, flat or nested under `text_config` (transformers). */
-import { z } from "zod";
+import * as z from "zod";
 
 const count = () => z.number().int().positive();
 const rope = z.looseObject({ rope_theta: z.number().positive().optional() }).nullish();

@@ -1,5 +1,5 @@
 /** `text_encoder/config.json` of T5, UMT5 and ByT5 encoders (transformers `T5Config`). */
-import { z } from "zod";
+import * as z from "zod";
 
 export const t5ConfigSchema = z.looseObject({
   d_model: z.number().int().positive(),

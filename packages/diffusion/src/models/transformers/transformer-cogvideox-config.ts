@@ -1,5 +1,5 @@
 /** `transformer/config.json` of CogVideoX, with the defaults of diffusers' `CogVideoXTransformer3DModel`. */
-import { z } from "zod";
+import * as z from "zod";
 
 const size = z.number().int().positive();
 

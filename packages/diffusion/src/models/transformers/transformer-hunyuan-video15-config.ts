@@ -1,5 +1,5 @@
 /** `transformer/config.json` of HunyuanVideo 1.5, with the defaults of diffusers' `HunyuanVideo15Transformer3DModel`. */
-import { z } from "zod";
+import * as z from "zod";
 
 const count = () => z.number().int().positive();
 

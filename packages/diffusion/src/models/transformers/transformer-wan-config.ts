@@ -1,5 +1,5 @@
 /** `transformer/config.json` of Wan checkpoints, with the defaults of diffusers' `WanTransformer3DModel`. */
-import { z } from "zod";
+import * as z from "zod";
 
 export const wanTransformerConfigSchema = z.looseObject({
   patch_size: z.tuple([z.number().int(), z.number().int(), z.number().int()]).default([1, 2, 2]),

@@ -15,7 +15,7 @@ import {
 import { parseConfig } from "../../models/model-config.js";
 import { cogVideoXRotaryAxes } from "../../models/transformers/cogvideox-positions.js";
 import { CogVideoXTransformer3DModel } from "../../models/transformers/transformer-cogvideox.js";
-import { dynamicGuidanceScale } from "../../schedulers/index.js";
+import { COGVIDEOX_SCHEDULERS, dynamicGuidanceScale } from "../../schedulers/index.js";
 import { readJson, readModelIndex } from "../checkpoint-folder.js";
 import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
@@ -99,7 +99,11 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
     for (const name of ["promptEmbeds", "negativePromptEmbeds"] as const) {
       checkEmbeds(name, given[name], this.transformers[0].config.text_embed_dim);
     }
-    const { scheduler, used, notes } = schedulerFor(this.parts.schedulerConfig, settings.flowShift);
+    const { scheduler, used, notes } = schedulerFor(
+      COGVIDEOX_SCHEDULERS,
+      this.parts.schedulerConfig,
+      settings.flowShift,
+    );
     scheduler.setTimesteps(numInferenceSteps);
     const steps = scheduler.timesteps.length;
     const isOn = guidanceScale > 1;

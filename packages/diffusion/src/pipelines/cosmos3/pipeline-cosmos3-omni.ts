@@ -6,7 +6,7 @@
  */
 import { type FolderReader, subFolder, type Tensor } from "@lvsa/runtime";
 import { loadTokenizer, type Tokenizer } from "@lvsa/tokenizers";
-import { z } from "zod";
+import * as z from "zod";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import {
   type WanAutoencoderConfig,
@@ -16,7 +16,7 @@ import { parseConfig } from "../../models/model-config.js";
 import type { Cosmos3Understanding } from "../../models/transformers/cosmos3-understanding.js";
 import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-cosmos3.js";
 import { encodeCosmos3Prompt } from "../../prompts/prompts-cosmos3.js";
-import { cosmos3NativeSigmas } from "../../schedulers/index.js";
+import { cosmos3NativeSigmas, FLOW_SCHEDULERS } from "../../schedulers/index.js";
 import { readJson, readModelIndex } from "../checkpoint-folder.js";
 import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import { withWeights } from "../component.js";
@@ -97,7 +97,11 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
     const { numFrames, height, width, numInferenceSteps: count, guidanceScale } = settings;
     const shape = latentShape(this.grid, numFrames, height, width);
-    const { scheduler, used, notes } = schedulerFor(this.parts.schedulerConfig, settings.flowShift);
+    const { scheduler, used, notes } = schedulerFor(
+      FLOW_SCHEDULERS,
+      this.parts.schedulerConfig,
+      settings.flowShift,
+    );
     const sigmas = cosmos3NativeSigmas(count, scheduler.numTrainTimesteps);
     scheduler.setTimesteps(count, this.parts.index.use_native_flow_schedule ? { sigmas } : {});
     const neverCuts = withoutEffect("maxSequenceLength", "Cosmos 3 takes prompts of any length");

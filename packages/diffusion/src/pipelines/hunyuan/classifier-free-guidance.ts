@@ -1,6 +1,6 @@
 /** `guider/guider_config.json`: guidance as a component of its own. Source: diffusers `guiders/classifier_free_guidance.py`. */
 import { ConfigError } from "@lvsa/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import { parseConfig } from "../../models/model-config.js";
 import { guide } from "../guidance.js";
 

@@ -14,7 +14,7 @@ import { AutoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencod
 import { parseConfig } from "../../models/model-config.js";
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
 import { HUNYUAN_VIDEO_15_TEXT_LENGTH } from "../../prompts/prompts-hunyuan.js";
-import { hunyuanVideo15Sigmas } from "../../schedulers/index.js";
+import { FLOW_SCHEDULERS, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
 import { hasComponent, readJson, readModelIndex } from "../checkpoint-folder.js";
 import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
@@ -111,7 +111,11 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     ]) {
       checkEmbeds(name, given[name], columns);
     }
-    const { scheduler, used, notes } = schedulerFor(this.parts.schedulerConfig, settings.flowShift);
+    const { scheduler, used, notes } = schedulerFor(
+      FLOW_SCHEDULERS,
+      this.parts.schedulerConfig,
+      settings.flowShift,
+    );
     scheduler.setTimesteps(count, { sigmas: hunyuanVideo15Sigmas(count) });
     const guider = this.parts.guider.withScale(guidanceScale);
     const isSwitchedOff = !guider.config.enabled && given.guidanceScale !== undefined;

@@ -10,6 +10,7 @@ import {
 } from "../../models/autoencoders/autoencoder-kl-wan-config.js";
 import { parseConfig } from "../../models/model-config.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
+import { FLOW_SCHEDULERS } from "../../schedulers/index.js";
 import { hasComponent, type ModelIndex, readJson, readModelIndex } from "../checkpoint-folder.js";
 import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
@@ -114,7 +115,11 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     checkWanOptions(given, settings, this.parts.abilities);
     const rows = this.parts.abilities.hasImageEmbeds ? ROWS_WITH_IMAGE : undefined;
     checkWanEmbeds(given, this.transformers[0].config, rows);
-    const { scheduler, used, notes } = schedulerFor(this.parts.schedulerConfig, settings.flowShift);
+    const { scheduler, used, notes } = schedulerFor(
+      FLOW_SCHEDULERS,
+      this.parts.schedulerConfig,
+      settings.flowShift,
+    );
     scheduler.setTimesteps(settings.numInferenceSteps);
     const second = settings.guidanceScale2 ?? guidanceScale;
     const isOn = guidanceScale > 1;
