@@ -121,7 +121,7 @@ export class T5EncoderModel {
     const inner = gate
       ? linear(device, y, gate, { activation, multiply: linear(device, y, dense.get("wi_1.weight")) })
       : linear(device, y, dense.get("wi.weight"), { activation });
-    return linear(device, inner, dense.get("wo.weight"), { residual: afterAttention });
+    return linear(device, inner, dense.get("wo.weight"), { residual: afterAttention, wideX: true });
   }
 
   async #bias(name: string, length: number): Promise<Tensor> {
