@@ -1,7 +1,8 @@
 /** From a WebGPU entry point, an adapter or a device to a `Device`. Runs anywhere; Node's door is `@lvsa/runtime/node`. */
 import { DeviceError } from "../errors.js";
 import { Device, type DeviceOptions } from "./device.js";
-import { describeDevice, LIMIT_NAMES, WANTED_FEATURES } from "./device-info.js";
+import { type DeviceInfo, describeDevice, deviceLabel, LIMIT_NAMES, WANTED_FEATURES } from "./device-info.js";
+import { type Disproof, disprove, provenCapabilities } from "./proof.js";
 
 export interface CreateDeviceOptions extends DeviceOptions {
   /** An existing device. It stays the caller's: `dispose` does not destroy it. */
@@ -9,6 +10,10 @@ export interface CreateDeviceOptions extends DeviceOptions {
   readonly adapter?: GPUAdapter;
   /** Entry point; default `navigator.gpu`. */
   readonly gpu?: GPU;
+  /** Tries what a GPU claims before it is used. Default: `disprove`. Not asked for a foreign device. */
+  readonly prove?: (device: Device) => Promise<Disproof>;
+  /** Hears one line for each thing that a device claims and does wrong. */
+  readonly onNotice?: (line: string) => void;
 }
 
 /**
@@ -36,7 +41,25 @@ export async function createDevice(options: CreateDeviceOptions = {}): Promise<D
     requiredLimits,
     requiredFeatures: WANTED_FEATURES.filter((f) => adapter.features.has(f)) as GPUFeatureName[],
   });
-  return new Device(device, describeDevice(device, adapter.info), true, options);
+  const claimed = describeDevice(device, adapter.info);
+  return new Device(device, await proven(device, claimed, options), true, options);
+}
+
+/** The device's description without what it does wrong. On processors, where no kernel uses f16, nothing is tried. */
+async function proven(
+  gpu: GPUDevice,
+  claimed: DeviceInfo,
+  { prove = disprove, onNotice }: CreateDeviceOptions,
+): Promise<DeviceInfo> {
+  if (claimed.hardware === "software" || !(claimed.f16 || claimed.matrices.length > 0)) return claimed;
+  const trial = new Device(gpu, claimed, false);
+  const disproof = await prove(trial);
+  trial.dispose();
+  for (const [what, reason] of Object.entries(disproof)) {
+    const name = what === "f16" ? "f16 shaders" : "subgroup matrices";
+    onNotice?.(`${deviceLabel(claimed)}: ${name} are not used, ${reason}`);
+  }
+  return { ...claimed, ...provenCapabilities(disproof) };
 }
 
 /** A `Device` around a foreign `GPUDevice`, which stays the caller's. */

@@ -1,13 +1,15 @@
 /**
  * `createDevice` for Node: drivers through the `webgpu` package (Dawn), else the embedded software adapter.
- * The object that `webgpu` returns must outlive the device (the process dies silently when it is collected), so
- * the device's owner keeps it through `NodeDevice`.
+ * The object that `webgpu` returns must outlive the device: the process dies silently when it is collected.
  */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { createDevice as createNeutralDevice } from "../device/create-device.js";
 import type { Device, DeviceOptions } from "../device/device.js";
 import { DeviceError } from "../errors.js";
 import { importOptional } from "../node-import.js";
 import { importWebGpu, listAdapters } from "./list-adapters.js";
+import { proofFile, rememberedProof } from "./proof-cache.js";
 
 /** The part of `@lvsa/software-adapter` that is used here. */
 export interface SoftwareAdapterModule {
@@ -27,7 +29,14 @@ export interface NodeDeviceOptions extends DeviceOptions {
    * file can import; never from the working folder.
    */
   readonly softwareAdapter?: () => Promise<SoftwareAdapterModule>;
-  /** Hears one line when the embedded software adapter is used in `auto`. */
+  /**
+   * Ask Dawn for what it does not offer by default: subgroup matrices everywhere, f16 on NVIDIA. Both are tried on small
+   * products before they are used. Default true.
+   */
+  readonly experimental?: boolean;
+  /** Where what was tried is remembered. Default: `proofs.json` in the user's cache folder for `lvsa`. */
+  readonly proofFile?: string;
+  /** Hears one line when the embedded software adapter is used in `auto`, or when a GPU does something wrong. */
   readonly onNotice?: (line: string) => void;
   /** Dawn toggles, e.g. `enable-dawn-features=allow_unsafe_apis`. */
   readonly dawnFlags?: readonly string[];
@@ -45,11 +54,16 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
   };
   if (options.device) return createNeutralDevice({ ...deviceOptions, device: options.device });
   const wanted = options.adapter ?? "auto";
-  const flags = options.dawnFlags ?? [];
+  const flags = dawnFlags(options);
+  const trying = {
+    ...deviceOptions,
+    prove: (device: Device) => rememberedProof(device, options.proofFile ?? proofFile(), dawnVersion()),
+    ...(options.onNotice ? { onNotice: options.onNotice } : {}),
+  };
 
   if (wanted !== "embedded") {
     const { gpu, adapter } = await openDawn(wanted === "auto" ? flags : [...flags, `adapter=${wanted}`]);
-    if (adapter) return keep(gpu, await createNeutralDevice({ ...deviceOptions, adapter }));
+    if (adapter) return keep(gpu, await createNeutralDevice({ ...trying, adapter }));
     if (wanted !== "auto") {
       const names = (await listAdapters()).map(({ name }) => `"${name}"`);
       throw new DeviceError("NO_ADAPTER", `no GPU driver named "${wanted}" was found`, {
@@ -71,6 +85,30 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
     );
   }
   return keep(gpu, await createNeutralDevice({ ...deviceOptions, adapter }));
+}
+
+const ENABLE = "enable-dawn-features=";
+const EXPERIMENTAL = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"];
+
+/** Dawn reads one list of toggles to enable: ours and the caller's together. */
+function dawnFlags({ dawnFlags = [], experimental = true }: NodeDeviceOptions): string[] {
+  const given = dawnFlags.filter((flag) => flag.startsWith(ENABLE));
+  const toggles = [
+    ...given.flatMap((flag) => flag.slice(ENABLE.length).split(",")),
+    ...(experimental ? EXPERIMENTAL : []),
+  ];
+  const others = dawnFlags.filter((flag) => !flag.startsWith(ENABLE));
+  return toggles.length > 0 ? [...others, `${ENABLE}${[...new Set(toggles)].join(",")}`] : others;
+}
+
+/** Of the package `webgpu`, where it can be read. */
+function dawnVersion(): string {
+  try {
+    const path = createRequire(import.meta.url).resolve("webgpu/package.json");
+    return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+  } catch {
+    return "unknown";
+  }
 }
 
 async function openDawn(flags: readonly string[]): Promise<{ gpu: GPU; adapter: GPUAdapter | null }> {

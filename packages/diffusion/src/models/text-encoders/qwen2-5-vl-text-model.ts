@@ -148,6 +148,9 @@ export class Qwen25VLTextModel implements TextEncoder {
       activation: "silu",
       multiply: linear(device, y, p.get("mlp.up_proj.weight")),
     });
-    return linear(device, inner, p.get("mlp.down_proj.weight"), { residual: afterAttention });
+    return linear(device, inner, p.get("mlp.down_proj.weight"), {
+      residual: afterAttention,
+      wideX: true,
+    });
   }
 }

@@ -116,7 +116,7 @@ export class T5EncoderModel implements TextEncoder {
     const inner = gate
       ? linear(device, y, gate, { activation, multiply: linear(device, y, dense.get("wi_1.weight")) })
       : linear(device, y, dense.get("wi.weight"), { activation });
-    return linear(device, inner, dense.get("wo.weight"), { residual: afterAttention });
+    return linear(device, inner, dense.get("wo.weight"), { residual: afterAttention, wideX: true });
   }
 
   /** Biases of a block, one for each length among the prompts. */

@@ -2,7 +2,9 @@
 import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, narrowSubgroups } from "../../kernel/requirements.js";
-import { CONV_TILES, type ConvTile, type ConvVariant } from "./conv-variant.js";
+import { needsMatrices } from "../matrix/matrix-rules.js";
+import { MATRIX_LOAD, matrixBytes } from "../matrix/matrix-tile.wgsl.js";
+import { CONV_MATRIX_TILES, CONV_TILES, type ConvTile, type ConvVariant } from "./conv-variant.js";
 import { type ConvShaderShape, convKernel } from "./conv3d.wgsl.js";
 
 /** Channels of the output and input, and taps, of the whole convolution; positions of one output frame. */
@@ -27,6 +29,23 @@ const lanes: Rule = {
   },
 };
 
+const matrix: Rule = {
+  id: "matrix-f16",
+  precision: "f16",
+  requires: (c) => needsMatrices(c, matrixBytes(CONV_MATRIX_TILES.multipleOf128)),
+  fits: (_, { positions, outChannels, inChannels }) => {
+    if (inChannels % MATRIX_LOAD !== 0)
+      return `${inChannels} input channels are no multiple of ${MATRIX_LOAD}`;
+    if (outChannels < 16) return "for 16 output channels or more";
+    return positions >= 32 ? undefined : "for frames of 32 positions or more";
+  },
+  variant: (_, { outChannels }) => {
+    if (outChannels <= 32) return CONV_MATRIX_TILES.upTo32;
+    const computed = (width: number) => Math.ceil(outChannels / width) * width;
+    return computed(64) < computed(128) ? CONV_MATRIX_TILES.multipleOf64 : CONV_MATRIX_TILES.multipleOf128;
+  },
+};
+
 /** Needs nothing but core WebGPU: the reference for every other kernel. */
 const tile: Rule = {
   id: "tile",
@@ -47,7 +66,7 @@ const zeros = { padTime: "zeros", padSpace: "zeros", alignedN: true, bias: "f32"
 
 export const convFamily = defineKernelFamily({
   name: "conv3d",
-  rules: [lanes, tile],
+  rules: [matrix, lanes, tile],
   kernel: convKernel,
   typical: [
     {

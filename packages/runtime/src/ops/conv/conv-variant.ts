@@ -1,4 +1,5 @@
 /** The kernels that `conv3d` can run, as plain data. */
+import type { MatrixTile } from "../matrix/matrix-tile.wgsl.js";
 
 /**
  * Workgroup tiles: `tileM` positions by `tileN` channels by threads that own `threadM x threadN` each, `stepK` input
@@ -21,7 +22,7 @@ export interface ConvSubgroup {
   readonly blocksN: number;
 }
 
-export type ConvVariant = ConvTile | ConvSubgroup;
+export type ConvVariant = ({ readonly kind: "matrix" } & MatrixTile) | ConvTile | ConvSubgroup;
 
 const tile = (tileM: number, tileN: number, threadM: number, threadN: number, stepK: number): ConvTile => ({
   kind: "tile",
@@ -46,9 +47,18 @@ export const CONV_TILES = {
   any: tile(64, 64, 8, 4, 16),
 } as const;
 
+/** Subgroup matrices, by output channels: tiles that compute few channels for nothing. */
+export const CONV_MATRIX_TILES = {
+  multipleOf128: { kind: "matrix", tileM: 128, tileN: 128, subgroupsM: 2, subgroupsN: 2 },
+  multipleOf64: { kind: "matrix", tileM: 128, tileN: 64, subgroupsM: 4, subgroupsN: 1 },
+  upTo32: { kind: "matrix", tileM: 128, tileN: 32, subgroupsM: 4, subgroupsN: 1 },
+} as const;
+
 /** Text that two different variants never share. */
 export function convVariantKey(v: ConvVariant): string {
   switch (v.kind) {
+    case "matrix":
+      return `matrix ${v.tileM}x${v.tileN} ${v.subgroupsM}x${v.subgroupsN}`;
     case "tile":
       return `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}`;
     case "lanes":
@@ -61,6 +71,7 @@ export function convVariantKey(v: ConvVariant): string {
 /** Positions and channels that one workgroup computes. */
 export function convTileSize(v: ConvVariant): { readonly rows: number; readonly columns: number } {
   switch (v.kind) {
+    case "matrix":
     case "tile":
       return { rows: v.tileM, columns: v.tileN };
     case "lanes":

@@ -3,9 +3,10 @@ import type { Device } from "../../device/device.js";
 import { fixedSubgroupSize } from "../../device/device-info.js";
 import type { FloatDType } from "../../tensor/dtype.js";
 import { poisonMemory } from "../../testing/poison.js";
-import { relativeL2, seededNormal, testDevice } from "../../testing.js";
+import { canRun, relativeL2, seededNormal, testDevice } from "../../testing.js";
 import { activationReference } from "../elementwise/elementwise.reference.js";
-import { CONV_TILES, type ConvVariant } from "./conv-variant.js";
+import { convFamily } from "./conv-family.js";
+import { CONV_MATRIX_TILES, CONV_TILES, type ConvVariant } from "./conv-variant.js";
 import { packConvWeight } from "./conv-weight.js";
 import { type Conv3dOptions, conv3d } from "./conv3d.js";
 import { conv3dReference } from "./conv3d.reference.js";
@@ -182,6 +183,19 @@ describe("conv3d", () => {
       variants.push({ kind: "lanes", size, blocksM: 2, blocksN: 2 });
     }
     for (const variant of variants) await run(c, "f32", { tuning: { variant } });
+  });
+
+  test("subgroup matrices: every kind of padding and tile", async () => {
+    if (!canRun(device, convFamily, "matrix-f16")) return;
+    const wide = CASES.filter(({ x }) => x[4] % 8 === 0);
+    expect(wide.length).toBeGreaterThan(8);
+    const large = { name: "several tiles", x: [1, 3, 20, 21, 40], w: [200, 40, 3, 3, 3], ...SAME } as const;
+    for (const variant of Object.values(CONV_MATRIX_TILES)) {
+      for (const c of [...wide, large]) {
+        await run(c, "f16", { tuning: { variant }, outDtype: "f32" });
+        await run(c, "f16", { tuning: { variant } }, true);
+      }
+    }
   });
 
   test("chunks with cached frames equal the whole clip bit for bit", async () => {

@@ -12,7 +12,9 @@ import {
   epilogueKey,
   epilogueSource,
 } from "../linear/linear-epilogue.wgsl.js";
+import { halvesOf, MATRIX_EXTENSIONS, matrixOperandType } from "../matrix/matrix-tile.wgsl.js";
 import { type ConvVariant, convVariantKey } from "./conv-variant.js";
+import { convMatrixSource } from "./conv3d-matrix.wgsl.js";
 import { convSubgroupSource } from "./conv3d-subgroups.wgsl.js";
 import { convTileSource } from "./conv3d-tile.wgsl.js";
 
@@ -59,10 +61,10 @@ export const CONV_PARAMS = {
 
 /** Bindings: x, history (if any), weight, then those of the epilogue. */
 export function convKernel(shape: ConvShaderShape, variant: ConvVariant): Kernel<typeof CONV_PARAMS> {
-  const bindings: KernelBinding[] = [{ name: "x", type: vec4Type(shape.x), access: "read" }];
-  if (shape.history) bindings.push({ name: "history", type: vec4Type(shape.x), access: "read" });
-  bindings.push({ name: "weight", type: vec4Type(shape.weight), access: "read" }, ...epilogueBindings(shape));
-  const enables: WgslExtension[] = variant.kind === "lanes" ? ["subgroups"] : [];
+  const type = variant.kind === "matrix" ? matrixOperandType : vec4Type;
+  const bindings: KernelBinding[] = [{ name: "x", type: type(shape.x), access: "read" }];
+  if (shape.history) bindings.push({ name: "history", type: type(shape.x), access: "read" });
+  bindings.push({ name: "weight", type: type(shape.weight), access: "read" }, ...epilogueBindings(shape));
   return defineKernel({
     name: "conv3d",
     key: [
@@ -71,14 +73,17 @@ export function convKernel(shape: ConvShaderShape, variant: ConvVariant): Kernel
       epilogueKey(shape),
     ].join(" "),
     bindings,
-    enables,
+    enables: extensions(variant),
     params: CONV_PARAMS,
-    body: () => [loads(shape), places(shape), epilogueSource(shape), mainSource(shape, variant)].join("\n"),
+    body: () =>
+      [loads(shape, variant), places(shape), epilogueSource(shape), mainSource(shape, variant)].join("\n"),
   });
 }
 
 function mainSource(shape: ConvShaderShape, variant: ConvVariant): string {
   switch (variant.kind) {
+    case "matrix":
+      return convMatrixSource(variant);
     case "tile":
       return convTileSource(variant);
     case "lanes":
@@ -88,12 +93,22 @@ function mainSource(shape: ConvShaderShape, variant: ConvVariant): string {
   }
 }
 
-function loads(shape: ConvShaderShape): string {
+function extensions({ kind }: ConvVariant): readonly WgslExtension[] {
+  if (kind === "matrix") return MATRIX_EXTENSIONS;
+  return kind === "lanes" ? ["subgroups"] : [];
+}
+
+/** `input_at(cached, i)` and `load4_weight(i)`: four channels; for matrices `halves_input` and `halves_weight`: eight. */
+function loads(shape: ConvShaderShape, { kind }: ConvVariant): string {
+  const [load, one, type, name] =
+    kind === "matrix"
+      ? ([halvesOf, "halves", "vec4u", "halves_input"] as const)
+      : ([load4, "load4", "vec4f", "input_at"] as const);
   const history = shape.history
-    ? /* wgsl */ `${load4("history", shape.x)}
-fn input_at(cached: bool, i: u32) -> vec4f { if (cached) { return load4_history(i); } return load4_x(i); }`
-    : "fn input_at(cached: bool, i: u32) -> vec4f { return load4_x(i); }";
-  return `${load4("x", shape.x)}\n${load4("weight", shape.weight)}\n${history}`;
+    ? /* wgsl */ `${load("history", shape.x)}
+fn ${name}(cached: bool, i: u32) -> ${type} { if (cached) { return ${one}_history(i); } return ${one}_x(i); }`
+    : `fn ${name}(cached: bool, i: u32) -> ${type} { return ${one}_x(i); }`;
+  return `${load("x", shape.x)}\n${load("weight", shape.weight)}\n${history}`;
 }
 
 /** Where a tap reads. */

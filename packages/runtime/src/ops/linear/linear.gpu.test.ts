@@ -8,11 +8,17 @@ import {
   fixedSubgroupSize,
   Tensor,
 } from "../../index.js";
-import { relativeL2, seededNormal, testDevice } from "../../testing.js";
+import { canRun, relativeL2, seededNormal, testDevice } from "../../testing.js";
 import { type LinearOptions, type LinearTuning, linear } from "./linear.js";
 import { linearReference } from "./linear.reference.js";
 import { linearFamily } from "./linear-family.js";
-import { LARGE_TILE, type LinearVariant, SMALL_TILE } from "./linear-variant.js";
+import {
+  LARGE_MATRIX_TILE,
+  LARGE_TILE,
+  type LinearVariant,
+  SMALL_MATRIX_TILE,
+  SMALL_TILE,
+} from "./linear-variant.js";
 
 /** A test case; every tensor that is named here takes part, in the dtype given. */
 interface Case {
@@ -48,7 +54,7 @@ function poisoned(device: Device, values: Float32Array, shape: number[], dtype: 
  * Largest error relative to the root mean square of the expected values. f32 sums of K terms of size s err by about
  * sqrt(K) * 2^-24 * s in any order: below 1e-5 for every K here. Stored results add half a unit of their last place.
  */
-function check(got: Float32Array, expected: Float64Array, out: FloatDType, label: string): void {
+function check(got: Float32Array, expected: Float64Array, out: FloatDType, label: string, sums = 1e-5): void {
   expect(got.length, label).toBe(expected.length);
   let square = 0;
   for (const v of expected) square += v * v;
@@ -56,7 +62,7 @@ function check(got: Float32Array, expected: Float64Array, out: FloatDType, label
   const rounding = out === "f32" ? 0 : out === "f16" ? 2 ** -11 : 2 ** -8;
   for (let i = 0; i < got.length; i++) {
     const error = Math.abs(got[i]! - expected[i]!);
-    const allowed = 1e-5 * Math.max(rms, Math.abs(expected[i]!)) + rounding * Math.abs(expected[i]!);
+    const allowed = sums * Math.max(rms, Math.abs(expected[i]!)) + rounding * Math.abs(expected[i]!);
     if (!(error <= allowed)) {
       throw new Error(
         `${label}: element ${i} of ${got.length} is ${got[i]}, expected ${expected[i]} within ${allowed}`,
@@ -65,7 +71,7 @@ function check(got: Float32Array, expected: Float64Array, out: FloatDType, label
   }
 }
 
-async function run(device: Device, c: Case, tuning?: LinearTuning): Promise<Float32Array> {
+async function run(device: Device, c: Case, tuning?: LinearTuning, sums?: number): Promise<Float32Array> {
   const { M, N, K, x = "f32", weight = "f32", out = "f32" } = c;
   const data = {
     x: stored(seededNormal(M * K, 1), x),
@@ -95,7 +101,7 @@ async function run(device: Device, c: Case, tuning?: LinearTuning): Promise<Floa
   const got = await device.read(output);
   const clean = Object.fromEntries(Object.entries(data).map(([k, v]) => [k, v || undefined]));
   const input = { M, N, K, activation: c.activation, ...clean } as Parameters<typeof linearReference>[0];
-  check(got, linearReference(input), out, JSON.stringify(c));
+  check(got, linearReference(input), out, JSON.stringify(c), sums);
   // Whatever lies behind the output still holds NaN.
   const behind = new Tensor(output.buffer, 0, [M * N + 4], out);
   const tail = (await device.read(behind)).subarray(M * N);
@@ -151,7 +157,7 @@ describe("linear", () => {
 
   test("every kernel: sizes from 1 x 1 x 1 up, round and odd", async () => {
     for (const { id, requires } of linearFamily.rules) {
-      if (requires(device.info) !== undefined) continue;
+      if (id === "matrix-f16" || requires(device.info) !== undefined) continue;
       for (const [M, N, K] of sizes) {
         const stored = id === "tile-f16" ? ({ x: "f16", weight: "f16" } as const) : {};
         if (id !== "gemv" || M <= 4) await run(device, { M, N, K, ...stored }, { rule: id });
@@ -163,6 +169,40 @@ describe("linear", () => {
     const variant = { kind: "tile", ...LARGE_TILE, rolled: true } as const;
     await run(device, { M: 129, N: 132, K: 36, ...everything, gate: 1 }, { variant });
     await run(device, { M: 130, N: 131, K: 19 }, { variant });
+  });
+
+  test("subgroup matrices: edges of tiles, every epilogue, and what rounding operands costs", async () => {
+    if (!canRun(device, linearFamily, "matrix-f16")) return;
+    const halves = { x: "f16", weight: "f16" } as const;
+    for (const tile of [LARGE_MATRIX_TILE, SMALL_MATRIX_TILE]) {
+      const variant = { kind: "matrix", ...tile } as const;
+      for (const [M, N, K] of [
+        [1, 1, 8],
+        [32, 32, 8],
+        [33, 35, 40],
+        [64, 64, 32],
+        [127, 129, 72],
+        [130, 258, 264],
+        [300, 140, 1000],
+      ] as const) {
+        // What is stored as f16 is multiplied exactly, so that the bound of f32 sums holds.
+        await run(device, { M, N, K, ...halves }, { variant });
+        await run(device, { M, N, K, ...halves, ...everything, gate: 1 }, { variant });
+      }
+      for (const [out, N] of [
+        ["f32", 72],
+        ["f16", 70],
+        ["bf16", 71],
+      ] as const) {
+        await run(device, { M: 66, N, K: 48, out, ...halves, ...everything }, { variant });
+      }
+      for (const x of ["f32", "bf16"] as const) {
+        // Rounding both operands to f16 changes each product by 2^-11.5 of itself, and their sum, relative to the root
+        // mean square, as much: the largest of 10,000 sums is about four times that.
+        const inputs = { x, weight: x === "f32" ? "bf16" : "f32" } as const;
+        await run(device, { M: 100, N: 100, K: 256, ...inputs }, { variant }, 2e-3);
+      }
+    }
   });
 
   test("a few rows, by every number of threads", async () => {

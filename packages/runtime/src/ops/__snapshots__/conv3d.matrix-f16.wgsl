@@ -1,0 +1,305 @@
+enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+struct Params {
+  m: u32,
+  out_frames: u32,
+  out_width: u32,
+  n: u32,
+  column_start: u32,
+  column_end: u32,
+  steps: u32,
+  frames: i32,
+  height: i32,
+  width: i32,
+  history: i32,
+  taps_t: u32,
+  taps_h: u32,
+  taps_w: u32,
+  taps: u32,
+  first_tap: u32,
+  stride_t: u32,
+  stride_h: u32,
+  stride_w: u32,
+  front: i32,
+  top: i32,
+  left: i32,
+}
+@group(0) @binding(0) var<storage, read> x: array<vec4u>;
+@group(0) @binding(1) var<storage, read> history: array<vec4u>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4u>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(4) var<storage, read> residual: array<vec2u>;
+@group(0) @binding(5) var<storage, read_write> out: array<vec2u>;
+@group(0) @binding(6) var<uniform> params: Params;
+fn halves_x(i: u32) -> vec4u { return x[i]; }
+fn halves_weight(i: u32) -> vec4u { return weight[i]; }
+fn halves_history(i: u32) -> vec4u { return history[i]; }
+fn halves_input(cached: bool, i: u32) -> vec4u { if (cached) { return halves_history(i); } return halves_x(i); }
+
+// Input frame of a tap in time; negative: cached frames. Outside of -history..frames: padding with zeros.
+fn frame_of(out_frame: u32, tap: u32) -> i32 {
+  let t = i32(out_frame * params.stride_t + tap) - params.front;
+  return t;
+}
+fn is_frame(t: i32) -> bool { return t >= -params.history && t < params.frames; }
+// First position (in pixels) of the frame in the buffer that holds it.
+fn frame_base(t: i32) -> i32 { return select(t, t + params.history, t < 0) * params.height * params.width; }
+// Input column and row of the first tap in space.
+fn corner_of(row: u32) -> vec2i {
+  let y = row / params.out_width;
+  let x = row - y * params.out_width;
+  return vec2i(i32(x * params.stride_w) - params.left, i32(y * params.stride_h) - params.top);
+}
+// Index of the first four channels at a position of the frame that starts at base; -1: padding with zeros.
+fn pixel_at(base: i32, p: vec2i) -> i32 {
+  if (any(p < vec2i(0)) || p.x >= params.width || p.y >= params.height) { return -1; }
+  return (base + p.y * params.width + p.x) * i32(params.steps);
+}
+fn load4_bias(i: u32) -> vec4f { return bias[i]; }
+fn load4_residual(i: u32) -> vec4f { let w = residual[i]; return vec4f(unpack2x16float(w.x), unpack2x16float(w.y)); }
+fn store4_out(i: u32, v: vec4f) { out[i] = vec2u(pack2x16float(v.xy), pack2x16float(v.zw)); }
+fn finish(row: u32, column: u32, sum: vec4f) {
+  let at = row * params.n + column;
+  var v = sum;
+  v += load4_bias((column) >> 2u);
+  v += load4_residual((at) >> 2u);
+  store4_out(at >> 2u, v);
+}
+
+var<private> tile_row: u32;
+var<private> tile_column: u32;
+var<private> tile_frame: u32;
+fn finish_sums(row: u32, column: u32, sum: vec4f) {
+  let r = tile_row + row;
+  let c = params.column_start + tile_column + column;
+  if (r < params.m && c < params.column_end) { finish(tile_frame * params.m + r, c, sum); }
+}
+// params.steps counts vectors of four channels.
+fn input_or_zero(t: i32, place: vec2i, at: u32) -> vec4u {
+  if (2u * at >= params.steps || !is_frame(t)) { return vec4u(); }
+  let pixel = pixel_at(frame_base(t), place);
+  if (pixel < 0) { return vec4u(); }
+  return halves_input(t < 0, u32(pixel) / 2u + at);
+}
+fn weight_or_zero(row: u32, at: u32) -> vec4u {
+  if (2u * at >= params.steps) { return vec4u(); }
+  return halves_weight(row * (params.steps / 2u) + at);
+}
+
+var<workgroup> tile_x: array<vec4<f16>, 1280>;
+var<workgroup> tile_w: array<vec4<f16>, 1280>;
+var<workgroup> tile_sums: array<f32, 2304>;
+
+// Two matrices of a subgroup, whose first sum is that of the row and column of the tile.
+fn store_sums(subgroup: u32, lane: u32, row: u32, column: u32) {
+  for (var i = lane; i < 128u; i += 32u) {
+    let r = i / 8u;
+    let c = 4u * (i % 8u);
+    let at = subgroup * 576u + r * 36u + c;
+    finish_sums(row + r, column + c, vec4f(tile_sums[at], tile_sums[at + 1u], tile_sums[at + 2u], tile_sums[at + 3u]));
+  }
+}
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
+  let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
+  let row_tiles = (params.m + 127u) / 128u;
+  let count = params.column_end - params.column_start;
+  let column_tiles = (count + 127u) / 128u;
+  // Channels run fastest: neighbours read the same positions.
+  tile_column = (workgroup % column_tiles) * 128u;
+  let frame = workgroup / column_tiles / row_tiles;
+  tile_frame = frame;
+  tile_row = ((workgroup / column_tiles) % row_tiles) * 128u;
+  if (frame >= params.out_frames) { return; }
+  let first = ((workgroup / column_tiles) % row_tiles) * 128u;
+  let first_column = (workgroup % column_tiles) * 128u;
+  let corner0 = corner_of(min(first + thread / 4u + 0u, params.m - 1u));
+  let corner1 = corner_of(min(first + thread / 4u + 32u, params.m - 1u));
+  let corner2 = corner_of(min(first + thread / 4u + 64u, params.m - 1u));
+  let corner3 = corner_of(min(first + thread / 4u + 96u, params.m - 1u));
+  let channel0 = min(first_column + thread / 4u + 0u, count - 1u) * params.taps + params.first_tap;
+  let channel1 = min(first_column + thread / 4u + 32u, count - 1u) * params.taps + params.first_tap;
+  let channel2 = min(first_column + thread / 4u + 64u, count - 1u) * params.taps + params.first_tap;
+  let channel3 = min(first_column + thread / 4u + 96u, count - 1u) * params.taps + params.first_tap;
+
+  let load_group = thread % 4u;
+  let load_at = (thread / 4u) * 10u + 2u * load_group;
+  let block_row = (subgroup / 2u) * 64u;
+  let block_column = (subgroup % 2u) * 64u;
+  var s0 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s1 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s2 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s3 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s4 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s5 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s6 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s7 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s8 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s9 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s10 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s11 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s12 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s13 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s14 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var s15 = subgroup_matrix_result<f32, 16, 16>(0.0);
+  var x0 = vec4u();
+  var x1 = vec4u();
+  var x2 = vec4u();
+  var x3 = vec4u();
+  var w0 = vec4u();
+  var w1 = vec4u();
+  var w2 = vec4u();
+  var w3 = vec4u();
+  // Taps in time before the first and after the last frame are skipped as a whole.
+  var first_time = 0u;
+  var end_time = params.taps_t;
+  while (first_time < end_time && !is_frame(frame_of(frame, first_time))) { first_time++; }
+  while (end_time > first_time && !is_frame(frame_of(frame, end_time - 1u))) { end_time--; }
+  let first_tap = first_time * params.taps_h * params.taps_w;
+  let tap_steps = (params.steps + 7u) / 8u;
+  let end_step = (end_time - first_time) * params.taps_h * params.taps_w * tap_steps;
+  if (end_step > 0u) {
+  let tap = first_tap + 0u / tap_steps;
+  let at = (0u % tap_steps) * 4u + load_group;
+  let space = tap % (params.taps_h * params.taps_w);
+  let t = frame_of(frame, tap / (params.taps_h * params.taps_w));
+  let offset = vec2i(i32(space % params.taps_w), i32(space / params.taps_w));
+  x0 = input_or_zero(t, corner0 + offset, at);
+  x1 = input_or_zero(t, corner1 + offset, at);
+  x2 = input_or_zero(t, corner2 + offset, at);
+  x3 = input_or_zero(t, corner3 + offset, at);
+  w0 = weight_or_zero(channel0 + tap, at);
+  w1 = weight_or_zero(channel1 + tap, at);
+  w2 = weight_or_zero(channel2 + tap, at);
+  w3 = weight_or_zero(channel3 + tap, at);
+}
+  for (var step = 0u; step < end_step; step++) {
+    tile_x[load_at + 0u] = bitcast<vec4<f16>>(x0.xy);
+    tile_x[load_at + 1u] = bitcast<vec4<f16>>(x0.zw);
+    tile_x[load_at + 320u] = bitcast<vec4<f16>>(x1.xy);
+    tile_x[load_at + 321u] = bitcast<vec4<f16>>(x1.zw);
+    tile_x[load_at + 640u] = bitcast<vec4<f16>>(x2.xy);
+    tile_x[load_at + 641u] = bitcast<vec4<f16>>(x2.zw);
+    tile_x[load_at + 960u] = bitcast<vec4<f16>>(x3.xy);
+    tile_x[load_at + 961u] = bitcast<vec4<f16>>(x3.zw);
+    tile_w[load_at + 0u] = bitcast<vec4<f16>>(w0.xy);
+    tile_w[load_at + 1u] = bitcast<vec4<f16>>(w0.zw);
+    tile_w[load_at + 320u] = bitcast<vec4<f16>>(w1.xy);
+    tile_w[load_at + 321u] = bitcast<vec4<f16>>(w1.zw);
+    tile_w[load_at + 640u] = bitcast<vec4<f16>>(w2.xy);
+    tile_w[load_at + 641u] = bitcast<vec4<f16>>(w2.zw);
+    tile_w[load_at + 960u] = bitcast<vec4<f16>>(w3.xy);
+    tile_w[load_at + 961u] = bitcast<vec4<f16>>(w3.zw);
+    workgroupBarrier();
+    if (step + 1u < end_step) {
+      let tap = first_tap + (step + 1u) / tap_steps;
+      let at = ((step + 1u) % tap_steps) * 4u + load_group;
+      let space = tap % (params.taps_h * params.taps_w);
+      let t = frame_of(frame, tap / (params.taps_h * params.taps_w));
+      let offset = vec2i(i32(space % params.taps_w), i32(space / params.taps_w));
+      x0 = input_or_zero(t, corner0 + offset, at);
+      x1 = input_or_zero(t, corner1 + offset, at);
+      x2 = input_or_zero(t, corner2 + offset, at);
+      x3 = input_or_zero(t, corner3 + offset, at);
+      w0 = weight_or_zero(channel0 + tap, at);
+      w1 = weight_or_zero(channel1 + tap, at);
+      w2 = weight_or_zero(channel2 + tap, at);
+      w3 = weight_or_zero(channel3 + tap, at);
+    }
+    {
+      let b0 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 0u) * 10u + 0u, 10u);
+      let b1 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 16u) * 10u + 0u, 10u);
+      let b2 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 32u) * 10u + 0u, 10u);
+      let b3 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 48u) * 10u + 0u, 10u);
+      let a0 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 0u) * 10u + 0u, 10u);
+      s0 = subgroupMatrixMultiplyAccumulate(a0, b0, s0);
+      s1 = subgroupMatrixMultiplyAccumulate(a0, b1, s1);
+      s2 = subgroupMatrixMultiplyAccumulate(a0, b2, s2);
+      s3 = subgroupMatrixMultiplyAccumulate(a0, b3, s3);
+      let a1 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 16u) * 10u + 0u, 10u);
+      s4 = subgroupMatrixMultiplyAccumulate(a1, b0, s4);
+      s5 = subgroupMatrixMultiplyAccumulate(a1, b1, s5);
+      s6 = subgroupMatrixMultiplyAccumulate(a1, b2, s6);
+      s7 = subgroupMatrixMultiplyAccumulate(a1, b3, s7);
+      let a2 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 32u) * 10u + 0u, 10u);
+      s8 = subgroupMatrixMultiplyAccumulate(a2, b0, s8);
+      s9 = subgroupMatrixMultiplyAccumulate(a2, b1, s9);
+      s10 = subgroupMatrixMultiplyAccumulate(a2, b2, s10);
+      s11 = subgroupMatrixMultiplyAccumulate(a2, b3, s11);
+      let a3 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 48u) * 10u + 0u, 10u);
+      s12 = subgroupMatrixMultiplyAccumulate(a3, b0, s12);
+      s13 = subgroupMatrixMultiplyAccumulate(a3, b1, s13);
+      s14 = subgroupMatrixMultiplyAccumulate(a3, b2, s14);
+      s15 = subgroupMatrixMultiplyAccumulate(a3, b3, s15);
+    }
+    {
+      let b0 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 0u) * 10u + 4u, 10u);
+      let b1 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 16u) * 10u + 4u, 10u);
+      let b2 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 32u) * 10u + 4u, 10u);
+      let b3 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 48u) * 10u + 4u, 10u);
+      let a0 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 0u) * 10u + 4u, 10u);
+      s0 = subgroupMatrixMultiplyAccumulate(a0, b0, s0);
+      s1 = subgroupMatrixMultiplyAccumulate(a0, b1, s1);
+      s2 = subgroupMatrixMultiplyAccumulate(a0, b2, s2);
+      s3 = subgroupMatrixMultiplyAccumulate(a0, b3, s3);
+      let a1 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 16u) * 10u + 4u, 10u);
+      s4 = subgroupMatrixMultiplyAccumulate(a1, b0, s4);
+      s5 = subgroupMatrixMultiplyAccumulate(a1, b1, s5);
+      s6 = subgroupMatrixMultiplyAccumulate(a1, b2, s6);
+      s7 = subgroupMatrixMultiplyAccumulate(a1, b3, s7);
+      let a2 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 32u) * 10u + 4u, 10u);
+      s8 = subgroupMatrixMultiplyAccumulate(a2, b0, s8);
+      s9 = subgroupMatrixMultiplyAccumulate(a2, b1, s9);
+      s10 = subgroupMatrixMultiplyAccumulate(a2, b2, s10);
+      s11 = subgroupMatrixMultiplyAccumulate(a2, b3, s11);
+      let a3 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 48u) * 10u + 4u, 10u);
+      s12 = subgroupMatrixMultiplyAccumulate(a3, b0, s12);
+      s13 = subgroupMatrixMultiplyAccumulate(a3, b1, s13);
+      s14 = subgroupMatrixMultiplyAccumulate(a3, b2, s14);
+      s15 = subgroupMatrixMultiplyAccumulate(a3, b3, s15);
+    }
+    workgroupBarrier();
+  }
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s0, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s1, 36u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, block_row + 0u, block_column + 0u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s2, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s3, 36u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, block_row + 0u, block_column + 32u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s4, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s5, 36u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, block_row + 16u, block_column + 0u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s6, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s7, 36u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, block_row + 16u, block_column + 32u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s8, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s9, 36u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, block_row + 32u, block_column + 0u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s10, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s11, 36u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, block_row + 32u, block_column + 32u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s12, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s13, 36u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, block_row + 48u, block_column + 0u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s14, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s15, 36u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, block_row + 48u, block_column + 32u);
+  workgroupBarrier();
+}
