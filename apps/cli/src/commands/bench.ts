@@ -17,7 +17,16 @@ import {
 import { lvsaConfigOf } from "../options/lvsa-options.js";
 
 export function benchCommand(program: Command, io: CommandIo): void {
-  const bench = program.command("bench").description("Measure kernels, or a whole model, on this machine");
+  const bench = program
+    .command("bench")
+    .description("Measure kernels, or a whole model, on this machine")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  lvsa bench kernels
+  lvsa bench model --config wan2.1-t2v-1.3b --num-frames 321 --lvsa`,
+    );
   const onNotice = (line: string) => io.err(`${line}\n`);
   const softwareAdapter = () => import("@lvsa/software-adapter");
 
