@@ -61,7 +61,7 @@ interface SubgroupInfo {
   readonly subgroupMaxSize?: number;
   readonly subgroupMatrixConfigs?: Iterable<{
     readonly componentType: string;
-    readonly resultType: string;
+    readonly resultComponentType: string;
     readonly M: number;
     readonly N: number;
     readonly K: number;
@@ -85,9 +85,9 @@ export function describeDevice(device: GPUDevice, adapterInfo: GPUAdapterInfo): 
     f16: features.includes("shader-f16"),
     subgroups: features.includes("subgroups") && min && max ? { min, max } : undefined,
     matrices: hasMatrices
-      ? Array.from(subgroupMatrixConfigs ?? [], ({ componentType, resultType, M, N, K }) => ({
+      ? Array.from(subgroupMatrixConfigs ?? [], ({ componentType, resultComponentType, M, N, K }) => ({
           component: componentType,
-          result: resultType,
+          result: resultComponentType,
           m: M,
           n: N,
           k: K,

@@ -41,8 +41,8 @@ test("f16 that works is not disproved", async () => {
 
 test("what the driver can not compile is taken away, with the reason", async () => {
   const liar = claiming("nvidia");
-  if (liar.info.limits.maxComputeWorkgroupStorageSize < 30_000) {
-    console.warn("skipped: no memory for matrices is claimed here");
+  if (device.info.matrices.length > 0 || liar.info.limits.maxComputeWorkgroupStorageSize < 30_000) {
+    console.warn("skipped: the adapter has matrices, or no memory for them");
     return;
   }
   const found = await disprove(liar);

@@ -4,13 +4,15 @@
  * rows in place, so the running maximum may lag behind by `LAG`: the outputs are scaled (through workgroup memory) only
  * where a score outgrows it by more, which after the first keys is rare. The final division makes up for it exactly.
  */
-import { computeMain, indent, lines } from "@lvsa/runtime";
+import { computeMain, indent, lines, tree } from "@lvsa/runtime";
 import { type AttentionShape, attentionPrelude, LOWEST, MASKED } from "./attention-common.wgsl.js";
 
 export interface MatrixAttention {
   readonly subgroups: number;
   /** Keys per step, a multiple of 32. */
   readonly keys: number;
+  /** The next keys travel while the output of these is summed. */
+  readonly ahead: boolean;
 }
 
 const SIDE = 16;
@@ -46,19 +48,20 @@ export function matrixKernelBody(shape: AttentionShape, o: MatrixAttention): str
   const [keyBlocks, dBlocks] = [o.keys / SIDE, D / SIDE];
   const half = o.keys / 2; // scores of a row that one of its two lanes handles
   const outBlocks = keyBlocks; // output matrices that fit the memory of the scores at a time
+  const weight = Array.from({ length: half }, (_, k) => `p${k}`);
   const own = `subgroup * ${SIDE}u`;
   const kind = (side: string) => `subgroup_matrix_${side}<f16, ${SIDE}, ${SIDE}>`;
   const load = (side: "left" | "right", order: "row" | "col", from: string, at: string, row: number) =>
     `subgroupMatrixLoad<${kind(side)}, ${order}_major>(&${from}, ${at}, ${row}u)`;
 
-  const fetch = (what: "key" | "value") =>
+  const fetch = (what: "key" | "value", k0 = "k0") =>
     lines(loads, (i) => {
-      const line = `${what}${i} = ${what}8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + ${i * threads}u) / ${units}u, segment.end - 1u)) + (thread + ${i * threads}u) % ${units}u);`;
+      const line = `${what}_load${i} = ${what}8(segment.in_context, kv_at(t, segment.in_context, min(${k0} + (thread + ${i * threads}u) / ${units}u, segment.end - 1u)) + (thread + ${i * threads}u) % ${units}u);`;
       return (i + 1) * threads <= total ? line : `if (thread < ${total - i * threads}u) { ${line} }`;
     });
   const put = (what: "key" | "value") =>
     lines(loads, (i) => {
-      const line = `put(thread + ${i * threads}u, ${what}${i});`;
+      const line = `put(thread + ${i * threads}u, ${what}_load${i});`;
       return (i + 1) * threads <= total ? line : `if (thread < ${total - i * threads}u) { ${line} }`;
     });
   /** Output matrices through the memory of the scores, a few at a time; `body` sees row and columns of a lane. */
@@ -110,13 +113,14 @@ ${lines(dBlocks, (i) => `  var o${i} = subgroup_matrix_result<f32, ${SIDE}, ${SI
   let weights_at = row * ${rowK}u + side * ${half / 4}u;
   var m = ${LOWEST};
   var l = 0.0;
-${lines(loads, (i) => `  var key${i} = vec4u();\n  var value${i} = vec4u();`)}
+${lines(loads, (i) => `  var key_load${i} = vec4u();\n  var value_load${i} = vec4u();`)}
 
   for (var i = 0u; i < t.segments; i++) {
     let segment = find_segment(t, i);
+${o.ahead ? indent(fetch("key", "segment.start"), 4) : ""}
     for (var k0 = segment.start; k0 < segment.end; k0 += ${o.keys}u) {
       // 1. Scores.
-${indent(fetch("key"), 6)}
+${o.ahead ? "" : indent(fetch("key"), 6)}
       workgroupBarrier();
 ${indent(put("key"), 6)}
       workgroupBarrier();
@@ -140,17 +144,16 @@ ${lines(
   (k) => `      var p${k} = scores[scores_at + ${k}u] * params.scale;
       if (k0 + side * ${half}u + ${k}u >= segment.end) { p${k} = ${MASKED}; }`,
 )}
-      var top = p0;
-${lines(half - 1, (k) => `      top = max(top, p${k + 1});`)}
-      top = max(top, subgroupShuffleXor(top, 1u));
+      let side_top = ${tree(weight, (a, b) => `max(${a}, ${b})`)};
+      let top = max(side_top, subgroupShuffleXor(side_top, 1u));
       let grows = top > m + ${LAG}.0;
       let shrink = select(1.0, exp2(m - top), grows);
       m = select(m, top, grows);
       if (grows) { atomicStore(&outgrown[0], 1u); }
 ${lines(half, (k) => `      p${k} = exp2(p${k} - m);`)}
-      l = l * shrink + (${Array.from({ length: half }, (_, k) => `p${k}`).join(" + ")});
+      l = l * shrink + ${tree(weight, (a, b) => `(${a} + ${b})`)};
 ${lines(half / 4, (k) => `      weights[weights_at + ${k}u] = vec4<f16>(vec4f(p${4 * k}, p${4 * k + 1}, p${4 * k + 2}, p${4 * k + 3}));`)}
-      workgroupBarrier();
+      // This load waits for all threads, before and after.
       if (workgroupUniformLoad(&outgrown[0]) != 0u) {
 ${indent(
   throughScores(() => `for (var k = 0u; k < ${half}u; k++) { scores[scores_at + k] *= shrink; }`, true),
@@ -158,6 +161,13 @@ ${indent(
 )}
       }
 
+${
+  o.ahead
+    ? `      if (k0 + ${o.keys}u < segment.end) {
+${indent(fetch("key", `k0 + ${o.keys}u`), 8)}
+      }`
+    : ""
+}
       // 3. Output += weights times values. Keys past the end weigh 0 and repeat the last value, which is finite.
 ${lines(keyBlocks, (k) => {
   const left = load("left", "row", "weights", `${own} * ${rowK}u + ${(k * SIDE) / 4}u`, rowK);

@@ -2,8 +2,8 @@
  * Scaled dot-product attention that walks ranges of keys in place: dense attention is the layout with one range.
  * Grouped queries, causal masks, key masks and T5's relative bias are cases of the same kernel.
  */
-import type { Device } from "@lvsa/runtime";
-import { attentionFamily, attentionTile } from "./attention.wgsl.js";
+import { cast, type Device, type Tensor } from "@lvsa/runtime";
+import { type AttentionVariant, attentionFamily, attentionTile } from "./attention.wgsl.js";
 import { type Chunk, chunkJobs } from "./attention-chunks.js";
 import { type AttentionShape, LOG2E } from "./attention-common.wgsl.js";
 import {
@@ -18,9 +18,14 @@ import { padHeads } from "./pad-heads.js";
 
 /** About a quarter of a second at 1 TFLOP/s, the slowest real GPU that is of use here. */
 const DISPATCH_FLOPS = 2.5e11;
+/** Devices with matrices make 20 TFLOP/s or more of it, and dispatches of few workgroups leave them half idle. */
+const MATRIX_DISPATCH_FLOPS = 5e12;
+/** From this many queries on, rounding keys and values first is cheaper than for every tile of queries. */
+const ROUND_FIRST = 256;
 
 /**
- * Records attention. K and V are read where they lie; nothing is copied or gathered.
+ * Records attention. K and V are read where they lie; nothing is gathered. Kernels that multiply in f16 take copies of
+ * operands that are stored otherwise.
  * @throws ShapeError when shapes do not fit together; DeviceError when a tensor is above the binding limit
  */
 export function attention(device: Device, input: AttentionInput): AttentionOutput {
@@ -28,7 +33,7 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
   if (g.headDim % 4 !== 0) return padHeads(device, input, attention);
   const output = input.out ?? device.empty(input.query.shape, input.outDtype ?? g.query);
   const logSumExp = input.returnLogSumExp ? device.empty([g.batch, g.queries, g.heads]) : undefined;
-  const shape: Omit<AttentionShape, "rows"> = {
+  const shape = {
     headDim: g.headDim,
     query: g.query,
     key: g.key,
@@ -37,15 +42,52 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
     context: g.context,
     causal: input.causal ?? false,
     relativeBias: input.relativeBias !== undefined,
-    logSumExp: input.returnLogSumExp ?? false,
+    logSumExp: logSumExp !== undefined,
   };
+  const size = { queries: g.queries, keys: g.keys + g.contextKeys };
+  const { variant } = device.choose(attentionFamily, { ...shape, rows: true }, size, input.rule);
+  const result = { output, ...(logSumExp ? { logSumExp } : {}) };
+  if (variant.kind !== "matrix" || g.queries < ROUND_FIRST) record(device, input, g, shape, variant, result);
+  else {
+    device.scope(() => {
+      const rounded = roundedInput(device, input);
+      record(device, rounded, g, { ...shape, ...halfTypes(g) }, variant, result);
+    });
+  }
+  return result;
+}
+
+/** The same input with operands as f16; copies belong to the scope around. */
+function roundedInput(device: Device, input: AttentionInput): AttentionInput {
+  const half = (t: Tensor) => (t.dtype === "f16" ? t : cast(device, t, "f16"));
+  const { contextKey, contextValue } = input;
+  return {
+    ...input,
+    query: half(input.query),
+    key: half(input.key),
+    value: half(input.value),
+    ...(contextKey && contextValue ? { contextKey: half(contextKey), contextValue: half(contextValue) } : {}),
+  };
+}
+
+function halfTypes({ context }: AttentionGeometry) {
+  const half = "f16" as const;
+  return { query: half, key: half, value: half, context: context && { key: half, value: half } };
+}
+
+function record(
+  device: Device,
+  input: AttentionInput,
+  g: AttentionGeometry,
+  shape: Omit<AttentionShape, "rows">,
+  variant: AttentionVariant,
+  { output, logSumExp }: AttentionOutput,
+): void {
   for (const part of batchParts(input, g)) {
     const own = part.layout ? undefined : layoutOfRanges(device, part.ranges, g.queries);
     const layout = part.layout ?? own;
     const [start, end] = part.ranges[0] ?? [0, 0];
     const shader: AttentionShape = { ...shape, rows: layout !== undefined };
-    const size = { queries: g.queries, keys: g.keys + g.contextKeys };
-    const { variant } = device.choose(attentionFamily, shader, size, input.rule);
     const kernel = attentionFamily.kernel(shader, variant);
     const tile = attentionTile(shader, variant);
     const table = layout?.tiles(tile);
@@ -64,7 +106,7 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
     const chunks: Chunk[] = chunkJobs(
       flopsOfTile,
       g.heads * part.batches,
-      input.dispatchFlops ?? DISPATCH_FLOPS,
+      input.dispatchFlops ?? (variant.kind === "matrix" ? MATRIX_DISPATCH_FLOPS : DISPATCH_FLOPS),
     );
     for (const { first, count } of chunks) {
       device.dispatch({
@@ -94,7 +136,6 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
     }
     own?.dispose();
   }
-  return { output, ...(logSumExp ? { logSumExp } : {}) };
 }
 
 /** Batch entries that share a pattern: one of a layout, and ranges that every query sees. */

@@ -47,7 +47,7 @@ const lanes: Rule = {
   variant: (_shape, _size, c) => ({ kind: "lanes", subgroupSize: fixedSubgroupSize(c)! }),
 };
 
-const MATRIX: MatrixAttention = { subgroups: 4, keys: 32 };
+const MATRIX: MatrixAttention = { subgroups: 4, keys: 64, ahead: true };
 
 const matrix: Rule = {
   id: "matrix-f16",
@@ -116,7 +116,7 @@ function attentionKernel(shape: AttentionShape, v: AttentionVariant): Kernel<typ
     case "matrix":
       return defineKernel({
         ...common,
-        key: `matrix-${v.subgroups}x${v.keys}-${shapeKey(shape)}`,
+        key: `matrix-${v.subgroups}x${v.keys}${v.ahead ? "-ahead" : ""}-${shapeKey(shape)}`,
         enables: MATRIX_EXTENSIONS,
         body: () => matrixKernelBody(shape, v),
       });

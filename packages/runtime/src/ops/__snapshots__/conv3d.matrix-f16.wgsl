@@ -87,42 +87,40 @@ fn weight_or_zero(row: u32, at: u32) -> vec4u {
   return halves_weight(row * (params.steps / 2u) + at);
 }
 
-var<workgroup> tile_x: array<vec4<f16>, 1280>;
+var<workgroup> tile_x: array<vec4<f16>, 2560>;
 var<workgroup> tile_w: array<vec4<f16>, 1280>;
-var<workgroup> tile_sums: array<f32, 2304>;
+var<workgroup> tile_sums: array<f32, 4608>;
 
-// Two matrices of a subgroup, whose first sum is that of the row and column of the tile.
-fn store_sums(subgroup: u32, lane: u32, row: u32, column: u32) {
-  for (var i = lane; i < 128u; i += 32u) {
-    let r = i / 8u;
-    let c = 4u * (i % 8u);
+// One or two matrices of a subgroup (width 16 or 32), whose first sum is that of the row and column of the tile.
+fn store_sums(subgroup: u32, lane: u32, width: u32, row: u32, column: u32) {
+  for (var i = lane; i < 4u * width; i += 32u) {
+    let r = 4u * i / width;
+    let c = 4u * i % width;
     let at = subgroup * 576u + r * 36u + c;
     finish_sums(row + r, column + c, vec4f(tile_sums[at], tile_sums[at + 1u], tile_sums[at + 2u], tile_sums[at + 3u]));
   }
 }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
   let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
-  let row_tiles = (params.m + 127u) / 128u;
+  let row_tiles = (params.m + 255u) / 256u;
   let count = params.column_end - params.column_start;
   let column_tiles = (count + 127u) / 128u;
   // Channels run fastest: neighbours read the same positions.
   tile_column = (workgroup % column_tiles) * 128u;
   let frame = workgroup / column_tiles / row_tiles;
   tile_frame = frame;
-  tile_row = ((workgroup / column_tiles) % row_tiles) * 128u;
+  tile_row = ((workgroup / column_tiles) % row_tiles) * 256u;
   if (frame >= params.out_frames) { return; }
-  let first = ((workgroup / column_tiles) % row_tiles) * 128u;
+  let first = ((workgroup / column_tiles) % row_tiles) * 256u;
   let first_column = (workgroup % column_tiles) * 128u;
   let corner0 = corner_of(min(first + thread / 4u + 0u, params.m - 1u));
-  let corner1 = corner_of(min(first + thread / 4u + 32u, params.m - 1u));
-  let corner2 = corner_of(min(first + thread / 4u + 64u, params.m - 1u));
-  let corner3 = corner_of(min(first + thread / 4u + 96u, params.m - 1u));
+  let corner1 = corner_of(min(first + thread / 4u + 64u, params.m - 1u));
+  let corner2 = corner_of(min(first + thread / 4u + 128u, params.m - 1u));
+  let corner3 = corner_of(min(first + thread / 4u + 192u, params.m - 1u));
   let channel0 = min(first_column + thread / 4u + 0u, count - 1u) * params.taps + params.first_tap;
-  let channel1 = min(first_column + thread / 4u + 32u, count - 1u) * params.taps + params.first_tap;
-  let channel2 = min(first_column + thread / 4u + 64u, count - 1u) * params.taps + params.first_tap;
-  let channel3 = min(first_column + thread / 4u + 96u, count - 1u) * params.taps + params.first_tap;
+  let channel1 = min(first_column + thread / 4u + 64u, count - 1u) * params.taps + params.first_tap;
 
   let load_group = thread % 4u;
   let load_at = (thread / 4u) * 10u + 2u * load_group;
@@ -150,8 +148,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   var x3 = vec4u();
   var w0 = vec4u();
   var w1 = vec4u();
-  var w2 = vec4u();
-  var w3 = vec4u();
   // Taps in time before the first and after the last frame are skipped as a whole.
   var first_time = 0u;
   var end_time = params.taps_t;
@@ -172,26 +168,20 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   x3 = input_or_zero(t, corner3 + offset, at);
   w0 = weight_or_zero(channel0 + tap, at);
   w1 = weight_or_zero(channel1 + tap, at);
-  w2 = weight_or_zero(channel2 + tap, at);
-  w3 = weight_or_zero(channel3 + tap, at);
 }
   for (var step = 0u; step < end_step; step++) {
     tile_x[load_at + 0u] = bitcast<vec4<f16>>(x0.xy);
     tile_x[load_at + 1u] = bitcast<vec4<f16>>(x0.zw);
-    tile_x[load_at + 320u] = bitcast<vec4<f16>>(x1.xy);
-    tile_x[load_at + 321u] = bitcast<vec4<f16>>(x1.zw);
-    tile_x[load_at + 640u] = bitcast<vec4<f16>>(x2.xy);
-    tile_x[load_at + 641u] = bitcast<vec4<f16>>(x2.zw);
-    tile_x[load_at + 960u] = bitcast<vec4<f16>>(x3.xy);
-    tile_x[load_at + 961u] = bitcast<vec4<f16>>(x3.zw);
+    tile_x[load_at + 640u] = bitcast<vec4<f16>>(x1.xy);
+    tile_x[load_at + 641u] = bitcast<vec4<f16>>(x1.zw);
+    tile_x[load_at + 1280u] = bitcast<vec4<f16>>(x2.xy);
+    tile_x[load_at + 1281u] = bitcast<vec4<f16>>(x2.zw);
+    tile_x[load_at + 1920u] = bitcast<vec4<f16>>(x3.xy);
+    tile_x[load_at + 1921u] = bitcast<vec4<f16>>(x3.zw);
     tile_w[load_at + 0u] = bitcast<vec4<f16>>(w0.xy);
     tile_w[load_at + 1u] = bitcast<vec4<f16>>(w0.zw);
-    tile_w[load_at + 320u] = bitcast<vec4<f16>>(w1.xy);
-    tile_w[load_at + 321u] = bitcast<vec4<f16>>(w1.zw);
-    tile_w[load_at + 640u] = bitcast<vec4<f16>>(w2.xy);
-    tile_w[load_at + 641u] = bitcast<vec4<f16>>(w2.zw);
-    tile_w[load_at + 960u] = bitcast<vec4<f16>>(w3.xy);
-    tile_w[load_at + 961u] = bitcast<vec4<f16>>(w3.zw);
+    tile_w[load_at + 640u] = bitcast<vec4<f16>>(w1.xy);
+    tile_w[load_at + 641u] = bitcast<vec4<f16>>(w1.zw);
     workgroupBarrier();
     if (step + 1u < end_step) {
       let tap = first_tap + (step + 1u) / tap_steps;
@@ -205,8 +195,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
       x3 = input_or_zero(t, corner3 + offset, at);
       w0 = weight_or_zero(channel0 + tap, at);
       w1 = weight_or_zero(channel1 + tap, at);
-      w2 = weight_or_zero(channel2 + tap, at);
-      w3 = weight_or_zero(channel3 + tap, at);
     }
     {
       let b0 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 0u) * 10u + 0u, 10u);
@@ -265,41 +253,41 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s0, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s1, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 0u, block_column + 0u);
+  store_sums(subgroup, lane, 32u, block_row + 0u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s2, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s3, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 0u, block_column + 32u);
+  store_sums(subgroup, lane, 32u, block_row + 0u, block_column + 32u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s4, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s5, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 16u, block_column + 0u);
+  store_sums(subgroup, lane, 32u, block_row + 16u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s6, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s7, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 16u, block_column + 32u);
+  store_sums(subgroup, lane, 32u, block_row + 16u, block_column + 32u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s8, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s9, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 32u, block_column + 0u);
+  store_sums(subgroup, lane, 32u, block_row + 32u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s10, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s11, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 32u, block_column + 32u);
+  store_sums(subgroup, lane, 32u, block_row + 32u, block_column + 32u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s12, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s13, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 48u, block_column + 0u);
+  store_sums(subgroup, lane, 32u, block_row + 48u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s14, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s15, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 48u, block_column + 32u);
+  store_sums(subgroup, lane, 32u, block_row + 48u, block_column + 32u);
   workgroupBarrier();
 }

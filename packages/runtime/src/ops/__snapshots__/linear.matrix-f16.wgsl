@@ -61,40 +61,38 @@ fn weight_or_zero(row: u32, at: u32) -> vec4u {
 }
 
 var<workgroup> tile_x: array<vec4<f16>, 1280>;
-var<workgroup> tile_w: array<vec4<f16>, 1280>;
-var<workgroup> tile_sums: array<f32, 2304>;
+var<workgroup> tile_w: array<vec4<f16>, 2560>;
+var<workgroup> tile_sums: array<f32, 4608>;
 
-// Two matrices of a subgroup, whose first sum is that of the row and column of the tile.
-fn store_sums(subgroup: u32, lane: u32, row: u32, column: u32) {
-  for (var i = lane; i < 128u; i += 32u) {
-    let r = i / 8u;
-    let c = 4u * (i % 8u);
+// One or two matrices of a subgroup (width 16 or 32), whose first sum is that of the row and column of the tile.
+fn store_sums(subgroup: u32, lane: u32, width: u32, row: u32, column: u32) {
+  for (var i = lane; i < 4u * width; i += 32u) {
+    let r = 4u * i / width;
+    let c = 4u * i % width;
     let at = subgroup * 576u + r * 36u + c;
     finish_sums(row + r, column + c, vec4f(tile_sums[at], tile_sums[at + 1u], tile_sums[at + 2u], tile_sums[at + 3u]));
   }
 }
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
   let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
-  let tile = output_tile(workgroup, 128u, 128u);
+  let tile = output_tile(workgroup, 128u, 256u);
   if (tile.x >= params.m) { return; }
   tile_row = tile.x;
   tile_column = tile.y;
   let last = vec2u(params.m - 1u, params.column_end - params.column_start - 1u);
   let row0 = min(tile.x + thread / 4u + 0u, last.x);
-  let row1 = min(tile.x + thread / 4u + 32u, last.x);
-  let row2 = min(tile.x + thread / 4u + 64u, last.x);
-  let row3 = min(tile.x + thread / 4u + 96u, last.x);
+  let row1 = min(tile.x + thread / 4u + 64u, last.x);
   let column0 = min(tile.y + thread / 4u + 0u, last.y);
-  let column1 = min(tile.y + thread / 4u + 32u, last.y);
-  let column2 = min(tile.y + thread / 4u + 64u, last.y);
-  let column3 = min(tile.y + thread / 4u + 96u, last.y);
+  let column1 = min(tile.y + thread / 4u + 64u, last.y);
+  let column2 = min(tile.y + thread / 4u + 128u, last.y);
+  let column3 = min(tile.y + thread / 4u + 192u, last.y);
 
   let load_group = thread % 4u;
   let load_at = (thread / 4u) * 10u + 2u * load_group;
-  let block_row = (subgroup / 2u) * 64u;
-  let block_column = (subgroup % 2u) * 64u;
+  let block_row = (subgroup / 4u) * 64u;
+  let block_column = (subgroup % 4u) * 64u;
   var s0 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var s1 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var s2 = subgroup_matrix_result<f32, 16, 16>(0.0);
@@ -113,8 +111,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   var s15 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var x0 = vec4u();
   var x1 = vec4u();
-  var x2 = vec4u();
-  var x3 = vec4u();
   var w0 = vec4u();
   var w1 = vec4u();
   var w2 = vec4u();
@@ -123,8 +119,6 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   let at = 0u / 8u + load_group;
   x0 = x_or_zero(row0, at);
   x1 = x_or_zero(row1, at);
-  x2 = x_or_zero(row2, at);
-  x3 = x_or_zero(row3, at);
   w0 = weight_or_zero(column0, at);
   w1 = weight_or_zero(column1, at);
   w2 = weight_or_zero(column2, at);
@@ -133,27 +127,21 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   for (var k0 = 0u; k0 < params.k; k0 += 32u) {
     tile_x[load_at + 0u] = bitcast<vec4<f16>>(x0.xy);
     tile_x[load_at + 1u] = bitcast<vec4<f16>>(x0.zw);
-    tile_x[load_at + 320u] = bitcast<vec4<f16>>(x1.xy);
-    tile_x[load_at + 321u] = bitcast<vec4<f16>>(x1.zw);
-    tile_x[load_at + 640u] = bitcast<vec4<f16>>(x2.xy);
-    tile_x[load_at + 641u] = bitcast<vec4<f16>>(x2.zw);
-    tile_x[load_at + 960u] = bitcast<vec4<f16>>(x3.xy);
-    tile_x[load_at + 961u] = bitcast<vec4<f16>>(x3.zw);
+    tile_x[load_at + 640u] = bitcast<vec4<f16>>(x1.xy);
+    tile_x[load_at + 641u] = bitcast<vec4<f16>>(x1.zw);
     tile_w[load_at + 0u] = bitcast<vec4<f16>>(w0.xy);
     tile_w[load_at + 1u] = bitcast<vec4<f16>>(w0.zw);
-    tile_w[load_at + 320u] = bitcast<vec4<f16>>(w1.xy);
-    tile_w[load_at + 321u] = bitcast<vec4<f16>>(w1.zw);
-    tile_w[load_at + 640u] = bitcast<vec4<f16>>(w2.xy);
-    tile_w[load_at + 641u] = bitcast<vec4<f16>>(w2.zw);
-    tile_w[load_at + 960u] = bitcast<vec4<f16>>(w3.xy);
-    tile_w[load_at + 961u] = bitcast<vec4<f16>>(w3.zw);
+    tile_w[load_at + 640u] = bitcast<vec4<f16>>(w1.xy);
+    tile_w[load_at + 641u] = bitcast<vec4<f16>>(w1.zw);
+    tile_w[load_at + 1280u] = bitcast<vec4<f16>>(w2.xy);
+    tile_w[load_at + 1281u] = bitcast<vec4<f16>>(w2.zw);
+    tile_w[load_at + 1920u] = bitcast<vec4<f16>>(w3.xy);
+    tile_w[load_at + 1921u] = bitcast<vec4<f16>>(w3.zw);
     workgroupBarrier();
     {
       let at = (k0 + 32u) / 8u + load_group;
       x0 = x_or_zero(row0, at);
       x1 = x_or_zero(row1, at);
-      x2 = x_or_zero(row2, at);
-      x3 = x_or_zero(row3, at);
       w0 = weight_or_zero(column0, at);
       w1 = weight_or_zero(column1, at);
       w2 = weight_or_zero(column2, at);
@@ -216,41 +204,41 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s0, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s1, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 0u, block_column + 0u);
+  store_sums(subgroup, lane, 32u, block_row + 0u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s2, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s3, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 0u, block_column + 32u);
+  store_sums(subgroup, lane, 32u, block_row + 0u, block_column + 32u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s4, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s5, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 16u, block_column + 0u);
+  store_sums(subgroup, lane, 32u, block_row + 16u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s6, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s7, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 16u, block_column + 32u);
+  store_sums(subgroup, lane, 32u, block_row + 16u, block_column + 32u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s8, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s9, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 32u, block_column + 0u);
+  store_sums(subgroup, lane, 32u, block_row + 32u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s10, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s11, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 32u, block_column + 32u);
+  store_sums(subgroup, lane, 32u, block_row + 32u, block_column + 32u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s12, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s13, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 48u, block_column + 0u);
+  store_sums(subgroup, lane, 32u, block_row + 48u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s14, 36u);
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s15, 36u);
   workgroupBarrier();
-  store_sums(subgroup, lane, block_row + 48u, block_column + 32u);
+  store_sums(subgroup, lane, 32u, block_row + 48u, block_column + 32u);
   workgroupBarrier();
 }

@@ -32,17 +32,22 @@ const lanes: Rule = {
 const matrix: Rule = {
   id: "matrix-f16",
   precision: "f16",
-  requires: (c) => needsMatrices(c, matrixBytes(CONV_MATRIX_TILES.multipleOf128)),
+  requires: (c) => needsMatrices(c, matrixBytes(CONV_MATRIX_TILES.multipleOf64)),
   fits: (_, { positions, outChannels, inChannels }) => {
     if (inChannels % MATRIX_LOAD !== 0)
       return `${inChannels} input channels are no multiple of ${MATRIX_LOAD}`;
     if (outChannels < 16) return "for 16 output channels or more";
     return positions >= 32 ? undefined : "for frames of 32 positions or more";
   },
-  variant: (_, { outChannels }) => {
+  variant: (_, { outChannels }, { limits }) => {
     if (outChannels <= 32) return CONV_MATRIX_TILES.upTo32;
-    const computed = (width: number) => Math.ceil(outChannels / width) * width;
-    return computed(64) < computed(128) ? CONV_MATRIX_TILES.multipleOf64 : CONV_MATRIX_TILES.multipleOf128;
+    // The fewest channels for nothing; of equals the widest.
+    const { multipleOf192, multipleOf128, multipleOf96, multipleOf64 } = CONV_MATRIX_TILES;
+    const computed = ({ tileN }: { readonly tileN: number }) => Math.ceil(outChannels / tileN) * tileN;
+    const tiles = [multipleOf128, multipleOf192, multipleOf96, multipleOf64] as const;
+    return tiles
+      .filter((tile) => matrixBytes(tile) <= limits.maxComputeWorkgroupStorageSize)
+      .reduce((best, tile) => (computed(tile) < computed(best) ? tile : best));
   },
 };
 

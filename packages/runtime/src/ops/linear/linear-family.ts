@@ -7,10 +7,9 @@ import { needsMatrices } from "../matrix/matrix-rules.js";
 import { MATRIX_LOAD, matrixBytes } from "../matrix/matrix-tile.wgsl.js";
 import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
 import {
-  LARGE_MATRIX_TILE,
   LARGE_TILE,
   type LinearVariant,
-  SMALL_MATRIX_TILE,
+  MATRIX_TILES,
   SMALL_TILE,
   type TileShape,
 } from "./linear-variant.js";
@@ -56,16 +55,19 @@ const lanes: Rule = {
 const matrix: Rule = {
   id: "matrix-f16",
   precision: "f16",
-  requires: (c) => needsMatrices(c, matrixBytes(LARGE_MATRIX_TILE)),
+  requires: (c) => needsMatrices(c, matrixBytes(MATRIX_TILES.at(-1)!)),
   fits: (_, { M, N, K, wideX }) => {
     if (wideX) return "x may be beyond the range of f16";
     if (K % MATRIX_LOAD !== 0) return `K is ${K}, no multiple of ${MATRIX_LOAD}`;
     return M >= 32 && N >= 32 ? undefined : "for 32 rows and columns or more";
   },
-  variant: (_, { M, N }) => {
-    const { tileM, tileN } = LARGE_MATRIX_TILE;
-    const tiles = Math.ceil(M / tileM) * Math.ceil(N / tileN);
-    return { kind: "matrix", ...(tiles >= ENOUGH_WORKGROUPS ? LARGE_MATRIX_TILE : SMALL_MATRIX_TILE) };
+  variant: (_, { M, N }, { limits }) => {
+    const tile = MATRIX_TILES.find(
+      (t) =>
+        matrixBytes(t) <= limits.maxComputeWorkgroupStorageSize &&
+        Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
+    );
+    return { kind: "matrix", ...(tile ?? MATRIX_TILES.at(-1)!) };
   },
 };
 

@@ -7,6 +7,7 @@ import { flatMain } from "../../kernel/wgsl-threads.js";
 import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
 import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
+import { cast } from "../elementwise/elementwise.js";
 import { floatDType } from "../float-dtype.js";
 import { type RowRange, splitRows } from "../row-chunks.js";
 import type { LinearShaderShape } from "./linear.wgsl.js";
@@ -64,6 +65,31 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   const inPlace = options.residual !== undefined && sameMemory(options.residual, out);
   const residual = inPlace ? undefined : options.residual;
 
+  const direct: LinearShaderShape = {
+    x: floatDType("linear", x, "x"),
+    weight: floatDType("linear", weight, "weight"),
+    alignedK: K % 4 === 0,
+    alignedN: N % 4 === 0,
+    out: outDtype,
+    ...(bias ? { bias: floatDType("linear", bias, "bias") } : {}),
+    ...(options.activation ? { activation: options.activation } : {}),
+    ...(multiply ? { multiply: floatDType("linear", multiply, "multiply") } : {}),
+    ...(gate ? { gate: floatDType("linear", gate, "gate") } : {}),
+    ...(inPlace ? { residual: "in_place" as const } : {}),
+    ...(residual ? { residual: floatDType("linear", residual, "residual") } : {}),
+  };
+  const size = { M, N, K, ...(options.wideX ? { wideX: true } : {}) };
+  const variant = tuning.variant ?? device.choose(linearFamily, direct, size, tuning.rule).variant;
+  if (variant.kind === "matrix") {
+    const rounded = roundedOperands(device, x, weight);
+    if (rounded.made.length > 0) {
+      const { x: left, weight: right } = rounded;
+      linear(device, left, right, { ...options, out, outDtype: undefined, tuning: { ...tuning, variant } });
+      for (const tensor of rounded.made) tensor.dispose();
+      return out;
+    }
+  }
+
   const { limits } = device.info;
   const limit = Math.min(
     tuning.maxBindingBytes ?? Number.POSITIVE_INFINITY,
@@ -84,21 +110,6 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
     N % 4 === 0 ? 4 : N % 2 === 0 ? 2 : 1,
   );
 
-  const direct: LinearShaderShape = {
-    x: floatDType("linear", x, "x"),
-    weight: floatDType("linear", weight, "weight"),
-    alignedK: K % 4 === 0,
-    alignedN: N % 4 === 0,
-    out: outDtype,
-    ...(bias ? { bias: floatDType("linear", bias, "bias") } : {}),
-    ...(options.activation ? { activation: options.activation } : {}),
-    ...(multiply ? { multiply: floatDType("linear", multiply, "multiply") } : {}),
-    ...(gate ? { gate: floatDType("linear", gate, "gate") } : {}),
-    ...(inPlace ? { residual: "in_place" as const } : {}),
-    ...(residual ? { residual: floatDType("linear", residual, "residual") } : {}),
-  };
-  const size = { M, N, K, ...(options.wideX ? { wideX: true } : {}) };
-  const variant = tuning.variant ?? device.choose(linearFamily, direct, size, tuning.rule).variant;
   const tile = outputTile(variant);
   assertShape(variant.kind !== "gemv" || M <= tile.rows, `linear: ${M} rows for a kernel of ${tile.rows}`);
   const kernel = linearFamily.kernel(
@@ -145,6 +156,21 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   }
   for (const view of parts) view.dispose();
   return out;
+}
+
+/** From this many rows of the other operand on, rounding an operand first is cheaper than for every tile that reads it. */
+const ROUND_FIRST = 256;
+
+function roundedOperands(device: Device, x: Tensor, weight: Tensor) {
+  const made: Tensor[] = [];
+  const rounded = (t: Tensor, readers: number) => {
+    if (t.dtype === "f16" || readers < ROUND_FIRST) return t;
+    const half = cast(device, t, "f16");
+    made.push(half);
+    return half;
+  };
+  const rows = x.size / weight.dim(1);
+  return { x: rounded(x, weight.dim(0)), weight: rounded(weight, rows), made };
 }
 
 function check(x: Tensor, weight: Tensor, o: LinearOptions): void {

@@ -88,11 +88,11 @@ var<workgroup> tile_x: array<vec4<f16>, ${t.tileM * STRIDE}>;
 var<workgroup> tile_w: array<vec4<f16>, ${t.tileN * STRIDE}>;
 var<workgroup> tile_sums: array<f32, ${part * t.subgroupsM * t.subgroupsN}>;
 
-// Two matrices of a subgroup, whose first sum is that of the row and column of the tile.
-fn store_sums(subgroup: u32, lane: u32, row: u32, column: u32) {
-  for (var i = lane; i < ${(SIDE * SUMS_WIDTH) / 4}u; i += ${LANES}u) {
-    let r = i / ${SUMS_WIDTH / 4}u;
-    let c = 4u * (i % ${SUMS_WIDTH / 4}u);
+// One or two matrices of a subgroup (width 16 or 32), whose first sum is that of the row and column of the tile.
+fn store_sums(subgroup: u32, lane: u32, width: u32, row: u32, column: u32) {
+  for (var i = lane; i < ${SIDE / 4}u * width; i += ${LANES}u) {
+    let r = 4u * i / width;
+    let c = 4u * i % width;
     let at = subgroup * ${part}u + r * ${SUMS_STRIDE}u + c;
     finish_sums(row + r, column + c, vec4f(tile_sums[at], tile_sums[at + 1u], tile_sums[at + 2u], tile_sums[at + 3u]));
   }
@@ -153,17 +153,17 @@ export function matrixFinish(t: MatrixTile): string {
   const [rows, columns] = block(t);
   return indent(
     lines(rows, (i) =>
-      lines(
-        columns / 2,
-        (j) => `${lines(
-          2,
+      lines(Math.ceil(columns / 2), (j) => {
+        const count = Math.min(2, columns - 2 * j);
+        return `${lines(
+          count,
           (h) =>
             `subgroupMatrixStore<row_major>(&tile_sums, subgroup * ${SIDE * SUMS_STRIDE}u + ${h * SIDE}u, s${i * columns + 2 * j + h}, ${SUMS_STRIDE}u);`,
         )}
 workgroupBarrier();
-store_sums(subgroup, lane, block_row + ${i * SIDE}u, block_column + ${j * SUMS_WIDTH}u);
-workgroupBarrier();`,
-      ),
+store_sums(subgroup, lane, ${count * SIDE}u, block_row + ${i * SIDE}u, block_column + ${j * SUMS_WIDTH}u);
+workgroupBarrier();`;
+      }),
     ),
     2,
   );

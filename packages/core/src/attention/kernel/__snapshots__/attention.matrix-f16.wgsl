@@ -79,8 +79,8 @@ fn result4(t: Tile, token: u32, d: u32, v: vec4f) {
 
 
 var<workgroup> staged: array<vec4<f16>, 2176>;
-var<workgroup> scores: array<f32, 2304>;
-var<workgroup> weights: array<vec4<f16>, 640>;
+var<workgroup> scores: array<f32, 4352>;
+var<workgroup> weights: array<vec4<f16>, 1152>;
 // The first is set where outputs must be scaled; four, because matrices want variables of multiples of 16 bytes.
 var<workgroup> outgrown: array<atomic<u32>, 4>;
 
@@ -119,39 +119,62 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   // Two lanes share a row of scores.
   let row = subgroup * 16u + lane / 2u;
   let side = lane % 2u;
-  let scores_at = row * 36u + side * 16u;
-  let weights_at = row * 10u + side * 4u;
+  let scores_at = row * 68u + side * 32u;
+  let weights_at = row * 18u + side * 8u;
   var m = -1e30;
   var l = 0.0;
-  var key0 = vec4u();
-  var value0 = vec4u();
-  var key1 = vec4u();
-  var value1 = vec4u();
-  var key2 = vec4u();
-  var value2 = vec4u();
-  var key3 = vec4u();
-  var value3 = vec4u();
+  var key_load0 = vec4u();
+  var value_load0 = vec4u();
+  var key_load1 = vec4u();
+  var value_load1 = vec4u();
+  var key_load2 = vec4u();
+  var value_load2 = vec4u();
+  var key_load3 = vec4u();
+  var value_load3 = vec4u();
+  var key_load4 = vec4u();
+  var value_load4 = vec4u();
+  var key_load5 = vec4u();
+  var value_load5 = vec4u();
+  var key_load6 = vec4u();
+  var value_load6 = vec4u();
+  var key_load7 = vec4u();
+  var value_load7 = vec4u();
 
   for (var i = 0u; i < t.segments; i++) {
     let segment = find_segment(t, i);
-    for (var k0 = segment.start; k0 < segment.end; k0 += 32u) {
+    key_load0 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 0u) / 16u, segment.end - 1u)) + (thread + 0u) % 16u);
+    key_load1 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 128u) / 16u, segment.end - 1u)) + (thread + 128u) % 16u);
+    key_load2 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 256u) / 16u, segment.end - 1u)) + (thread + 256u) % 16u);
+    key_load3 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 384u) / 16u, segment.end - 1u)) + (thread + 384u) % 16u);
+    key_load4 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 512u) / 16u, segment.end - 1u)) + (thread + 512u) % 16u);
+    key_load5 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 640u) / 16u, segment.end - 1u)) + (thread + 640u) % 16u);
+    key_load6 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 768u) / 16u, segment.end - 1u)) + (thread + 768u) % 16u);
+    key_load7 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 896u) / 16u, segment.end - 1u)) + (thread + 896u) % 16u);
+    for (var k0 = segment.start; k0 < segment.end; k0 += 64u) {
       // 1. Scores.
-      key0 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 0u) / 16u, segment.end - 1u)) + (thread + 0u) % 16u);
-      key1 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 128u) / 16u, segment.end - 1u)) + (thread + 128u) % 16u);
-      key2 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 256u) / 16u, segment.end - 1u)) + (thread + 256u) % 16u);
-      key3 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 384u) / 16u, segment.end - 1u)) + (thread + 384u) % 16u);
+
       workgroupBarrier();
-      put(thread + 0u, key0);
-      put(thread + 128u, key1);
-      put(thread + 256u, key2);
-      put(thread + 384u, key3);
+      put(thread + 0u, key_load0);
+      put(thread + 128u, key_load1);
+      put(thread + 256u, key_load2);
+      put(thread + 384u, key_load3);
+      put(thread + 512u, key_load4);
+      put(thread + 640u, key_load5);
+      put(thread + 768u, key_load6);
+      put(thread + 896u, key_load7);
       workgroupBarrier();
-      value0 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 0u) / 16u, segment.end - 1u)) + (thread + 0u) % 16u);
-      value1 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 128u) / 16u, segment.end - 1u)) + (thread + 128u) % 16u);
-      value2 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 256u) / 16u, segment.end - 1u)) + (thread + 256u) % 16u);
-      value3 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 384u) / 16u, segment.end - 1u)) + (thread + 384u) % 16u);
+      value_load0 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 0u) / 16u, segment.end - 1u)) + (thread + 0u) % 16u);
+      value_load1 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 128u) / 16u, segment.end - 1u)) + (thread + 128u) % 16u);
+      value_load2 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 256u) / 16u, segment.end - 1u)) + (thread + 256u) % 16u);
+      value_load3 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 384u) / 16u, segment.end - 1u)) + (thread + 384u) % 16u);
+      value_load4 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 512u) / 16u, segment.end - 1u)) + (thread + 512u) % 16u);
+      value_load5 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 640u) / 16u, segment.end - 1u)) + (thread + 640u) % 16u);
+      value_load6 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 768u) / 16u, segment.end - 1u)) + (thread + 768u) % 16u);
+      value_load7 = value8(segment.in_context, kv_at(t, segment.in_context, min(k0 + (thread + 896u) / 16u, segment.end - 1u)) + (thread + 896u) % 16u);
       var s0 = subgroup_matrix_result<f32, 16, 16>(0.0);
       var s1 = subgroup_matrix_result<f32, 16, 16>(0.0);
+      var s2 = subgroup_matrix_result<f32, 16, 16>(0.0);
+      var s3 = subgroup_matrix_result<f32, 16, 16>(0.0);
       s0 = subgroupMatrixMultiplyAccumulate(q0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 0u, 34u), s0);
       s0 = subgroupMatrixMultiplyAccumulate(q1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 4u, 34u), s0);
       s0 = subgroupMatrixMultiplyAccumulate(q2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 8u, 34u), s0);
@@ -168,65 +191,104 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
       s1 = subgroupMatrixMultiplyAccumulate(q5, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 564u, 34u), s1);
       s1 = subgroupMatrixMultiplyAccumulate(q6, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 568u, 34u), s1);
       s1 = subgroupMatrixMultiplyAccumulate(q7, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 572u, 34u), s1);
-      subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, s0, 36u);
-      subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, s1, 36u);
+      s2 = subgroupMatrixMultiplyAccumulate(q0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1088u, 34u), s2);
+      s2 = subgroupMatrixMultiplyAccumulate(q1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1092u, 34u), s2);
+      s2 = subgroupMatrixMultiplyAccumulate(q2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1096u, 34u), s2);
+      s2 = subgroupMatrixMultiplyAccumulate(q3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1100u, 34u), s2);
+      s2 = subgroupMatrixMultiplyAccumulate(q4, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1104u, 34u), s2);
+      s2 = subgroupMatrixMultiplyAccumulate(q5, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1108u, 34u), s2);
+      s2 = subgroupMatrixMultiplyAccumulate(q6, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1112u, 34u), s2);
+      s2 = subgroupMatrixMultiplyAccumulate(q7, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1116u, 34u), s2);
+      s3 = subgroupMatrixMultiplyAccumulate(q0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1632u, 34u), s3);
+      s3 = subgroupMatrixMultiplyAccumulate(q1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1636u, 34u), s3);
+      s3 = subgroupMatrixMultiplyAccumulate(q2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1640u, 34u), s3);
+      s3 = subgroupMatrixMultiplyAccumulate(q3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1644u, 34u), s3);
+      s3 = subgroupMatrixMultiplyAccumulate(q4, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1648u, 34u), s3);
+      s3 = subgroupMatrixMultiplyAccumulate(q5, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1652u, 34u), s3);
+      s3 = subgroupMatrixMultiplyAccumulate(q6, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1656u, 34u), s3);
+      s3 = subgroupMatrixMultiplyAccumulate(q7, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&staged, 1660u, 34u), s3);
+      subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 0u, s0, 68u);
+      subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 16u, s1, 68u);
+      subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 32u, s2, 68u);
+      subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 48u, s3, 68u);
       if (thread == 0u) { atomicStore(&outgrown[0], 0u); }
       workgroupBarrier();
 
       // 2. Weights of this lane's half of a row, in units of log2; values take the place of keys.
-      put(thread + 0u, value0);
-      put(thread + 128u, value1);
-      put(thread + 256u, value2);
-      put(thread + 384u, value3);
+      put(thread + 0u, value_load0);
+      put(thread + 128u, value_load1);
+      put(thread + 256u, value_load2);
+      put(thread + 384u, value_load3);
+      put(thread + 512u, value_load4);
+      put(thread + 640u, value_load5);
+      put(thread + 768u, value_load6);
+      put(thread + 896u, value_load7);
       var p0 = scores[scores_at + 0u] * params.scale;
-      if (k0 + side * 16u + 0u >= segment.end) { p0 = -3e38; }
+      if (k0 + side * 32u + 0u >= segment.end) { p0 = -3e38; }
       var p1 = scores[scores_at + 1u] * params.scale;
-      if (k0 + side * 16u + 1u >= segment.end) { p1 = -3e38; }
+      if (k0 + side * 32u + 1u >= segment.end) { p1 = -3e38; }
       var p2 = scores[scores_at + 2u] * params.scale;
-      if (k0 + side * 16u + 2u >= segment.end) { p2 = -3e38; }
+      if (k0 + side * 32u + 2u >= segment.end) { p2 = -3e38; }
       var p3 = scores[scores_at + 3u] * params.scale;
-      if (k0 + side * 16u + 3u >= segment.end) { p3 = -3e38; }
+      if (k0 + side * 32u + 3u >= segment.end) { p3 = -3e38; }
       var p4 = scores[scores_at + 4u] * params.scale;
-      if (k0 + side * 16u + 4u >= segment.end) { p4 = -3e38; }
+      if (k0 + side * 32u + 4u >= segment.end) { p4 = -3e38; }
       var p5 = scores[scores_at + 5u] * params.scale;
-      if (k0 + side * 16u + 5u >= segment.end) { p5 = -3e38; }
+      if (k0 + side * 32u + 5u >= segment.end) { p5 = -3e38; }
       var p6 = scores[scores_at + 6u] * params.scale;
-      if (k0 + side * 16u + 6u >= segment.end) { p6 = -3e38; }
+      if (k0 + side * 32u + 6u >= segment.end) { p6 = -3e38; }
       var p7 = scores[scores_at + 7u] * params.scale;
-      if (k0 + side * 16u + 7u >= segment.end) { p7 = -3e38; }
+      if (k0 + side * 32u + 7u >= segment.end) { p7 = -3e38; }
       var p8 = scores[scores_at + 8u] * params.scale;
-      if (k0 + side * 16u + 8u >= segment.end) { p8 = -3e38; }
+      if (k0 + side * 32u + 8u >= segment.end) { p8 = -3e38; }
       var p9 = scores[scores_at + 9u] * params.scale;
-      if (k0 + side * 16u + 9u >= segment.end) { p9 = -3e38; }
+      if (k0 + side * 32u + 9u >= segment.end) { p9 = -3e38; }
       var p10 = scores[scores_at + 10u] * params.scale;
-      if (k0 + side * 16u + 10u >= segment.end) { p10 = -3e38; }
+      if (k0 + side * 32u + 10u >= segment.end) { p10 = -3e38; }
       var p11 = scores[scores_at + 11u] * params.scale;
-      if (k0 + side * 16u + 11u >= segment.end) { p11 = -3e38; }
+      if (k0 + side * 32u + 11u >= segment.end) { p11 = -3e38; }
       var p12 = scores[scores_at + 12u] * params.scale;
-      if (k0 + side * 16u + 12u >= segment.end) { p12 = -3e38; }
+      if (k0 + side * 32u + 12u >= segment.end) { p12 = -3e38; }
       var p13 = scores[scores_at + 13u] * params.scale;
-      if (k0 + side * 16u + 13u >= segment.end) { p13 = -3e38; }
+      if (k0 + side * 32u + 13u >= segment.end) { p13 = -3e38; }
       var p14 = scores[scores_at + 14u] * params.scale;
-      if (k0 + side * 16u + 14u >= segment.end) { p14 = -3e38; }
+      if (k0 + side * 32u + 14u >= segment.end) { p14 = -3e38; }
       var p15 = scores[scores_at + 15u] * params.scale;
-      if (k0 + side * 16u + 15u >= segment.end) { p15 = -3e38; }
-      var top = p0;
-      top = max(top, p1);
-      top = max(top, p2);
-      top = max(top, p3);
-      top = max(top, p4);
-      top = max(top, p5);
-      top = max(top, p6);
-      top = max(top, p7);
-      top = max(top, p8);
-      top = max(top, p9);
-      top = max(top, p10);
-      top = max(top, p11);
-      top = max(top, p12);
-      top = max(top, p13);
-      top = max(top, p14);
-      top = max(top, p15);
-      top = max(top, subgroupShuffleXor(top, 1u));
+      if (k0 + side * 32u + 15u >= segment.end) { p15 = -3e38; }
+      var p16 = scores[scores_at + 16u] * params.scale;
+      if (k0 + side * 32u + 16u >= segment.end) { p16 = -3e38; }
+      var p17 = scores[scores_at + 17u] * params.scale;
+      if (k0 + side * 32u + 17u >= segment.end) { p17 = -3e38; }
+      var p18 = scores[scores_at + 18u] * params.scale;
+      if (k0 + side * 32u + 18u >= segment.end) { p18 = -3e38; }
+      var p19 = scores[scores_at + 19u] * params.scale;
+      if (k0 + side * 32u + 19u >= segment.end) { p19 = -3e38; }
+      var p20 = scores[scores_at + 20u] * params.scale;
+      if (k0 + side * 32u + 20u >= segment.end) { p20 = -3e38; }
+      var p21 = scores[scores_at + 21u] * params.scale;
+      if (k0 + side * 32u + 21u >= segment.end) { p21 = -3e38; }
+      var p22 = scores[scores_at + 22u] * params.scale;
+      if (k0 + side * 32u + 22u >= segment.end) { p22 = -3e38; }
+      var p23 = scores[scores_at + 23u] * params.scale;
+      if (k0 + side * 32u + 23u >= segment.end) { p23 = -3e38; }
+      var p24 = scores[scores_at + 24u] * params.scale;
+      if (k0 + side * 32u + 24u >= segment.end) { p24 = -3e38; }
+      var p25 = scores[scores_at + 25u] * params.scale;
+      if (k0 + side * 32u + 25u >= segment.end) { p25 = -3e38; }
+      var p26 = scores[scores_at + 26u] * params.scale;
+      if (k0 + side * 32u + 26u >= segment.end) { p26 = -3e38; }
+      var p27 = scores[scores_at + 27u] * params.scale;
+      if (k0 + side * 32u + 27u >= segment.end) { p27 = -3e38; }
+      var p28 = scores[scores_at + 28u] * params.scale;
+      if (k0 + side * 32u + 28u >= segment.end) { p28 = -3e38; }
+      var p29 = scores[scores_at + 29u] * params.scale;
+      if (k0 + side * 32u + 29u >= segment.end) { p29 = -3e38; }
+      var p30 = scores[scores_at + 30u] * params.scale;
+      if (k0 + side * 32u + 30u >= segment.end) { p30 = -3e38; }
+      var p31 = scores[scores_at + 31u] * params.scale;
+      if (k0 + side * 32u + 31u >= segment.end) { p31 = -3e38; }
+      let side_top = max(max(max(max(max(p0, p1), max(p2, p3)), max(max(p4, p5), max(p6, p7))), max(max(max(p8, p9), max(p10, p11)), max(max(p12, p13), max(p14, p15)))), max(max(max(max(p16, p17), max(p18, p19)), max(max(p20, p21), max(p22, p23))), max(max(max(p24, p25), max(p26, p27)), max(max(p28, p29), max(p30, p31)))));
+      let top = max(side_top, subgroupShuffleXor(side_top, 1u));
       let grows = top > m + 8.0;
       let shrink = select(1.0, exp2(m - top), grows);
       m = select(m, top, grows);
@@ -247,49 +309,71 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
       p13 = exp2(p13 - m);
       p14 = exp2(p14 - m);
       p15 = exp2(p15 - m);
-      l = l * shrink + (p0 + p1 + p2 + p3 + p4 + p5 + p6 + p7 + p8 + p9 + p10 + p11 + p12 + p13 + p14 + p15);
+      p16 = exp2(p16 - m);
+      p17 = exp2(p17 - m);
+      p18 = exp2(p18 - m);
+      p19 = exp2(p19 - m);
+      p20 = exp2(p20 - m);
+      p21 = exp2(p21 - m);
+      p22 = exp2(p22 - m);
+      p23 = exp2(p23 - m);
+      p24 = exp2(p24 - m);
+      p25 = exp2(p25 - m);
+      p26 = exp2(p26 - m);
+      p27 = exp2(p27 - m);
+      p28 = exp2(p28 - m);
+      p29 = exp2(p29 - m);
+      p30 = exp2(p30 - m);
+      p31 = exp2(p31 - m);
+      l = l * shrink + (((((p0 + p1) + (p2 + p3)) + ((p4 + p5) + (p6 + p7))) + (((p8 + p9) + (p10 + p11)) + ((p12 + p13) + (p14 + p15)))) + ((((p16 + p17) + (p18 + p19)) + ((p20 + p21) + (p22 + p23))) + (((p24 + p25) + (p26 + p27)) + ((p28 + p29) + (p30 + p31)))));
       weights[weights_at + 0u] = vec4<f16>(vec4f(p0, p1, p2, p3));
       weights[weights_at + 1u] = vec4<f16>(vec4f(p4, p5, p6, p7));
       weights[weights_at + 2u] = vec4<f16>(vec4f(p8, p9, p10, p11));
       weights[weights_at + 3u] = vec4<f16>(vec4f(p12, p13, p14, p15));
-      workgroupBarrier();
+      weights[weights_at + 4u] = vec4<f16>(vec4f(p16, p17, p18, p19));
+      weights[weights_at + 5u] = vec4<f16>(vec4f(p20, p21, p22, p23));
+      weights[weights_at + 6u] = vec4<f16>(vec4f(p24, p25, p26, p27));
+      weights[weights_at + 7u] = vec4<f16>(vec4f(p28, p29, p30, p31));
+      // This load waits for all threads, before and after.
       if (workgroupUniformLoad(&outgrown[0]) != 0u) {
         workgroupBarrier();
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, o0, 36u);
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, o1, 36u);
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 0u, o0, 68u);
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 16u, o1, 68u);
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 32u, o2, 68u);
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 48u, o3, 68u);
         workgroupBarrier();
-        for (var k = 0u; k < 16u; k++) { scores[scores_at + k] *= shrink; }
+        for (var k = 0u; k < 32u; k++) { scores[scores_at + k] *= shrink; }
         workgroupBarrier();
-        o0 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 36u + 0u, 36u);
-        o1 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 36u + 16u, 36u);
+        o0 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 68u + 0u, 68u);
+        o1 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 68u + 16u, 68u);
+        o2 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 68u + 32u, 68u);
+        o3 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 68u + 48u, 68u);
         workgroupBarrier();
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, o2, 36u);
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, o3, 36u);
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 0u, o4, 68u);
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 16u, o5, 68u);
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 32u, o6, 68u);
+        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 48u, o7, 68u);
         workgroupBarrier();
-        for (var k = 0u; k < 16u; k++) { scores[scores_at + k] *= shrink; }
+        for (var k = 0u; k < 32u; k++) { scores[scores_at + k] *= shrink; }
         workgroupBarrier();
-        o2 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 36u + 0u, 36u);
-        o3 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 36u + 16u, 36u);
-        workgroupBarrier();
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, o4, 36u);
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, o5, 36u);
-        workgroupBarrier();
-        for (var k = 0u; k < 16u; k++) { scores[scores_at + k] *= shrink; }
-        workgroupBarrier();
-        o4 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 36u + 0u, 36u);
-        o5 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 36u + 16u, 36u);
-        workgroupBarrier();
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, o6, 36u);
-        subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, o7, 36u);
-        workgroupBarrier();
-        for (var k = 0u; k < 16u; k++) { scores[scores_at + k] *= shrink; }
-        workgroupBarrier();
-        o6 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 36u + 0u, 36u);
-        o7 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 36u + 16u, 36u);
+        o4 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 68u + 0u, 68u);
+        o5 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 68u + 16u, 68u);
+        o6 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 68u + 32u, 68u);
+        o7 = subgroupMatrixLoad<subgroup_matrix_result<f32, 16, 16>, row_major>(&scores, subgroup * 16u * 68u + 48u, 68u);
       }
 
+      if (k0 + 64u < segment.end) {
+        key_load0 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + 64u + (thread + 0u) / 16u, segment.end - 1u)) + (thread + 0u) % 16u);
+        key_load1 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + 64u + (thread + 128u) / 16u, segment.end - 1u)) + (thread + 128u) % 16u);
+        key_load2 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + 64u + (thread + 256u) / 16u, segment.end - 1u)) + (thread + 256u) % 16u);
+        key_load3 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + 64u + (thread + 384u) / 16u, segment.end - 1u)) + (thread + 384u) % 16u);
+        key_load4 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + 64u + (thread + 512u) / 16u, segment.end - 1u)) + (thread + 512u) % 16u);
+        key_load5 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + 64u + (thread + 640u) / 16u, segment.end - 1u)) + (thread + 640u) % 16u);
+        key_load6 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + 64u + (thread + 768u) / 16u, segment.end - 1u)) + (thread + 768u) % 16u);
+        key_load7 = key8(segment.in_context, kv_at(t, segment.in_context, min(k0 + 64u + (thread + 896u) / 16u, segment.end - 1u)) + (thread + 896u) % 16u);
+      }
       // 3. Output += weights times values. Keys past the end weigh 0 and repeat the last value, which is finite.
-      let weights0 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&weights, subgroup * 16u * 10u + 0u, 10u);
+      let weights0 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&weights, subgroup * 16u * 18u + 0u, 18u);
       o0 = subgroupMatrixMultiplyAccumulate(weights0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 0u, 34u), o0);
       o1 = subgroupMatrixMultiplyAccumulate(weights0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 4u, 34u), o1);
       o2 = subgroupMatrixMultiplyAccumulate(weights0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 8u, 34u), o2);
@@ -298,7 +382,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
       o5 = subgroupMatrixMultiplyAccumulate(weights0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 20u, 34u), o5);
       o6 = subgroupMatrixMultiplyAccumulate(weights0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 24u, 34u), o6);
       o7 = subgroupMatrixMultiplyAccumulate(weights0, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 28u, 34u), o7);
-      let weights1 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&weights, subgroup * 16u * 10u + 4u, 10u);
+      let weights1 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&weights, subgroup * 16u * 18u + 4u, 18u);
       o0 = subgroupMatrixMultiplyAccumulate(weights1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 544u, 34u), o0);
       o1 = subgroupMatrixMultiplyAccumulate(weights1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 548u, 34u), o1);
       o2 = subgroupMatrixMultiplyAccumulate(weights1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 552u, 34u), o2);
@@ -307,6 +391,24 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
       o5 = subgroupMatrixMultiplyAccumulate(weights1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 564u, 34u), o5);
       o6 = subgroupMatrixMultiplyAccumulate(weights1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 568u, 34u), o6);
       o7 = subgroupMatrixMultiplyAccumulate(weights1, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 572u, 34u), o7);
+      let weights2 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&weights, subgroup * 16u * 18u + 8u, 18u);
+      o0 = subgroupMatrixMultiplyAccumulate(weights2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1088u, 34u), o0);
+      o1 = subgroupMatrixMultiplyAccumulate(weights2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1092u, 34u), o1);
+      o2 = subgroupMatrixMultiplyAccumulate(weights2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1096u, 34u), o2);
+      o3 = subgroupMatrixMultiplyAccumulate(weights2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1100u, 34u), o3);
+      o4 = subgroupMatrixMultiplyAccumulate(weights2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1104u, 34u), o4);
+      o5 = subgroupMatrixMultiplyAccumulate(weights2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1108u, 34u), o5);
+      o6 = subgroupMatrixMultiplyAccumulate(weights2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1112u, 34u), o6);
+      o7 = subgroupMatrixMultiplyAccumulate(weights2, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1116u, 34u), o7);
+      let weights3 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&weights, subgroup * 16u * 18u + 12u, 18u);
+      o0 = subgroupMatrixMultiplyAccumulate(weights3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1632u, 34u), o0);
+      o1 = subgroupMatrixMultiplyAccumulate(weights3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1636u, 34u), o1);
+      o2 = subgroupMatrixMultiplyAccumulate(weights3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1640u, 34u), o2);
+      o3 = subgroupMatrixMultiplyAccumulate(weights3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1644u, 34u), o3);
+      o4 = subgroupMatrixMultiplyAccumulate(weights3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1648u, 34u), o4);
+      o5 = subgroupMatrixMultiplyAccumulate(weights3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1652u, 34u), o5);
+      o6 = subgroupMatrixMultiplyAccumulate(weights3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1656u, 34u), o6);
+      o7 = subgroupMatrixMultiplyAccumulate(weights3, subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&staged, 1660u, 34u), o7);
     }
   }
 
@@ -315,43 +417,27 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   let inverse = select(1.0 / l, 0.0, l == 0.0);
   let token = t.first + row;
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, o0, 36u);
-  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, o1, 36u);
+  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 0u, o0, 68u);
+  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 16u, o1, 68u);
+  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 32u, o2, 68u);
+  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 48u, o3, 68u);
   workgroupBarrier();
   if (token < t.end) {
-    for (var k = 4u * side; k < 32u; k += 8u) {
-      let at = row * 36u + k;
+    for (var k = 4u * side; k < 64u; k += 8u) {
+      let at = row * 68u + k;
       result4(t, token, (0u + k) / 4u, inverse * vec4f(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]));
     }
   }
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, o2, 36u);
-  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, o3, 36u);
+  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 0u, o4, 68u);
+  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 16u, o5, 68u);
+  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 32u, o6, 68u);
+  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 68u + 48u, o7, 68u);
   workgroupBarrier();
   if (token < t.end) {
-    for (var k = 4u * side; k < 32u; k += 8u) {
-      let at = row * 36u + k;
-      result4(t, token, (32u + k) / 4u, inverse * vec4f(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]));
-    }
-  }
-  workgroupBarrier();
-  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, o4, 36u);
-  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, o5, 36u);
-  workgroupBarrier();
-  if (token < t.end) {
-    for (var k = 4u * side; k < 32u; k += 8u) {
-      let at = row * 36u + k;
+    for (var k = 4u * side; k < 64u; k += 8u) {
+      let at = row * 68u + k;
       result4(t, token, (64u + k) / 4u, inverse * vec4f(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]));
-    }
-  }
-  workgroupBarrier();
-  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 0u, o6, 36u);
-  subgroupMatrixStore<row_major>(&scores, subgroup * 16u * 36u + 16u, o7, 36u);
-  workgroupBarrier();
-  if (token < t.end) {
-    for (var k = 4u * side; k < 32u; k += 8u) {
-      let at = row * 36u + k;
-      result4(t, token, (96u + k) / 4u, inverse * vec4f(scores[at], scores[at + 1u], scores[at + 2u], scores[at + 3u]));
     }
   }
 }
