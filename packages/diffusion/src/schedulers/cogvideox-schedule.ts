@@ -1,14 +1,15 @@
 /** Noise schedule that CogVideoX's two schedulers share: diffusers' `alphas_cumprod`, in float64. */
+import { ConfigError, quoted } from "@lvsa/runtime";
 import { z } from "zod";
 import { linspace } from "./noise-levels.js";
-import { optional, parseSchedulerConfig, rejectOptions } from "./scheduler-config.js";
+import { optional, parseSchedulerConfig, rejectOptions, trainTimesteps } from "./scheduler-config.js";
 import { type StepTerm, terms } from "./step-plan.js";
 
 // clip_sample and sample_max_value are in the file, but diffusers' CogVideoX schedulers never read them.
 const configSchema = z.looseObject({
-  num_train_timesteps: optional(z.number().int().min(2), 1000),
-  beta_start: optional(z.number().positive(), 0.00085),
-  beta_end: optional(z.number().positive(), 0.012),
+  num_train_timesteps: optional(trainTimesteps.min(2), 1000),
+  beta_start: optional(z.number().positive().lt(1), 0.00085),
+  beta_end: optional(z.number().positive().lt(1), 0.012),
   beta_schedule: optional(z.string(), "scaled_linear"),
   trained_betas: z.unknown().optional(),
   set_alpha_to_one: optional(z.boolean(), true),
@@ -24,7 +25,7 @@ export type CogVideoXSchedulerConfig = z.output<typeof configSchema>;
 export function parseCogVideoXConfig(json: unknown, className: string): CogVideoXSchedulerConfig {
   const config = parseSchedulerConfig(configSchema, json, className);
   rejectOptions(className, [
-    [config.beta_schedule !== "scaled_linear", `beta_schedule: "${config.beta_schedule}"`],
+    [config.beta_schedule !== "scaled_linear", `beta_schedule: ${quoted(config.beta_schedule)}`],
     [config.trained_betas !== null && config.trained_betas !== undefined, "trained_betas"],
     // The first timestep has no signal at all, so that x0 = (sample - noise) / 0.
     [
@@ -50,8 +51,23 @@ export function cogVideoXAlphasCumprod(config: CogVideoXSchedulerConfig): number
   return alphas.map((alpha) => ((Math.sqrt(alpha) - last) * (first / (first - last))) ** 2);
 }
 
-/** Integer timesteps, highest first. */
+/**
+ * Integer timesteps, highest first: exactly `steps` of them, for any number from 1 to `num_train_timesteps`.
+ * @throws ConfigError `SCHEDULER_CONFIG_INVALID` where `steps_offset` leads out of the noise levels of training
+ */
 export function cogVideoXTimesteps(config: CogVideoXSchedulerConfig, steps: number): number[] {
+  const timesteps = spacedTimesteps(config, steps);
+  const bad = timesteps.find((timestep) => timestep < 0 || timestep >= config.num_train_timesteps);
+  if (bad === undefined) return timesteps;
+  throw new ConfigError(
+    "SCHEDULER_CONFIG_INVALID",
+    `steps_offset ${config.steps_offset} with ${steps} steps gives the timestep ${bad}; training had ` +
+      `0 to ${config.num_train_timesteps - 1}`,
+    { where: "scheduler_config.json", fix: "Take fewer steps, or compare the file with the original." },
+  );
+}
+
+function spacedTimesteps(config: CogVideoXSchedulerConfig, steps: number): number[] {
   const total = config.num_train_timesteps;
   switch (config.timestep_spacing) {
     case "linspace":
@@ -63,11 +79,10 @@ export function cogVideoXTimesteps(config: CogVideoXSchedulerConfig, steps: numb
       return Array.from({ length: steps }, (_, i) => (steps - 1 - i) * ratio + config.steps_offset);
     }
     case "trailing": {
-      const ratio = total / steps;
-      // numpy's arange: the number of values and each value come out as there, rounding errors included.
-      const difference = total - ratio - total;
-      const count = Math.ceil(-total / -ratio);
-      return Array.from({ length: count }, (_, i) => roundHalfEven(total + i * difference) - 1);
+      // The values of numpy's arange, rounding errors included, but never one too many: where total / ratio is
+      // rounded up, arange ends with a timestep of -1, for which there is no noise level.
+      const difference = total - total / steps - total;
+      return Array.from({ length: steps }, (_, i) => roundHalfEven(total + i * difference) - 1);
     }
   }
 }

@@ -1,5 +1,5 @@
 /** The scheduler that a checkpoint's `scheduler_config.json` names. */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError, quoted } from "@lvsa/runtime";
 import { CogVideoXDDIMScheduler } from "./ddim-cogvideox.js";
 import { CogVideoXDPMScheduler } from "./dpm-cogvideox.js";
 import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.js";
@@ -21,13 +21,20 @@ export function createScheduler(
   config: unknown,
   overrides: Readonly<Record<string, unknown>> = {},
 ): Scheduler {
-  const merged = { ...(typeof config === "object" ? config : {}), ...overrides } as Record<string, unknown>;
-  const name = String(merged._class_name);
-  const create = Object.hasOwn(schedulers, name) ? schedulers[name] : undefined;
-  if (!create)
-    throw new ConfigError("SCHEDULER_UNKNOWN", `unknown scheduler class "${name}"`, {
+  if (typeof config !== "object" || config === null || Array.isArray(config))
+    throw new ConfigError("SCHEDULER_CONFIG_INVALID", "the scheduler's configuration is no JSON object", {
+      where: "scheduler_config.json",
+      fix: "Compare the file with the checkpoint's original.",
+    });
+  const merged: Record<string, unknown> = { ...config, ...overrides };
+  const name = merged._class_name;
+  const create = typeof name === "string" && Object.hasOwn(schedulers, name) ? schedulers[name] : undefined;
+  if (!create) {
+    const seen = name === undefined ? "no class (_class_name)" : quoted(name);
+    throw new ConfigError("SCHEDULER_UNKNOWN", `unknown scheduler: the configuration names ${seen}`, {
       where: "scheduler_config.json",
       fix: `Known classes: ${Object.keys(schedulers).join(", ")}.`,
     });
+  }
   return create(merged);
 }

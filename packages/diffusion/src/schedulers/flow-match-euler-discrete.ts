@@ -11,14 +11,20 @@ import {
   timeShift,
 } from "./noise-levels.js";
 import { assertStepCount, BaseScheduler, type SetTimestepsOptions } from "./scheduler.js";
-import { optional, parseSchedulerConfig, rejectOptions } from "./scheduler-config.js";
+import {
+  optional,
+  parseSchedulerConfig,
+  rejectOptions,
+  shiftTerminal,
+  trainTimesteps,
+} from "./scheduler-config.js";
 import { type StepPlan, terms } from "./step-plan.js";
 
 const configSchema = z.looseObject({
-  num_train_timesteps: optional(z.number().int().positive(), 1000),
+  num_train_timesteps: optional(trainTimesteps, 1000),
   shift: optional(z.number().positive(), 1),
   use_dynamic_shifting: optional(z.boolean(), false),
-  shift_terminal: z.number().nullish(),
+  shift_terminal: shiftTerminal,
   use_karras_sigmas: optional(z.boolean(), false),
   use_exponential_sigmas: optional(z.boolean(), false),
   use_beta_sigmas: optional(z.boolean(), false),

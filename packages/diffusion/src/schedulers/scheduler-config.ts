@@ -35,3 +35,7 @@ export function optional<T extends z.ZodType>(type: T, fallback: z.output<T>) {
 }
 
 export const sigmaRange = z.number().positive().nullish();
+/** Published schedulers have 1000; the limit keeps tables of noise levels small whatever the file says. */
+export const trainTimesteps = z.number().int().min(1).max(100_000);
+/** Levels are stretched to end at this one; 0 and null leave them as they are. */
+export const shiftTerminal = z.number().min(0).lt(1).nullish();

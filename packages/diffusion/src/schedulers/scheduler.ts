@@ -87,11 +87,31 @@ export abstract class BaseScheduler implements Scheduler {
     return result;
   }
 
+  /** @throws ConfigError `SCHEDULER_NOT_FINITE` before the first step, where any step has a factor that is no number */
   protected startRun(timesteps: readonly number[], sigmas: readonly number[]): void {
     this.#timesteps = timesteps;
     this.#sigmas = sigmas;
     this.#history = { x0: [] };
     this.#nextStep = 0;
+    try {
+      for (let i = 0; i < timesteps.length; i++) this.#assertFinite(this.planStep(i), timesteps[i]!);
+    } catch (error) {
+      this.#timesteps = [];
+      this.#sigmas = [];
+      throw error;
+    }
+  }
+
+  #assertFinite(plan: StepPlan, timestep: number): void {
+    const factors = [...plan.x0, ...(plan.corrected ?? []), ...plan.next];
+    const bad = factors.find(({ coefficient }) => !Number.isFinite(coefficient));
+    if (Number.isFinite(timestep) && !bad) return;
+    const step = `step ${plan.stepIndex + 1} of ${this.#timesteps.length}`;
+    const what = bad ? `the factor ${bad.coefficient} for "${bad.tensor}"` : `the timestep ${timestep}`;
+    throw new ConfigError("SCHEDULER_NOT_FINITE", `${this.className}: ${step} has ${what}`, {
+      where: "scheduler_config.json",
+      fix: "Compare the file with the checkpoint's original, and shift and sigmas with the published ones.",
+    });
   }
 }
 

@@ -3,7 +3,7 @@
  * prediction form: each step first corrects the incoming sample with the new prediction, then predicts the
  * next one. Behaves as diffusers' `UniPCMultistepScheduler` with `use_flow_sigmas`.
  */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError, quoted } from "@lvsa/runtime";
 import { z } from "zod";
 import {
   assertSigmas,
@@ -14,12 +14,19 @@ import {
   timeShift,
 } from "./noise-levels.js";
 import { assertStepCount, BaseScheduler, type SetTimestepsOptions } from "./scheduler.js";
-import { optional, parseSchedulerConfig, rejectOptions, sigmaRange } from "./scheduler-config.js";
+import {
+  optional,
+  parseSchedulerConfig,
+  rejectOptions,
+  shiftTerminal,
+  sigmaRange,
+  trainTimesteps,
+} from "./scheduler-config.js";
 import { type StepPlan, type StepTensor, terms } from "./step-plan.js";
 import { unipcCorrector, unipcPredictor } from "./unipc-coefficients.js";
 
 const configSchema = z.looseObject({
-  num_train_timesteps: optional(z.number().int().positive(), 1000),
+  num_train_timesteps: optional(trainTimesteps, 1000),
   solver_order: optional(z.number().int().min(1).max(4), 2),
   prediction_type: optional(z.string(), "epsilon"),
   thresholding: optional(z.boolean(), false),
@@ -39,7 +46,7 @@ const configSchema = z.looseObject({
   time_shift_type: optional(z.enum(["exponential", "linear"]), "exponential"),
   sigma_min: sigmaRange,
   sigma_max: sigmaRange,
-  shift_terminal: z.number().nullish(),
+  shift_terminal: shiftTerminal,
 });
 
 export type UniPCMultistepConfig = z.output<typeof configSchema>;
@@ -65,7 +72,7 @@ export class UniPCMultistepScheduler extends BaseScheduler {
     const config = parseSchedulerConfig(configSchema, json, NAME);
     rejectOptions(NAME, [
       [!config.use_flow_sigmas, "use_flow_sigmas: false"],
-      [config.prediction_type !== "flow_prediction", `prediction_type: "${config.prediction_type}"`],
+      [config.prediction_type !== "flow_prediction", `prediction_type: ${quoted(config.prediction_type)}`],
       [!config.predict_x0, "predict_x0: false"],
       [config.thresholding, "thresholding"],
       [config.solver_p !== null && config.solver_p !== undefined, "solver_p"],
