@@ -48,7 +48,6 @@ export {
 export { type RotaryOptions, rotary } from "./ops/rotary/rotary.js";
 export { concat, pad, permute, repeatInterleave, slice } from "./ops/shape/shape-ops.js";
 export { softmaxRows } from "./ops/softmax/softmax.js";
-export * from "./printable.js";
 export * from "./tensor/dtype.js";
 export * from "./tensor/shape.js";
 export * from "./tensor/tensor.js";

@@ -1,9 +1,10 @@
 /** Opens a tokenizer folder as `transformers` saves it. */
-import { ConfigError } from "@lvsa/runtime/errors";
+import { ConfigError, quoted } from "@lvsa/runtime/errors";
 import type { AddedToken } from "./added-tokens.js";
 import { createBpeTokenizerModel, qwen2TokenizerJson } from "./bpe-tokenizer.js";
 import { createByt5TokenizerModel } from "./byt5-tokenizer.js";
 import { createChatRenderer } from "./chat-template.js";
+import { asNamed } from "./limits.js";
 import { parseSentencePieceModel } from "./sentencepiece-model.js";
 import { createSentencePieceTokenizerModel } from "./sentencepiece-tokenizer.js";
 import { createTokenizer, type Tokenizer, type TokenizerModel } from "./tokenizer.js";
@@ -25,6 +26,14 @@ const SENTENCEPIECE_FILES = ["spiece.model", "sentencepiece.bpe.model", "tokeniz
  * these is there or one is not understood.
  */
 export async function loadTokenizer(files: TokenizerFiles): Promise<Tokenizer> {
+  try {
+    return await load(files);
+  } catch (cause) {
+    throw asNamed("the tokenizer can not be loaded", where(files, "tokenizer.json"), cause);
+  }
+}
+
+async function load(files: TokenizerFiles): Promise<Tokenizer> {
   const config = await readTokenizerConfig(files);
   const model = await loadModel(files, config);
   const template = await readChatTemplate(files, config);
@@ -91,10 +100,14 @@ async function loadModel(files: TokenizerFiles, config: TokenizerConfig): Promis
     const merges = await files.readText("merges.txt");
     return createBpeTokenizerModel(qwen2TokenizerJson(vocab, merges, config.addedTokens), config.raw);
   }
-  throw new ConfigError("TOKENIZER_NOT_FOUND", `no tokenizer files for class "${name || "(none named)"}"`, {
-    where: where(files, "tokenizer.json"),
-    fix: "The folder needs tokenizer.json, spiece.model, or (Qwen2) vocab.json and merges.txt.",
-  });
+  throw new ConfigError(
+    "TOKENIZER_NOT_FOUND",
+    `no tokenizer files for class ${name === "" ? "(none named)" : quoted(name)}`,
+    {
+      where: where(files, "tokenizer.json"),
+      fix: "The folder needs tokenizer.json, spiece.model, or (Qwen2) vocab.json and merges.txt.",
+    },
+  );
 }
 
 /** T5's sentinels, counted down from the end: `<extra_id_0>` has the highest id. */
