@@ -3,6 +3,8 @@
  * numbers; `fix` says what to type, set or install. `isLvsaError` works across two copies of this package.
  */
 
+export { printable, quoted } from "./printable.js";
+
 const MARKER = Symbol.for("lvsa.error");
 
 export interface LvsaErrorOptions {

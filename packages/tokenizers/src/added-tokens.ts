@@ -1,10 +1,12 @@
 /** Tokens outside the model's vocabulary, or special ones: found in the text before anything else. */
 import * as z from "zod";
+import { MAX_ID, MAX_TOKEN_LENGTH } from "./limits.js";
+import { isBoundary, TextTrie } from "./text-trie.js";
 import { WHITE_SPACE } from "./whitespace.js";
 
 export const addedTokenSchema = z.looseObject({
-  id: z.number().int().min(0),
-  content: z.string().min(1),
+  id: z.number().int().min(0).max(MAX_ID),
+  content: z.string().min(1).max(MAX_TOKEN_LENGTH),
   single_word: z.boolean().default(false),
   lstrip: z.boolean().default(false),
   rstrip: z.boolean().default(false),
@@ -21,20 +23,24 @@ export type TokenSplitter = (text: string) => TextSegment[];
 
 export function createTokenSplitter(tokens: readonly AddedToken[]): TokenSplitter {
   if (tokens.length === 0) return (text) => (text === "" ? [] : [text]);
-  const byContent = new Map(tokens.map((token) => [token.content, token]));
-  const longestFirst = [...byContent.keys()].sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(longestFirst.map(escapePattern).join("|"), "gu");
+  const trie = new TextTrie();
+  for (const [i, { content }] of tokens.entries()) trie.set(content, i);
   // Rust's `\w`.
   const word = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
-  const leading = new RegExp(`^${WHITE_SPACE}+`, "u");
   const space = new RegExp(WHITE_SPACE, "u");
   return (text) => {
     const segments: TextSegment[] = [];
     let position = 0;
-    for (const match of text.matchAll(pattern)) {
-      const token = byContent.get(match[0])!;
-      let start = match.index;
-      let end = start + match[0].length;
+    for (let at = 0; at < text.length; ) {
+      const match = trie.longest(text, at);
+      if (!match || !isBoundary(text, at) || !isBoundary(text, match.end)) {
+        at++;
+        continue;
+      }
+      const token = tokens[match.value]!;
+      let start = at;
+      let end = match.end;
+      at = end;
       if (token.single_word) {
         const before = [...text.slice(Math.max(0, start - 2), start)].at(-1) ?? "";
         const after = [...text.slice(end, end + 2)][0] ?? "";
@@ -42,7 +48,7 @@ export function createTokenSplitter(tokens: readonly AddedToken[]): TokenSplitte
       }
       if (start < position) continue;
       if (token.lstrip) while (start > position && space.test(text[start - 1]!)) start--;
-      if (token.rstrip) end += leading.exec(text.slice(end))?.[0].length ?? 0;
+      if (token.rstrip) while (end < text.length && space.test(text[end]!)) end++;
       if (start > position) segments.push(text.slice(position, start));
       segments.push(token.id);
       position = end;
@@ -50,8 +56,4 @@ export function createTokenSplitter(tokens: readonly AddedToken[]): TokenSplitte
     if (position < text.length) segments.push(text.slice(position));
     return segments;
   };
-}
-
-function escapePattern(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/]/g, (character) => `\\${character}`);
 }

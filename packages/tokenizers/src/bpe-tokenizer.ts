@@ -1,21 +1,19 @@
 /** Byte-pair tokenizers (Qwen2, CLIP), through Hugging Face's JavaScript library. */
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { ConfigError } from "@lvsa/runtime/errors";
 import type { AddedToken } from "./added-tokens.js";
+import { named } from "./limits.js";
+import { QWEN2_WORDS } from "./pattern.js";
 import type { TokenizerModel } from "./tokenizer.js";
+import { checkTokenizerParts } from "./tokenizer-parts.js";
 
 /** Both are parsed files. Throws `ConfigError` for a tokenizer that the library does not take. */
 export function createBpeTokenizerModel(tokenizerJson: object, tokenizerConfig: object): TokenizerModel {
-  let tokenizer: HuggingFaceTokenizer;
-  try {
-    tokenizer = new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig);
-  } catch (cause) {
-    throw new ConfigError("TOKENIZER_INVALID", `the tokenizer can not be built: ${String(cause)}`, {
-      where: "tokenizer.json",
-      fix: "Download the tokenizer again.",
-      cause,
-    });
-  }
+  checkTokenizerParts(tokenizerJson as Readonly<Record<string, unknown>>);
+  const tokenizer = named(
+    "the tokenizer can not be built",
+    "tokenizer.json",
+    () => new HuggingFaceTokenizer(tokenizerJson, tokenizerConfig),
+  );
   const encode = (text: string, special: boolean): number[] =>
     tokenizer.encode(text, { add_special_tokens: special }).ids;
   // What goes around a text shows on a text of one token.
@@ -31,10 +29,6 @@ export function createBpeTokenizerModel(tokenizerJson: object, tokenizerConfig: 
     suffix: around.slice(start + bare.length),
   };
 }
-
-/** How Qwen2 cuts text into words before merging: contractions, letters, single digits, punctuation, spaces. */
-const QWEN2_WORDS =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 /** The `tokenizer.json` of a Qwen2 tokenizer that was saved as `vocab.json` and `merges.txt` only. */
 export function qwen2TokenizerJson(

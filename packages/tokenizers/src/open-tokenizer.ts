@@ -1,11 +1,25 @@
 /** A tokenizer from the first kind that knows its folder. */
-import { ConfigError } from "@lvsa/runtime/errors";
+import { ConfigError, quoted } from "@lvsa/runtime/errors";
+import { asNamed } from "./limits.js";
 import { createTokenizer, type Tokenizer } from "./tokenizer.js";
 import { readJson, type TokenizerConfig, type TokenizerFiles, where } from "./tokenizer-config.js";
 import type { TokenizerKind } from "./tokenizer-kind.js";
 
-/** @throws ConfigError `TOKENIZER_NOT_FOUND` where no kind does */
+/** @throws ConfigError `TOKENIZER_NOT_FOUND` where no kind does, and others: whatever a file holds has a name */
 export async function openTokenizer(
+  files: TokenizerFiles,
+  config: TokenizerConfig,
+  kinds: readonly TokenizerKind[],
+  renderChat: Tokenizer["renderChat"] | undefined,
+): Promise<Tokenizer> {
+  try {
+    return await open(files, config, kinds, renderChat);
+  } catch (cause) {
+    throw asNamed("the tokenizer can not be loaded", where(files, "tokenizer.json"), cause);
+  }
+}
+
+async function open(
   files: TokenizerFiles,
   config: TokenizerConfig,
   kinds: readonly TokenizerKind[],
@@ -23,10 +37,10 @@ export async function openTokenizer(
       renderChat,
     });
   }
-  const found = config.tokenizer_class || "(none named)";
+  const found = config.tokenizer_class ? quoted(config.tokenizer_class) : "(none named)";
   throw new ConfigError(
     "TOKENIZER_NOT_FOUND",
-    json ? `the tokenizer of class "${found}" is of another kind` : `no tokenizer files for class "${found}"`,
+    json ? `the tokenizer of class ${found} is of another kind` : `no tokenizer files for class ${found}`,
     {
       where: where(files, "tokenizer.json"),
       fix: `The folder needs one of these: ${kinds.map(({ name }) => name).join(", ")}.`,

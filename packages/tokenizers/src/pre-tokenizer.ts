@@ -1,13 +1,13 @@
 /** The `pre_tokenizer` part of `tokenizer.json`, as far as Unigram tokenizers use it. */
 import * as z from "zod";
-import { unsupported } from "./normalizer.js";
+import { listOf, parsePart, unsupported } from "./normalizer.js";
 import { WHITE_SPACE } from "./whitespace.js";
 
 /** Cuts a normalised text into words. `atStart`: no added token and no other word comes before it. */
 export type PreTokenizer = (text: string, atStart: boolean) => string[];
 
 const metaspaceSchema = z.looseObject({
-  replacement: z.string().default("▁"),
+  replacement: z.string().min(1).max(16).default("▁"),
   // Older files say add_prefix_space instead of prepend_scheme.
   add_prefix_space: z.boolean().default(true),
   prepend_scheme: z.enum(["always", "first", "never"]).optional(),
@@ -20,7 +20,7 @@ export function createPreTokenizer(json: unknown): PreTokenizer {
   const node = json as Readonly<Record<string, unknown>>;
   switch (node.type) {
     case "Sequence": {
-      const parts = (node.pretokenizers as unknown[]).map(createPreTokenizer);
+      const parts = listOf(node.pretokenizers, "pretokenizers").map(createPreTokenizer);
       return (text, atStart) =>
         parts.reduce<string[]>(
           (words, part) => words.flatMap((word, i) => part(word, atStart && i === 0)),
@@ -32,7 +32,7 @@ export function createPreTokenizer(json: unknown): PreTokenizer {
       return (text) => text.split(space).filter((word) => word !== "");
     }
     case "Metaspace":
-      return metaspace(metaspaceSchema.parse(node));
+      return metaspace(parsePart(metaspaceSchema, node));
     default:
       throw unsupported("pre_tokenizer", node.type);
   }

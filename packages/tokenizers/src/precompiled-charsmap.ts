@@ -4,6 +4,9 @@
  */
 import { ConfigError } from "@lvsa/runtime/errors";
 
+/** Bytes; the longest in Unicode, of U+FDFA, has 33. */
+const MAX_REPLACEMENT = 256;
+
 export interface CharsmapMatch {
   /** UTF-8 bytes of the text that are replaced. */
   readonly length: number;
@@ -23,7 +26,7 @@ export class PrecompiledCharsmap {
       throw new ConfigError(
         "CHARSMAP_INVALID",
         `precompiled_charsmap has ${data.byteLength} bytes and a trie of ${trieBytes}`,
-        { fix: "Download the tokenizer again." },
+        { where: "precompiled_charsmap", fix: "Download the tokenizer again." },
       );
     this.#units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
     this.#replacements = data.subarray(4 + trieBytes);
@@ -71,7 +74,13 @@ export class PrecompiledCharsmap {
 
   #replacement(start: number): string {
     const end = this.#replacements.indexOf(0, start);
-    return this.#decoder.decode(this.#replacements.subarray(start, end < 0 ? undefined : end));
+    const bytes = this.#replacements.subarray(start, end < 0 ? undefined : end);
+    if (bytes.length > MAX_REPLACEMENT)
+      throw new ConfigError("CHARSMAP_INVALID", `a replacement of ${bytes.length} bytes`, {
+        where: "precompiled_charsmap",
+        fix: "Download the tokenizer again.",
+      });
+    return this.#decoder.decode(bytes);
   }
 }
 

@@ -1,5 +1,6 @@
 /** Reads SentencePiece's `ModelProto` (protobuf wire format), as far as encoding needs it. */
-import { ConfigError } from "@lvsa/runtime/errors";
+import type { ConfigError } from "@lvsa/runtime/errors";
+import { invalidTokenizer, MAX_TOKEN_LENGTH } from "./limits.js";
 
 export type PieceType = "normal" | "unknown" | "control" | "userDefined" | "unused" | "byte";
 
@@ -45,13 +46,13 @@ export function parseSentencePieceModel(data: Uint8Array): SentencePieceModel {
       const piece = new Map(fields(value));
       const content = piece.get(1);
       const score = piece.get(2);
-      if (!(content instanceof Uint8Array)) throw invalid(`piece ${pieces.length} has no text`);
+      if (!(content instanceof Uint8Array) || content.length === 0)
+        throw invalid(`piece ${pieces.length} has no text`);
+      if (content.length > MAX_TOKEN_LENGTH)
+        throw invalid(`piece ${pieces.length} has ${content.length} bytes; the limit is ${MAX_TOKEN_LENGTH}`);
       pieces.push({
         piece: text.decode(content),
-        score:
-          score instanceof Uint8Array
-            ? new DataView(score.buffer, score.byteOffset, 4).getFloat32(0, true)
-            : 0,
+        score: scoreOf(score, pieces.length),
         type: PIECE_TYPES[Number(piece.get(3) ?? 1)] ?? "normal",
       });
     } else if (field === 2) trainer = new Map(fields(value));
@@ -69,6 +70,15 @@ export function parseSentencePieceModel(data: Uint8Array): SentencePieceModel {
     removeExtraWhitespaces: normalizer.get(4) !== 0,
     escapeWhitespaces: normalizer.get(5) !== 0,
   };
+}
+
+function scoreOf(value: FieldValue | undefined, piece: number): number {
+  if (value === undefined) return 0;
+  if (!(value instanceof Uint8Array) || value.length !== 4)
+    throw invalid(`the score of piece ${piece} is no float32`);
+  const score = new DataView(value.buffer, value.byteOffset, 4).getFloat32(0, true);
+  if (!Number.isFinite(score)) throw invalid(`the score of piece ${piece} is ${score}`);
+  return score;
 }
 
 /** Varints as numbers, all else as bytes. */
@@ -116,8 +126,5 @@ function* fields(data: Uint8Array): Generator<[field: number, value: FieldValue]
 }
 
 function invalid(message: string): ConfigError {
-  return new ConfigError("TOKENIZER_INVALID", `not a SentencePiece model: ${message}`, {
-    where: "spiece.model",
-    fix: "Download the tokenizer again.",
-  });
+  return invalidTokenizer(`not a SentencePiece model: ${message}`, "spiece.model");
 }

@@ -3,6 +3,7 @@ import { ConfigError } from "@lvsa/runtime/errors";
 import { type AddedToken, createTokenSplitter } from "./added-tokens.js";
 import { PrecompiledCharsmap } from "./precompiled-charsmap.js";
 import type { SentencePieceModel } from "./sentencepiece-model.js";
+import { isBoundary, TextTrie } from "./text-trie.js";
 import type { TokenizerModel } from "./tokenizer.js";
 import { bytePieceIds, UnigramModel } from "./unigram-model.js";
 
@@ -79,10 +80,8 @@ function createModel(model: SentencePieceModel, ids: ReadonlyMap<string, number>
 /** The longest match of the character map at each place; then spaces are tidied and marked. */
 export function createSentencePieceNormalizer(model: SentencePieceModel): (text: string) => string {
   const map = model.charsmap.length > 0 ? new PrecompiledCharsmap(model.charsmap) : undefined;
-  const symbols = model.pieces
-    .filter(({ type }) => type === "userDefined")
-    .map(({ piece }) => piece)
-    .sort((a, b) => b.length - a.length);
+  const symbols = new TextTrie();
+  for (const { piece, type } of model.pieces) if (type === "userDefined") symbols.set(piece, 0);
   const encoder = new TextEncoder();
   // A byte order mark is a character like any other here.
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -90,8 +89,8 @@ export function createSentencePieceNormalizer(model: SentencePieceModel): (text:
 
   /** Replacement of what stands at `at`, and how many UTF-16 units that is. */
   const next = (text: string, at: number): readonly [replacement: string, length: number] => {
-    const symbol = symbols.find((candidate) => text.startsWith(candidate, at));
-    if (symbol !== undefined) return [symbol, symbol.length];
+    const symbol = symbols.longest(text, at);
+    if (symbol && isBoundary(text, symbol.end)) return [text.slice(at, symbol.end), symbol.end - at];
     const character = String.fromCodePoint(text.codePointAt(at)!);
     if (!map) return [character, character.length];
     // Keys of the map are a few characters long; 32 units hold the longest one.

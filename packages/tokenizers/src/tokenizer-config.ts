@@ -1,7 +1,8 @@
 /** Reading `tokenizer_config.json` and the small files beside it. */
-import { ConfigError } from "@lvsa/runtime/errors";
+import { ConfigError, quoted } from "@lvsa/runtime/errors";
 import * as z from "zod";
 import { type AddedToken, addedTokenSchema } from "./added-tokens.js";
+import { invalidTokenizer, MAX_EXTRA_IDS } from "./limits.js";
 
 /** Where a tokenizer's files lie; paths are relative to its folder. A runtime `FolderReader` is one. */
 export interface TokenizerFiles {
@@ -24,7 +25,7 @@ const configSchema = z.looseObject({
   eos_token: tokenSchema,
   bos_token: tokenSchema,
   unk_token: tokenSchema,
-  extra_ids: z.number().int().min(0).nullish(),
+  extra_ids: z.number().int().min(0).max(MAX_EXTRA_IDS).nullish(),
   additional_special_tokens: z.array(tokenSchema).nullish(),
   padding_side: z.enum(["left", "right"]).nullish(),
   added_tokens_decoder: z.record(z.string(), addedTokenSchema.omit({ id: true })).nullish(),
@@ -55,15 +56,25 @@ export async function readTokenizerConfig(files: TokenizerFiles): Promise<Tokeni
     });
   const config = parsed.data;
   const plain = { single_word: false, lstrip: false, rstrip: false, normalized: false };
-  const addedTokens: AddedToken[] = config.added_tokens_decoder
-    ? Object.entries(config.added_tokens_decoder).map(
-        ([id, token]) => ({ ...token, id: Number(id) }) as AddedToken,
-      )
+  const decoder = config.added_tokens_decoder;
+  const listed = decoder
+    ? Object.entries(decoder).map(([id, token]) => ({ ...token, id: Number(id) }))
     : Object.entries(await readJsonIfThere(files, "added_tokens.json")).map(([content, id]) => ({
         ...plain,
         content,
-        id: Number(id),
+        id,
       }));
+  const addedTokens = listed.map((token): AddedToken => {
+    const checked = addedTokenSchema.safeParse(token);
+    if (checked.success) return checked.data;
+    const path = where(files, decoder ? "tokenizer_config.json" : "added_tokens.json");
+    const [issue] = checked.error.issues;
+    throw invalidTokenizer(
+      `added token ${quoted(token.content)}: "${issue?.path.join(".")}" ${issue?.message}`,
+      path,
+      checked.error,
+    );
+  });
   return { ...config, raw, addedTokens };
 }
 

@@ -1,6 +1,10 @@
 /** What pipelines use of a tokenizer, whatever its kind. */
-import { ConfigError } from "@lvsa/runtime/errors";
+import { ConfigError, quoted } from "@lvsa/runtime/errors";
 import type { ChatMessage, ChatTemplateOptions } from "./chat-template.js";
+import { invalidTokenizer, MAX_ID, named } from "./limits.js";
+
+/** Tokens; no text encoder takes nearly as many. */
+const MAX_LENGTH = 2 ** 24;
 
 export interface EncodeOptions {
   /** Longest result, special tokens included. Longer texts lose their end, but keep `</s>` where it is added. */
@@ -64,15 +68,19 @@ export function createTokenizer(model: TokenizerModel, settings: TokenizerSettin
     if (
       maxLength === undefined
         ? padding === "maxLength"
-        : !Number.isInteger(maxLength) || maxLength < Math.max(around, 1)
+        : !Number.isInteger(maxLength) || maxLength < Math.max(around, 1) || maxLength > MAX_LENGTH
     )
       throw new ConfigError(
         "MAX_LENGTH_INVALID",
         `maxLength ${maxLength} with ${around} special tokens around each text`,
-        { fix: "Pass a whole number that holds at least the special tokens." },
+        { fix: `Pass a whole number that holds at least the special tokens, and up to ${MAX_LENGTH}.` },
       );
     // Half a surrogate pair is no character; encoders of UTF-8 put U+FFFD in its place.
-    const whole = model.encodeText(text.replace(/\p{Surrogate}/gu, "\ufffd"));
+    const whole = named("the text can not be encoded", "tokenizer.json", () =>
+      model.encodeText(text.replace(/\p{Surrogate}/gu, "\ufffd")),
+    );
+    const bad = whole.find((token) => !(Number.isInteger(token) && token >= 0 && token <= MAX_ID));
+    if (bad !== undefined) throw invalidTokenizer(`a token has the id ${quoted(bad)}`, "tokenizer.json");
     const kept = maxLength === undefined ? whole : whole.slice(0, maxLength - around);
     const ends = (list: readonly number[]) =>
       model.suffixOnce === true &&

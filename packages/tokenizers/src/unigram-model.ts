@@ -1,5 +1,6 @@
 /** Unigram language model (Kudo 2018): the segmentation into pieces with the highest sum of log-probabilities. */
-import { ConfigError } from "@lvsa/runtime/errors";
+import { ConfigError, quoted } from "@lvsa/runtime/errors";
+import { isBoundary, TextTrie } from "./text-trie.js";
 
 export interface UnigramOptions {
   /** Pieces that text may be cut into, with their log-probabilities. */
@@ -15,19 +16,20 @@ export interface UnigramOptions {
 
 export class UnigramModel {
   readonly #options: UnigramOptions;
-  /** Longest piece, in UTF-16 units. */
-  readonly #longest: number;
+  readonly #trie = new TextTrie();
+  /** By the values of the trie. */
+  readonly #pieces: readonly { readonly id: number; readonly score: number }[];
 
   constructor(options: UnigramOptions) {
     this.#options = options;
-    let longest = 1;
-    for (const piece of options.pieces.keys()) longest = Math.max(longest, piece.length);
-    this.#longest = longest;
+    this.#pieces = [...options.pieces.values()];
+    let index = 0;
+    for (const piece of options.pieces.keys()) this.#trie.set(piece, index++);
   }
 
   /** Ids of the best segmentation. Neighbouring unknown characters give one unknown id, or their bytes. */
   encode(text: string): number[] {
-    const { pieces, unknownScore } = this.#options;
+    const { unknownScore } = this.#options;
     const round = this.#options.float32 === true ? Math.fround : (x: number) => x;
     const size = text.length;
     // For every end of a piece: score of the best path up to there, where its last piece starts, and its id.
@@ -44,14 +46,12 @@ export class UnigramModel {
     for (let start = 0; start < size; ) {
       const next = start + characterLength(text, start);
       let single = false;
-      for (let end = next; end <= size && end - start <= this.#longest; end += characterLength(text, end)) {
-        const piece = pieces.get(text.slice(start, end));
-        if (piece) {
-          offer(start, end, piece.score, piece.id);
-          if (end === next) single = true;
-        }
-        if (end === size) break;
-      }
+      this.#trie.match(text, start, (end, index) => {
+        if (!isBoundary(text, end)) return;
+        const piece = this.#pieces[index]!;
+        offer(start, end, piece.score, piece.id);
+        if (end === next) single = true;
+      });
       if (!single) offer(start, next, unknownScore, -1);
       start = next;
     }
@@ -69,7 +69,8 @@ export class UnigramModel {
         continue;
       }
       while (i < path.length && path[i]![2] < 0) i++;
-      ids.push(...this.#unknown(text.slice(start, path[i - 1]![1])));
+      // Not all at once: a call takes no more than some 100,000 arguments.
+      for (const unknown of this.#unknown(text.slice(start, path[i - 1]![1]))) ids.push(unknown);
     }
     return ids;
   }
@@ -80,7 +81,7 @@ export class UnigramModel {
     if (unknownId === undefined)
       throw new ConfigError(
         "TOKENIZER_WITHOUT_UNKNOWN",
-        `no piece for ${JSON.stringify(characters)} and no unknown token`,
+        `no piece for ${quoted(characters)} and no unknown token`,
         {
           fix: "Use the tokenizer that the checkpoint was published with.",
         },

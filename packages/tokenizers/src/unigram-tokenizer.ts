@@ -1,11 +1,13 @@
 /** Unigram tokenizers (T5, UMT5) from `tokenizer.json`, with the results of Hugging Face's tokenizers library. */
-import { ConfigError } from "@lvsa/runtime/errors";
+import type { ConfigError } from "@lvsa/runtime/errors";
 import * as z from "zod";
 import { addedTokenSchema, createTokenSplitter } from "./added-tokens.js";
+import { invalidTokenizer, MAX_TOKEN_LENGTH } from "./limits.js";
 import { createNormalizer } from "./normalizer.js";
 import { createPostProcessor } from "./post-processor.js";
 import { createPreTokenizer } from "./pre-tokenizer.js";
 import type { TokenizerModel } from "./tokenizer.js";
+import { checkTokenizerParts } from "./tokenizer-parts.js";
 import { bytePieceIds, UnigramModel } from "./unigram-model.js";
 
 const schema = z.looseObject({
@@ -14,7 +16,7 @@ const schema = z.looseObject({
   pre_tokenizer: z.unknown().optional(),
   post_processor: z.unknown().optional(),
   model: z.looseObject({
-    unk_id: z.number().int().nullish(),
+    unk_id: z.number().int().min(0).nullish(),
     byte_fallback: z.boolean().nullish(),
     // Checked below: a schema over 256k pairs takes seconds.
     vocab: z.custom<readonly (readonly [string, number])[]>(Array.isArray, "must be a list of pairs"),
@@ -28,6 +30,7 @@ const UNKNOWN_PENALTY = 10;
 export function createUnigramTokenizerModel(json: unknown): TokenizerModel {
   const parsed = schema.safeParse(json);
   if (!parsed.success) throw invalid(z.prettifyError(parsed.error), parsed.error);
+  checkTokenizerParts(parsed.data);
   const { added_tokens, model, normalizer, pre_tokenizer, post_processor } = parsed.data;
 
   const pieces = new Map<string, { id: number; score: number }>();
@@ -36,9 +39,15 @@ export function createUnigramTokenizerModel(json: unknown): TokenizerModel {
     const [piece, score] = Array.isArray(pair) ? pair : [];
     if (typeof piece !== "string" || typeof score !== "number")
       throw invalid(`piece ${id} is not [text, score]`);
+    if (piece.length > MAX_TOKEN_LENGTH)
+      throw invalid(`piece ${id} has ${piece.length} characters; the limit is ${MAX_TOKEN_LENGTH}`);
+    if (!Number.isFinite(score)) throw invalid(`the score of piece ${id} is ${score}`);
     pieces.set(piece, { id, score });
     lowest = Math.min(lowest, score);
   }
+  if (pieces.size === 0) throw invalid("the model has no pieces");
+  if ((model.unk_id ?? 0) >= model.vocab.length)
+    throw invalid(`unk_id ${model.unk_id} is no piece; there are ${model.vocab.length}`);
   const byContent = new Map(added_tokens.map((token) => [token.content, token.id]));
   const tokenId = (token: string) => byContent.get(token) ?? pieces.get(token)?.id;
   const unigram = new UnigramModel({
@@ -77,9 +86,5 @@ export function createUnigramTokenizerModel(json: unknown): TokenizerModel {
 }
 
 function invalid(message: string, cause?: unknown): ConfigError {
-  return new ConfigError("TOKENIZER_INVALID", message, {
-    where: "tokenizer.json",
-    fix: "Download the tokenizer again.",
-    cause,
-  });
+  return invalidTokenizer(message, "tokenizer.json", cause);
 }
