@@ -7,6 +7,8 @@ it("shows plan, books and the driver's count side by side", () => {
     model: "wan2.1-t2v-1.3b",
     device: "a GPU",
     attention: "lvsa",
+    precision: "f16",
+    kernels: "linear: matrix-f16",
     width: 832,
     height: 480,
     numFrames: 321,
@@ -30,6 +32,7 @@ it("shows plan, books and the driver's count side by side", () => {
     "denoising (one forward) 73.20 8.00 GB 8.00 GB 8.40 GB 1.05",
     "",
     "Forward passes: 75.00, 73.20 s",
+    "Activations in f16; linear: matrix-f16",
     "Decoded 321 frames.",
     "",
   ]);

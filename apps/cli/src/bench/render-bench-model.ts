@@ -34,8 +34,9 @@ export function renderBenchModel(result: BenchModelResult): string {
   if (result.forwardSeconds.length > 0) {
     lines.push("", `Forward passes: ${result.forwardSeconds.map((s) => s.toFixed(2)).join(", ")} s`);
   }
+  lines.push(`Activations in ${result.precision}; ${result.kernels}`);
   if (result.decodedFrames > 0) lines.push(`Decoded ${result.decodedFrames} frames.`);
-  const tables = Object.entries(result.kernels ?? {}).map(
+  const tables = Object.entries(result.profile ?? {}).map(
     ([name, times]) => `\n${name}\n${profileTable(times)}`,
   );
   return `${lines.join("\n")}\n${tables.join("")}`;

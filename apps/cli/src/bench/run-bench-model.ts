@@ -2,7 +2,15 @@
 import type { LvsaConfigInput } from "@lvsa/core";
 import { knownModels } from "@lvsa/diffusion/catalog";
 import { type MemoryPlan, rehearseMemory, StandInModel } from "@lvsa/diffusion/rehearsal";
-import { type Device, DeviceError, deviceLabel, type KernelTime, toRgbFrames } from "@lvsa/runtime";
+import {
+  activationDType,
+  type Device,
+  DeviceError,
+  deviceLabel,
+  type KernelTime,
+  kernelSummary,
+  toRgbFrames,
+} from "@lvsa/runtime";
 import { createAdapterRegistry } from "../adapters.js";
 import { installFamily } from "../generate/install-family.js";
 import type { BenchModelCommandOptions } from "../options/bench-options.js";
@@ -25,6 +33,9 @@ export interface BenchModelResult {
   readonly model: string;
   readonly device: string;
   readonly attention: "dense" | "lvsa";
+  /** Storage of activations, and the kernels that ran. */
+  readonly precision: "f32" | "f16";
+  readonly kernels: string;
   readonly width: number;
   readonly height: number;
   readonly numFrames: number;
@@ -38,7 +49,7 @@ export interface BenchModelResult {
   readonly decodedFrames: number;
   readonly memorySource: string | undefined;
   /** GPU time per kernel of the last forward pass and of decoding, with `--profile`. */
-  readonly kernels?: {
+  readonly profile?: {
     readonly denoising?: readonly KernelTime[];
     readonly decoding?: readonly KernelTime[];
   };
@@ -59,7 +70,7 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
   const { numFrames, height, width, precision } = {
     ...model.defaults,
     ...sizes(options),
-    precision: options.precision,
+    precision: options.precision === "auto" ? activationDType(device) : options.precision,
   };
   const plan = await rehearseMemory({
     model,
@@ -166,6 +177,8 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
     model: model.name,
     device: deviceLabel(device.info),
     attention: options.lvsa ? "lvsa" : "dense",
+    precision,
+    kernels: kernelSummary(device.kernelUses()),
     width,
     height,
     numFrames,
@@ -176,7 +189,7 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
     forwardSeconds,
     decodedFrames,
     memorySource: probe?.source,
-    ...(device.profiler ? { kernels } : {}),
+    ...(device.profiler ? { profile: kernels } : {}),
   };
 }
 

@@ -54,6 +54,7 @@ Examples:
       adapter: options.device,
       softwareAdapter,
       onNotice,
+      math: options.math,
       ...(options.profile ? { profile: true } : {}),
     });
     const meter = new ProgressMeter({ write: io.err, isTerminal: io.isTerminal });

@@ -38,7 +38,8 @@ const modelSchema = z
     phase: z.enum(PHASES, `expected one of ${PHASES.join(", ")}`).default("all"),
     lvsa: z.boolean().default(false),
     ...lvsaFields,
-    precision: z.enum(["f32", "f16"], "expected f32 or f16").default("f32"),
+    precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").default("auto"),
+    math: z.enum(["auto", "exact", "fast"], "expected auto, exact or fast").default("auto"),
     encoderLayers: z
       .union(
         [z.literal("all").transform(() => Number.POSITIVE_INFINITY), wholeNumber(1)],
@@ -79,7 +80,14 @@ export function addBenchModelOptions(command: Command): Command {
   addLvsaOptions(command);
   return command
     .addOption(
-      new Option("--precision <type>", "storage of activations").choices(["f32", "f16"]).default("f32"),
+      new Option("--precision <type>", "storage of activations: auto is that of generate")
+        .choices(["auto", "f32", "f16"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--math <kind>", "exact: f32 products; fast: f16 products, f32 sums; auto: fast on GPUs")
+        .choices(["auto", "exact", "fast"])
+        .default("auto"),
     )
     .option("--encoder-layers <count>", "layers of text encoders that run, or all (default: 1)")
     .option(
