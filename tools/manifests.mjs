@@ -36,7 +36,11 @@ function shaped(folder, manifest) {
     out.exports[entry] = { types: target.types, import: file, default: file };
   }
   out.exports["./package.json"] = "./package.json";
-  out.files = [...new Set([...manifest.files, "CHANGELOG.md", "THIRD_PARTY_NOTICES.md"])];
+  out.files = [...new Set([...manifest.files, "CHANGELOG.md", "THIRD_PARTY_NOTICES.md"])].filter(
+    (file) => !file.startsWith("!dist"),
+  );
+  // Records of the compiler, and what only tests use.
+  out.files.splice(1, 0, "!dist/*.tsbuildinfo", `!dist/**/*${manifest.bin ? "" : ".reference"}.d.ts`);
   out.publishConfig = { access: "public", provenance: true };
   for (const field of ["dependencies", "optionalDependencies", "peerDependencies"]) {
     if (!manifest[field]) continue;

@@ -1,95 +1,51 @@
 /** What a user gets: each package packed, installed from the registry's other packages into an empty folder, and used. */
-import { execFile } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { existsSync, readFileSync } from "node:fs";
+import { stat, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { manifestOf, PackedPackages, published, root, run } from "./testing/packed.js";
 
-const run = promisify(execFile);
-const root = fileURLToPath(new URL("..", import.meta.url));
 const adapter = process.env.LVSA_TEST_ADAPTER || "auto";
-/** Test runners set variables that installers and Node would take for their own. */
-const env = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(npm_|NODE_|VITEST)/.test(k)));
 
-let folder: string;
-const tarballs = new Map<string, string>();
-
-/** Everything that is published. */
-const packages = readdirSync(join(root, "packages")).filter((name) =>
-  existsSync(join(root, "packages", name, "package.json")),
-);
-
+let packed: PackedPackages;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "lvsa-packed-"));
-  for (const name of packages) {
-    const out = join(folder, "tarballs", name);
-    await mkdir(out, { recursive: true });
-    await run("pnpm", ["pack", "--pack-destination", out], { cwd: join(root, "packages", name), env });
-    tarballs.set(`@lvsa/${name}`, join(out, readdirSync(out)[0]!));
-  }
+  packed = await PackedPackages.pack();
 }, 300_000);
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(() => packed.remove());
 
-/** The @lvsa packages that `names` need, themselves included. */
-function closure(names: readonly string[]): string[] {
-  const found = new Set<string>();
-  const visit = (name: string) => {
-    if (found.has(name)) return;
-    found.add(name);
-    const manifest = JSON.parse(readFileSync(join(root, "packages", name.slice(6), "package.json"), "utf8"));
-    const isOptional = (other: string) => manifest.peerDependenciesMeta?.[other]?.optional === true;
-    const peers = Object.keys(manifest.peerDependencies ?? {}).filter((other) => !isOptional(other));
-    for (const other of [...Object.keys(manifest.dependencies ?? {}), ...peers])
-      if (other.startsWith("@lvsa/")) visit(other);
-  };
-  names.forEach(visit);
-  return [...found].sort();
-}
-
-/** An empty folder with these packages installed as a user would. Unpublished dependencies come from their tarballs. */
-async function install(
-  label: string,
-  names: readonly string[],
-  others: Record<string, string> = {},
-): Promise<string> {
-  const place = join(folder, label);
-  await mkdir(place, { recursive: true });
-  const all = Object.fromEntries(closure(names).map((name) => [name, `file:${tarballs.get(name)}`]));
-  await writeFile(
-    join(place, "package.json"),
-    JSON.stringify({
-      name: label,
-      private: true,
-      type: "module",
-      dependencies: { ...all, ...others },
-      overrides: all,
-    }),
-  );
-  await run("npm", ["install", "--no-audit", "--no-fund", "--prefer-offline", "--ignore-scripts"], {
-    cwd: place,
-    env,
-  });
-  return place;
-}
-
-const webgpu = { webgpu: "0.6.2" };
 const software = adapter === "embedded" ? ["@lvsa/software-adapter"] : [];
 
 async function node(place: string, source: string, args: readonly string[] = []): Promise<string> {
   await writeFile(join(place, "main.js"), source);
-  const { stdout } = await run("node", ["main.js", ...args], {
-    cwd: place,
-    env: { ...env, ADAPTER: adapter },
-  });
+  const { stdout } = await run(process.execPath, ["main.js", ...args], place, { ADAPTER: adapter });
   return stdout;
 }
 
+/** Where npm put packages of these names, relative to the project. */
+async function copiesOf(place: string, names: readonly string[]): Promise<string[]> {
+  const { stdout } = await run("npm", ["ls", "--all", "--parseable", ...names], place);
+  const own = (path: string) => names.some((name) => path.replaceAll("\\", "/").endsWith(`/${name}`));
+  return stdout
+    .split("\n")
+    .filter(own)
+    .map((path) => relative(place, path).replaceAll("\\", "/"))
+    .sort();
+}
+
+describe("tarballs", () => {
+  test.each(published)("%s holds what it needs and nothing of the tests", async (folder) => {
+    const files = await packed.filesOf(manifestOf(folder).name);
+    for (const wanted of ["package.json", "README.md", "LICENSE"]) expect(files).toContain(wanted);
+    expect(
+      files.filter((file) => /\.test\.|__fixtures__|testing-support|\.tsbuildinfo|\.reference\./.test(file)),
+    ).toEqual([]);
+    expect(files.some((file) => /^dist\/.*\.js$/.test(file))).toBe(true);
+  });
+});
+
 describe("packed and installed alone", () => {
   test("@lvsa/core computes a pattern and sparse attention", async () => {
-    const place = await install("core", ["@lvsa/core", ...software], webgpu);
+    const place = await packed.install("core", ["@lvsa/core", "@lvsa/runtime", "webgpu", ...software]);
     const out = await node(
       place,
       `import { AttentionPattern, frameSparseAttention } from "@lvsa/core";
@@ -104,8 +60,21 @@ describe("packed and installed alone", () => {
     expect(out.trim()).toBe("true true");
   });
 
+  test("can be required by CommonJS programs, and say their version", async () => {
+    const place = await packed.install("commonjs", ["@lvsa/adapter-wan", "@lvsa/diffusion", "@lvsa/video"]);
+    await writeFile(
+      join(place, "main.cjs"),
+      `const { createWanAdapter, VERSION } = require("@lvsa/adapter-wan");
+       const { WanPipeline } = require("@lvsa/diffusion/wan");
+       const { version } = require("@lvsa/adapter-wan/package.json");
+       console.log(typeof createWanAdapter, typeof WanPipeline, typeof require("@lvsa/video").encodeVideo, VERSION === version);`,
+    );
+    const { stdout } = await run(process.execPath, ["main.cjs"], place);
+    expect(stdout.trim()).toBe("function function function true");
+  });
+
   test("@lvsa/diffusion opens the scheduler, tokenizer and catalog without a GPU", async () => {
-    const place = await install("diffusion", ["@lvsa/diffusion"]);
+    const place = await packed.install("diffusion", ["@lvsa/diffusion"]);
     const out = await node(
       place,
       `import { TorchCpuGenerator, knownPipelines } from "@lvsa/diffusion";
@@ -140,7 +109,13 @@ describe("packed and installed alone", () => {
   ].filter(({ name }) => existsSync(join(root, "packages", name.slice(6), "package.json")));
 
   test.each(families)("$name generates a clip", async ({ name, create, checkpoint, size }) => {
-    const place = await install(name.slice(6), [name, "@lvsa/diffusion", "@lvsa/video", ...software], webgpu);
+    const place = await packed.install(name.slice(6), [
+      name,
+      "@lvsa/diffusion",
+      "@lvsa/video",
+      ...software,
+      "webgpu",
+    ]);
     const caseFile = join(root, checkpoint, "../case.json");
     const [numFrames, height, width] = size ?? clipOf(caseFile);
     const installation = create
@@ -167,6 +142,9 @@ describe("packed and installed alone", () => {
     expect(out.trim().split("\n").at(-1)).toBe(`true ${numFrames} true`);
     expect((await stat(join(place, "clip.mp4"))).size).toBeGreaterThan(300);
     expect(existsSync(join(place, "node_modules/@lvsa/cli"))).toBe(false);
+    // One copy of each: two would mean two devices, or two meanings of one class.
+    const shared = ["@lvsa/core", "@lvsa/runtime", "webgpu", "zod"];
+    expect(await copiesOf(place, shared)).toEqual(shared.map((shared) => `node_modules/${shared}`).sort());
     const other = families.find((family) => family.name !== name);
     if (other) expect(existsSync(join(place, "node_modules", other.name))).toBe(false);
   });

@@ -1,23 +1,19 @@
 /**
- * The first `ts` example of every package's README runs in a user's project: compiled without type checks, in a folder
- * whose node_modules holds the built packages.
+ * What a package's README says works for a stranger: its install line, typed in an empty folder with npm and with pnpm
+ * (strict: only what is named can be imported), and then its first `ts` example, from packed packages.
  *
  * Two things differ from the printed text. `./<Checkpoint>` is the small random checkpoint of that family, under the
  * printed name. And the clip is cut short (`SHORT_CLIP`): the printed one is what a user wants, not what a test can wait for.
  */
-import { execFile } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Installer, manifestOf, PackedPackages, published, root, run } from "./testing/packed.js";
 
-const run = promisify(execFile);
-const root = fileURLToPath(new URL("..", import.meta.url));
 const SHORT_CLIP = "numFrames: 9, height: 32, width: 48";
+const adapter = process.env.LVSA_TEST_ADAPTER || "auto";
 
 /** Small checkpoints by how published ones are called. */
 const checkpoints: readonly (readonly [RegExp, string])[] = [
@@ -27,22 +23,23 @@ const checkpoints: readonly (readonly [RegExp, string])[] = [
   [/^Cosmos3/, "fixtures/reference/cosmos3/pipeline/checkpoint"],
 ];
 
-const packages = readdirSync(join(root, "packages")).filter((name) =>
-  existsSync(join(root, "packages", name, "package.json")),
-);
-
 interface Example {
+  /** What the README tells to install. */
+  readonly names: readonly string[];
   readonly source: string;
   /** Folder names that the example opens. */
   readonly folders: readonly string[];
 }
 
-/** The first fenced `ts` or `js` block. */
-function exampleOf(name: string): Example | undefined {
-  const readme = readFileSync(join(root, "packages", name, "README.md"), "utf8");
-  const source = /^```(?:ts|js)\n(.*?)^```$/ms.exec(readme)?.[1];
-  if (source === undefined) return undefined;
-  return { source, folders: [...source.matchAll(/nodeFolder\("\.\/([^"]+)"\)/g)].map((match) => match[1]!) };
+/** The first `npm i` line and the first fenced `ts` block. */
+function exampleOf(readmePath: string): Example {
+  const readme = readFileSync(join(root, readmePath), "utf8");
+  const line = /^(?:As a library \(`)?npm i(?:nstall)? ([@a-z][^\n`]*)/m.exec(readme)?.[1];
+  const source = /^```ts\n(.*?)^```$/ms.exec(readme)?.[1];
+  if (line === undefined || source === undefined)
+    throw new Error(`${readmePath} has no npm i line, or no ts example`);
+  const folders = [...source.matchAll(/nodeFolder\("\.\/([^"]+)"\)/g)].map((match) => match[1]!);
+  return { names: line.trim().split(/\s+/), source, folders };
 }
 
 /** The clip cut short, two steps where the example states none. */
@@ -51,41 +48,49 @@ function shortened(source: string): string {
   return source.replace(clip, `${SHORT_CLIP}, numInferenceSteps: 2`);
 }
 
-let folder: string;
+let packed: PackedPackages;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "lvsa-readme-"));
-  await mkdir(join(folder, "node_modules/@lvsa"), { recursive: true });
-  for (const name of packages)
-    symlinkSync(join(root, "packages", name), join(folder, "node_modules/@lvsa", name));
-  symlinkSync(join(root, "packages/runtime/node_modules/webgpu"), join(folder, "node_modules/webgpu"));
-  await writeFile(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+  packed = await PackedPackages.pack();
+}, 300_000);
+afterAll(() => packed.remove());
 
-describe("the first example of a package's README runs", () => {
-  test.for(packages)("%s", async (name, { skip }) => {
-    const example = exampleOf(name);
-    expect(example, `packages/${name}/README.md has no ts or js example`).toBeDefined();
-    const { source, folders } = example!;
+const readmes = [
+  { label: "the repository", path: "README.md" },
+  // The command line is a program: its own tests run it.
+  ...published
+    .filter((folder) => folder.startsWith("packages/"))
+    .map((folder) => ({ label: manifestOf(folder).name, path: `${folder}/README.md` })),
+];
+
+describe.each<Installer>(["npm", "pnpm"])("installed by %s as its README says", (installer) => {
+  test.for(readmes)("$label", async ({ label, path }, { skip }) => {
+    const { names, source, folders } = exampleOf(path);
+    // Where tests must run on the embedded driver, a machine without any is meant.
+    const driver = adapter === "embedded" && names.includes("webgpu") ? ["@lvsa/software-adapter"] : [];
+    const place = await packed.install(
+      `${installer}-${label.replace(/\W+/g, "-")}`,
+      [...new Set([...names, ...driver])],
+      installer,
+    );
     for (const printed of folders) {
       const small = checkpoints.find(([pattern]) => pattern.test(printed))?.[1];
       expect(small, `no small checkpoint stands for ${printed}`).toBeDefined();
-      if (!existsSync(join(root, small!))) {
-        console.warn(`skipped: the example of @lvsa/${name} needs ${small}, which is not here`);
-        skip();
-      }
-      if (!existsSync(join(folder, printed))) symlinkSync(join(root, small!), join(folder, printed));
+      if (!existsSync(join(root, small!))) skip(`the example of ${label} needs ${small}, which is not here`);
+      symlinkSync(join(root, small!), join(place, printed), "junction");
     }
     const { outputText } = ts.transpileModule(shortened(source), {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 },
     });
-    const file = join(folder, `${name}.mjs`);
-    await writeFile(file, `${outputText}\nconsole.log("reached the end");\n`);
-    // Rejects with what the example printed to stderr unless the process ends by itself with 0.
-    const { stdout } = await run(process.execPath, [file], { cwd: folder, timeout: 120_000 });
+    // Programs that are not told to end wait for the GPU's threads.
+    await writeFile(
+      join(place, "main.mjs"),
+      `${outputText}\nconsole.log("reached the end");\nprocess.exit(0);\n`,
+    );
+    // Rejects with what the example printed to stderr unless the process ends with 0.
+    const { stdout } = await run(process.execPath, ["main.mjs"], place);
     expect(stdout).toContain("reached the end");
     const video = /writeVideo\("([^"]+)"/.exec(source)?.[1];
     // A header without frames is smaller.
-    if (video) expect(statSync(join(folder, video)).size).toBeGreaterThan(300);
+    if (video) expect(statSync(join(place, video)).size).toBeGreaterThan(300);
   });
 });
