@@ -4,7 +4,7 @@ import { Output, type OutputFormat, StreamTarget, type StreamTargetChunk } from 
 import type { VideoBackend, VideoCodecName, VideoQuality, VideoTrackEncoder } from "./backend.js";
 import type { ByteSink } from "./byte-sink.js";
 import { checkedFrames, checkStream, type FrameStream } from "./frames.js";
-import { commentOf, type VideoMetadata } from "./metadata.js";
+import { commentOf, titleOf, type VideoMetadata } from "./metadata.js";
 import { evenSize, i420Bytes, rgbToI420 } from "./yuv.js";
 
 export interface ContainerOptions {
@@ -72,10 +72,11 @@ export async function writeContainer(
     target: new StreamTarget(writable, { chunked: true, chunkSize: 1 << 20 }),
   });
   const comment = commentOf(metadata);
+  const title = titleOf(metadata);
   try {
     output.addVideoTrack(encoder.source, { frameRate: fps, maximumPacketCount: frameCount });
     output.setMetadataTags({
-      ...(metadata.title === undefined ? {} : { title: metadata.title }),
+      ...(title === undefined ? {} : { title }),
       ...(comment === undefined ? {} : { comment }),
     });
     await output.start();

@@ -7,7 +7,7 @@ import { throwIfAborted } from "@lvsa/runtime/errors";
 import { type ByteSink, SequentialWriter } from "./byte-sink.js";
 import { checkedFrames, checkStream, type FrameStream } from "./frames.js";
 import { type Gifenc, loadGifenc } from "./gifenc.js";
-import { commentOf, type VideoMetadata } from "./metadata.js";
+import { commentOf, titleOf, type VideoMetadata } from "./metadata.js";
 
 type Color = readonly [number, number, number];
 
@@ -125,7 +125,7 @@ export async function writeGif(
     await writer.append(gif.bytes());
     gif.reset();
   }
-  const { title } = metadata;
+  const title = titleOf(metadata);
   if (title !== undefined || commentOf(metadata) !== undefined) {
     await writer.append(commentBlock(JSON.stringify({ title, settings: metadata.settings })));
   }

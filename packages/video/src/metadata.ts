@@ -12,3 +12,8 @@ export interface VideoMetadata {
 export function commentOf(metadata: VideoMetadata): string | undefined {
   return metadata.settings === undefined ? undefined : JSON.stringify(metadata.settings);
 }
+
+/** The title as a file can hold it: a character 0 ends texts in all formats, so it becomes U+FFFD. */
+export function titleOf(metadata: VideoMetadata): string | undefined {
+  return metadata.title?.replaceAll("\0", "\ufffd");
+}

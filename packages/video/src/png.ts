@@ -5,7 +5,7 @@
 import { type ByteSink, MemorySink, SequentialWriter } from "./byte-sink.js";
 import { toRational } from "./frame-rate.js";
 import { checkedFrames, checkStream, type FrameStream } from "./frames.js";
-import { commentOf, type VideoMetadata } from "./metadata.js";
+import { commentOf, titleOf, type VideoMetadata } from "./metadata.js";
 import { crc32, PNG_SIGNATURE, paeth, pipeThrough } from "./png-format.js";
 
 const PAETH_FILTER = 4;
@@ -58,10 +58,12 @@ function filterRows(rgb: Uint8Array, width: number, height: number): Uint8Array 
   return out;
 }
 
-/** sRGB samples (so viewers do not guess) and the texts. */
-function ancillary(metadata: VideoMetadata): Uint8Array[] {
-  const chunks = [chunk("sRGB", Uint8Array.of(0))];
-  const texts = { Title: metadata.title, Comment: commentOf(metadata) };
+/** sRGB samples, so that viewers do not guess. */
+const SRGB = /* @__PURE__ */ chunk("sRGB", Uint8Array.of(0));
+
+function textChunks(metadata: VideoMetadata): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  const texts = { Title: titleOf(metadata), Comment: commentOf(metadata) };
   const encoder = new TextEncoder();
   for (const [keyword, text] of Object.entries(texts)) {
     // iTXt is UTF-8: keyword, then no compression, no language, no translated keyword.
@@ -89,8 +91,13 @@ export async function writePng(
   const writer = new SequentialWriter(sink);
   await writer.append(Uint8Array.from(PNG_SIGNATURE));
   await writer.append(header(width, height));
-  for (const bytes of ancillary(metadata)) await writer.append(bytes);
-  if (frameCount > 1) await writer.append(chunk("acTL", words(frameCount, 0)));
+  await writer.append(SRGB);
+  const isClip = frameCount > 1;
+  const texts = textChunks(metadata);
+  // Programs look for the first frame in the first kilobytes to tell a clip from a picture, and texts may be long. A
+  // still picture has them in front, where readers that stop at the pixels find them.
+  if (isClip) await writer.append(chunk("acTL", words(frameCount, 0)));
+  else for (const bytes of texts) await writer.append(bytes);
 
   // A frame's delay is a fraction of two 16-bit numbers.
   const rate = toRational(fps, 65535);
@@ -103,7 +110,7 @@ export async function writePng(
   let sequence = 0;
   let index = 0;
   for await (const frame of checkedFrames(stream)) {
-    if (frameCount > 1) {
+    if (isClip) {
       // Whole frame at 0,0; leave it standing; replace what was there.
       const control = words(sequence++, width, height, 0, 0);
       await writer.append(chunk("fcTL", control, delay, Uint8Array.of(0, 0)));
@@ -111,6 +118,7 @@ export async function writePng(
     const data = await compressFrame(frame, width, height);
     await writer.append(index++ === 0 ? chunk("IDAT", data) : chunk("fdAT", words(sequence++), data));
   }
+  if (isClip) for (const bytes of texts) await writer.append(bytes);
   await writer.append(chunk("IEND"));
 }
 
