@@ -18,14 +18,28 @@ export interface FolderReader {
   open(path: string): Promise<ByteSource>;
 }
 
-/** Joins and tidies relative paths. @throws WeightsError `NOT_FOUND` for one that leaves the folder. */
+/**
+ * Joins and tidies relative paths. What only one system takes for a separator or a drive (`..\\..\\x`, `C:x`) is refused on
+ * all of them: names come from checkpoints, and these are written with `/`.
+ *
+ * @throws WeightsError `NOT_FOUND` for one that leaves the folder, or would on Windows
+ */
 export function joinPath(...parts: readonly string[]): string {
   const path: string[] = [];
   for (const part of parts.flatMap((text) => text.split("/"))) {
     if (part === "" || part === ".") continue;
+    if (/[\\:\0]/.test(part)) {
+      throw weightsError(
+        "NOT_FOUND",
+        `the path ${JSON.stringify(parts.join("/"))} holds \\, : or a character 0.`,
+      );
+    }
     if (part !== "..") path.push(part);
     else if (path.pop() === undefined) {
-      throw weightsError("NOT_FOUND", `the path "${parts.join("/")}" leaves the model's folder.`);
+      throw weightsError(
+        "NOT_FOUND",
+        `the path ${JSON.stringify(parts.join("/"))} leaves the model's folder.`,
+      );
     }
   }
   return path.join("/");

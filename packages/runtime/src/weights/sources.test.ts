@@ -259,5 +259,9 @@ describe("joinPath", () => {
     expect(joinPath("/a/", "./b//c", "../d")).toBe("a/b/d");
     expect(joinPath("")).toBe("");
     expect(() => joinPath("a", "../../b")).toThrow('"a/../../b" leaves');
+    // Windows: a separator, a drive, a stream of a file.
+    for (const path of ["..\\..\\b", "a\\b", "C:/b", "C:b", "model.safetensors:stream", "a\0b"]) {
+      expect(() => joinPath("a", path), path).toThrow("holds");
+    }
   });
 });
