@@ -2,7 +2,7 @@
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import type { Device } from "../device/device.js";
 import type { DeviceInfo } from "../device/device-info.js";
 import { type Disproof, disprove } from "../device/proof.js";
