@@ -56,7 +56,7 @@ Examples:
       onNotice,
       ...(options.profile ? { profile: true } : {}),
     });
-    const meter = new ProgressMeter({ write: io.err, isTerminal: io.isTerminal });
+    const meter = new ProgressMeter({ write: io.redraw, isTerminal: io.isTerminal });
     try {
       const result = await runBenchModel({
         device,
