@@ -79,7 +79,7 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
     width,
     precision,
     guidanceScale: 1,
-    limits: device.info.limits,
+    device,
   });
   refuseWhatCannotFit(plan, options, probe, device);
   using host = new StandInModel(device, model, {

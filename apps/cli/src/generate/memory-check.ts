@@ -53,7 +53,7 @@ function settingsOf(
     width: options.width,
     guidanceScale: options.guidance,
     precision: options.precision === "auto" ? activationDType(device) : options.precision,
-    limits: device.info.limits,
+    device,
   }));
 }
 

@@ -2,13 +2,7 @@
  * GPU memory of a generation, known before it runs: the program itself runs on a device that computes nothing and counts
  * what is created. So the plan is what the program does, whatever changes in it.
  */
-import {
-  type CountingGpu,
-  countingGpu,
-  type Device,
-  type DeviceLimits,
-  type FloatDType,
-} from "@lvsa/runtime";
+import { type CountingGpu, countingGpu, type Device, type FloatDType } from "@lvsa/runtime";
 import type { ModelDescription } from "../catalog/model-description.js";
 import { StandInModel } from "./stand-in-model.js";
 
@@ -43,8 +37,11 @@ export interface RehearsalOptions {
   readonly width?: number | undefined;
   readonly guidanceScale?: number | undefined;
   readonly precision?: Precision | undefined;
-  /** Of the device that will be used; they decide what is split. Default: those of a large GPU. */
-  readonly limits?: DeviceLimits | undefined;
+  /**
+   * The device that will be used: its limits decide what is split, its kernels which copies are made. Default: a large GPU
+   * that computes in f32.
+   */
+  readonly device?: Pick<Device, "info" | "math"> | undefined;
 }
 
 /** Steps after which nothing new is created. */
@@ -58,7 +55,7 @@ const DECODED_LATENTS = 6;
  */
 export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryPlan> {
   const { model } = options;
-  const gpu = countingGpu(options.limits ? { limits: options.limits } : {});
+  const gpu = countingGpu(options.device ? { info: options.device.info, math: options.device.math } : {});
   const { device } = gpu;
   const host = new StandInModel(device, model, {
     ...(options.numFrames === undefined ? {} : { numFrames: options.numFrames }),
