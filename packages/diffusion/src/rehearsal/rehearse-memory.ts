@@ -2,13 +2,7 @@
  * GPU memory of a generation, known before it runs: the program itself runs on a device that computes nothing and counts
  * what is created. So the plan is what the program does, whatever changes in it.
  */
-import {
-  type CountingGpu,
-  countingGpu,
-  type Device,
-  type DeviceLimits,
-  type FloatDType,
-} from "@lvsa/runtime";
+import { type CountingGpu, countingGpu, type Device, type FloatDType } from "@lvsa/runtime";
 import type { ModelDescription } from "../catalog/model-description.js";
 import { StandInModel } from "./stand-in-model.js";
 
@@ -43,7 +37,14 @@ export interface RehearsalOptions {
   readonly width?: number | undefined;
   readonly guidanceScale?: number | undefined;
   readonly precision?: Precision | undefined;
+<<<<<<< HEAD
   /** The device that will be used: its limits decide what is split, its kernels what they need. Default: core WebGPU. */
+=======
+  /**
+   * The device that will be used: its limits decide what is split, its kernels which copies are made. Default: a large GPU
+   * that computes in f32.
+   */
+>>>>>>> f6c4fd0
   readonly device?: Pick<Device, "info" | "math"> | undefined;
 }
 
@@ -61,7 +62,10 @@ const DECODED_LATENTS = 6;
 export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryPlan> {
   const { model } = options;
   const gpu = countingGpu(options.device ? { info: options.device.info, math: options.device.math } : {});
+<<<<<<< HEAD
   const driverBytes = options.device?.info.hardware === "software" ? 0 : DRIVER_BYTES;
+=======
+>>>>>>> f6c4fd0
   const { device } = gpu;
   const host = new StandInModel(device, model, {
     ...(options.numFrames === undefined ? {} : { numFrames: options.numFrames }),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Device, type DeviceError, defineKernel, LINEAR_WORKGROUP } from "../index.js";
+import { type Device, type DeviceError, defineKernel, flatMain } from "../index.js";
 import { testDevice } from "../testing.js";
 
 const addOne = defineKernel({
@@ -10,11 +10,7 @@ const addOne = defineKernel({
     { name: "y", type: "array<f32>", access: "read_write" },
   ],
   params: { count: "u32", amount: "f32" },
-  body: () => `${LINEAR_WORKGROUP}
-@compute @workgroup_size(64) fn main(@builtin(workgroup_id) w: vec3u, @builtin(num_workgroups) n: vec3u, @builtin(local_invocation_index) l: u32) {
-  let i = linear_workgroup(w, n) * 64u + l;
-  if (i < params.count) { y[i] = x[i] + params.amount; }
-}`,
+  body: () => flatMain("if (i < params.count) { y[i] = x[i] + params.amount; }", 64),
 });
 
 describe("device", () => {

@@ -69,16 +69,11 @@ export function packParams(types: ParamTypes, values: Readonly<Record<string, nu
 export const MAX_WORKGROUPS_PER_DIMENSION = 65_535;
 
 /**
- * Spreads `count` workgroups over x and y. The shader gets its linear index with `LINEAR_WORKGROUP` and must
- * return when it is past the end: the grid may be a little larger than `count`.
+ * Spreads `count` workgroups over x and y. `computeMain` gives the shader its linear index; it must return when that is
+ * past the end: the grid may be a little larger than `count`.
  */
 export function foldWorkgroups(count: number): [number, number, number] {
   if (count <= MAX_WORKGROUPS_PER_DIMENSION) return [Math.max(count, 1), 1, 1];
   const y = Math.ceil(count / MAX_WORKGROUPS_PER_DIMENSION);
   return [Math.ceil(count / y), y, 1];
 }
-
-/** WGSL: linear index of a workgroup in a grid folded by `foldWorkgroups`. */
-export const LINEAR_WORKGROUP = /* wgsl */ `
-fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
-`;

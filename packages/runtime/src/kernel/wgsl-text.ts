@@ -23,12 +23,12 @@ export function tree(terms: readonly string[], join: (a: string, b: string) => s
 }
 
 /**
- * The number `count` in a form that compilers do not see through: loops up to it stay loops. `never` is a condition that
- * never holds, which only the parameters show. Software adapters unroll every loop of known length, and then take many
+ * The number `count` in a form that compilers do not see through (`params.m` is never 0): loops up to it stay loops.
+ * Software adapters unroll every loop of known length, and then take many
  * seconds to compile what runs no faster.
  */
-export function opaque(count: number, never = "params.m == 0u"): string {
-  return `select(${count}u, 0u, ${never})`;
+export function opaque(count: number): string {
+  return `select(${count}u, 0u, params.m == 0u)`;
 }
 
 /** Ends a thread's work: vectors of sums `s0`, `s1`, ... are put in `sums`, and `body` runs for each index `i`. */

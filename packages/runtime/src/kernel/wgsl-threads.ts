@@ -6,9 +6,10 @@ export const FLAT_WORKGROUP = 256;
 /**
  * Entry point. In `body`, `workgroup` is the index of the workgroup in a grid folded by `foldWorkgroups`, which may be
  * past the end, and `thread` the thread's index in it. With `subgroups`, `lane` is its index in its subgroup and
- * `subgroup` the index of the subgroup in the workgroup.
+ * `subgroup` the index of the subgroup in the workgroup; `lone` subgroups are a workgroup each, whose control flow is
+ * then uniform although no compiler can tell.
  */
-export function computeMain(threads: number, body: string, subgroups = false): string {
+export function computeMain(threads: number, body: string, subgroups: boolean | "lone" = false): string {
   const builtins = [
     "@builtin(workgroup_id) workgroup_id: vec3u",
     "@builtin(num_workgroups) grid: vec3u",
@@ -18,7 +19,7 @@ export function computeMain(threads: number, body: string, subgroups = false): s
       : []),
   ];
   return /* wgsl */ `
-@compute @workgroup_size(${threads})
+@compute @workgroup_size(${threads})${subgroups === "lone" ? "\n@diagnostic(off, subgroup_uniformity)" : ""}
 fn main(${builtins.join(", ")}) {
   let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
 ${trimmed(body)}

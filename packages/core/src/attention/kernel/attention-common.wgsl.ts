@@ -3,7 +3,6 @@ import {
   type FloatDType,
   halvesOf,
   type KernelBinding,
-  LINEAR_WORKGROUP,
   load4,
   matrixOperandType,
   type ParamTypes,
@@ -104,8 +103,7 @@ export function attentionPrelude(shape: AttentionShape, tile: number, halves = f
   const { context } = shape;
   const either = (main: string, other: string) =>
     context ? `if (in_context) { return ${other}; }\n  return ${main};` : `return ${main};`;
-  return /* wgsl */ `${LINEAR_WORKGROUP}
-const DV = ${dv}u;
+  return /* wgsl */ `const DV = ${dv}u;
 const TILE = ${tile}u;
 const UNITS = ${shape.headDim / width}u;
 ${load("query", shape.query)}

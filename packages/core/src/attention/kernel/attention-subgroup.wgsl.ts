@@ -3,6 +3,7 @@
  * takes 2 S queries of one head. For the scores a lane is a query, and keys are broadcast; for the output a lane
  * is a slice of the channels, and weights are broadcast. Softmax stays inside a lane and there is no barrier.
  */
+import { computeMain, lines, tree } from "@lvsa/runtime";
 import { type AttentionShape, attentionPrelude, hidden, LOWEST, MASKED } from "./attention-common.wgsl.js";
 
 /** Queries, and keys, per lane: fewer for wide heads, whose outputs are many registers and slow to compile. */
@@ -23,28 +24,20 @@ export function subgroupKernelBody(shape: AttentionShape, o: SubgroupOptions): s
   const full = dv % S === 0;
   const n = PER * S; // queries and keys per step
   const range = (count: number) => Array.from({ length: count }, (_, i) => i);
-  const each = (count: number, line: (i: number) => string) => range(count).map(line).join("\n");
-  // Balanced trees keep the dependency chains short.
-  const tree = (terms: string[], join: (a: string, b: string) => string): string => {
-    if (terms.length === 1) return terms[0]!;
-    const half = terms.length >> 1;
-    return join(tree(terms.slice(0, half), join), tree(terms.slice(half), join));
-  };
   const adjusted = (q: number, k: number) =>
     shape.causal || shape.relativeBias
       ? `adjust(t, segment.in_context, s${q}_${k}, t.first + ${q * S}u + lane, k0 + ${k}u)`
       : "";
 
   return /* wgsl */ `${attentionPrelude(shape, n)}
-@compute @workgroup_size(${S})
-@diagnostic(off, subgroup_uniformity)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let linear = linear_workgroup(workgroup, grid);
-  if (linear >= params.count) { return; }
-  let t = find_tile(linear);
-${each(PER, (q) => `  var q${q}: array<vec4f, ${dv}>;\n  var m${q} = ${LOWEST};\n  var l${q} = 0.0;`)}
+${computeMain(
+  S,
+  /* wgsl */ `
+  if (workgroup >= params.count) { return; }
+  let t = find_tile(workgroup);
+${lines(PER, (q) => `  var q${q}: array<vec4f, ${dv}>;\n  var m${q} = ${LOWEST};\n  var l${q} = 0.0;`)}
   for (var d = 0u; d < ${hidden(dv)}; d++) {
-${each(PER, (q) => `    q${q}[d] = query4(t, min(t.first + ${q * S}u + lane, t.end - 1u), d) * params.scale;`)}
+${lines(PER, (q) => `    q${q}[d] = query4(t, min(t.first + ${q * S}u + lane, t.end - 1u), d) * params.scale;`)}
   }
   var o: array<vec4f, ${n * columns}>; // [query][column]
 
@@ -52,12 +45,12 @@ ${each(PER, (q) => `    q${q}[d] = query4(t, min(t.first + ${q * S}u + lane, t.e
     let segment = find_segment(t, i);
     for (var k0 = segment.start; k0 < segment.end; k0 += ${n}u) {
       // 1. Scores: this lane's queries against all keys of the step, in units of log2.
-${each(PER * n, (i) => `      var s${i % PER}_${Math.floor(i / PER)} = 0.0;`)}
-${each(PER, (b) => `      let at${b} = kv_at(t, segment.in_context, min(k0 + ${b * S}u + lane, segment.end - 1u));`)}
+${lines(PER * n, (i) => `      var s${i % PER}_${Math.floor(i / PER)} = 0.0;`)}
+${lines(PER, (b) => `      let at${b} = kv_at(t, segment.in_context, min(k0 + ${b * S}u + lane, segment.end - 1u));`)}
       for (var d = 0u; d < ${hidden(dv)}; d++) {
-${each(PER, (q) => `        let query${q} = q${q}[d];`)}
-${each(PER, (b) => `        let key${b} = key4(segment.in_context, at${b} + d);`)}
-${each(
+${lines(PER, (q) => `        let query${q} = q${q}[d];`)}
+${lines(PER, (b) => `        let key${b} = key4(segment.in_context, at${b} + d);`)}
+${lines(
   n,
   (k) =>
     `        { let k = subgroupBroadcast(key${Math.floor(k / S)}, ${k % S}u); ${range(PER)
@@ -65,16 +58,16 @@ ${each(
       .join(" ")} }`,
 )}
       }
-${shape.causal || shape.relativeBias ? each(PER * n, (i) => `      s${i % PER}_${Math.floor(i / PER)} = ${adjusted(i % PER, Math.floor(i / PER))};`) : ""}
+${shape.causal || shape.relativeBias ? lines(PER * n, (i) => `      s${i % PER}_${Math.floor(i / PER)} = ${adjusted(i % PER, Math.floor(i / PER))};`) : ""}
       if (k0 + ${n}u > segment.end) {
-${each(PER * n, (i) => {
+${lines(PER * n, (i) => {
   const s = `s${i % PER}_${Math.floor(i / PER)}`;
   return `        ${s} = select(${s}, ${MASKED}, k0 + ${Math.floor(i / PER)}u >= segment.end);`;
 })}
       }
 
       // 2. Softmax of this lane's queries.
-${each(PER, (q) => {
+${lines(PER, (q) => {
   const s = range(n).map((k) => `s${q}_${k}`);
   return `      let top${q} = max(m${q}, ${tree(s, (a, b) => `max(${a}, ${b})`)});
       let shrink${q} = exp2(m${q} - top${q});
@@ -85,7 +78,7 @@ ${s.map((name) => `      ${name} = exp2(${name} - top${q});`).join("\n")}
       if (subgroupAny(${range(PER)
         .map((q) => `shrink${q} != 1.0`)
         .join(" || ")})) {
-${each(
+${lines(
   n,
   (q) =>
     `        { let f = subgroupBroadcast(shrink${Math.floor(q / S)}, ${q % S}u); ${range(columns)
@@ -96,13 +89,13 @@ ${each(
 
       // 3. Output: this lane's channels of all queries. Keys past the end weigh 0 and repeat the last value.
       let keys = min(${hidden(n)}, segment.end - k0);
-${each(PER, (q) => `      var p${q}: array<f32, ${n}>;`)}
-${each(PER * n, (i) => `      p${i % PER}[${Math.floor(i / PER)}] = s${i % PER}_${Math.floor(i / PER)};`)}
+${lines(PER, (q) => `      var p${q}: array<f32, ${n}>;`)}
+${lines(PER * n, (i) => `      p${i % PER}[${Math.floor(i / PER)}] = s${i % PER}_${Math.floor(i / PER)};`)}
       for (var k = 0u; k < keys; k++) {
         let at = kv_at(t, segment.in_context, k0 + k);
-${each(PER, (q) => `        let w${q} = p${q}[k];`)}
-${each(columns, (c) => `        let v${c} = value4(segment.in_context, at + ${full ? `lane + ${c * S}u` : `min(lane + ${c * S}u, DV - 1u)`});`)}
-${each(
+${lines(PER, (q) => `        let w${q} = p${q}[k];`)}
+${lines(columns, (c) => `        let v${c} = value4(segment.in_context, at + ${full ? `lane + ${c * S}u` : `min(lane + ${c * S}u, DV - 1u)`});`)}
+${lines(
   n,
   (q) =>
     `        { let w = subgroupBroadcast(w${Math.floor(q / S)}, ${q % S}u); ${range(columns)
@@ -114,8 +107,8 @@ ${each(
   }
 
   // 4. Divide once, store.
-${each(PER, (q) => `  let inverse${q} = select(1.0 / l${q}, 0.0, l${q} == 0.0);`)}
-${each(
+${lines(PER, (q) => `  let inverse${q} = select(1.0 / l${q}, 0.0, l${q} == 0.0);`)}
+${lines(
   n,
   (q) =>
     `  { let f = subgroupBroadcast(inverse${Math.floor(q / S)}, ${q % S}u); ${range(columns)
@@ -129,12 +122,13 @@ ${each(
   }
 ${
   shape.logSumExp
-    ? each(
+    ? lines(
         PER,
         (q) =>
           `  if (t.first + ${q * S}u + lane < t.end) { store_log_sum_exp(t, t.first + ${q * S}u + lane, m${q}, l${q}); }`,
       )
     : ""
-}
-}`;
+}`,
+  "lone",
+)}`;
 }

@@ -4,6 +4,7 @@
  * keys of the scores and the same 4 queries times some channels of the output, all in registers.
  * It needs nothing but core WebGPU: the reference for every other kernel.
  */
+import { computeMain, lines } from "@lvsa/runtime";
 import { type AttentionShape, attentionPrelude, hidden, LOWEST, MASKED } from "./attention-common.wgsl.js";
 
 export interface TileOptions {
@@ -42,8 +43,6 @@ export function tileKernelBody(shape: AttentionShape, o: TileOptions): string {
   const element = o.halfStage ? "vec4<f16>" : "vec4f";
   const store = (v: string) => (o.halfStage ? `vec4<f16>(${v})` : v);
   const widen = (v: string) => (o.halfStage ? `vec4f(${v})` : v);
-  const each = (n: number, line: (i: number) => string) =>
-    Array.from({ length: n }, (_, i) => line(i)).join("\n");
   const full = dv % TX === 0;
   const bound = (count: number) => (o.hideLoops ? hidden(count) : `${count}u`);
 
@@ -51,26 +50,25 @@ export function tileKernelBody(shape: AttentionShape, o: TileOptions): string {
 const BK = ${BK}u;
 var<workgroup> stage: array<${element}, ${stageSize}>;
 var<workgroup> weights: array<vec4f, ${BK * TY}>; // [key][thread row]: the 4 queries of that row of threads
-
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let linear = linear_workgroup(workgroup, grid);
-  if (linear >= params.count) { return; }
-  let t = find_tile(linear);
-  let x = lane % ${TX}u;
-  let y = lane / ${TX}u;
+${computeMain(
+  threads,
+  /* wgsl */ `
+  if (workgroup >= params.count) { return; }
+  let t = find_tile(workgroup);
+  let x = thread % ${TX}u;
+  let y = thread / ${TX}u;
   var m = vec4f(${LOWEST});
   var l = vec4f(0.0); // over this thread's keys only, until the end
-${each(PER * columns, (i) => `  var o${i % PER}_${Math.floor(i / PER)} = vec4f(0.0);`)}
+${lines(PER * columns, (i) => `  var o${i % PER}_${Math.floor(i / PER)} = vec4f(0.0);`)}
 
   for (var i = 0u; i < t.segments; i++) {
     let segment = find_segment(t, i);
     for (var k0 = segment.start; k0 < segment.end; k0 += BK) {
       // 1. Scores of this thread's 4 queries (components) and 4 keys, in units of log2.
-${each(PER, (k) => `      var s${k} = vec4f(0.0);`)}
+${lines(PER, (k) => `      var s${k} = vec4f(0.0);`)}
       for (var d0 = 0u; d0 < ${bound(dv)}; d0 += ${dc}u) {
         workgroupBarrier();
-        for (var j = lane; j < ${bound((BQ + BK) * dc)}; j += ${threads}u) {
+        for (var j = thread; j < ${bound((BQ + BK) * dc)}; j += ${threads}u) {
           let row = j / ${dc}u;
           let d = d0 + j % ${dc}u;
           var v = vec4f(0.0);
@@ -85,15 +83,15 @@ ${each(PER, (k) => `      var s${k} = vec4f(0.0);`)}
         }
         workgroupBarrier();
         for (var d = 0u; d < ${bound(dc)}; d++) {
-${each(PER, (q) => `          let q${q} = ${widen(`stage[(y + ${q * TY}u) * ${stride}u + d]`)};`)}
-${each(
+${lines(PER, (q) => `          let q${q} = ${widen(`stage[(y + ${q * TY}u) * ${stride}u + d]`)};`)}
+${lines(
   PER,
   (k) => `          { let k = ${widen(`stage[(${BQ}u + x + ${k * TX}u) * ${stride}u + d]`)};
             s${k} += vec4f(dot(q0, k), dot(q1, k), dot(q2, k), dot(q3, k)); }`,
 )}
         }
       }
-${each(PER, (k) => {
+${lines(PER, (k) => {
   const key = `k0 + x + ${k * TX}u`;
   const adjusted =
     shape.causal || shape.relativeBias
@@ -111,24 +109,24 @@ ${each(PER, (k) => {
       workgroupBarrier();
       let shrink = exp2(m - top);
       m = top;
-${each(PER, (k) => `      s${k} = exp2(s${k} - m);\n      weights[(x + ${k * TX}u) * ${TY}u + y] = s${k};`)}
+${lines(PER, (k) => `      s${k} = exp2(s${k} - m);\n      weights[(x + ${k * TX}u) * ${TY}u + y] = s${k};`)}
       l = l * shrink + ((s0 + s1) + (s2 + s3));
       if (any(shrink != vec4f(1.0))) {
-${each(PER * columns, (i) => `        o${i % PER}_${Math.floor(i / PER)} *= shrink[${i % PER}];`)}
+${lines(PER * columns, (i) => `        o${i % PER}_${Math.floor(i / PER)} *= shrink[${i % PER}];`)}
       }
 
       // 3. Output += weights times values. Keys past the end weigh 0 and repeat the last value, which is finite.
       for (var v0 = 0u; v0 < ${bound(BK)}; v0 += ${vk}u) {
         if (k0 + v0 >= segment.end) { break; }
         workgroupBarrier();
-        for (var j = lane; j < ${bound(vk * dv)}; j += ${threads}u) {
+        for (var j = thread; j < ${bound(vk * dv)}; j += ${threads}u) {
           let v = value4(segment.in_context, kv_at(t, segment.in_context, min(k0 + v0 + j / DV, segment.end - 1u)) + j % DV);
           stage[j] = ${store("v")};
         }
         workgroupBarrier();
         for (var k = 0u; k < ${bound(vk)}; k++) {
           let p = weights[(v0 + k) * ${TY}u + y];
-${each(columns, (c) => {
+${lines(columns, (c) => {
   const at = `x + ${c * TX}u`;
   const body = `let v = ${widen(`stage[k * DV + ${at}]`)}; ${Array.from({ length: PER }, (_, q) => `o${q}_${c} += p[${q}] * v;`).join(" ")}`;
   return full ? `          { ${body} }` : `          if (${at} < DV) { ${body} }`;
@@ -145,7 +143,7 @@ ${each(columns, (c) => {
   var total = vec4f(0.0);
   for (var j = 0u; j < ${bound(TX)}; j++) { total += weights[j * ${TY}u + y]; }
   let inverse = select(1.0 / total, vec4f(0.0), total == vec4f(0.0));
-${each(PER, (q) => {
+${lines(PER, (q) => {
   const token = `t.first + y + ${q * TY}u`;
   const stores = Array.from({ length: columns }, (_, c) => {
     const line = `result4(t, ${token}, x + ${c * TX}u, o${q}_${c} * inverse[${q}]);`;
@@ -155,6 +153,6 @@ ${each(PER, (q) => {
     ? `\n    if (x == 0u) { store_log_sum_exp(t, ${token}, m[${q}], total[${q}]); }`
     : "";
   return `  if (${token} < t.end) {\n    ${stores}${lse}\n  }`;
-})}
-}`;
+})}`,
+)}`;
 }

@@ -145,7 +145,7 @@ describe("conv3d", () => {
     expect(device.memory().liveTensors, "nothing but the result is left").toBe(before + 1);
     expect(y.shape).toEqual(reference.shape);
     const got = await device.read(y);
-    const label = `${c.name}, ${dtype}`;
+    const label = `${c.name}, ${dtype} ${JSON.stringify(options.tuning ?? {})}`;
     expect(relativeL2(got, expected), label).toBeLessThan(TOLERANCE[y.dtype as FloatDType]);
     for (const t of [x, w, bias, history, residual]) t?.t.dispose();
     y.dispose();

@@ -21,8 +21,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> value: array<vec2u>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec2u>;
 @group(0) @binding(4) var<uniform> params: Params;
-fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
-
 const DV = 32u;
 const TILE = 8u;
 const UNITS = 32u;
@@ -76,12 +74,13 @@ fn result4(t: Tile, token: u32, d: u32, v: vec4f) {
 }
 
 
+
 @compute @workgroup_size(4)
 @diagnostic(off, subgroup_uniformity)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let linear = linear_workgroup(workgroup, grid);
-  if (linear >= params.count) { return; }
-  let t = find_tile(linear);
+fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
+  let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
+  if (workgroup >= params.count) { return; }
+  let t = find_tile(workgroup);
   var q0: array<vec4f, 32>;
   var m0 = -1e30;
   var l0 = 0.0;
@@ -246,5 +245,4 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       result4(t, t.first + q, v, o[q * 8u + v / 4u]);
     }
   }
-
 }

@@ -23,8 +23,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> value: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> result: array<vec2u>;
 @group(0) @binding(4) var<uniform> params: Params;
-fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
-
 const DV = 32u;
 const TILE = 64u;
 const UNITS = 16u;

@@ -22,8 +22,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> result: array<vec4f>;
 @group(0) @binding(5) var<uniform> params: Params;
-fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
-
 const DV = 2u;
 const TILE = 16u;
 const UNITS = 2u;
@@ -83,12 +81,13 @@ fn adjust(t: Tile, in_context: bool, score: f32, token: u32, key_token: u32) -> 
   s = select(s, -3e38, key_token > token);
   return s;
 }
+
 @compute @workgroup_size(8)
 @diagnostic(off, subgroup_uniformity)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let linear = linear_workgroup(workgroup, grid);
-  if (linear >= params.count) { return; }
-  let t = find_tile(linear);
+fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
+  let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
+  if (workgroup >= params.count) { return; }
+  let t = find_tile(workgroup);
   var q0: array<vec4f, 2>;
   var m0 = -1e30;
   var l0 = 0.0;
@@ -373,5 +372,4 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       result4(t, t.first + q, v, o[q * 1u + v / 8u]);
     }
   }
-
 }

@@ -25,8 +25,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> result: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> log_sum_exp: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
-fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
-
 const DV = 6u;
 const TILE = 16u;
 const UNITS = 6u;
@@ -87,12 +85,13 @@ fn store_log_sum_exp(t: Tile, token: u32, m: f32, l: f32) {
   log_sum_exp[(t.batch * params.queries + token) * params.heads + t.head] = select(-1e30, (m + log2(l)) * 0.6931471805599453, l > 0.0);
 }
 
+
 @compute @workgroup_size(8)
 @diagnostic(off, subgroup_uniformity)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-  let linear = linear_workgroup(workgroup, grid);
-  if (linear >= params.count) { return; }
-  let t = find_tile(linear);
+fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
+  let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
+  if (workgroup >= params.count) { return; }
+  let t = find_tile(workgroup);
   var q0: array<vec4f, 6>;
   var m0 = -1e30;
   var l0 = 0.0;

@@ -22,8 +22,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read> index: array<u32>;
 @group(0) @binding(4) var<storage, read_write> result: array<vec2u>;
 @group(0) @binding(5) var<uniform> params: Params;
-fn linear_workgroup(id: vec3u, grid: vec3u) -> u32 { return id.x + id.y * grid.x; }
-
 const DV = 16u;
 const TILE = 64u;
 const UNITS = 16u;
@@ -84,12 +82,12 @@ var<workgroup> stage: array<vec4<f16>, 864>;
 var<workgroup> weights: array<vec4f, 512>; // [key][thread row]: the 4 queries of that row of threads
 
 @compute @workgroup_size(128)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let linear = linear_workgroup(workgroup, grid);
-  if (linear >= params.count) { return; }
-  let t = find_tile(linear);
-  let x = lane % 8u;
-  let y = lane / 8u;
+fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
+  if (workgroup >= params.count) { return; }
+  let t = find_tile(workgroup);
+  let x = thread % 8u;
+  let y = thread / 8u;
   var m = vec4f(-1e30);
   var l = vec4f(0.0); // over this thread's keys only, until the end
   var o0_0 = vec4f(0.0);
@@ -111,7 +109,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       var s3 = vec4f(0.0);
       for (var d0 = 0u; d0 < 16u; d0 += 8u) {
         workgroupBarrier();
-        for (var j = lane; j < 768u; j += 128u) {
+        for (var j = thread; j < 768u; j += 128u) {
           let row = j / 8u;
           let d = d0 + j % 8u;
           var v = vec4f(0.0);
@@ -181,7 +179,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgroups) grid: 
       for (var v0 = 0u; v0 < 32u; v0 += 32u) {
         if (k0 + v0 >= segment.end) { break; }
         workgroupBarrier();
-        for (var j = lane; j < 512u; j += 128u) {
+        for (var j = thread; j < 512u; j += 128u) {
           let v = value4(segment.in_context, kv_at(t, segment.in_context, min(k0 + v0 + j / DV, segment.end - 1u)) + j % DV);
           stage[j] = vec4<f16>(v);
         }
