@@ -10,6 +10,7 @@ export {
   TRANSFORMERS_WEIGHTS,
   type WeightsVariant,
 } from "./open-weights.js";
+export { type PlainWeightsOptions, plainWeights, type ScaledDType } from "./quantized/plain-weights.js";
 export { type SafetensorsDType, storedByteLength } from "./safetensors-dtype.js";
 export { encodeSafetensors, type TensorToWrite } from "./safetensors-writer.js";
 export { openShardedSafetensors } from "./shard-index.js";

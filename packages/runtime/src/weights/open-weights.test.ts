@@ -137,6 +137,11 @@ describe("openWeights", () => {
     }
   });
 
+  it("prefers an index to a single file beside it", async () => {
+    const weights = await openWeights(memoryFolder({ ...sharded, [`${BASE}.safetensors`]: file }), BASE);
+    expect(weights.names()).toEqual(["a.weight", "a.bias", "b"]);
+  });
+
   it("prefers the plain file over a variant", async () => {
     const files = { [`${BASE}.fp16.safetensors`]: fileOf({ other: [1] }), [`${BASE}.safetensors`]: file };
     expect((await openWeights(memoryFolder(files), BASE)).names()).toEqual(["a"]);
@@ -146,13 +151,14 @@ describe("openWeights", () => {
     ["nothing", [], /diffusers format/],
     ["pickled weights", [`${BASE}.bin`], /diffusion_pytorch_model\.bin: convert to safetensors/],
     ["another base name", ["model.safetensors"], /model\.safetensors: rename/],
+    ["a GGUF file", ["wan-Q4_K_M.gguf"], /GGUF can not be read, and renaming does not help/],
     ["an unfinished download", [`${BASE}.safetensors.incomplete`], /finish the download/],
   ])("says what it looked for and found: %s", async (_, names, fix) => {
     const folder = memoryFolder(Object.fromEntries(names.map((name) => [name, "x"])), "checkpoint/vae");
     await expect(openWeights(folder, BASE)).rejects.toMatchObject({
       code: "NOT_FOUND",
       where: "checkpoint/vae",
-      message: expect.stringContaining(`${BASE}.safetensors, ${index}`),
+      message: expect.stringContaining(`${index}, ${BASE}.safetensors`),
       fix: expect.stringMatching(fix),
     });
   });

@@ -1,6 +1,8 @@
 /** Finds the weights of one component (transformer, vae, text_encoder) in a folder of the diffusers format. */
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
+import { plainWeights, type ScaledDType } from "./quantized/plain-weights.js";
+import { readQuantizationConfig } from "./quantized/refuse-config.js";
 import { openShardedSafetensors } from "./shard-index.js";
 import { openSafetensors, type WeightSource } from "./weight-source.js";
 
@@ -10,6 +12,8 @@ export type WeightsVariant = "fp16" | "bf16";
 export interface OpenWeightsOptions {
   /** Only this variant. Default: the plain files, and where there are none, a variant that is there. */
   readonly variant?: WeightsVariant;
+  /** Type that tensors with scales are read as. Default F32. */
+  readonly scaledDType?: ScaledDType;
 }
 
 /** Base name of diffusers models (transformers and autoencoders). */
@@ -18,9 +22,11 @@ export const DIFFUSERS_WEIGHTS = "diffusion_pytorch_model";
 export const TRANSFORMERS_WEIGHTS = "model";
 
 /**
- * Opens `<baseName>.safetensors`, or the shards of `<baseName>.safetensors.index.json`, from the top of `folder`
- * (see `subFolder`). The caller closes the result.
- * @throws WeightsError `NOT_FOUND`, which names what was looked for and what is there instead
+ * Opens the shards of `<baseName>.safetensors.index.json`, else `<baseName>.safetensors`, from the top of `folder`
+ * (see `subFolder`), as plain tensors: 8-bit codes and their scales become floats when they are read (see
+ * `plainWeights`). The caller closes the result.
+ * @throws WeightsError `NOT_FOUND`, which names what was looked for and what is there instead;
+ *   `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`
  */
 export async function openWeights(
   folder: FolderReader,
@@ -31,20 +37,31 @@ export async function openWeights(
   const candidates = variants.flatMap((variant) => candidateNames(baseName, variant));
   for (const name of candidates) {
     if (!(await folder.exists(name))) continue;
-    return name.endsWith(".json")
-      ? openShardedSafetensors(folder, name)
-      : openSafetensors(await folder.open(name));
+    const quantization = await readQuantizationConfig(folder);
+    const source = name.endsWith(".json")
+      ? await openShardedSafetensors(folder, name)
+      : await openSafetensors(await folder.open(name));
+    try {
+      const { scaledDType = "F32" } = options;
+      return await plainWeights(source, { ...quantization, scaledDType });
+    } catch (error) {
+      await source.close();
+      throw error;
+    }
   }
   throw notFound(folder, await folder.list(), candidates);
 }
 
-/** The names that diffusers and transformers write, for one variant. */
+/**
+ * The names that diffusers and transformers write, for one variant. An index goes first, as there: a single file
+ * beside it was left from another download.
+ */
 function candidateNames(baseName: string, variant: WeightsVariant | undefined): string[] {
-  if (!variant) return [`${baseName}.safetensors`, `${baseName}.safetensors.index.json`];
+  if (!variant) return [`${baseName}.safetensors.index.json`, `${baseName}.safetensors`];
   return [
-    `${baseName}.${variant}.safetensors`,
     `${baseName}.safetensors.index.${variant}.json`,
     `${baseName}.${variant}.safetensors.index.json`,
+    `${baseName}.${variant}.safetensors`,
   ];
 }
 
@@ -52,11 +69,14 @@ function notFound(folder: FolderReader, files: readonly string[], candidates: re
   const ending = (...endings: string[]) => files.filter((file) => endings.some((end) => file.endsWith(end)));
   const pickled = ending(".bin", ".pt", ".pth", ".ckpt");
   const partial = ending(".incomplete", ".part", ".crdownload");
-  const other = ending(".safetensors", ".safetensors.index.json", ".gguf");
+  const other = ending(".safetensors", ".safetensors.index.json");
+  const gguf = ending(".gguf");
   let fix = "Point to a checkpoint folder in the diffusers format, downloaded whole.";
   if (other.length > 0) fix = `The folder holds ${list(other)}: rename them, or ask for that variant.`;
   if (pickled.length > 0)
     fix = `The folder holds ${list(pickled)}: convert to safetensors (only that is read).`;
+  if (gguf.length > 0)
+    fix = `The folder holds ${list(gguf)}: GGUF can not be read, and renaming does not help. Use the checkpoint in the diffusers format.`;
   if (partial.length > 0) fix = `The folder holds ${list(partial)}: finish the download.`;
   return weightsError("NOT_FOUND", `no weights: looked for ${candidates.join(", ")}.`, {
     where: folder.name,

@@ -8,6 +8,7 @@ import type { DType } from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { weightsError } from "./header.js";
+import { float8AsBfloat16 } from "./quantized/codes.js";
 import { bitsPerStoredElement, type SafetensorsDType } from "./safetensors-dtype.js";
 import { expectTensor, STREAM_CHUNK_BYTES, type WeightSource } from "./weight-source.js";
 import { widen } from "./widen.js";
@@ -28,7 +29,7 @@ export interface UploadOptions {
 
 /**
  * The storage type on the GPU: as stored for F32, F16, BF16, I32, U32, U8 and BOOL; the others are converted on the
- * way: F64 to f32 (rounded), 8-bit floats to bf16 (exact, without any scale), other integers to i32 (exact or an error).
+ * way: F64 to f32 (rounded), 8-bit floats to bf16 (exact, without any scale: see `plainWeights`), other integers to i32 (exact or an error).
  * @throws WeightsError `UNSUPPORTED_DTYPE`
  */
 export function uploadedDType(dtype: SafetensorsDType, name = "tensor"): DType {
@@ -41,6 +42,8 @@ export function uploadedDType(dtype: SafetensorsDType, name = "tensor"): DType {
     case "BF16":
     case "F8_E4M3":
     case "F8_E5M2":
+    case "F8_E4M3FNUZ":
+    case "F8_E5M2FNUZ":
       return "bf16";
     case "U32":
       return "u32";
@@ -176,7 +179,9 @@ function toUploaded(chunk: Uint8Array, dtype: SafetensorsDType, name: string): U
     case "BOOL":
       return chunk;
     case "F8_E4M3":
-    case "F8_E5M2": {
+    case "F8_E5M2":
+    case "F8_E4M3FNUZ":
+    case "F8_E5M2FNUZ": {
       const table = float8AsBfloat16(dtype);
       const out = new Uint16Array(chunk.length);
       for (let i = 0; i < chunk.length; i++) out[i] = table[chunk[i]!]!;
@@ -187,24 +192,4 @@ function toUploaded(chunk: Uint8Array, dtype: SafetensorsDType, name: string): U
       return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     }
   }
-}
-
-/** bf16 bits of all 256 8-bit floats. E4M3 is the variant without infinities, whose largest value is 448. */
-export function float8AsBfloat16(dtype: "F8_E4M3" | "F8_E5M2"): Uint16Array {
-  const [exponentBits, bias] = dtype === "F8_E4M3" ? [4, 7] : [5, 15];
-  const fractionBits = 7 - exponentBits;
-  const table = new Uint16Array(256);
-  const value = new Float32Array(1);
-  const word = new Uint32Array(value.buffer);
-  for (let bits = 0; bits < 256; bits++) {
-    const exponent = (bits & 0x7f) >> fractionBits;
-    const fraction = (bits & ((1 << fractionBits) - 1)) / (1 << fractionBits);
-    const sign = bits & 0x80 ? -1 : 1;
-    value[0] = sign * (exponent === 0 ? fraction * 2 ** (1 - bias) : (1 + fraction) * 2 ** (exponent - bias));
-    if (dtype === "F8_E4M3" && (bits & 0x7f) === 0x7f) value[0] = Number.NaN;
-    if (dtype === "F8_E5M2" && exponent === 31)
-      value[0] = fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    table[bits] = word[0]! >>> 16;
-  }
-  return table;
 }

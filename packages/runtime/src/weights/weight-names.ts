@@ -1,4 +1,5 @@
 /** Names of tensors: a view of the ones under a prefix, and suggestions for one that is missing. */
+import { weightsError } from "./header.js";
 import type { ByteRange, OnChunk, TensorInfo, WeightSource } from "./weight-source.js";
 
 export class PrefixedWeights implements WeightSource {
@@ -46,6 +47,17 @@ export class PrefixedWeights implements WeightSource {
   }
 
   async close(): Promise<void> {}
+}
+
+/** The error for a name that is not there, with the nearest that are. */
+export function missingTensor(name: string, names: readonly string[], where: string): Error {
+  const close = closestNames(name, names);
+  const there =
+    close.length > 0 ? `; the nearest names are ${close.map((text) => `"${text}"`).join(", ")}` : "";
+  return weightsError("MISSING_TENSOR", `there is no tensor "${name}" among ${names.length}${there}.`, {
+    where,
+    fix: "Use the weights and the config.json of the same checkpoint.",
+  });
 }
 
 /** Up to three names that share most of their ends with `name`: a typing error or another prefix. */

@@ -14,7 +14,7 @@ import {
   weightsError,
 } from "./header.js";
 import type { SafetensorsDType } from "./safetensors-dtype.js";
-import { closestNames, PrefixedWeights } from "./weight-names.js";
+import { missingTensor, PrefixedWeights } from "./weight-names.js";
 
 /** Size of the buffer that tensors stream through: large enough for full disk speed. */
 export const STREAM_CHUNK_BYTES = 16 * 1024 * 1024;
@@ -22,10 +22,12 @@ export const STREAM_CHUNK_BYTES = 16 * 1024 * 1024;
 export interface TensorInfo {
   readonly dtype: SafetensorsDType;
   readonly shape: Shape;
-  /** As stored. */
+  /** Bytes that reading gives. */
   readonly byteLength: number;
   /** Name of the file that holds it. */
   readonly file: string;
+  /** How the file holds it, where that is converted on reading: 8-bit codes with or without scales. */
+  readonly stored?: { readonly dtype: SafetensorsDType; readonly byteLength: number };
 }
 
 /** A part of a tensor's stored bytes. */
@@ -217,17 +219,8 @@ class SafetensorsWeights implements WeightSource {
   #locate(name: string): Location {
     const location = this.#tensors.get(name);
     if (location) return location;
-    const close = closestNames(name, this.#tensors.keys());
-    const there =
-      close.length > 0 ? `; the nearest names are ${close.map((text) => `"${text}"`).join(", ")}` : "";
-    throw weightsError(
-      "MISSING_TENSOR",
-      `there is no tensor "${name}" among ${this.#tensors.size}${there}.`,
-      {
-        where: this.#files.map(({ source }) => source.name).join(", "),
-        fix: "Use the weights and the config.json of the same checkpoint.",
-      },
-    );
+    const where = this.#files.map(({ source }) => source.name).join(", ");
+    throw missingTensor(name, [...this.#tensors.keys()], where);
   }
 }
 

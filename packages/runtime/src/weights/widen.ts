@@ -1,6 +1,7 @@
 /** Stored bytes to typed arrays, for tensors that are small enough to be held on the CPU. */
 import { decodeFloats } from "../tensor/dtype.js";
 import { weightsError } from "./header.js";
+import { codeValues } from "./quantized/codes.js";
 import type { SafetensorsDType } from "./safetensors-dtype.js";
 
 export type WidenedData = Float32Array | Int32Array | Uint8Array;
@@ -21,6 +22,13 @@ export function widen(bytes: Uint8Array, dtype: SafetensorsDType, name: string):
       return decodeFloats(copy, "f16");
     case "BF16":
       return decodeFloats(copy, "bf16");
+    case "F8_E4M3":
+    case "F8_E5M2":
+    case "F8_E4M3FNUZ":
+    case "F8_E5M2FNUZ": {
+      const values = codeValues(dtype);
+      return Float32Array.from(copy, (code) => values[code]!);
+    }
     case "F64":
       return Float32Array.from(new Float64Array(buffer));
     case "I32":

@@ -1,0 +1,62 @@
+/** The formats that files written by ComfyUI state per layer, in their metadata or in a tensor beside each layer. */
+import { weightsError } from "../header.js";
+import type { WeightSource } from "../weight-source.js";
+import { PLAIN_WEIGHTS_FIX } from "./refuse-config.js";
+
+/** Formats whose weights are codes times scales. */
+const READABLE = new Set(["float8_e4m3fn", "float8_e5m2", "int8_tensorwise", "int8_rowwise"]);
+/** Fields that say how to multiply or how the tensor was before, not what the codes mean. */
+const WITHOUT_EFFECT = new Set(["format", "full_precision_matrix_mult", "orig_dtype", "orig_shape"]);
+const NOTE = ".comfy_quant";
+/** A note is one line of JSON. */
+const MAX_NOTE_BYTES = 65_536;
+
+/**
+ * Checks every note of the file. Names there are those of modules, without `.weight`.
+ * @throws WeightsError `UNSUPPORTED_QUANTIZATION` for a format, or a field of one, that is not known
+ */
+export async function checkComfyFormats(source: WeightSource): Promise<void> {
+  const stated = source.metadata._quantization_metadata;
+  if (stated !== undefined) {
+    const layers = Object(parse(stated)).layers as unknown;
+    for (const [layer, note] of Object.entries(Object(layers))) {
+      if (source.names().some((name) => name.startsWith(`${layer}.`))) check(source, layer, note, undefined);
+    }
+    // The metadata and the notes of one file are written together.
+    if (layers !== undefined) return;
+  }
+  for (const name of source.names()) {
+    if (!name.endsWith(NOTE)) continue;
+    const { byteLength, file } = source.info(name);
+    const text =
+      byteLength <= MAX_NOTE_BYTES ? new TextDecoder().decode(await source.read(name)) : "(too long)";
+    check(source, name.slice(0, -NOTE.length), parse(text), file);
+  }
+}
+
+function check(source: WeightSource, layer: string, note: unknown, where: string | undefined): void {
+  const fields = Object(note) as Record<string, unknown>;
+  const format = fields.format;
+  const odd = Object.entries(fields).find(
+    ([key, value]) => !WITHOUT_EFFECT.has(key) && value !== null && value !== false,
+  );
+  if (typeof format === "string" && READABLE.has(format) && !odd) return;
+  const what =
+    typeof format !== "string" || odd === undefined
+      ? `the format ${JSON.stringify(format ?? null)}`
+      : `the format "${format}" with "${odd[0]}"`;
+  const file = where ?? source.names().map((name) => source.info(name).file)[0];
+  throw weightsError(
+    "UNSUPPORTED_QUANTIZATION",
+    `layer "${layer}" is quantized in ${what}, which can not be read.`,
+    { ...(file === undefined ? {} : { where: file }), fix: PLAIN_WEIGHTS_FIX },
+  );
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

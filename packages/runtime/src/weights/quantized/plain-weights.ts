@@ -1,0 +1,218 @@
+/**
+ * Weights as a model knows them: tensors that a file keeps as 8-bit codes, with scales beside them, are presented as
+ * plain floats under their plain names. Scales are applied when the codes are read.
+ */
+import { ShapeError } from "../../errors.js";
+import { encodeFloats } from "../../tensor/dtype.js";
+import { weightsError } from "../header.js";
+import { missingTensor, PrefixedWeights } from "../weight-names.js";
+import type { ByteRange, OnChunk, TensorInfo, WeightSource } from "../weight-source.js";
+import { widen } from "../widen.js";
+import { type CodeDType, codeValues, float8AsBfloat16 } from "./codes.js";
+import { checkComfyFormats } from "./comfy-formats.js";
+import { findQuantized, type QuantizedLayout, type QuantizedTensor } from "./find-quantized.js";
+import type { QuantizationConfig } from "./refuse-config.js";
+import { refuseByNames } from "./refuse-names.js";
+import { applyScales } from "./scale-grid.js";
+
+/** What codes times scales are rounded to. */
+export type ScaledDType = "F32" | "F16" | "BF16";
+
+export interface PlainWeightsOptions extends Partial<QuantizationConfig> {
+  /**
+   * Type of tensors that have scales. Default F32, to which code times scale is rounded as any program does it; the
+   * others take half the memory and round once more. A cast without scales is always BF16, which is exact.
+   */
+  readonly scaledDType?: ScaledDType;
+}
+
+/**
+ * `source` with plain tensors only; `source` itself where it has no others. Owns it from here on: closing the result
+ * closes it. Applies: 8-bit floats (E4M3, E5M2) and integers, with scales per tensor, row, column or block, named
+ * `scale_weight`, `weight_scale`, `weight_scale_inv` or `SCB`, or in quanto's layout. Scales of activations are left
+ * out: products are not computed in 8 bits here.
+ * @throws WeightsError `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`
+ */
+export async function plainWeights(
+  source: WeightSource,
+  options: PlainWeightsOptions = {},
+): Promise<WeightSource> {
+  refuseByNames(source);
+  await checkComfyFormats(source);
+  const layout = findQuantized(source, options.block);
+  const hidden = new Set(layout.hidden);
+  for (const [name, plain] of layout.besidePlain) {
+    await requireOnes(source, name, plain);
+    hidden.add(name);
+  }
+  if (layout.tensors.size === 0 && hidden.size === 0) return source;
+  return new PlainWeights(source, { ...layout, hidden }, options.scaledDType ?? "F32");
+}
+
+async function requireOnes(source: WeightSource, name: string, plain: string): Promise<void> {
+  const { dtype, file, byteLength } = source.info(name);
+  const isScale = /^(F32|F16|BF16|F64)$/.test(dtype) && byteLength <= 2 ** 20;
+  if (isScale && widen(await source.read(name), dtype, name).every((value) => value === 1)) return;
+  throw weightsError(
+    "UNSUPPORTED_QUANTIZATION",
+    `there are scales "${name}" for "${plain}", which is stored as ${source.info(plain).dtype} and needs none.`,
+    { where: file, fix: "Use the weights as they were saved: a tensor was converted without its scales." },
+  );
+}
+
+/** Codes converted at a time: a multiple of 24, as every stream wants it. */
+const CODES_AT_A_TIME = 24 * 16384;
+const BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
+
+class PlainWeights implements WeightSource {
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly totalBytes: number;
+  readonly parameterCount: number;
+  readonly #source: WeightSource;
+  readonly #tensors: ReadonlyMap<string, QuantizedTensor>;
+  readonly #names: readonly string[];
+  readonly #present: ReadonlySet<string>;
+  readonly #scaled: ScaledDType;
+  readonly #scales = new Map<string, Float32Array>();
+
+  constructor(source: WeightSource, { tensors, hidden }: QuantizedLayout, scaled: ScaledDType) {
+    this.#source = source;
+    this.#tensors = tensors;
+    this.#scaled = scaled;
+    this.metadata = source.metadata;
+    const plainNames = new Map([...tensors].map(([plain, { codes }]) => [codes, plain]));
+    this.#names = source
+      .names()
+      .filter((name) => !hidden.has(name))
+      .map((name) => plainNames.get(name) ?? name);
+    this.#present = new Set(this.#names);
+    const infos = this.#names.map((name) => this.info(name));
+    this.totalBytes = infos.reduce((sum, info) => sum + info.byteLength, 0);
+    this.parameterCount = infos.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  }
+
+  names(): string[] {
+    return [...this.#names];
+  }
+
+  has(name: string): boolean {
+    return this.#present.has(name);
+  }
+
+  info(name: string): TensorInfo {
+    const tensor = this.#tensors.get(name);
+    if (!tensor) {
+      if (this.#present.has(name)) return this.#source.info(name);
+      const files = new Set(this.#names.map((one) => this.#source.info(this.#codesOf(one)).file));
+      throw missingTensor(name, this.#names, [...files].join(", "));
+    }
+    const stored = this.#source.info(tensor.codes);
+    const dtype = this.#dtypeOf(tensor);
+    return {
+      ...{ dtype, shape: tensor.shape, byteLength: stored.byteLength * BYTES[dtype], file: stored.file },
+      stored: { dtype: stored.dtype, byteLength: stored.byteLength },
+    };
+  }
+
+  async read(name: string, range?: ByteRange): Promise<Uint8Array> {
+    const tensor = this.#tensors.get(name);
+    const { byteLength } = this.info(name);
+    if (!tensor) return this.#source.read(name, range);
+    const { byteOffset, byteLength: length } = range ?? { byteOffset: 0, byteLength };
+    const bytes = new Uint8Array(length);
+    await this.stream(name, CODES_AT_A_TIME, (chunk, at) => bytes.set(chunk, at - byteOffset), range);
+    return bytes;
+  }
+
+  async stream(name: string, chunkBytes: number, onChunk: OnChunk, range?: ByteRange): Promise<void> {
+    const tensor = this.#tensors.get(name);
+    const { byteLength } = this.info(name);
+    if (!tensor) return this.#source.stream(name, chunkBytes, onChunk, range);
+    const dtype = this.#dtypeOf(tensor);
+    const width = BYTES[dtype];
+    const { byteOffset, byteLength: length } = range ?? { byteOffset: 0, byteLength };
+    if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= byteLength)) {
+      throw new ShapeError(
+        "RANGE_OUTSIDE_TENSOR",
+        `bytes ${byteOffset} to ${byteOffset + length} are outside of tensor "${name}" (${byteLength} bytes).`,
+      );
+    }
+    if (byteOffset % width !== 0 || length % width !== 0)
+      throw new ShapeError(
+        "RANGE_SPLITS_ELEMENT",
+        `tensor "${name}" is read in whole elements of ${width} bytes.`,
+      );
+    const convert = await this.#converter(name, tensor);
+    const step = Math.max(24, chunkBytes - (chunkBytes % 24));
+    await this.#source.stream(
+      tensor.codes,
+      Math.min(CODES_AT_A_TIME, Math.max(24, Math.floor(step / width / 24) * 24)),
+      async (codes, first) => {
+        const bytes = convert(codes, first);
+        for (let at = 0; at < bytes.length; at += step)
+          await onChunk(bytes.subarray(at, Math.min(at + step, bytes.length)), first * width + at);
+      },
+      { byteOffset: byteOffset / width, byteLength: length / width },
+    );
+  }
+
+  withPrefix(prefix: string): WeightSource {
+    return new PrefixedWeights(this, prefix);
+  }
+
+  async close(): Promise<void> {
+    this.#scales.clear();
+    await this.#source.close();
+  }
+
+  #codesOf(name: string): string {
+    return this.#tensors.get(name)?.codes ?? name;
+  }
+
+  #dtypeOf(tensor: QuantizedTensor): ScaledDType {
+    return tensor.scale ? this.#scaled : "BF16";
+  }
+
+  /** Codes that begin at an element of the tensor, to bytes of its plain type, which the next call overwrites. */
+  async #converter(
+    name: string,
+    { dtype, scale, codes: stored }: QuantizedTensor,
+  ): Promise<(codes: Uint8Array, first: number) => Uint8Array> {
+    if (!scale) {
+      const table = float8AsBfloat16(dtype as Exclude<CodeDType, "I8">);
+      return (codes) => {
+        const halves = new Uint16Array(codes.length);
+        for (let i = 0; i < codes.length; i++) halves[i] = table[codes[i]!]!;
+        return new Uint8Array(halves.buffer);
+      };
+    }
+    const values = codeValues(dtype);
+    const scales = await this.#readScale(scale.name);
+    const target = this.#scaled;
+    const floats = new Float32Array(CODES_AT_A_TIME);
+    return (codes, first) => {
+      const out = floats.subarray(0, codes.length);
+      applyScales(codes, first, values, scales, scale.divisor, scale.grid, out);
+      if (target === "F32") return new Uint8Array(out.buffer, 0, out.byteLength);
+      const largest = out.findIndex((value) => Math.abs(value) >= 65520 && Number.isFinite(value));
+      if (target === "F16" && largest >= 0) {
+        throw weightsError(
+          "UNSUPPORTED_DTYPE",
+          `element ${first + largest} of "${name}" is ${out[largest]}, which does not fit into F16.`,
+          { where: this.#source.info(stored).file, fix: "Ask for its weights as F32 or BF16." },
+        );
+      }
+      return encodeFloats(out, target === "F16" ? "f16" : "bf16");
+    };
+  }
+
+  /** Scales are small and asked for again each time that a layer is read. */
+  async #readScale(name: string): Promise<Float32Array> {
+    const known = this.#scales.get(name);
+    if (known) return known;
+    const { dtype } = this.#source.info(name);
+    const scales = widen(await this.#source.read(name), dtype, name) as Float32Array;
+    this.#scales.set(name, scales);
+    return scales;
+  }
+}
