@@ -18,7 +18,7 @@ import { applyScales } from "./scale-grid.js";
 /** What codes times scales are rounded to. */
 export type ScaledDType = "F32" | "F16" | "BF16";
 
-export interface PlainWeightsOptions extends Partial<QuantizationConfig> {
+export interface PlainWeightsOptions extends QuantizationConfig {
   /**
    * Type of tensors that have scales. Default F32, to which code times scale is rounded as any program does it; the
    * others take half the memory and round once more. A cast without scales is always BF16, which is exact.
@@ -30,7 +30,8 @@ export interface PlainWeightsOptions extends Partial<QuantizationConfig> {
  * `source` with plain tensors only; `source` itself where it has no others. Owns it from here on: closing the result
  * closes it. Applies: 8-bit floats (E4M3, E5M2) and integers, with scales per tensor, row, column or block, named
  * `scale_weight`, `weight_scale`, `weight_scale_inv` or `SCB`, or in quanto's layout. Scales of activations are left
- * out: products are not computed in 8 bits here.
+ * out: products are not computed in 8 bits here. Integers under `weight_scale` need `method` or a note in the file: some
+ * tools keep the largest magnitude there, and some that by 127.
  * @throws WeightsError `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`
  */
 export async function plainWeights(
@@ -38,8 +39,12 @@ export async function plainWeights(
   options: PlainWeightsOptions = {},
 ): Promise<WeightSource> {
   refuseByNames(source);
-  await checkComfyFormats(source);
-  const layout = findQuantized(source, options.block);
+  const noted = await checkComfyFormats(source);
+  const layout = findQuantized(
+    source,
+    options.block,
+    (layer) => options.method !== undefined || noted.has(layer),
+  );
   const hidden = new Set(layout.hidden);
   for (const [name, plain] of layout.besidePlain) {
     await requireOnes(source, name, plain);

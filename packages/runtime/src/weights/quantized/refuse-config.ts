@@ -5,7 +5,9 @@ import { weightsError } from "../header.js";
 
 export interface QuantizationConfig {
   /** `weight_block_size`: rows and columns under one scale. */
-  readonly block: readonly [rows: number, columns: number] | undefined;
+  readonly block?: readonly [rows: number, columns: number] | undefined;
+  /** The method, where the configuration names one. */
+  readonly method?: string | undefined;
 }
 
 /**
@@ -24,7 +26,7 @@ export const PLAIN_WEIGHTS_FIX =
  * @throws WeightsError `UNSUPPORTED_QUANTIZATION` that names the method
  */
 export async function readQuantizationConfig(folder: FolderReader): Promise<QuantizationConfig> {
-  const none = { block: undefined };
+  const none = {};
   if (!(await folder.exists("config.json"))) return none;
   let config: unknown;
   try {
@@ -65,7 +67,7 @@ function check(config: Record<string, unknown>, where: string): QuantizationConf
   const kind = config.weights_dtype ?? config.weights;
   if (method === "quanto" && typeof kind === "string" && !/^(q?int8|q?float8(_\w+)?)$/.test(kind))
     throw refuse(`"${method}" with "${kind}"`);
-  return { block: blockOf(config, refuse) };
+  return { block: blockOf(config, refuse), method };
 }
 
 function blockOf(
