@@ -1,5 +1,6 @@
 /** A folder of model files, wherever it lies: on disk, on a server or in memory. */
 import { type ByteSource, memorySource } from "./byte-source.js";
+import { largestFile } from "./folder-limits.js";
 import { weightsError } from "./header.js";
 import { addressForMessages } from "./http/address.js";
 import type { HttpSourceOptions } from "./http/exchange.js";
@@ -48,14 +49,6 @@ export function joinPath(...parts: readonly string[]): string {
     }
   }
   return path.join("/");
-}
-
-/**
- * Bytes that a file read whole may have, by its name: tokenizers have tens of megabytes, configurations, templates and
- * indexes far less.
- */
-export function largestFile(path: string): number {
-  return /(^|\/)(tokenizer|vocab)\.json$|\.model$|merges\.txt$/.test(path) ? 256 * 2 ** 20 : 16 * 2 ** 20;
 }
 
 /** The folder `path` inside of `folder`. */

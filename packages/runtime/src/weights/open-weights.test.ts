@@ -137,11 +137,6 @@ describe("openWeights", () => {
     }
   });
 
-  it("prefers an index to a single file beside it", async () => {
-    const weights = await openWeights(memoryFolder({ ...sharded, [`${BASE}.safetensors`]: file }), BASE);
-    expect(weights.names()).toEqual(["a.weight", "a.bias", "b"]);
-  });
-
   it("prefers the plain file over a variant", async () => {
     const files = { [`${BASE}.fp16.safetensors`]: fileOf({ other: [1] }), [`${BASE}.safetensors`]: file };
     expect((await openWeights(memoryFolder(files), BASE)).names()).toEqual(["a"]);

@@ -1,4 +1,5 @@
 /** The same checks on every kind of source: memory, Blob, HTTP ranges and disk. */
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fileSource, nodeFolder } from "../node/file-source.js";
 import { type ByteSource, blobSource, memorySource } from "./byte-source.js";
 import { type FolderReader, httpFolder, joinPath, memoryFolder, subFolder } from "./folder.js";
+import { largestFile } from "./folder-limits.js";
 import { httpSource } from "./http/http-source.js";
 
 const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 31 + (i >> 8)) & 255);
@@ -93,12 +95,39 @@ describe("a file on disk", () => {
   it("says what is wrong with the path", async () => {
     const missing = join(folder, "missing.safetensors");
     await expect(fileSource(missing)).rejects.toMatchObject({ code: "NOT_FOUND", where: missing });
-    const source = await fileSource(folder);
-    await expect(source.read(0, 1)).rejects.toMatchObject({
+    await expect(fileSource(folder)).rejects.toMatchObject({
       code: "READ_FAILED",
       fix: expect.stringContaining("folder"),
     });
-    await source.close();
+  });
+
+  it.skipIf(process.platform === "win32")("refuses what is no file, at once", async () => {
+    const pipe = join(folder, "pipe.safetensors");
+    execFileSync("mkfifo", [pipe]);
+    for (const path of [pipe, "/dev/zero"]) {
+      await expect(fileSource(path)).rejects.toMatchObject({
+        code: "READ_FAILED",
+        message: expect.stringContaining("a pipe, a device or a socket"),
+        where: path,
+      });
+    }
+    await expect(nodeFolder(folder).readText("pipe.safetensors")).rejects.toMatchObject({
+      code: "READ_FAILED",
+    });
+    await rm(pipe);
+  });
+
+  it("reads small files only up to the size of their kind", async () => {
+    const large = join(folder, "large_config.json");
+    await writeFile(large, "{}");
+    await truncate(large, 3_000_000_000);
+    await expect(nodeFolder(folder).readText("large_config.json")).rejects.toMatchObject({
+      code: "TOO_LARGE",
+      message: expect.stringContaining("3000000000 bytes; at most 16777216"),
+      where: large,
+    });
+    await rm(large);
+    expect(largestFile("tokenizer/tokenizer.json")).toBeGreaterThan(64e6);
   });
 
   it("notices when it becomes shorter, and when it was closed", async () => {

@@ -1,5 +1,6 @@
 /** A file on a server, read by HTTP range requests. Every answer must be for the bytes and the version asked for. */
 import { type ByteSource, readTarget } from "../byte-source.js";
+import { tooLarge } from "../folder-limits.js";
 import { weightsError } from "../header.js";
 import { addressForMessages } from "./address.js";
 import { type Answer, again, exchange, type HttpSourceOptions, webPage } from "./exchange.js";
@@ -117,17 +118,6 @@ export async function httpGet(
     if (/^<(!doctype html|html)/i.test(start) && !/\.x?html?$/i.test(name)) throw webPage(name);
     return bytes;
   });
-}
-
-export function tooLarge(name: string, maxBytes: number): Error {
-  return weightsError(
-    "TOO_LARGE",
-    `the file has more than ${maxBytes} bytes, which is no size for one of its kind.`,
-    {
-      where: name,
-      fix: "Download the checkpoint again; the file is damaged or another one.",
-    },
-  );
 }
 
 interface StatedRange {

@@ -1,4 +1,5 @@
 /** The formats that files written by ComfyUI state per layer, in their metadata or in a tensor beside each layer. */
+import { quoted } from "../../printable.js";
 import { weightsError } from "../header.js";
 import type { WeightSource } from "../weight-source.js";
 import { PLAIN_WEIGHTS_FIX } from "./refuse-config.js";
@@ -49,11 +50,11 @@ function check(layer: string, note: unknown, where: string): void {
   if (typeof format === "string" && READABLE.has(format) && !odd) return;
   const what =
     typeof format !== "string" || odd === undefined
-      ? `the format ${JSON.stringify(format ?? null)}`
-      : `the format "${format}" with "${odd[0]}"`;
+      ? `the format ${quoted(format ?? null)}`
+      : `the format ${quoted(format)} with ${quoted(odd[0])}`;
   throw weightsError(
     "UNSUPPORTED_QUANTIZATION",
-    `layer "${layer}" is quantized in ${what}, which can not be read.`,
+    `layer ${quoted(layer)} is quantized in ${what}, which can not be read.`,
     { where, fix: PLAIN_WEIGHTS_FIX },
   );
 }

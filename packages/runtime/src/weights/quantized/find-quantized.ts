@@ -1,4 +1,5 @@
 /** Which tensors of a file are codes, which are their scales, and which are left over from quantizing. */
+import { quoted } from "../../printable.js";
 import { weightsError } from "../header.js";
 import type { TensorInfo, WeightSource } from "../weight-source.js";
 import { type CodeDType, isCodeDType } from "./codes.js";
@@ -73,7 +74,7 @@ export function findQuantized(
       if (OF_ACTIVATIONS.test(rest) || (rest === "weight_format" && scale?.name.endsWith("SCB")))
         hidden.add(child);
       else if (module !== "" && belongsToCodes(source, child, rest, parameter))
-        throw unsupported(source, child, `a layout with "${rest}" beside the codes`);
+        throw unsupported(source, child, `a layout with ${quoted(rest)} beside the codes`);
     }
     if (scale) {
       hidden.add(scale.name);
@@ -97,7 +98,7 @@ export function findQuantized(
 function unstated(source: WeightSource, scale: string): Error {
   return weightsError(
     "UNSUPPORTED_QUANTIZATION",
-    `nothing says what "${scale}" is to its I8 codes: one step, or the largest magnitude (127 steps).`,
+    `nothing says what ${quoted(scale)} is to its I8 codes: one step, or the largest magnitude (127 steps).`,
     {
       where: source.info(scale).file,
       fix:
@@ -153,7 +154,8 @@ function findScale(
   const divisors = new Map(found.map((name) => [name, 1]));
   if (dtype === "I8" && parameter === "weight" && source.has(rows)) divisors.set(rows, 127);
   const [first, second] = divisors;
-  if (first && second) throw unsupported(source, second[0], `two scales for one tensor ("${first[0]}" too)`);
+  if (first && second)
+    throw unsupported(source, second[0], `two scales for one tensor (${quoted(first[0])} too)`);
   return first && { name: first[0], divisor: first[1] };
 }
 

@@ -222,7 +222,7 @@ describe("what can not be read is refused by name", () => {
   const configs: readonly (readonly [unknown, RegExp])[] = [
     [
       { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "nf4" },
-      /bitsandbytes \(4 bit, nf4\)/,
+      /bitsandbytes \(4 bit, "nf4"\)/,
     ],
     [{ quant_method: "bitsandbytes", load_in_8bit: true }, /bitsandbytes \(8 bit\)/],
     [{ load_in_8bit: true }, /bitsandbytes \(8 bit\)/],

@@ -2,7 +2,9 @@
  * Weights as a model knows them: tensors that a file keeps as 8-bit codes, with scales beside them, are presented as
  * plain floats under their plain names. Scales are applied when the codes are read.
  */
+
 import { ShapeError } from "../../errors.js";
+import { quoted } from "../../printable.js";
 import { encodeFloats } from "../../tensor/dtype.js";
 import { weightsError } from "../header.js";
 import { missingTensor, PrefixedWeights } from "../weight-names.js";
@@ -60,7 +62,7 @@ async function requireOnes(source: WeightSource, name: string, plain: string): P
   if (isScale && widen(await source.read(name), dtype, name).every((value) => value === 1)) return;
   throw weightsError(
     "UNSUPPORTED_QUANTIZATION",
-    `there are scales "${name}" for "${plain}", which is stored as ${source.info(plain).dtype} and needs none.`,
+    `there are scales ${quoted(name)} for ${quoted(plain)}, which is stored as ${source.info(plain).dtype} and needs none.`,
     { where: file, fix: "Use the weights as they were saved: a tensor was converted without its scales." },
   );
 }
@@ -139,13 +141,13 @@ class PlainWeights implements WeightSource {
     if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= byteLength)) {
       throw new ShapeError(
         "RANGE_OUTSIDE_TENSOR",
-        `bytes ${byteOffset} to ${byteOffset + length} are outside of tensor "${name}" (${byteLength} bytes).`,
+        `bytes ${byteOffset} to ${byteOffset + length} are outside of tensor ${quoted(name)} (${byteLength} bytes).`,
       );
     }
     if (byteOffset % width !== 0 || length % width !== 0)
       throw new ShapeError(
         "RANGE_SPLITS_ELEMENT",
-        `tensor "${name}" is read in whole elements of ${width} bytes.`,
+        `tensor ${quoted(name)} is read in whole elements of ${width} bytes.`,
       );
     const convert = await this.#converter(name, tensor);
     const step = Math.max(24, chunkBytes - (chunkBytes % 24));
@@ -203,7 +205,7 @@ class PlainWeights implements WeightSource {
       if (target === "F16" && largest >= 0) {
         throw weightsError(
           "UNSUPPORTED_DTYPE",
-          `element ${first + largest} of "${name}" is ${out[largest]}, which does not fit into F16.`,
+          `element ${first + largest} of ${quoted(name)} is ${out[largest]}, which does not fit into F16.`,
           { where: this.#source.info(stored).file, fix: "Ask for its weights as F32 or BF16." },
         );
       }

@@ -1,5 +1,6 @@
 /** `quantization_config` of a component's config.json: which methods leave weights that can be read here. */
 
+import { quoted } from "../../printable.js";
 import type { FolderReader } from "../folder.js";
 import { weightsError } from "../header.js";
 
@@ -51,22 +52,23 @@ function check(config: Record<string, unknown>, where: string): QuantizationConf
     );
   const method = typeof config.quant_method === "string" ? config.quant_method : "an unnamed method";
   if (method === "bitsandbytes" || config.load_in_4bit === true || config.load_in_8bit === true) {
-    const bits = config.load_in_4bit === true ? `4 bit, ${config.bnb_4bit_quant_type ?? "fp4"}` : "8 bit";
+    const bits =
+      config.load_in_4bit === true ? `4 bit, ${quoted(config.bnb_4bit_quant_type ?? "fp4", 20)}` : "8 bit";
     throw refuse(`bitsandbytes (${bits})`);
   }
-  if (!READABLE.has(method)) throw refuse(`"${method}"`);
+  if (!READABLE.has(method)) throw refuse(quoted(method));
   const format = config.format;
   if (method === "compressed-tensors" && typeof format === "string" && !UNPACKED.has(format))
-    throw refuse(`"${method}" in the format "${format}"`);
+    throw refuse(`${quoted(method)} in the format ${quoted(format)}`);
   const transforms = config.transform_config;
   if (typeof transforms === "object" && transforms !== null && Object.keys(transforms).length > 0)
-    throw refuse(`"${method}" after a rotation of the weights (transform_config)`);
+    throw refuse(`${quoted(method)} after a rotation of the weights (transform_config)`);
   const algorithm = config.quant_algo;
   if (method === "modelopt" && typeof algorithm === "string" && !/^FP8/i.test(algorithm))
-    throw refuse(`"${method}" with "${algorithm}"`);
+    throw refuse(`${quoted(method)} with ${quoted(algorithm)}`);
   const kind = config.weights_dtype ?? config.weights;
   if (method === "quanto" && typeof kind === "string" && !/^(q?int8|q?float8(_\w+)?)$/.test(kind))
-    throw refuse(`"${method}" with "${kind}"`);
+    throw refuse(`${quoted(method)} with ${quoted(kind)}`);
   return { block: blockOf(config, refuse), method };
 }
 
@@ -78,5 +80,5 @@ function blockOf(
   if (block === undefined || block === null) return undefined;
   const isSize = (size: unknown) => Number.isSafeInteger(size) && (size as number) > 0;
   if (Array.isArray(block) && block.length === 2 && block.every(isSize)) return block as [number, number];
-  throw refuse(`blocks of ${JSON.stringify(block)?.slice(0, 80)} (weight_block_size)`);
+  throw refuse(`blocks of ${quoted(block)} (weight_block_size)`);
 }
