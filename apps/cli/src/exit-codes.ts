@@ -1,5 +1,5 @@
 /** How the process ends, and what it says then. */
-import { UsageError as BadOption, isLvsaError } from "@lvsa/runtime";
+import { UsageError as BadOption, isLvsaError, printable } from "@lvsa/runtime";
 import { withFlags } from "./options/generation-flags.js";
 
 export const EXIT = { done: 0, failed: 1, usage: 2, hungUp: 129, interrupted: 130, terminated: 143 } as const;
@@ -36,6 +36,6 @@ export function describeError(error: unknown): string {
   if (isLvsaError(error)) return withFlags(error.describe());
   // A file system error says enough in one line.
   if (error instanceof Error && typeof (error as NodeJS.ErrnoException).code === "string")
-    return error.message;
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return printable(error.message);
+  return printable(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }

@@ -3,6 +3,8 @@
  * numbers; `fix` says what to type, set or install. `isLvsaError` works across two copies of this package.
  */
 
+import { printable } from "./printable.js";
+
 export { printable, quoted } from "./printable.js";
 
 const MARKER = Symbol.for("lvsa.error");
@@ -36,10 +38,10 @@ export class LvsaError extends Error {
     this.isUsage = options.isUsage ?? false;
   }
 
-  /** Message and fix as the command line shows them. */
+  /** Message and fix as the command line shows them. No character of a file or an address reaches a terminal as a command. */
   describe(): string {
-    const where = this.where ? `${this.where}: ` : "";
-    return `${where}${this.message}${this.fix ? `\nFix: ${this.fix}` : ""}`;
+    const where = this.where ? `${this.where.replaceAll("\n", "\\n")}: ` : "";
+    return printable(`${where}${this.message}${this.fix ? `\nFix: ${this.fix}` : ""}`);
   }
 }
 

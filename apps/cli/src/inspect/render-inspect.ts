@@ -1,5 +1,6 @@
 /** An inspected checkpoint as text for the terminal and as JSON. */
 import type { CheckpointInspection, ComponentInspection } from "@lvsa/diffusion/catalog";
+import { printable } from "@lvsa/runtime";
 import { renderTable } from "../output/table.js";
 import { formatBytes, formatCount } from "../output/units.js";
 
@@ -14,8 +15,8 @@ export function renderInspectText(
   options: RenderInspectOptions = {},
 ): string {
   const rows = inspection.components.map((component) => [
-    component.name || "(this folder)",
-    component.className,
+    shown(component.name) || "(this folder)",
+    shown(component.className),
     component.tensors > 0 ? formatCount(component.parameters) : "",
     component.tensors > 0 ? formatCount(component.tensors) : "",
     Object.keys(component.dtypes).join(" + "),
@@ -42,13 +43,18 @@ export function renderInspectText(
     formatBytes(inspection.bytes),
   ];
   const lines = [
-    [inspection.name, inspection.pipelineClass].filter(Boolean).join("  "),
+    [inspection.name, shown(inspection.pipelineClass ?? "")].filter(Boolean).join("  "),
     "",
     ...renderTable(columns, [...rows, sums]),
     ...(options.files ? files(inspection) : []),
     ...problems(inspection),
   ];
-  return `${lines.join("\n")}\n`;
+  return printable(`${lines.join("\n")}\n`);
+}
+
+/** A name from a checkpoint: one line, and no longer than a column bears. */
+function shown(name: string): string {
+  return name.length > 120 ? `${name.slice(0, 120)}...` : name.replaceAll("\n", "\\n");
 }
 
 function status({ problems: found }: ComponentInspection): string {
@@ -61,7 +67,7 @@ function status({ problems: found }: ComponentInspection): string {
 function files(inspection: CheckpointInspection): string[] {
   const rows = inspection.components.flatMap(({ name, files: list }) =>
     list.map((file) => [
-      name ? `${name}/${file.name}` : file.name,
+      shown(name ? `${name}/${file.name}` : file.name),
       formatCount(file.tensors),
       formatBytes(file.bytes),
     ]),

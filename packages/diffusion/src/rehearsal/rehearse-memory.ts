@@ -37,14 +37,7 @@ export interface RehearsalOptions {
   readonly width?: number | undefined;
   readonly guidanceScale?: number | undefined;
   readonly precision?: Precision | undefined;
-<<<<<<< HEAD
   /** The device that will be used: its limits decide what is split, its kernels what they need. Default: core WebGPU. */
-=======
-  /**
-   * The device that will be used: its limits decide what is split, its kernels which copies are made. Default: a large GPU
-   * that computes in f32.
-   */
->>>>>>> f6c4fd0
   readonly device?: Pick<Device, "info" | "math"> | undefined;
 }
 
@@ -62,10 +55,7 @@ const DECODED_LATENTS = 6;
 export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryPlan> {
   const { model } = options;
   const gpu = countingGpu(options.device ? { info: options.device.info, math: options.device.math } : {});
-<<<<<<< HEAD
   const driverBytes = options.device?.info.hardware === "software" ? 0 : DRIVER_BYTES;
-=======
->>>>>>> f6c4fd0
   const { device } = gpu;
   const host = new StandInModel(device, model, {
     ...(options.numFrames === undefined ? {} : { numFrames: options.numFrames }),

@@ -1,24 +1,48 @@
 /** Files and folders on disk. */
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { WeightsError } from "../errors.js";
 import { type ByteSource, readTarget } from "../weights/byte-source.js";
 import { decodeText, type FolderReader, joinPath } from "../weights/folder.js";
+import { largestFile, tooLarge } from "../weights/folder-limits.js";
 import { weightsError } from "../weights/header.js";
 
 // One read call takes at most 2 GiB - 1 bytes.
 const LARGEST_READ = 2 ** 30;
 
-/** Opens a file for reading at any position. @throws WeightsError `NOT_FOUND`, `READ_FAILED` */
+/**
+ * Opens a file for reading at any position. Pipes, devices and sockets are refused: reading one may never end, and
+ * opening one may do something.
+ * @throws WeightsError `NOT_FOUND`, `READ_FAILED`
+ */
 export async function fileSource(path: string): Promise<ByteSource> {
   let file: FileHandle | undefined;
   try {
-    file = await open(path, "r");
-    const { size } = await file.stat();
-    return new NodeFileSource(file, path, size);
+    requireFile(path, await stat(path));
+    // Without waiting, should it have become a pipe in between.
+    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    const stats = await file.stat();
+    requireFile(path, stats);
+    return new NodeFileSource(file, path, stats.size);
   } catch (cause) {
     await file?.close();
-    throw fileError(path, cause);
+    throw cause instanceof WeightsError ? cause : fileError(path, cause);
   }
+}
+
+function requireFile(path: string, stats: Stats): void {
+  if (stats.isFile()) return;
+  if (stats.isDirectory()) {
+    throw weightsError("READ_FAILED", "this is a folder.", {
+      where: path,
+      fix: "Give the path of a file, not of a folder.",
+    });
+  }
+  throw weightsError("READ_FAILED", "this is a pipe, a device or a socket, not a file.", {
+    where: path,
+    fix: "Copy what it gives to a file.",
+  });
 }
 
 class NodeFileSource implements ByteSource {
@@ -68,6 +92,8 @@ export function nodeFolder(directory: string): FolderReader {
   const readBytes = async (path: string): Promise<Uint8Array> => {
     const source = await fileSource(full(path));
     try {
+      const most = largestFile(path);
+      if (source.size > most) throw tooLarge(source.name, most, source.size);
       return await source.read(0, source.size);
     } finally {
       await source.close();
@@ -100,7 +126,9 @@ function fileError(path: string, cause: unknown): Error {
       cause,
     });
   }
-  const fix =
-    code === "EISDIR" ? "Give the path of a file, not of a folder." : "Check the file's permissions.";
-  return weightsError("READ_FAILED", `the file can not be read: ${message}`, { where: path, fix, cause });
+  return weightsError("READ_FAILED", `the file can not be read: ${message}`, {
+    where: path,
+    fix: "Check the file's permissions.",
+    cause,
+  });
 }

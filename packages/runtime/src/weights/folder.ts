@@ -1,15 +1,21 @@
 /** A folder of model files, wherever it lies: on disk, on a server or in memory. */
 import { type ByteSource, memorySource } from "./byte-source.js";
+import { largestFile } from "./folder-limits.js";
 import { weightsError } from "./header.js";
-import { addressForMessages, type HttpSourceOptions, httpGet, httpSource } from "./http-source.js";
+import { addressForMessages } from "./http/address.js";
+import type { HttpSourceOptions } from "./http/exchange.js";
+import { httpExists, httpGet, httpSource } from "./http/http-source.js";
 
 /** All paths are relative to the folder, with `/`. */
 export interface FolderReader {
   /** Path or address, for messages. */
   readonly name: string;
-  /** @throws WeightsError `NOT_FOUND`, `READ_FAILED` */
+  /** @throws WeightsError `NOT_FOUND`, `READ_FAILED`, `TOO_LARGE` (see `readBytes`) */
   readText(path: string): Promise<string>;
-  /** The whole file. @throws WeightsError `NOT_FOUND`, `READ_FAILED` */
+  /**
+   * The whole of a small file: a configuration, an index (up to 16 MiB), a tokenizer (up to 256 MiB).
+   * @throws WeightsError `NOT_FOUND`, `READ_FAILED`, `TOO_LARGE`
+   */
   readBytes(path: string): Promise<Uint8Array>;
   exists(path: string): Promise<boolean>;
   /** Names of the files and folders directly inside, sorted; none when it is absent or can not be listed. */
@@ -108,31 +114,28 @@ export interface HttpFolderOptions extends HttpSourceOptions {
   readonly files?: readonly string[];
 }
 
-/** Files under an address, e.g. `https://example.org/models/wan/`. A query of the address is kept for each file. */
+/**
+ * Files under an address, e.g. `https://example.org/models/wan/`. A query of the address is kept for each file; user
+ * and password in it are sent, and never said.
+ */
 export function httpFolder(base: string | URL, options: HttpFolderOptions = {}): FolderReader {
   const name = addressForMessages(base).replace(/\/+$/, "");
-  const query = String(base).slice(addressForMessages(base).length).split("#")[0]!;
-  const address = (path: string) =>
-    `${name}/${joinPath(path).split("/").map(encodeURIComponent).join("/")}${query}`;
+  const [path = "", ...query] = String(base)
+    .split("#")[0]!
+    .split(/(?=\?)/);
+  const root = path.replace(/\/+$/, "");
+  const address = (child: string) =>
+    `${root}/${joinPath(child).split("/").map(encodeURIComponent).join("/")}${query.join("")}`;
   const listing = options.files
     ? memoryFolder(Object.fromEntries(options.files.map((file) => [file, ""])))
     : undefined;
-  const readBytes = (path: string) => httpGet(address(path), options);
+  const readBytes = (child: string) => httpGet(address(child), largestFile(child), options);
   return {
     name,
     readBytes,
-    readText: async (path) => decodeText(await readBytes(path), `${name}/${path}`),
-    exists: async (path) => {
-      if (listing) return listing.exists(path);
-      try {
-        await httpSource(address(path), options);
-        return true;
-      } catch (error) {
-        if ((error as { code?: string }).code === "NOT_FOUND") return false;
-        throw error;
-      }
-    },
-    list: async (path = "") => (await listing?.list(path)) ?? [],
-    open: (path) => httpSource(address(path), options),
+    readText: async (child) => decodeText(await readBytes(child), `${name}/${joinPath(child)}`),
+    exists: async (child) => (listing ? listing.exists(child) : httpExists(address(child), options)),
+    list: async (child = "") => (await listing?.list(child)) ?? [],
+    open: (child) => httpSource(address(child), options),
   };
 }

@@ -3,7 +3,9 @@
  * number in it is checked against the file before anything is read by it.
  * Format: https://github.com/huggingface/safetensors, "Format".
  */
+
 import { WeightsError } from "../errors.js";
+import { quoted } from "../printable.js";
 import { findRepeatedKey } from "./json-keys.js";
 import {
   isSafetensorsDType,
@@ -129,12 +131,13 @@ function parseObject(json: Uint8Array, file: string): Record<string, unknown> {
   if (!isObject(parsed)) throw fail("the header is JSON, but not an object.");
   const repeated = findRepeatedKey(text);
   if (repeated?.depth === 1 && repeated.key !== "__metadata__") {
-    throw weightsError("DUPLICATE_TENSOR", `the header names tensor "${repeated.key}" twice.`, {
+    throw weightsError("DUPLICATE_TENSOR", `the header names tensor ${quoted(repeated.key)} twice.`, {
       where: file,
       fix: "Write the file again; one of the two tensors would be lost.",
     });
   }
-  if (repeated) throw invalid(file, `the key "${repeated.key}" occurs twice in one object of the header.`);
+  if (repeated)
+    throw invalid(file, `the key ${quoted(repeated.key)} occurs twice in one object of the header.`);
   return parsed;
 }
 
@@ -147,20 +150,24 @@ function checkMetadata(value: unknown, file: string): Record<string, string> {
 }
 
 function checkEntry(name: string, value: unknown, dataOffset: number, file: string): HeaderEntry {
-  if (!isObject(value)) throw invalid(file, `the entry of tensor "${name}" is not an object.`);
+  if (!isObject(value)) throw invalid(file, `the entry of tensor ${quoted(name)} is not an object.`);
   const { dtype, shape, data_offsets: offsets } = value;
-  if (typeof dtype !== "string") throw invalid(file, `tensor "${name}" has no dtype.`);
+  if (typeof dtype !== "string") throw invalid(file, `tensor ${quoted(name)} has no dtype.`);
   if (!isSafetensorsDType(dtype)) {
-    throw weightsError("UNKNOWN_DTYPE", `tensor "${name}" has the unknown dtype "${dtype.slice(0, 40)}".`, {
-      where: file,
-      fix: `Convert the file; known are ${safetensorsDTypes().join(", ")}.`,
-    });
+    throw weightsError(
+      "UNKNOWN_DTYPE",
+      `tensor ${quoted(name)} has the unknown dtype ${quoted(dtype, 40)}.`,
+      {
+        where: file,
+        fix: `Convert the file; known are ${safetensorsDTypes().join(", ")}.`,
+      },
+    );
   }
-  if (!isSizes(shape)) throw invalid(file, `the shape of tensor "${name}" is not a list of sizes.`);
+  if (!isSizes(shape)) throw invalid(file, `the shape of tensor ${quoted(name)} is not a list of sizes.`);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1]! < offsets[0]!) {
     throw weightsError(
       "OFFSET_OUT_OF_RANGE",
-      `the data_offsets of tensor "${name}" are not a begin and an end: ${JSON.stringify(offsets)?.slice(0, 80)}.`,
+      `the data_offsets of tensor ${quoted(name)} are not a begin and an end: ${quoted(offsets)}.`,
       { where: file, fix: DOWNLOAD_AGAIN },
     );
   }
@@ -169,7 +176,7 @@ function checkEntry(name: string, value: unknown, dataOffset: number, file: stri
   if (expected !== end - begin) {
     throw weightsError(
       "SIZE_MISMATCH",
-      `tensor "${name}" (${dtype}, [${shape.join(", ")}]) takes ${expected ?? "an impossible number of"} bytes, ` +
+      `tensor ${quoted(name)} (${dtype}, [${shape.slice(0, 16).join(", ")}${shape.length > 16 ? ", ..." : ""}]) takes ${expected ?? "an impossible number of"} bytes, ` +
         `but its data_offsets hold ${end - begin}.`,
       { where: file, fix: DOWNLOAD_AGAIN },
     );
@@ -192,7 +199,7 @@ function checkLayout(
     if (byteOffset < end) {
       throw weightsError(
         "OFFSETS_OVERLAP",
-        `tensor "${name}" begins at data byte ${position(byteOffset)}, before ${last} ends (${position(end)}).`,
+        `tensor ${quoted(name)} begins at data byte ${position(byteOffset)}, before ${last} ends (${position(end)}).`,
         { where: file, fix: DOWNLOAD_AGAIN },
       );
     }
@@ -202,19 +209,19 @@ function checkLayout(
       throw weightsError(
         beyond ? "OFFSET_OUT_OF_RANGE" : "OFFSETS_NOT_CONTIGUOUS",
         beyond
-          ? `tensor "${name}" begins at byte ${byteOffset}, the file ends at byte ${fileSize}.`
-          : `${byteOffset - end} bytes between ${last} and tensor "${name}" belong to no tensor.`,
+          ? `tensor ${quoted(name)} begins at byte ${byteOffset}, the file ends at byte ${fileSize}.`
+          : `${byteOffset - end} bytes between ${last} and tensor ${quoted(name)} belong to no tensor.`,
         { where: file, fix: DOWNLOAD_AGAIN },
       );
     }
     end = Math.max(end, byteOffset + entry.byteLength);
-    last = `tensor "${name}"`;
+    last = `tensor ${quoted(name)}`;
     if (end > fileSize) cut ??= name;
   }
   if (cut !== undefined) {
     throw weightsError(
       "TRUNCATED",
-      `the file ends at byte ${fileSize}, its tensors at byte ${end}; "${cut}" is the first that is cut off.`,
+      `the file ends at byte ${fileSize}, its tensors at byte ${end}; ${quoted(cut)} is the first that is cut off.`,
       { where: file, fix: DOWNLOAD_AGAIN },
     );
   }

@@ -2,7 +2,8 @@
 export { type ByteSource, blobSource, memorySource } from "./byte-source.js";
 export { type FolderReader, type HttpFolderOptions, httpFolder, memoryFolder, subFolder } from "./folder.js";
 export type { WeightsErrorCode } from "./header.js";
-export { type HttpSourceOptions, httpSource } from "./http-source.js";
+export type { HttpSourceOptions } from "./http/exchange.js";
+export { httpSource } from "./http/http-source.js";
 export {
   DIFFUSERS_WEIGHTS,
   type OpenWeightsOptions,

@@ -1,4 +1,5 @@
 /** Finds the weights of one component (transformer, vae, text_encoder) in a folder of the diffusers format. */
+import { printable } from "../printable.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
 import { plainWeights, type ScaledDType } from "./quantized/plain-weights.js";
@@ -22,8 +23,8 @@ export const DIFFUSERS_WEIGHTS = "diffusion_pytorch_model";
 export const TRANSFORMERS_WEIGHTS = "model";
 
 /**
- * Opens the shards of `<baseName>.safetensors.index.json`, else `<baseName>.safetensors`, from the top of `folder`
- * (see `subFolder`), as plain tensors: 8-bit codes and their scales become floats when they are read (see
+ * Opens `<baseName>.safetensors`, or the shards of `<baseName>.safetensors.index.json`, from the top of `folder`
+ * (see `subFolder`); where both are there, the one that diffusers or transformers would take. Gives plain tensors: 8-bit codes and their scales become floats when they are read (see
  * `plainWeights`). The caller closes the result.
  * @throws WeightsError `NOT_FOUND`, which names what was looked for and what is there instead;
  *   `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`
@@ -53,15 +54,18 @@ export async function openWeights(
 }
 
 /**
- * The names that diffusers and transformers write, for one variant. An index goes first, as there: a single file
- * beside it was left from another download.
+ * The names that diffusers and transformers write, for one variant. Where there are both shards and a single file (left
+ * over from another download), diffusers takes the shards and transformers the single file.
  */
 function candidateNames(baseName: string, variant: WeightsVariant | undefined): string[] {
-  if (!variant) return [`${baseName}.safetensors.index.json`, `${baseName}.safetensors`];
+  if (!variant) {
+    const names = [`${baseName}.safetensors`, `${baseName}.safetensors.index.json`];
+    return baseName === DIFFUSERS_WEIGHTS ? names.reverse() : names;
+  }
   return [
+    `${baseName}.${variant}.safetensors`,
     `${baseName}.safetensors.index.${variant}.json`,
     `${baseName}.${variant}.safetensors.index.json`,
-    `${baseName}.${variant}.safetensors`,
   ];
 }
 
@@ -86,5 +90,6 @@ function notFound(folder: FolderReader, files: readonly string[], candidates: re
 
 function list(names: readonly string[]): string {
   const more = names.length - 3;
-  return more > 0 ? `${names.slice(0, 3).join(", ")} and ${more} more` : names.join(", ");
+  const shown = names.slice(0, 3).map((name) => printable(name).slice(0, 120));
+  return more > 0 ? `${shown.join(", ")} and ${more} more` : shown.join(", ");
 }

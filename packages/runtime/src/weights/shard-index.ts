@@ -1,4 +1,5 @@
 /** `*.safetensors.index.json`: which of several files ("shards") holds which tensor. */
+import { printable, quoted } from "../printable.js";
 import type { ByteSource } from "./byte-source.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
@@ -24,19 +25,24 @@ export function parseShardIndex(text: string, where: string): Map<string, string
     throw fail("the index has no object `weight_map`.");
   }
   const repeated = findRepeatedKey(text);
-  if (repeated) throw fail(`the index names "${repeated.key}" twice.`);
+  if (repeated) throw fail(`the index names ${quoted(repeated.key)} twice.`);
   const shards = new Map<string, string>();
   for (const [name, file] of Object.entries(map)) {
     // Shards lie beside their index; anything else could reach files outside of the model's folder.
     if (typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file)) {
-      throw fail(
-        `the index places tensor "${name}" in ${JSON.stringify(file)}, which is no name of a shard.`,
-      );
+      throw fail(`the index places tensor ${quoted(name)} in ${quoted(file)}, which is no name of a shard.`);
     }
     shards.set(name, file);
   }
   if (shards.size === 0) throw fail("the `weight_map` of the index is empty.");
   return shards;
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 4).map((name) => printable(name).slice(0, 120));
+  return names.length > shown.length
+    ? `${shown.join(", ")} and ${names.length - shown.length} more`
+    : shown.join(", ");
 }
 
 /**
@@ -55,7 +61,7 @@ export async function openShardedSafetensors(folder: FolderReader, indexPath: st
   if (missing.length > 0) {
     throw weightsError(
       "NOT_FOUND",
-      `${missing.length} of ${names.length} shards are missing: ${missing.join(", ")}.`,
+      `${missing.length} of ${names.length} shards are missing: ${listed(missing)}.`,
       { where, fix: "Finish the download of the checkpoint." },
     );
   }
@@ -82,7 +88,7 @@ export async function openShardedSafetensors(folder: FolderReader, indexPath: st
       const other = names.find((candidate) => files.get(candidate)!.header.tensors.has(name));
       throw weightsError(
         "INDEX_MISMATCH",
-        `the index places tensor "${name}" in ${shard}, but it is ${other ? `in ${other}` : "in none of the shards"}.`,
+        `the index places tensor ${quoted(name)} in ${quoted(shard)}, but it is ${other ? `in ${quoted(other)}` : "in none of the shards"}.`,
         { where, fix: SAME_CHECKPOINT },
       );
     }

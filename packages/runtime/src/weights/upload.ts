@@ -2,8 +2,10 @@
  * Weights from their file to GPU memory, piece by piece: neither the heap nor the driver's staging memory ever
  * holds a whole large tensor. Floats stay as they lie in the file; shaders widen them.
  */
+
 import type { Device } from "../device/device.js";
 import { ShapeError, throwIfAborted } from "../errors.js";
+import { quoted } from "../printable.js";
 import type { DType } from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -60,7 +62,7 @@ export function uploadedDType(dtype: SafetensorsDType, name = "tensor"): DType {
     default:
       throw weightsError(
         "UNSUPPORTED_DTYPE",
-        `"${name}" is stored as ${dtype}, which can not be used on the GPU.`,
+        `${quoted(name)} is stored as ${dtype}, which can not be used on the GPU.`,
         {
           fix: "Convert the checkpoint to F32, F16 or BF16.",
         },
@@ -126,7 +128,7 @@ async function upload(
   const info = options.shape ? expectTensor(source, name, options.shape) : source.info(name);
   const dtype = uploadedDType(info.dtype, name);
   const { shape, range } = selectRows(name, info.shape, info.dtype, options.rows);
-  throwIfAborted(options.signal, `loading "${name}"`);
+  throwIfAborted(options.signal, `loading ${quoted(name)}`);
   const tensor = device.empty(shape, dtype, { label: options.label ?? name, pinned: options.pinned ?? true });
   try {
     let written = 0;
@@ -137,7 +139,7 @@ async function upload(
       name,
       chunkBytes,
       async (chunk) => {
-        throwIfAborted(options.signal, `loading "${name}"`);
+        throwIfAborted(options.signal, `loading ${quoted(name)}`);
         const bytes = toUploaded(chunk, info.dtype, name);
         device.writeBytes(tensor, bytes, written);
         written += bytes.length;
@@ -160,7 +162,7 @@ function selectRows(name: string, shape: Shape, dtype: SafetensorsDType, rows: U
   if (count === undefined || !(start >= 0 && end >= start && end <= count)) {
     throw new ShapeError(
       "RANGE_OUTSIDE_TENSOR",
-      `rows ${start} to ${end} are outside of "${name}" ${formatShape(shape)}.`,
+      `rows ${start} to ${end} are outside of ${quoted(name)} ${formatShape(shape)}.`,
     );
   }
   const selected = [end - start, ...rest];

@@ -1,4 +1,5 @@
 /** Names of tensors: a view of the ones under a prefix, and suggestions for one that is missing. */
+import { quoted } from "../printable.js";
 import { weightsError } from "./header.js";
 import type { ByteRange, OnChunk, TensorInfo, WeightSource } from "./weight-source.js";
 
@@ -53,8 +54,8 @@ export class PrefixedWeights implements WeightSource {
 export function missingTensor(name: string, names: readonly string[], where: string): Error {
   const close = closestNames(name, names);
   const there =
-    close.length > 0 ? `; the nearest names are ${close.map((text) => `"${text}"`).join(", ")}` : "";
-  return weightsError("MISSING_TENSOR", `there is no tensor "${name}" among ${names.length}${there}.`, {
+    close.length > 0 ? `; the nearest names are ${close.map((text) => quoted(text)).join(", ")}` : "";
+  return weightsError("MISSING_TENSOR", `there is no tensor ${quoted(name)} among ${names.length}${there}.`, {
     where,
     fix: "Use the weights and the config.json of the same checkpoint.",
   });

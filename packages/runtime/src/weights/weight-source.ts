@@ -2,7 +2,9 @@
  * Tensors by name from one or many safetensors files. Only headers are held in memory; data is read by byte range
  * when it is asked for.
  */
+
 import { ShapeError } from "../errors.js";
+import { quoted } from "../printable.js";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.js";
 import type { ByteSource } from "./byte-source.js";
 import {
@@ -111,7 +113,7 @@ export function weightsOf(
       if (other) {
         throw weightsError(
           "DUPLICATE_TENSOR",
-          `tensor "${name}" is in ${other.source.name} and in ${file.source.name}.`,
+          `tensor ${quoted(name)} is in ${other.source.name} and in ${file.source.name}.`,
           { where: file.source.name, fix: "Open only the files that belong together." },
         );
       }
@@ -130,7 +132,7 @@ export function expectTensor(weights: WeightSource, name: string, shape: Shape):
   if (sameShape(info.shape, shape)) return info;
   throw weightsError(
     "WRONG_SHAPE",
-    `tensor "${name}" is ${formatShape(info.shape)}, the model expects ${formatShape(shape)}.`,
+    `tensor ${quoted(name)} is ${formatShape(info.shape)}, the model expects ${formatShape(shape)}.`,
     { where: info.file, fix: "Use the weights and the config.json of the same checkpoint." },
   );
 }
@@ -230,6 +232,6 @@ function checkRange(name: string, entry: HeaderEntry, range: ByteRange | undefin
   if (byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= entry.byteLength) return range;
   throw new ShapeError(
     "RANGE_OUTSIDE_TENSOR",
-    `bytes ${byteOffset} to ${byteOffset + byteLength} are outside of tensor "${name}" (${entry.byteLength} bytes).`,
+    `bytes ${byteOffset} to ${byteOffset + byteLength} are outside of tensor ${quoted(name)} (${entry.byteLength} bytes).`,
   );
 }

@@ -1,4 +1,5 @@
 /** Stored bytes to typed arrays, for tensors that are small enough to be held on the CPU. */
+import { quoted } from "../printable.js";
 import { decodeFloats } from "../tensor/dtype.js";
 import { weightsError } from "./header.js";
 import { codeValues } from "./quantized/codes.js";
@@ -51,7 +52,7 @@ export function widen(bytes: Uint8Array, dtype: SafetensorsDType, name: string):
     default:
       throw weightsError(
         "UNSUPPORTED_DTYPE",
-        `tensor "${name}" is stored as ${dtype}, which is not widened here.`,
+        `tensor ${quoted(name)} is stored as ${dtype}, which is not widened here.`,
         {
           fix: "Convert the tensor to F32, F16 or BF16.",
         },
@@ -70,7 +71,7 @@ function narrow(
     if (value !== (value | 0)) {
       throw weightsError(
         "UNSUPPORTED_DTYPE",
-        `element ${i} of tensor "${name}" (${dtype}) is ${value}, which does not fit in 32 bits.`,
+        `element ${i} of tensor ${quoted(name)} (${dtype}) is ${value}, which does not fit in 32 bits.`,
       );
     }
     out[i] = value;

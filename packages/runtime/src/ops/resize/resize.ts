@@ -4,14 +4,17 @@ import { assertShape } from "../../errors.js";
 import type { Kernel } from "../../kernel/kernel.js";
 import { FLAT_WORKGROUP } from "../../kernel/wgsl-threads.js";
 import { bytesPerElement } from "../../tensor/dtype.js";
-import { formatShape } from "../../tensor/shape.js";
+import { elementCount, formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
+import { cast } from "../elementwise/elementwise.js";
 import { floatDType } from "../float-dtype.js";
-import { rowChunks, withRows } from "../row-chunks.js";
+import { rowChunks, splitRows, withRows } from "../row-chunks.js";
+import { stridedCopy } from "../shape/strided-copy.js";
 import {
   averagePoolKernel,
   type POOL_PARAMS,
   type RESIZE_PARAMS,
+  type ResizeSpec,
   resizeNearestKernel,
   rgbFramesKernel,
 } from "./resize.wgsl.js";
@@ -34,10 +37,20 @@ export function resizeNearest(
     `resizeNearest: [${size.join(", ")}] is no size`,
   );
   const exact = options.exact ?? false;
-  const [, frames] = shape;
-  const source = (t: number) => Math.min(frames - 1, Math.floor(((exact ? t + 0.5 : t) * frames) / size[0]));
-  const spec = { dtype: floatDType("resizeNearest", x), vector: shape[4] % 4 === 0 };
-  return byFrames(device, x, size, resizeNearestKernel(spec, exact), {}, (t) => [source(t), source(t) + 1]);
+  const [, frames, height] = shape;
+  const nearest = (i: number, n: number, m: number) =>
+    Math.min(n - 1, Math.floor(((exact ? i + 0.5 : i) * n) / m));
+  return byLines(
+    device,
+    x,
+    size,
+    (spec) => resizeNearestKernel(spec, exact),
+    {},
+    {
+      frames: (t) => [nearest(t, frames, size[0]), nearest(t, frames, size[0]) + 1],
+      rows: (start, end) => [nearest(start, height, size[1]), nearest(end - 1, height, size[1]) + 1],
+    },
+  );
 }
 
 /** Averages blocks of `[B, T, H, W, C]`; frames, rows and columns that do not fill a block are left out. */
@@ -46,16 +59,18 @@ export function averagePool(
   x: Tensor,
   factors: { readonly time?: number; readonly height?: number; readonly width?: number },
 ): Tensor {
-  const [, frames, height, width, channels] = featureShape("averagePool", x);
+  const [, frames, height, width] = featureShape("averagePool", x);
   const { time = 1, height: rows = 1, width: columns = 1 } = factors;
   const size = [Math.floor(frames / time), Math.floor(height / rows), Math.floor(width / columns)] as const;
   assertShape(
     size.every((n) => n > 0),
     `averagePool: blocks of ${time} x ${rows} x ${columns} do not fit ${formatShape(x.shape)}`,
   );
-  const kernel = averagePoolKernel({ dtype: floatDType("averagePool", x), vector: channels % 4 === 0 });
   const params = { factor_t: time, factor_h: rows, factor_w: columns };
-  return byFrames(device, x, size, kernel, params, (t) => [t * time, (t + 1) * time]);
+  return byLines(device, x, size, averagePoolKernel, params, {
+    frames: (t) => [t * time, (t + 1) * time],
+    rows: (start, end) => [start * rows, end * rows],
+  });
 }
 
 /**
@@ -89,52 +104,120 @@ function featureShape(op: string, x: Tensor): Feature {
   return x.shape as Feature;
 }
 
-/** One dispatch, or one per output frame where bindings are too small; `inputs` says which frames one needs. */
-function byFrames(
+/** Half-open ranges of the input that a part of the output needs. */
+interface Needs {
+  readonly frames: (frame: number) => readonly [start: number, end: number];
+  readonly rows: (start: number, end: number) => readonly [start: number, end: number];
+}
+
+/** One dispatch, or several where bindings are too small: of whole output frames, or of some lines of one. */
+function byLines(
   device: Device,
   x: Tensor,
   size: readonly [number, number, number],
-  kernel: Kernel<typeof POOL_PARAMS> | Kernel<typeof RESIZE_PARAMS>,
+  make: (spec: ResizeSpec) => Kernel<typeof POOL_PARAMS> | Kernel<typeof RESIZE_PARAMS>,
   extra: Readonly<Record<string, number>>,
-  inputs: (frame: number) => readonly [start: number, end: number],
+  needs: Needs,
 ): Tensor {
   const [batch, frames, height, width, channels] = featureShape("resize", x);
   const [outFrames, outHeight, outWidth] = size;
-  const y = device.empty([batch, outFrames, outHeight, outWidth, channels], x.dtype);
-  const limit = device.info.limits.maxStorageBufferBindingSize;
-  const params = {
-    channels,
-    frames,
-    height,
-    width,
-    out_frames: outFrames,
-    out_height: outHeight,
-    out_width: outWidth,
+  const bytes = bytesPerElement(x.dtype);
+  const { maxStorageBufferBindingSize: limit, minStorageBufferOffsetAlignment: alignment } =
+    device.info.limits;
+  const shared = {
+    ...{ channels, frames, height, width },
+    ...{ out_frames: outFrames, out_height: outHeight, out_width: outWidth },
     ...extra,
   };
-  const record = (from: Tensor, to: Tensor, firstFrame: number, firstInput: number) =>
+  const record = (from: Tensor, to: Tensor, first_line: number, first_input: number, frame_lines: number) =>
     device.dispatch({
       kernel: kernel as Kernel,
       tensors: [from, to],
-      params: { ...params, count: to.size, first_frame: firstFrame, first_input: firstInput },
+      params: { ...shared, count: to.size, first_line, first_input, frame_lines },
       workgroups: Math.ceil(to.size / 4 / FLAT_WORKGROUP),
     });
-  if (Math.max(x.byteLength, y.byteLength) <= limit) {
-    record(x, y, 0, 0);
+  const shape = [batch, outFrames, outHeight, outWidth, channels];
+  const fits = Math.max(x.size, elementCount(shape)) * bytes <= limit;
+  if (!fits && (outHeight * outWidth * channels * bytes) % 4 !== 0) {
+    // Frames that begin inside of a word can not be bound. In f32 they do not, and nothing is rounded twice.
+    const wide = cast(device, x, "f32");
+    const resized = byLines(device, wide, size, make, extra, needs);
+    const y = cast(device, resized, floatDType("resize", x));
+    for (const tensor of [wide, resized]) tensor.dispose();
     return y;
   }
-  const sources = x.reshape([batch * frames, height, width, channels]);
-  const targets = y.reshape([batch * outFrames, outHeight, outWidth, channels]);
+  const kernel = make({ dtype: floatDType("resize", x), vector: channels % 4 === 0 });
+  const y = device.empty(shape, x.dtype);
+  if (fits) {
+    record(x, y, 0, 0, height);
+    return y;
+  }
+  const [lineBytes, outLineBytes] = [width * channels * bytes, outWidth * channels * bytes];
+  const [firstFrame, endFrame] = needs.frames(0);
+  const depth = endFrame - firstFrame;
+  // Inputs begin where they can be bound, or at a whole word, and so a few lines early.
+  const aligned = linesPerMultiple(lineBytes, alignment);
+  const step = aligned * lineBytes <= limit / 4 ? aligned : linesPerMultiple(lineBytes, 4);
+  const perLine = Math.ceil(height / outHeight) * depth * lineBytes;
+  const pieces = splitRows(
+    outHeight,
+    [outLineBytes, perLine],
+    Math.max(0, limit - (step + depth) * lineBytes),
+    alignment,
+    linesPerMultiple(outLineBytes, 4),
+  );
+  const sources = x.reshape([batch * frames * height, width * channels]);
+  const targets = y.reshape([batch * outFrames * outHeight, outWidth * channels]);
   for (let frame = 0; frame < batch * outFrames; frame++) {
-    const first = Math.floor(frame / outFrames) * frames;
-    const [start, end] = inputs(frame % outFrames);
-    const from = sources.rows(first + start, first + end);
-    const to = targets.rows(frame, frame + 1);
-    record(from, to, frame, first + start);
-    from.dispose();
-    to.dispose();
+    const [start] = needs.frames(frame % outFrames);
+    const source = Math.floor(frame / outFrames) * frames + start;
+    for (const piece of pieces) {
+      const line = frame * outHeight + piece.start;
+      const to = targets.rows(line, line + piece.end - piece.start);
+      const [top, bottom] = needs.rows(piece.start, piece.end);
+      if (depth === 1) {
+        const first = Math.floor((source * height + top) / step) * step;
+        const from = sources.rows(first, source * height + bottom);
+        record(from, to, line, first, height);
+        from.dispose();
+      } else {
+        const from = gatherLines(device, x, source, depth, top, bottom);
+        record(from, to, line, source * (bottom - top) + top, bottom - top);
+        from.dispose();
+      }
+      to.dispose();
+    }
   }
   sources.dispose();
   targets.dispose();
   return y;
+}
+
+/** Fewest lines whose bytes are a multiple of `bytes`, a power of two. */
+function linesPerMultiple(lineBytes: number, bytes: number): number {
+  let lines = 1;
+  while ((lines * lineBytes) % bytes !== 0) lines *= 2;
+  return lines;
+}
+
+/** Lines `top` to `bottom` of `depth` frames, which are too far apart for one binding, side by side. */
+function gatherLines(
+  device: Device,
+  x: Tensor,
+  frame: number,
+  depth: number,
+  top: number,
+  bottom: number,
+): Tensor {
+  const [, , height, width, channels] = featureShape("resize", x);
+  const line = width * channels;
+  const lines = device.empty([depth, bottom - top, width, channels], x.dtype);
+  stridedCopy(device, x, lines, {
+    axes: [
+      { size: depth, from: height * line, to: (bottom - top) * line },
+      { size: (bottom - top) * line, from: 1, to: 1 },
+    ],
+    from: (frame * height + top) * line,
+  });
+  return lines;
 }

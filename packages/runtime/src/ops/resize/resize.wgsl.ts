@@ -5,9 +5,9 @@ import { flatMain } from "../../kernel/wgsl-threads.js";
 import type { FloatDType } from "../../tensor/dtype.js";
 
 export const RESIZE_PARAMS = {
-  /** Elements of this piece of the output, and the frame it starts at (batch times frames). */
+  /** Elements of this piece of the output, and the line that it starts at (batch times frames times rows). */
   count: "u32",
-  first_frame: "u32",
+  first_line: "u32",
   channels: "u32",
   frames: "u32",
   height: "u32",
@@ -15,7 +15,8 @@ export const RESIZE_PARAMS = {
   out_frames: "u32",
   out_height: "u32",
   out_width: "u32",
-  /** Frame that the input binding starts at. */
+  /** Lines from one frame of the input binding to the next, and the line that it starts at. */
+  frame_lines: "u32",
   first_input: "u32",
 } as const;
 
@@ -24,9 +25,10 @@ const COORDINATES = /* wgsl */ `
 struct Place { c: u32, x: u32, y: u32, frame: u32 }
 fn place_of(e: u32) -> Place {
   let pixel = e / params.channels;
-  let line = pixel / params.out_width;
+  let row = pixel / params.out_width;
+  let line = row + params.first_line;
   let frame = line / params.out_height;
-  return Place(e - pixel * params.channels, pixel - line * params.out_width, line - frame * params.out_height, frame + params.first_frame);
+  return Place(e - pixel * params.channels, pixel - row * params.out_width, line - frame * params.out_height, frame);
 }`;
 
 /** Calls `value(e)` for the thread's elements and stores them. `vector`: C is a multiple of 4, one call gives four. */
@@ -71,10 +73,11 @@ fn nearest(i: u32, n: u32, m: u32) -> u32 { return min(${source}, n - 1u); }
 fn value(e: u32) -> ${type} {
   let p = place_of(e);
   let batch = p.frame / params.out_frames;
-  let t = batch * params.frames + nearest(p.frame % params.out_frames, params.frames, params.out_frames) - params.first_input;
+  let t = batch * params.frames + nearest(p.frame % params.out_frames, params.frames, params.out_frames);
   let y = nearest(p.y, params.height, params.out_height);
   let x = nearest(p.x, params.width, params.out_width);
-  let at = ((t * params.height + y) * params.width + x) * params.channels + p.c;
+  let line = t * params.frame_lines + y - params.first_input;
+  let at = (line * params.width + x) * params.channels + p.c;
   return ${vector ? "load4_x(at >> 2u)" : "at_x(at)"};
 }
 ${storeValues(vector)}`,
@@ -98,12 +101,12 @@ ${COORDINATES}
 fn value(e: u32) -> ${type} {
   let p = place_of(e);
   let batch = p.frame / params.out_frames;
-  let first = batch * params.frames + (p.frame % params.out_frames) * params.factor_t - params.first_input;
+  let first = batch * params.frames + (p.frame % params.out_frames) * params.factor_t;
   var sum = ${vector ? "vec4f(0.0)" : "0.0"};
   for (var t = 0u; t < params.factor_t; t++) {
     for (var y = 0u; y < params.factor_h; y++) {
       for (var x = 0u; x < params.factor_w; x++) {
-        let line = (first + t) * params.height + p.y * params.factor_h + y;
+        let line = (first + t) * params.frame_lines + p.y * params.factor_h + y - params.first_input;
         let at = (line * params.width + p.x * params.factor_w + x) * params.channels + p.c;
         sum += ${vector ? "load4_x(at >> 2u)" : "at_x(at)"};
       }

@@ -54,15 +54,26 @@ export function rotary(device: Device, x: Tensor, cos: Tensor, sin: Tensor, opti
   });
   const perHead = vector ? dims / (style === "half" ? 8 : 4) : 1;
   const rows = batch * tokens;
-  for (const chunk of rowChunks(device, rows, [heads * dim * bytesPerElement(x.dtype)])) {
-    withRows([x], rows, chunk, ([view]) => {
-      const count = chunk.end - chunk.start;
-      device.dispatch({
-        kernel,
-        tensors: [cos, sin, view!],
-        params: { rows: count, heads, dim, rotated: dims, tokens, first_row: chunk.start, start, end },
-        workgroups: Math.ceil((count * heads * perHead) / FLAT_WORKGROUP),
+  const tableRows = cos.size / (dims / 2);
+  const parts = rowChunks(device, end - start, [(dims / 2) * bytesPerElement(cos.dtype)]);
+  for (const part of parts) {
+    // Tables are split where one alone is too large; a whole one may have more rows than are used.
+    const table = parts.length === 1 ? { start: 0, end: tableRows } : part;
+    for (const chunk of rowChunks(device, rows, [heads * dim * bytesPerElement(x.dtype)])) {
+      withRows([x], rows, chunk, ([view]) => {
+        withRows([cos], tableRows, table, ([cosines]) => {
+          withRows([sin], sin.size / (dims / 2), table, ([sines]) => {
+            const count = chunk.end - chunk.start;
+            const tokensOf = { tokens, start: start + part.start, end: start + part.end };
+            device.dispatch({
+              kernel,
+              tensors: [cosines!, sines!, view!],
+              params: { rows: count, heads, dim, rotated: dims, first_row: chunk.start, ...tokensOf },
+              workgroups: Math.ceil((count * heads * perHead) / FLAT_WORKGROUP),
+            });
+          });
+        });
       });
-    });
+    }
   }
 }

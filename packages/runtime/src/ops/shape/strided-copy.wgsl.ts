@@ -8,6 +8,8 @@ export type CopyUnit = 1 | 2 | 4 | 8 | 16;
 export interface StridedCopySpec {
   readonly unit: CopyUnit;
   readonly rank: number;
+  /** Units of 1 and 2 bytes: each run of the innermost axis fills whole words, and runs may lie anywhere. */
+  readonly runs: boolean;
 }
 
 /** Parameters: count of units, then sizes `n`, input strides `s` and output strides `t` per axis, outermost first. */
@@ -18,17 +20,20 @@ export function stridedCopyParams(rank: number): ParamTypes {
 }
 
 export function stridedCopyKernel(spec: StridedCopySpec) {
-  const { unit, rank } = spec;
+  const { unit, rank, runs } = spec;
   const type = unit === 16 ? "array<vec4u>" : unit === 8 ? "array<vec2u>" : "array<u32>";
   return defineKernel({
     name: "strided_copy",
-    key: `${unit}x${rank}`,
+    key: `${unit}x${rank}${runs ? ",runs" : ""}`,
     bindings: [
       { name: "x", type, access: "read" },
       { name: "y", type, access: "read_write" },
     ],
     params: stridedCopyParams(rank),
-    body: () => (unit === 1 || unit === 2 ? partsOfWords(rank, unit) : wholeWords(rank)),
+    body: () => {
+      if (unit !== 1 && unit !== 2) return wholeWords(rank);
+      return runs ? wordsOfRuns(rank, unit) : partsOfWords(rank, unit);
+    },
   });
 }
 
@@ -80,4 +85,30 @@ ${flatMain(/* wgsl */ `
     if (e < params.count) { word |= element_bits(e) << (k * ${bits}u); }
   }
   y[params.target_start / ${perWord}u + i] = word;`)}`;
+}
+
+/** Counts and sizes are in words along the innermost axis; strides stay those of elements. */
+function wordsOfRuns(rank: number, unit: 1 | 2): string {
+  const perWord = 4 / unit;
+  const bits = 8 * unit;
+  const inner = rank - 1;
+  const names = [
+    { variable: "source", stride: "s" },
+    { variable: "place", stride: "t" },
+  ];
+  // The innermost coordinate counts words: its strides are taken once more for the other elements of the word.
+  return flatMain(/* wgsl */ `
+  if (i >= params.count) { return; }
+  let more = ${perWord - 1}u * (i % params.n${inner});
+  var source = params.start + more * params.s${inner};
+  var place = params.target_start + more;
+  var rest = i;
+  ${rank > 1 ? "var q = 0u;" : ""}
+  ${walk(rank, names)}
+  var word = 0u;
+  for (var k = 0u; k < ${perWord}u; k++) {
+    let e = source + k * params.s${inner};
+    word |= ((x[e / ${perWord}u] >> ((e % ${perWord}u) * ${bits}u)) & ${2 ** bits - 1}u) << (k * ${bits}u);
+  }
+  y[place / ${perWord}u] = word;`);
 }

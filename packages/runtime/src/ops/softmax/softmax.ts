@@ -4,6 +4,7 @@ import { assertShape } from "../../errors.js";
 import { defineKernel } from "../../kernel/kernel.js";
 import { computeMain, workgroupReduction } from "../../kernel/wgsl-threads.js";
 import type { Tensor } from "../../tensor/tensor.js";
+import { rowChunks, withRows } from "../row-chunks.js";
 
 const THREADS = 64;
 
@@ -16,7 +17,17 @@ export function softmaxRows(device: Device, x: Tensor, scale = 1): void {
   const width = x.dim(-1);
   if (x.size === 0) return;
   const rows = x.size / width;
-  device.dispatch({ kernel: softmaxKernel, tensors: [x], params: { rows, width, scale }, workgroups: rows });
+  for (const chunk of rowChunks(device, rows, [width * 4])) {
+    withRows([x], rows, chunk, (tensors) => {
+      const count = chunk.end - chunk.start;
+      device.dispatch({
+        kernel: softmaxKernel,
+        tensors,
+        params: { rows: count, width, scale },
+        workgroups: count,
+      });
+    });
+  }
 }
 
 const softmaxKernel = defineKernel({

@@ -1,4 +1,5 @@
 /** The formats that files written by ComfyUI state per layer, in their metadata or in a tensor beside each layer. */
+import { quoted } from "../../printable.js";
 import { weightsError } from "../header.js";
 import type { WeightSource } from "../weight-source.js";
 import { PLAIN_WEIGHTS_FIX } from "./refuse-config.js";
@@ -12,29 +13,35 @@ const NOTE = ".comfy_quant";
 const MAX_NOTE_BYTES = 65_536;
 
 /**
- * Checks every note of the file. Names there are those of modules, without `.weight`.
+ * Checks every note of the file, and gives the modules that have one. Names there lack `.weight`.
  * @throws WeightsError `UNSUPPORTED_QUANTIZATION` for a format, or a field of one, that is not known
  */
-export async function checkComfyFormats(source: WeightSource): Promise<void> {
+export async function checkComfyFormats(source: WeightSource): Promise<ReadonlySet<string>> {
+  const noted = new Set<string>();
   const stated = source.metadata._quantization_metadata;
   if (stated !== undefined) {
     const layers = Object(parse(stated)).layers as unknown;
     for (const [layer, note] of Object.entries(Object(layers))) {
-      if (source.names().some((name) => name.startsWith(`${layer}.`))) check(source, layer, note, undefined);
+      if (!source.has(`${layer}.weight`)) continue;
+      check(layer, note, source.info(`${layer}.weight`).file);
+      noted.add(layer);
     }
     // The metadata and the notes of one file are written together.
-    if (layers !== undefined) return;
+    if (layers !== undefined) return noted;
   }
   for (const name of source.names()) {
     if (!name.endsWith(NOTE)) continue;
     const { byteLength, file } = source.info(name);
     const text =
       byteLength <= MAX_NOTE_BYTES ? new TextDecoder().decode(await source.read(name)) : "(too long)";
-    check(source, name.slice(0, -NOTE.length), parse(text), file);
+    const layer = name.slice(0, -NOTE.length);
+    check(layer, parse(text), file);
+    noted.add(layer);
   }
+  return noted;
 }
 
-function check(source: WeightSource, layer: string, note: unknown, where: string | undefined): void {
+function check(layer: string, note: unknown, where: string): void {
   const fields = Object(note) as Record<string, unknown>;
   const format = fields.format;
   const odd = Object.entries(fields).find(
@@ -43,13 +50,12 @@ function check(source: WeightSource, layer: string, note: unknown, where: string
   if (typeof format === "string" && READABLE.has(format) && !odd) return;
   const what =
     typeof format !== "string" || odd === undefined
-      ? `the format ${JSON.stringify(format ?? null)}`
-      : `the format "${format}" with "${odd[0]}"`;
-  const file = where ?? source.names().map((name) => source.info(name).file)[0];
+      ? `the format ${quoted(format ?? null)}`
+      : `the format ${quoted(format)} with ${quoted(odd[0])}`;
   throw weightsError(
     "UNSUPPORTED_QUANTIZATION",
-    `layer "${layer}" is quantized in ${what}, which can not be read.`,
-    { ...(file === undefined ? {} : { where: file }), fix: PLAIN_WEIGHTS_FIX },
+    `layer ${quoted(layer)} is quantized in ${what}, which can not be read.`,
+    { where, fix: PLAIN_WEIGHTS_FIX },
   );
 }
 

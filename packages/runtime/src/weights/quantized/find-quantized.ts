@@ -1,4 +1,6 @@
 /** Which tensors of a file are codes, which are their scales, and which are left over from quantizing. */
+import { quoted } from "../../printable.js";
+import { weightsError } from "../header.js";
 import type { TensorInfo, WeightSource } from "../weight-source.js";
 import { type CodeDType, isCodeDType } from "./codes.js";
 import { unsupported } from "./refuse-names.js";
@@ -37,6 +39,7 @@ const OF_QUANTIZING = /(^|[._])(scales?|absmax|amax|quant\w*|zeros?|zero_points?
 export function findQuantized(
   source: WeightSource,
   block: readonly [rows: number, columns: number] | undefined,
+  isStated: (layer: string) => boolean,
 ): QuantizedLayout {
   const tensors = new Map<string, QuantizedTensor>();
   const hidden = new Set<string>();
@@ -59,12 +62,19 @@ export function findQuantized(
       if (parameter !== "weight" && info.shape.length < 2) continue;
       throw unsupported(source, name, "8-bit integers without scales beside them");
     }
+    if (
+      info.dtype === "I8" &&
+      scale?.divisor === 1 &&
+      !name.endsWith("._data") &&
+      !isStated(module.slice(0, -1))
+    )
+      throw unstated(source, scale.name);
     for (const child of besides) {
       const rest = child.slice(module.length);
       if (OF_ACTIVATIONS.test(rest) || (rest === "weight_format" && scale?.name.endsWith("SCB")))
         hidden.add(child);
       else if (module !== "" && belongsToCodes(source, child, rest, parameter))
-        throw unsupported(source, child, `a layout with "${rest}" beside the codes`);
+        throw unsupported(source, child, `a layout with ${quoted(rest)} beside the codes`);
     }
     if (scale) {
       hidden.add(scale.name);
@@ -82,6 +92,20 @@ export function findQuantized(
     if (plain !== name && source.has(plain)) throw unsupported(source, plain, "codes beside the same tensor");
   }
   return { tensors, hidden, besidePlain: scalesBesidePlain(source, tensors, hidden) };
+}
+
+/** Integers whose scale may be one step or the largest magnitude, which is 127 times as much. */
+function unstated(source: WeightSource, scale: string): Error {
+  return weightsError(
+    "UNSUPPORTED_QUANTIZATION",
+    `nothing says what ${quoted(scale)} is to its I8 codes: one step, or the largest magnitude (127 steps).`,
+    {
+      where: source.info(scale).file,
+      fix:
+        'If values are code times scale, say so in the component\'s config.json: "quantization_config": ' +
+        '{"quant_method": "compressed-tensors", "format": "int-quantized"}.',
+    },
+  );
 }
 
 /** The marker of scaled fp8 files: `scaled_fp8`, of none or two elements, whose type says how to multiply. */
@@ -130,7 +154,8 @@ function findScale(
   const divisors = new Map(found.map((name) => [name, 1]));
   if (dtype === "I8" && parameter === "weight" && source.has(rows)) divisors.set(rows, 127);
   const [first, second] = divisors;
-  if (first && second) throw unsupported(source, second[0], `two scales for one tensor ("${first[0]}" too)`);
+  if (first && second)
+    throw unsupported(source, second[0], `two scales for one tensor (${quoted(first[0])} too)`);
   return first && { name: first[0], divisor: first[1] };
 }
 

@@ -76,7 +76,8 @@ describe("a tiny checkpoint in each layout", () => {
         count++;
       }
       expect(count).toBeGreaterThan(4);
-      const weights = await open(tensors);
+      const stated = { quantization_config: { quant_method: "compressed-tensors", format: "int-quantized" } };
+      const weights = await open(tensors, layout.isStated ? { config: stated } : {});
       expect(weights.names().sort()).toEqual([...expected.keys()].sort());
       for (const [name, values] of expected) {
         expect(weights.info(name)).toMatchObject({
@@ -221,7 +222,7 @@ describe("what can not be read is refused by name", () => {
   const configs: readonly (readonly [unknown, RegExp])[] = [
     [
       { quant_method: "bitsandbytes", load_in_4bit: true, bnb_4bit_quant_type: "nf4" },
-      /bitsandbytes \(4 bit, nf4\)/,
+      /bitsandbytes \(4 bit, "nf4"\)/,
     ],
     [{ quant_method: "bitsandbytes", load_in_8bit: true }, /bitsandbytes \(8 bit\)/],
     [{ load_in_8bit: true }, /bitsandbytes \(8 bit\)/],
@@ -267,6 +268,11 @@ describe("what can not be read is refused by name", () => {
       /compressed-tensors/,
     ],
     ["packed bytes", { "a.weight": u8(8, 4) }, /packed format \(U8\)/],
+    [
+      "int8 whose scale may mean two things",
+      { "a.weight": i8(8, 4), "a.weight_scale": f32([1], 1) },
+      /one step, or the largest magnitude/,
+    ],
     ["int8 without scales", { "a.weight": i8(8, 4) }, /8-bit integers without scales/],
     [
       "zero points",

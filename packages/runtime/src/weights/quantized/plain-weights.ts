@@ -2,7 +2,9 @@
  * Weights as a model knows them: tensors that a file keeps as 8-bit codes, with scales beside them, are presented as
  * plain floats under their plain names. Scales are applied when the codes are read.
  */
+
 import { ShapeError } from "../../errors.js";
+import { quoted } from "../../printable.js";
 import { encodeFloats } from "../../tensor/dtype.js";
 import { weightsError } from "../header.js";
 import { missingTensor, PrefixedWeights } from "../weight-names.js";
@@ -18,7 +20,7 @@ import { applyScales } from "./scale-grid.js";
 /** What codes times scales are rounded to. */
 export type ScaledDType = "F32" | "F16" | "BF16";
 
-export interface PlainWeightsOptions extends Partial<QuantizationConfig> {
+export interface PlainWeightsOptions extends QuantizationConfig {
   /**
    * Type of tensors that have scales. Default F32, to which code times scale is rounded as any program does it; the
    * others take half the memory and round once more. A cast without scales is always BF16, which is exact.
@@ -30,7 +32,8 @@ export interface PlainWeightsOptions extends Partial<QuantizationConfig> {
  * `source` with plain tensors only; `source` itself where it has no others. Owns it from here on: closing the result
  * closes it. Applies: 8-bit floats (E4M3, E5M2) and integers, with scales per tensor, row, column or block, named
  * `scale_weight`, `weight_scale`, `weight_scale_inv` or `SCB`, or in quanto's layout. Scales of activations are left
- * out: products are not computed in 8 bits here.
+ * out: products are not computed in 8 bits here. Integers under `weight_scale` need `method` or a note in the file: some
+ * tools keep the largest magnitude there, and some that by 127.
  * @throws WeightsError `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`
  */
 export async function plainWeights(
@@ -38,8 +41,12 @@ export async function plainWeights(
   options: PlainWeightsOptions = {},
 ): Promise<WeightSource> {
   refuseByNames(source);
-  await checkComfyFormats(source);
-  const layout = findQuantized(source, options.block);
+  const noted = await checkComfyFormats(source);
+  const layout = findQuantized(
+    source,
+    options.block,
+    (layer) => options.method !== undefined || noted.has(layer),
+  );
   const hidden = new Set(layout.hidden);
   for (const [name, plain] of layout.besidePlain) {
     await requireOnes(source, name, plain);
@@ -55,7 +62,7 @@ async function requireOnes(source: WeightSource, name: string, plain: string): P
   if (isScale && widen(await source.read(name), dtype, name).every((value) => value === 1)) return;
   throw weightsError(
     "UNSUPPORTED_QUANTIZATION",
-    `there are scales "${name}" for "${plain}", which is stored as ${source.info(plain).dtype} and needs none.`,
+    `there are scales ${quoted(name)} for ${quoted(plain)}, which is stored as ${source.info(plain).dtype} and needs none.`,
     { where: file, fix: "Use the weights as they were saved: a tensor was converted without its scales." },
   );
 }
@@ -134,13 +141,13 @@ class PlainWeights implements WeightSource {
     if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= byteLength)) {
       throw new ShapeError(
         "RANGE_OUTSIDE_TENSOR",
-        `bytes ${byteOffset} to ${byteOffset + length} are outside of tensor "${name}" (${byteLength} bytes).`,
+        `bytes ${byteOffset} to ${byteOffset + length} are outside of tensor ${quoted(name)} (${byteLength} bytes).`,
       );
     }
     if (byteOffset % width !== 0 || length % width !== 0)
       throw new ShapeError(
         "RANGE_SPLITS_ELEMENT",
-        `tensor "${name}" is read in whole elements of ${width} bytes.`,
+        `tensor ${quoted(name)} is read in whole elements of ${width} bytes.`,
       );
     const convert = await this.#converter(name, tensor);
     const step = Math.max(24, chunkBytes - (chunkBytes % 24));
@@ -198,7 +205,7 @@ class PlainWeights implements WeightSource {
       if (target === "F16" && largest >= 0) {
         throw weightsError(
           "UNSUPPORTED_DTYPE",
-          `element ${first + largest} of "${name}" is ${out[largest]}, which does not fit into F16.`,
+          `element ${first + largest} of ${quoted(name)} is ${out[largest]}, which does not fit into F16.`,
           { where: this.#source.info(stored).file, fix: "Ask for its weights as F32 or BF16." },
         );
       }

@@ -42,6 +42,8 @@ export interface Layout {
   readonly scales: (shape: readonly number[]) => readonly number[];
   /** What the codes are divided by besides. */
   readonly divisor?: number;
+  /** Whether config.json must say what the scales are. */
+  readonly isStated?: boolean;
 }
 
 const siblings = (
@@ -92,12 +94,15 @@ export const LAYOUTS: Readonly<Record<string, Layout>> = {
   ),
   "fp8, weight_scale_inv in blocks of 128": siblings("F8_E4M3", (p) => `${p}_scale_inv`, blocks(128, 128)),
   "fp8, weight_scale in blocks of 16 by 32": siblings("F8_E4M3", (p) => `${p}_scale`, blocks(16, 32)),
-  "int8, weight_scale per row": siblings("I8", (p) => `${p}_scale`, perRow),
-  "int8, weight_scale of one": siblings(
-    "I8",
-    (p) => `${p}_scale`,
-    () => [1],
-  ),
+  "int8, weight_scale per row": { ...siblings("I8", (p) => `${p}_scale`, perRow), isStated: true },
+  "int8, weight_scale of one": {
+    ...siblings(
+      "I8",
+      (p) => `${p}_scale`,
+      () => [1],
+    ),
+    isStated: true,
+  },
   "int8, SCB": { ...siblings("I8", () => "SCB", perRow), divisor: 127 },
   "quanto int8": quanto("I8", (s) => [s[0]!, ...s.slice(1).map(() => 1)]),
   "quanto float8 by columns": quanto("F8_E4M3", (s) => [1, ...s.slice(1)]),

@@ -1,11 +1,14 @@
 /** `quantization_config` of a component's config.json: which methods leave weights that can be read here. */
 
+import { quoted } from "../../printable.js";
 import type { FolderReader } from "../folder.js";
 import { weightsError } from "../header.js";
 
 export interface QuantizationConfig {
   /** `weight_block_size`: rows and columns under one scale. */
-  readonly block: readonly [rows: number, columns: number] | undefined;
+  readonly block?: readonly [rows: number, columns: number] | undefined;
+  /** The method, where the configuration names one. */
+  readonly method?: string | undefined;
 }
 
 /**
@@ -24,7 +27,7 @@ export const PLAIN_WEIGHTS_FIX =
  * @throws WeightsError `UNSUPPORTED_QUANTIZATION` that names the method
  */
 export async function readQuantizationConfig(folder: FolderReader): Promise<QuantizationConfig> {
-  const none = { block: undefined };
+  const none = {};
   if (!(await folder.exists("config.json"))) return none;
   let config: unknown;
   try {
@@ -49,23 +52,24 @@ function check(config: Record<string, unknown>, where: string): QuantizationConf
     );
   const method = typeof config.quant_method === "string" ? config.quant_method : "an unnamed method";
   if (method === "bitsandbytes" || config.load_in_4bit === true || config.load_in_8bit === true) {
-    const bits = config.load_in_4bit === true ? `4 bit, ${config.bnb_4bit_quant_type ?? "fp4"}` : "8 bit";
+    const bits =
+      config.load_in_4bit === true ? `4 bit, ${quoted(config.bnb_4bit_quant_type ?? "fp4", 20)}` : "8 bit";
     throw refuse(`bitsandbytes (${bits})`);
   }
-  if (!READABLE.has(method)) throw refuse(`"${method}"`);
+  if (!READABLE.has(method)) throw refuse(quoted(method));
   const format = config.format;
   if (method === "compressed-tensors" && typeof format === "string" && !UNPACKED.has(format))
-    throw refuse(`"${method}" in the format "${format}"`);
+    throw refuse(`${quoted(method)} in the format ${quoted(format)}`);
   const transforms = config.transform_config;
   if (typeof transforms === "object" && transforms !== null && Object.keys(transforms).length > 0)
-    throw refuse(`"${method}" after a rotation of the weights (transform_config)`);
+    throw refuse(`${quoted(method)} after a rotation of the weights (transform_config)`);
   const algorithm = config.quant_algo;
   if (method === "modelopt" && typeof algorithm === "string" && !/^FP8/i.test(algorithm))
-    throw refuse(`"${method}" with "${algorithm}"`);
+    throw refuse(`${quoted(method)} with ${quoted(algorithm)}`);
   const kind = config.weights_dtype ?? config.weights;
   if (method === "quanto" && typeof kind === "string" && !/^(q?int8|q?float8(_\w+)?)$/.test(kind))
-    throw refuse(`"${method}" with "${kind}"`);
-  return { block: blockOf(config, refuse) };
+    throw refuse(`${quoted(method)} with ${quoted(kind)}`);
+  return { block: blockOf(config, refuse), method };
 }
 
 function blockOf(
@@ -76,5 +80,5 @@ function blockOf(
   if (block === undefined || block === null) return undefined;
   const isSize = (size: unknown) => Number.isSafeInteger(size) && (size as number) > 0;
   if (Array.isArray(block) && block.length === 2 && block.every(isSize)) return block as [number, number];
-  throw refuse(`blocks of ${JSON.stringify(block)?.slice(0, 80)} (weight_block_size)`);
+  throw refuse(`blocks of ${quoted(block)} (weight_block_size)`);
 }

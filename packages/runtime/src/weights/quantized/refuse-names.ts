@@ -1,4 +1,5 @@
 /** What the names of a file's tensors tell at once: adapters, and quantization that is packed or needs code of its own. */
+import { quoted } from "../../printable.js";
 import { weightsError } from "../header.js";
 import type { WeightSource } from "../weight-source.js";
 import { PLAIN_WEIGHTS_FIX } from "./refuse-config.js";
@@ -41,7 +42,7 @@ export function refuseByNames(source: WeightSource): void {
   if (adapters.length > 0) {
     throw weightsError(
       "ADAPTER_IN_WEIGHTS",
-      `${adapters.length} of ${names.length} tensors belong to a LoRA or another adapter, the first is "${adapters[0]}".`,
+      `${adapters.length} of ${names.length} tensors belong to a LoRA or another adapter, the first is ${quoted(adapters[0])}.`,
       {
         where: source.info(adapters[0]!).file,
         fix:
@@ -60,7 +61,7 @@ export function refuseByNames(source: WeightSource): void {
 export function unsupported(source: WeightSource, name: string, format: string): Error {
   return weightsError(
     "UNSUPPORTED_QUANTIZATION",
-    `the weights are quantized with ${format}, which can not be read; "${name}" (${source.info(name).dtype}) shows it.`,
+    `the weights are quantized with ${format}, which can not be read; ${quoted(name)} (${source.info(name).dtype}) shows it.`,
     { where: source.info(name).file, fix: PLAIN_WEIGHTS_FIX },
   );
 }

@@ -1,4 +1,5 @@
 /** How the scales of a quantized tensor lie over it: one, one per row or column, or one per block. */
+import { quoted } from "../../printable.js";
 import { weightsError } from "../header.js";
 
 export interface ScaleGrid {
@@ -33,7 +34,7 @@ export function scaleGrid(
   const fail = (why: string) =>
     weightsError(
       "UNSUPPORTED_QUANTIZATION",
-      `the scales "${names.scale}" [${scale.join(", ")}] do not fit "${names.codes}" [${shape.join(", ")}]: ${why}.`,
+      `the scales ${quoted(names.scale)} [${scale.join(", ")}] do not fit ${quoted(names.codes)} [${shape.join(", ")}]: ${why}.`,
       {
         where: names.where,
         fix: "Use the checkpoint in bf16, or in fp8 with one scale per tensor, row or block.",
