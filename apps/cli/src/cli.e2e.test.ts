@@ -78,6 +78,44 @@ describe("wrong usage ends with 2 and says what to do", () => {
   });
 });
 
+describe("control characters from outside", () => {
+  const OWNED = "\u001b]0;owned\u0007\u001b[2J\u009b31m\u202e";
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a terminal obeys
+  const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/;
+
+  test.each<[string, string[]]>([
+    ["in a path", ["generate", "--model", `/nowhere${OWNED}`, "--prompt", "x"]],
+    ["in an option", ["generate", "--model", TINY, "--steps", OWNED, "--prompt", "x"]],
+    ["in a command", [OWNED]],
+    ["in a model's name", ["plan", OWNED]],
+  ])("%s are shown, not obeyed", async (_name, args) => {
+    const { code, stdout, stderr } = await runCli(args);
+    expect(code).toBeGreaterThan(0);
+    expect(stdout + stderr).not.toMatch(OBEYED);
+    expect(stderr).toContain("\\u001b");
+  });
+
+  test("in class and component names of a checkpoint are shown, not obeyed", async () => {
+    const model = path("owned");
+    await cp(TINY, model, { recursive: true });
+    const index = JSON.parse(await readFile(join(model, "model_index.json"), "utf8")) as Record<
+      string,
+      unknown
+    >;
+    const named = { ...index, _class_name: `Wan${OWNED}`, vae: ["diffusers", `Vae${OWNED}`] };
+    await writeFile(join(model, "model_index.json"), JSON.stringify(named));
+    for (const args of [
+      ["inspect", model],
+      ["inspect", model, "--json"],
+      ["generate", "--model", model, "--prompt", "x"],
+    ]) {
+      const { stdout, stderr } = await runCli(args);
+      expect(stdout + stderr).not.toMatch(OBEYED);
+      expect(stdout + stderr).toMatch(/\\u001b/);
+    }
+  });
+});
+
 describe("failures end with 1 and name the file", () => {
   test("no such folder", async () => {
     const { code, stderr } = await runCli(["generate", "--model", path("nowhere"), "--prompt", "x"]);
@@ -292,6 +330,39 @@ describe("a clip", () => {
     expect(streams[0]).toMatchObject({ r_frame_rate: "16/1", color_range: "tv", color_space: "bt709" });
     expect(format.tags.title).toBe("A red fox.");
     expect(JSON.parse(format.tags.comment!)).toMatchObject({ seed: 7, guidance_scale: 5, num_frames: 9 });
+  });
+
+  test("keeps a seed of 64 bits exactly, and a negative one", async () => {
+    const run = async (seed: string, name: string) => {
+      const said = await generate(
+        ...[
+          "--prompt",
+          "x",
+          "--seed",
+          seed,
+          "--steps",
+          "1",
+          "--json",
+          "--output-latent",
+          path(`${name}.safetensors`),
+        ],
+        ...["--output", path(`${name}.gif`)],
+      );
+      expect(said.code, said.stderr).toBe(0);
+      return {
+        result: events(said.stdout).at(-1),
+        latents: (await latentsOf(path(`${name}.safetensors`))).data,
+      };
+    };
+    // 2^64 - 1, -1 and 2^32 - 1 are one seed for torch.
+    const large = await run("18446744073709551615", "large");
+    expect(large.result).toMatchObject({
+      seed: "18446744073709551615",
+      settings: { seed: "18446744073709551615" },
+    });
+    const negative = await run("-1", "negative");
+    expect(negative.result).toMatchObject({ seed: -1, settings: { seed: -1 } });
+    expect(negative.latents).toEqual(large.latents);
   });
 
   test("starts from torch's numbers for its seed, and both transformers of a two-stage model run", async () => {

@@ -57,7 +57,7 @@ Examples:
       math: options.math,
       ...(options.profile ? { profile: true } : {}),
     });
-    const meter = new ProgressMeter({ write: io.err, isTerminal: io.isTerminal });
+    const meter = new ProgressMeter({ write: io.redraw, isTerminal: io.isTerminal });
     try {
       const result = await runBenchModel({
         device,

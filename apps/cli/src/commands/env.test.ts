@@ -11,6 +11,7 @@ async function run(args: readonly string[], env: Record<string, string>) {
     err: (text: string) => {
       err += text;
     },
+    redraw: () => {},
     isTerminal: false,
     env,
   };

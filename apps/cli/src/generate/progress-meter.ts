@@ -1,4 +1,5 @@
 /** One line of progress: redrawn on a terminal; elsewhere plain lines at the start, every ten seconds and at the end. */
+import { printable } from "@lvsa/runtime";
 
 export interface ProgressMeterOptions {
   readonly write: (text: string) => void;
@@ -30,10 +31,10 @@ export class ProgressMeter {
     if (!force && this.#last !== undefined && now - this.#last < wait) return;
     this.#last = now;
     if (this.#isTerminal) {
-      this.#write(`\r\x1b[2K${text}`);
+      this.#write(`\r\x1b[2K${printable(text)}`);
       this.#isDrawn = true;
     } else {
-      this.#write(`${text}\n`);
+      this.#write(`${printable(text)}\n`);
     }
   }
 

@@ -59,7 +59,7 @@ class TextReporter extends QuietReporter {
 
   constructor(io: CommandIo) {
     super(io);
-    this.#meter = new ProgressMeter({ write: io.err, isTerminal: io.isTerminal });
+    this.#meter = new ProgressMeter({ write: io.redraw, isTerminal: io.isTerminal });
   }
 
   override log(line: string): void {

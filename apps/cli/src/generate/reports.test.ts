@@ -16,6 +16,9 @@ function recorder(isTerminal: boolean) {
     err: (text) => {
       said.err += text;
     },
+    redraw: (text) => {
+      said.err += text;
+    },
     isTerminal,
   };
   return { said, io };

@@ -1,5 +1,5 @@
 /** One generation from options to files. */
-import { Engine, type GenerationResult, NotFiniteError } from "@lvsa/diffusion";
+import { Engine, type GenerationResult, NotFiniteError, seedForJson } from "@lvsa/diffusion";
 import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
 import { type Device, deviceLabel, kernelSummary, throwIfAborted } from "@lvsa/runtime";
 import { createDevice, nodeFolder } from "@lvsa/runtime/node";
@@ -126,7 +126,7 @@ export async function runGenerate(
         width: result.width,
         height: result.height,
         fps: result.fps,
-        seed: result.seed,
+        seed: seedForJson(result.seed),
         seconds: Number(seconds.toFixed(3)),
         peak_bytes: device.memory().peakBytes,
         settings,

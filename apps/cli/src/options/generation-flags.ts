@@ -1,5 +1,5 @@
 /** Options of a generation as flags: types, limits and words come from the library's schema, the spelling is here. */
-import { type GenerateOptions, generateFields, type OptionName } from "@lvsa/diffusion";
+import { type GenerateOptions, generateFields, type OptionName, parseSeed, type Seed } from "@lvsa/diffusion";
 import { type Command, Option } from "commander";
 import * as z from "zod";
 
@@ -75,6 +75,15 @@ function textField(name: WrittenOption) {
 const number = (name: WrittenOption) => textField(name) as z.ZodType<number | undefined>;
 const text = (name: WrittenOption) => textField(name) as z.ZodType<string | undefined>;
 
+/** Exact beyond 2^53, where a number is not. */
+function seed(): z.ZodType<Seed | undefined> {
+  return z
+    .string()
+    .transform((digits) => parseSeed(digits) ?? digits)
+    .pipe(generateFields.seed)
+    .optional();
+}
+
 /** By the names that commander gives them. */
 export const generationFields = {
   prompt: text("prompt"),
@@ -89,7 +98,7 @@ export const generationFields = {
   guidance2: number("guidanceScale2"),
   dynamicGuidance: textField("useDynamicGuidance") as z.ZodType<boolean | undefined>,
   flowShift: number("flowShift"),
-  seed: number("seed"),
+  seed: seed(),
 };
 
 export type GenerationFlags = {

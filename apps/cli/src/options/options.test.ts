@@ -69,11 +69,22 @@ describe("lvsa generate", () => {
     expect(generate("--model", "m", "--prompt", "").prompt).toBe("");
   });
 
+  it.each<[string, number | bigint]>([
+    ["-1", -1],
+    ["9007199254740993", 9007199254740993n],
+    ["18446744073709551615", 18446744073709551615n],
+    ["-9223372036854775808", -9223372036854775808n],
+  ])("takes the seed %s exactly", (digits, seed) => {
+    expect(generate("--seed", digits).seed).toBe(seed);
+    expect(generate(`--seed=${digits}`).seed).toBe(seed);
+  });
+
   it.each([
     [["--num-frames", "1.5"], '--num-frames: expected a whole number of at least 1, got "1.5"'],
     [["--num-frames", "1e2"], "--num-frames"],
     [["--steps", "0"], "--steps"],
-    [["--seed", "-1"], "--seed"],
+    [["--seed", "1e3"], '--seed: expected a whole number, got "1e3"'],
+    [["--seed", "18446744073709551616"], "--seed: expected a seed from -2^63 to 2^64 - 1"],
     [["--guidance-2", "abc"], '--guidance-2: expected a number of at least 0, got "abc"'],
     [["--guidance", "nan"], "--guidance"],
     [["--fps", "0"], "--fps: expected a number above 0"],

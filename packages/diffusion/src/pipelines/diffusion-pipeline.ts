@@ -5,13 +5,13 @@
 
 import type { AttentionDispatcher, CheckpointGeometry } from "@lvsa/core";
 import { ConfigError, type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
-import { TorchCpuGenerator } from "../random/index.js";
+import { plainSeed, randomSeed, seedForJson, TorchCpuGenerator } from "../random/index.js";
 import type { Scheduler } from "../schedulers/index.js";
 import { type LatentGrid, latentShape } from "./clip-sizes.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
 import { FrameReader } from "./frame-reader.js";
 import type { FamilyOptions } from "./generate-options.js";
-import { initialLatents, randomSeed, withoutUndefined } from "./generation-start.js";
+import { initialLatents, withoutUndefined } from "./generation-start.js";
 import type { Guidance } from "./guidance.js";
 import { assertGivenFinite } from "./not-finite.js";
 import { commonNotes } from "./notes.js";
@@ -156,7 +156,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const settings: Settings = { ...this.defaults, ...given };
     for (const name of GIVEN_TENSORS) assertGivenFinite(name, given[name]);
     const plan = this.plan(settings, given);
-    const seed = given.seed ?? randomSeed();
+    const seed = plainSeed(given.seed ?? randomSeed());
     // Schedulers that add noise go on drawing from the generator of the initial latents.
     const generator = new TorchCpuGenerator(seed);
     const initial = initialLatents(given.initialLatents, plan.shape, generator);
@@ -187,7 +187,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
           num_inference_steps: settings.numInferenceSteps,
           guidance_scale: plan.guidance.isOn ? settings.guidanceScale : 1,
           ...plan.used,
-          seed: usesSeed ? seed : null,
+          seed: usesSeed ? seedForJson(seed) : null,
           fps,
         },
       };

@@ -4,6 +4,7 @@
  */
 import { nearestName, UsageError } from "@lvsa/runtime";
 import * as z from "zod";
+import { type Seed, seedProblem } from "../random/index.js";
 import type { GenerateOptions, HostTensor, RgbImage } from "./video-pipeline.js";
 
 /** The schedulers' limit. */
@@ -62,9 +63,12 @@ const fields = {
     .positive("expected a number above 0")
     .describe("shift of the noise schedule (default: the checkpoint's)"),
   seed: z
-    .int("expected a whole number of at least 0")
-    .min(0, "expected a whole number of at least 0")
-    .describe("initial noise, as torch.Generator('cpu') makes it (default: random, reported)"),
+    .custom<Seed>((value) => seedProblem(value) === undefined, {
+      error: ({ input }) => seedProblem(input) ?? "expected a seed",
+    })
+    .describe(
+      "initial noise, as torch.Generator('cpu') makes it from any 64-bit seed (default: random, reported)",
+    ),
   fps: z
     .number("expected a number above 0")
     .positive("expected a number above 0")

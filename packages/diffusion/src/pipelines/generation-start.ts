@@ -1,20 +1,19 @@
 /** What every pipeline does first: fill in settings, make or take the initial latents, choose a storage type. */
 import { activationDType, type Device, type FloatDType, UsageError } from "@lvsa/runtime";
-import { TorchCpuGenerator } from "../random/index.js";
+import type { TorchCpuGenerator } from "../random/index.js";
 import type { HostTensor, PipelineOptions } from "./video-pipeline.js";
 
 /**
- * The given latents, or noise from the seed; from a generator, where a scheduler goes on drawing from it.
+ * The given latents, or noise from a generator, from which a scheduler may go on drawing.
  * @throws ConfigError when the given ones have another shape
  */
 export function initialLatents(
   given: HostTensor | undefined,
   shape: readonly number[],
-  noise: number | TorchCpuGenerator,
+  noise: TorchCpuGenerator,
 ): HostTensor {
   if (!given) {
-    const generator = typeof noise === "number" ? new TorchCpuGenerator(noise) : noise;
-    return { data: generator.randn(shape), shape };
+    return { data: noise.randn(shape), shape };
   }
   if (given.shape.join() !== shape.join()) {
     throw new UsageError(
@@ -35,9 +34,4 @@ export function computeDtype(device: Device, precision: PipelineOptions["precisi
 /** Settings that were left out, or given as undefined, take the default under them. */
 export function withoutUndefined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
-}
-
-/** Any of the seeds that `torch.Generator.manual_seed` takes and a JSON number holds well. */
-export function randomSeed(): number {
-  return Math.floor(Math.random() * 2 ** 32);
 }

@@ -1,6 +1,7 @@
 /** What all pipelines have in common: options, progress, results. */
 import type { AttentionDispatcher, HostPipeline } from "@lvsa/core";
 import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
+import type { Seed } from "../random/index.js";
 
 /** Storage type between residual additions: `auto` is f16 on GPUs that have it, else f32. */
 export type Precision = "auto" | "f32" | "f16";
@@ -51,8 +52,11 @@ export interface GenerateOptions {
   readonly useDynamicGuidance?: boolean;
   /** Shift of the noise schedule; default: the checkpoint's. */
   readonly flowShift?: number;
-  /** The numbers of `torch.Generator("cpu").manual_seed(seed)`; default: a random seed, reported in the result. */
-  readonly seed?: number;
+  /**
+   * The numbers of `torch.Generator("cpu").manual_seed(seed)`: any integer from -2^63 to 2^64 - 1, from 2^53 on as a
+   * bigint. Default: a random seed, reported in the result.
+   */
+  readonly seed?: Seed;
   /** Frames per second of the result, at most 1000. */
   readonly fps?: number;
   /** Tokens; longer prompts are cut, which is noted. */
@@ -105,7 +109,8 @@ export interface GenerationResult {
   readonly width: number;
   readonly height: number;
   readonly fps: number;
-  readonly seed: number;
+  /** A number where that is exact, else a bigint; `settings.seed` has its digits as text then. */
+  readonly seed: Seed;
   /** Everything that shaped the result, for metadata; null: not given, or without effect (then a note says so). */
   readonly settings: Readonly<Record<string, string | number | boolean | null>>;
   /** Remarks for the user, e.g. that the prompt was cut, or that an option had no effect. */

@@ -42,9 +42,9 @@ describe("TorchCpuGenerator", () => {
   });
 
   it("refuses seeds and shapes that it can not honour", () => {
-    expect(() => new TorchCpuGenerator(0.5)).toThrow(/not an integer/);
-    expect(() => new TorchCpuGenerator(2 ** 60)).toThrow(/holds exactly/);
-    expect(() => new TorchCpuGenerator(2n ** 64n)).toThrow(/64 bits/);
+    expect(() => new TorchCpuGenerator(0.5)).toThrow(/whole number/);
+    expect(() => new TorchCpuGenerator(2 ** 60)).toThrow(/bigint/);
+    expect(() => new TorchCpuGenerator(2n ** 64n)).toThrow(/2\^64 - 1/);
     expect(() => new TorchCpuGenerator(0).randn([4, -1])).toThrow(/size -1/);
     expect(new TorchCpuGenerator(0).randn([4, 0])).toHaveLength(0);
   });

@@ -1,8 +1,9 @@
 /** Seeded normal noise, equal to PyTorch's on the CPU. */
-import { ConfigError, UsageError } from "@lvsa/runtime";
+import { ConfigError } from "@lvsa/runtime";
 import { roundToBfloat16, roundToFloat16 } from "./float-rounding.js";
 import { Mt19937 } from "./mt19937.js";
 import { boxMullerFloat32, boxMullerRounded } from "./normal-fill.js";
+import { assertSeed, lowWord, type Seed } from "./seed.js";
 
 /** Type in which `torch.randn` draws. Narrow types give other numbers, not rounded float32 ones. */
 export type NoiseDType = "float32" | "float16" | "bfloat16";
@@ -18,13 +19,15 @@ export class TorchCpuGenerator {
   #engine: Mt19937;
   #keptNormal: number | undefined;
 
-  /** `seed`: any 64-bit integer. PyTorch uses its low 32 bits. */
-  constructor(seed: number | bigint) {
+  /** `seed`: any 64-bit integer. PyTorch uses its low 32 bits. @throws UsageError `SEED_INVALID` */
+  constructor(seed: Seed) {
+    assertSeed(seed);
     this.#engine = new Mt19937(lowWord(seed));
   }
 
   /** Starts again from `seed`. */
-  manualSeed(seed: number | bigint): this {
+  manualSeed(seed: Seed): this {
+    assertSeed(seed);
     this.#engine = new Mt19937(lowWord(seed));
     this.#keptNormal = undefined;
     return this;
@@ -82,17 +85,4 @@ export class TorchCpuGenerator {
     this.#keptNormal = radius * Math.sin(theta);
     return radius * Math.cos(theta);
   }
-}
-
-function lowWord(seed: number | bigint): number {
-  if (typeof seed === "number" && !Number.isSafeInteger(seed))
-    throw new UsageError("SEED_INVALID", `seed ${seed} is not an integer that a number holds exactly`, {
-      fix: "Pass an integer below 2^53, or a bigint.",
-    });
-  const value = BigInt(seed);
-  if (value < -(2n ** 63n) || value >= 2n ** 64n)
-    throw new UsageError("SEED_INVALID", `seed ${seed} does not fit 64 bits`, {
-      fix: "Pass a seed between -2^63 and 2^64 - 1.",
-    });
-  return Number(BigInt.asUintN(32, value));
 }
