@@ -34,6 +34,7 @@ interface LvsaCase {
     readonly mismatch_config: string;
     readonly tokens_per_frame: number;
   };
+  readonly tensors: Readonly<Record<string, { readonly meaning: string }>>;
   readonly tolerances: { readonly float32_compute: { readonly single_pass: { readonly rel_l2: number } } };
 }
 
@@ -117,6 +118,14 @@ describe.each(cases)("$name", ({ directory }) => {
         ]),
       );
 
+    /** The settings of a run, by the name in its description. */
+    const configOf = (run: string | undefined, named: RegExp): RunConfig => {
+      const name = named.exec(golden.tensors[`${run}.output`]?.meaning ?? "")?.[1];
+      const config = name === undefined ? undefined : parameters.configs[name];
+      if (!config) throw new Error(`no settings for ${run}: ${golden.tensors[`${run}.output`]?.meaning}`);
+      return config;
+    };
+
     // 1. Dense
     for (const name of Object.keys(tensors).filter((n) => /^T\d+\.dense\.output$/.test(n))) {
       compare(name, await forward(name.replace("dense.output", "latents")));
@@ -139,14 +148,16 @@ describe.each(cases)("$name", ({ directory }) => {
       processor.dispose();
     }
     // 3. Settings changed while it runs, in the order of the data
-    const control = makeProcessor(parameters.configs.auto!);
+    const controls = Object.keys(patterns.runs).filter((run) => /^T\d+\.control\./.test(run));
+    const controlled = configOf(controls[0], /the '(\w+)' processor/);
+    const control = makeProcessor(controlled);
     const installed = adapter.installProcessor(model, control);
-    for (const run of Object.keys(patterns.runs)) {
+    for (const run of controls) {
       const found = /^(T\d+)\.control\.(window_?|scale)(\w*\.?\w*)$/.exec(run);
       if (!found) continue;
       const [, length, what, value] = found as unknown as [string, string, string, string];
       if (what === "scale") control.setSparsityScale(Number(value));
-      else control.setWindowSize(value === "back" ? parameters.configs.auto!.window : Number(value));
+      else control.setWindowSize(value === "back" ? controlled.window : Number(value));
       const output = await forward(`${length}.latents`);
       expect(attended(control), run).toEqual(patterns.runs[run]!.attended_frames);
       compare(`${run}.output`, output);
@@ -171,7 +182,7 @@ describe.each(cases)("$name", ({ directory }) => {
       model.temporalFrequencies = (f) =>
         riflexFrequencies({ temporalDim: 2 * f.length, k, scale: s, trainingLength: training_length });
       compare("riflex.dense.output", await forward(`T${T}.latents`));
-      const processor = makeProcessor(parameters.configs.kfi4!);
+      const processor = makeProcessor(configOf("riflex.sparse", /config (\w+)/));
       using _sparse = adapter.installProcessor(model, processor);
       compare("riflex.sparse.output", await forward(`T${T}.latents`));
       processor.dispose();

@@ -155,8 +155,9 @@ describe("backend LVSA", () => {
     expect(attention.attend(device, { ...call, textTokens: 7 })?.shape).toEqual([1, 27, 2, 8]);
   });
 
-  it("is registered by the original's name, for every head size that dense attention takes", async () => {
+  it("is registered by the original's name, for every head size that dense attention takes", async (context) => {
     const [info] = goldenCases<object, { name: string; head_sizes: number[] }>("pattern/backend_info.json");
+    if (!info) return context.skip("the reference folder does not describe the original's backend");
     const registered: [string, { headDims?: readonly number[] }][] = [];
     using _backend = await registerLvsaBackend(
       {
@@ -174,8 +175,8 @@ describe("backend LVSA", () => {
       },
       { settings: {}, log: new HookLog({}), hook: listHooks().find(({ family }) => family === "wan")! },
     );
-    expect(registered.map(([name]) => name)).toEqual([info!.output.name]);
-    expect(BACKEND_NAME).toBe(info!.output.name);
+    expect(registered.map(([name]) => name)).toEqual([info.output.name]);
+    expect(BACKEND_NAME).toBe(info.output.name);
     // The list of the original is that of its CUDA kernels (64, 96, 128, 192, 256); tiny models have other sizes.
     expect(registered[0]![1].headDims).toBeUndefined();
   });

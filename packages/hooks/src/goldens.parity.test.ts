@@ -1,6 +1,6 @@
 /** Step counter, geometry, masks, fallback lines and launcher arguments of the Python plugin. */
 import { FallbackReporter } from "@lvsa/core";
-import { goldenCases, requireCases } from "@lvsa/runtime/testing";
+import { goldenCases, isForeignReference, requireCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import {
   type HookEvent,
@@ -38,9 +38,9 @@ describe("step counter", () => {
   // The manual counter of the original is used by nothing: hosts that count say the step themselves.
   const counters = cases.filter(({ input }) => input.counter !== "blocks");
 
-  it("there are cases", () => expect(counters.length).toBeGreaterThan(0));
+  it("there are cases", () => requireCases(counters));
 
-  it("equals the original call by call", () => {
+  it.skipIf(counters.length === 0)("equals the original call by call", () => {
     let refused = 0;
     for (const { input, output } of counters) {
       const { env, counter, script = [] } = input;
@@ -95,16 +95,20 @@ describe("step counter", () => {
         prints: calibration,
       });
     }
-    expect(refused).toBeGreaterThan(0);
+    if (!isForeignReference()) expect(refused).toBeGreaterThan(0);
   });
 
-  it("begins anew where the host says so: a second clip of equal length counts as one of another length does", () => {
+  it("begins anew where the host says so: a second clip of equal length counts as one of another length does", (context) => {
     const find = (name: string) =>
       counters.find(
         ({ input }) => input.name === name && input.counter === "hook" && !Object.keys(input.env).length,
-      )!;
+      );
     const same = find("second clip, same length");
     const other = find("second clip, other length");
+    if (!same || !other) {
+      if (!isForeignReference()) throw new Error("the repository's reference data holds no second clips");
+      return context.skip("the reference folder holds no second clips");
+    }
     const tracker = new StepTracker();
     const steps: number[] = [];
     for (const { ids, seq_len, repeat } of same.input.script!) {

@@ -3,7 +3,7 @@
  * no step with its calls. Routes and lines are equal except where the original is wrong; each of those is listed.
  */
 import type { Device } from "@lvsa/runtime";
-import { goldenCases, requireCases, testDevice } from "@lvsa/runtime/testing";
+import { goldenCases, isForeignReference, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createForeignHook, type ForeignTensor } from "./index.js";
 
@@ -225,6 +225,7 @@ function replay(input: Input): Output {
 describe("hooks on a host that is not ours", () => {
   it("there are runs, and every listed difference is one of them", () => {
     requireCases(cases);
+    if (isForeignReference()) return;
     const names = new Set(cases.map(({ input }) => input.name));
     expect(Object.keys(DIFFERENCES).filter((name) => !names.has(name))).toEqual([]);
   });

@@ -1,6 +1,6 @@
 /** What registration does with an environment: which models' layers it takes, and what it says. */
 import { AttentionDispatcher } from "@lvsa/core";
-import { goldenCases, requireCases } from "@lvsa/runtime/testing";
+import { goldenCases, isForeignReference, requireCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { lvsaPlugin } from "./index.js";
 import { fakeEngine } from "./testing-support/fake-engine.js";
@@ -89,8 +89,13 @@ describe("registration", () => {
     for (const family of output.patched ?? []) expect(taken).toContain(family);
   });
 
-  it("done twice takes the layers once", async () => {
-    const twice = cases.find(({ input }) => input.note === "registration run twice in one process")!;
+  it("done twice takes the layers once", async (context) => {
+    const twice = cases.find(({ input }) => input.note === "registration run twice in one process");
+    if (!twice) {
+      if (!isForeignReference())
+        throw new Error("the repository's reference data holds no second registration");
+      return context.skip("the reference folder holds no second registration");
+    }
     expect((twice.output as { wrapped_twice?: boolean }).wrapped_twice).toBe(true);
     const { engine } = fakeEngine("wan", new AttentionDispatcher());
     const plugin = lvsaPlugin({ env: twice.input.env! });

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { getKnownModel } from "@lvsa/diffusion/catalog";
-import { readJson, referenceDirectory } from "@lvsa/runtime/testing";
+import { readJson, referenceDirectory, requireCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { planModel } from "./plan.js";
 import { planToJson } from "./render-plan.js";
@@ -32,11 +32,12 @@ interface Reference {
 
 const folder = join(referenceDirectory(), "configs");
 const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith(".json")) : [];
-if (files.length === 0) console.warn(`no reference configurations in ${folder}: nothing to compare`);
 const cases = files.sort().flatMap((file) => {
   const reference = readJson<Reference>(join(folder, file));
   return reference.runs.flatMap((run) => run.horizons.map((horizon) => ({ reference, run, horizon })));
 });
+
+it("the reference folder holds published configurations", () => requireCases(cases));
 
 describe.each(cases)(
   "$reference.model at $run.height x $run.width, $horizon.horizon",

@@ -187,7 +187,9 @@ describe.skipIf(wanCases.length === 0)("Wan", () => {
         // A second model takes over below the noise boundary, with a scale of its own.
         const used = tensors[`${prefix}.model_used`] ? values(tensors, `${prefix}.model_used`) : [];
         const second =
-          prefix === "loop" ? (loop.guidance_scale_2 ?? loop.guidance_scale) : loop.guidance_scale;
+          prefix === "loop_same_guidance"
+            ? loop.guidance_scale
+            : (loop.guidance_scale_2 ?? loop.guidance_scale);
         const scheduler = createScheduler(config);
         scheduler.setTimesteps(values(tensors, `${prefix}.timesteps`).length);
         expectSchedule(scheduler, tensors, prefix);

@@ -74,7 +74,8 @@ describe.each(cases)("$name", (reference) => {
     }
     const { single_pass } = (parameters.tolerances as WanTolerances).float32_compute;
     const report = new ParityReport(`${reference.name} transformer`, tensors);
-    const rows = floatTensor(tensors, "text.prompt_0.embeds").shape[1]!;
+    const prompts = Object.keys(tensors).flatMap((name) => /^text\.(\w+)\.embeds$/.exec(name)?.[1] ?? []);
+    const rows = floatTensor(tensors, `text.${prompts[0]}.embeds`).shape[1]!;
     const image = tensors.image_embeds ? floatTensor(tensors, "image_embeds") : undefined;
     const models = new Map<string, WanTransformer3DModel>();
 
@@ -129,7 +130,10 @@ describe.each(cases)("$name", (reference) => {
     }
     for (const name of perToken) {
       const prefix = name.slice(0, -".timesteps".length);
-      await run(prefix, "transformer", floatTensor(tensors, name).data, "prompt_0", "tf.latents");
+      // The data says which prompt; the first one where it does not.
+      const said = / with (\w+)/.exec(meanings[`${prefix}.output`]?.meaning ?? "")?.[1];
+      const prompt = said && prompts.includes(said) ? said : prompts[0]!;
+      await run(prefix, "transformer", floatTensor(tensors, name).data, prompt, "tf.latents");
     }
     for (const model of models.values()) model.dispose();
     report.finish();

@@ -2,11 +2,13 @@ import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { floatTensor, referenceCases, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { caseSettings } from "../../testing-support/case-settings.js";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
 import { denoiseCase } from "../../testing-support/hunyuan-denoise.js";
 import { ParityReport } from "../../testing-support/parity.js";
 import { hasExpected, openCase, values } from "../../testing-support/reference-case.js";
 import { type ByteTolerance, expectFrames } from "../../testing-support/rgb-bytes.js";
+import { unsupportedLoop } from "../../testing-support/unsupported.js";
 import type { HostTensor } from "../video-pipeline.js";
 import { HunyuanVideo15Pipeline } from "./pipeline-hunyuan-video15.js";
 
@@ -45,7 +47,6 @@ describe.each(cases)("$name", (reference) => {
       device,
       precision: "f32",
     });
-    expect(pipeline.defaults.guidanceScale).toBe(parameters.guidance_scale);
     const { uint8 } = parameters.tolerance as { uint8: ByteTolerance };
 
     for (const [name, run] of runs) {
@@ -59,7 +60,7 @@ describe.each(cases)("$name", (reference) => {
         height: run.height,
         width: run.width,
         numInferenceSteps: run.num_inference_steps,
-        seed: parameters.seed as number,
+        ...caseSettings(parameters),
         onTensor: (tensor, value) => seen.set(tensor, value),
         onStep: ({ memory, timestep }) => {
           levels.push(memory.liveBytes);
@@ -72,7 +73,14 @@ describe.each(cases)("$name", (reference) => {
         const step = `${name}.step${i}`;
         const pred = caseTolerance(parameters, "pred");
         report.check(`${step}.pred_positive`, seen.get(`step${i}.noise_cond`)!.data, pred, "pred_positive");
-        report.check(`${step}.pred_negative`, seen.get(`step${i}.noise_uncond`)!.data, pred, "pred_negative");
+        // Guidance that is off predicts once a step.
+        if (seen.has(`step${i}.noise_uncond`) || report.has(`${step}.pred_negative`))
+          report.check(
+            `${step}.pred_negative`,
+            seen.get(`step${i}.noise_uncond`)!.data,
+            pred,
+            "pred_negative",
+          );
         const latents = seen.get(`step${i}.latents`)!.data;
         report.check(`${step}.latents`, latents, caseTolerance(parameters, "latents"), "latents");
       }
@@ -90,6 +98,8 @@ describe.each(cases)("$name", (reference) => {
     if (!opened.tensors["positive.text_mask"] || opened.parameters.lvsa) {
       context.skip(`${reference.name} has no dense loop from embeddings`);
     }
+    const reason = unsupportedLoop(opened);
+    if (reason) context.skip(reason);
     const before = device.memory().liveBytes;
     const report = new ParityReport(`${reference.name} loop`, opened.tensors);
     await denoiseCase(device, opened, report);

@@ -44,7 +44,7 @@ function loopsOf(
     { prefix: "loop", options: second },
     // Without a second scale the first serves both transformers.
     { prefix: "loop_same_guidance", options: {} },
-    { prefix: "i2v", options: {} },
+    { prefix: "i2v", options: second },
   ];
   return all.filter(({ prefix }) => tensors[`${prefix}.latents`]);
 }
