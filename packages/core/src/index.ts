@@ -105,6 +105,7 @@ export type {
   TemporalFrequencies,
 } from "./contract/host.js";
 export { type EnginePlugin, registeredPlugins, registerPlugin } from "./contract/plugin.js";
+export * from "./error-codes.js";
 export { type Collective, LocalCollective } from "./parallel/collective.js";
 export {
   type ContextParallelInput,

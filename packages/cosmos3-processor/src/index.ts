@@ -1,4 +1,5 @@
 export { Cosmos3LvsaProcessor, type Cosmos3ProcessorOptions } from "./cosmos3-lvsa-processor.js";
+export * from "./error-codes.js";
 export {
   COSMOS3_DEFAULTS,
   type Cosmos3LvsaInstallation,

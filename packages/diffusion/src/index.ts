@@ -1,5 +1,6 @@
 export * from "./engine/engine.js";
 export { knownPipelines } from "./engine/pipeline-registry.js";
+export * from "./error-codes.js";
 export {
   FamilyOptions,
   generateFields,

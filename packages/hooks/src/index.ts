@@ -9,6 +9,7 @@ export {
   type VariableInfo,
 } from "./env-schema.js";
 export * from "./env-table.js";
+export * from "./error-codes.js";
 export * from "./foreign-hook.js";
 export * from "./geometry.js";
 export * from "./hook-events.js";

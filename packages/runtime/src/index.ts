@@ -7,6 +7,7 @@ export {
 export * from "./device/create-device.js";
 export * from "./device/device.js";
 export * from "./device/device-info.js";
+export * from "./error-codes.js";
 export * from "./errors.js";
 export * from "./kernel/kernel.js";
 export * from "./kernel/kernel-family.js";

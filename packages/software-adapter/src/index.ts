@@ -1,4 +1,5 @@
 export { SoftwareAdapterError, type SoftwareAdapterErrorCode } from "./error.js";
+export * from "./error-codes.js";
 export {
   type InstalledSoftwareAdapter,
   installSoftwareAdapter,

@@ -17,6 +17,7 @@ export {
   VIDEO_EXTENSIONS,
   type VideoFormat,
 } from "./encode.js";
+export * from "./error-codes.js";
 export { type FrameSource, type FrameStream, streamOf, type VideoFrames } from "./frames.js";
 export type { VideoMetadata } from "./metadata.js";
 export { encodePng } from "./png.js";

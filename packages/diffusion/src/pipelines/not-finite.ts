@@ -49,12 +49,12 @@ export function assertFinite(
   if (!allFinite(data)) throw new NotFiniteError(component, what, details);
 }
 
-/** For numbers that the caller gave. @throws UsageError `NOT_FINITE` */
+/** For numbers that the caller gave. @throws UsageError `INPUT_NOT_FINITE` */
 export function assertGivenFinite(name: string, tensor: HostTensor | undefined): void {
   if (!tensor) return;
   const at = tensor.data.findIndex((x) => !Number.isFinite(x));
   if (at < 0) return;
-  throw new UsageError("NOT_FINITE", `${name} holds ${tensor.data[at]} at element ${at}`, {
+  throw new UsageError("INPUT_NOT_FINITE", `${name} holds ${tensor.data[at]} at element ${at}`, {
     fix: "Give finite numbers.",
   });
 }

@@ -40,7 +40,8 @@ class RandomWeights implements WeightSource {
   readonly #ones: Uint8Array;
 
   constructor(tensors: readonly ParameterTensor[], stored: StoredDType) {
-    if (!(stored in BYTES)) throw new ConfigError("BAD_OPTION", `there are no random weights in ${stored}.`);
+    if (!(stored in BYTES))
+      throw new ConfigError("UNSUPPORTED_DTYPE", `there are no random weights in ${stored}.`);
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     this.#stored = stored;
     this.parameterCount = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);

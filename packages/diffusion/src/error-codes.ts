@@ -1,0 +1,167 @@
+// Written by tools/error-codes.mjs from the errors that this package makes.
+
+/**
+ * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
+ * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ */
+export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readonly usage: boolean }>> = {
+  /** the rendered chat has … tokens, of which the first … are the template */
+  BAD_CHAT_TEMPLATE: { usage: false },
+  /** the config.json of … does not fit: … */
+  BAD_CONFIG: { usage: false },
+  /** … frames: this model makes …k + 1 frames */
+  BAD_FRAME_COUNT: { usage: true },
+  /** … is not JSON: … */
+  BAD_JSON: { usage: false },
+  BAD_OPTION: { usage: true },
+  /** CogVideoX 1.5: … tokens of …, the model has positions for … */
+  BAD_SIZE: { usage: true },
+  /** token id … is outside of … with … rows */
+  BAD_TOKEN_ID: { usage: false },
+  ENGINE_DISPOSED: { usage: false },
+  /** … frames do not fit: the model makes …k+1 (1, …, …, ...). */
+  FRAMES_OFF_GRID: { usage: true },
+  /** the frames of this result are read already, or being read */
+  FRAMES_TAKEN: { usage: false },
+  /** this checkpoint needs image embeddings, and none were given */
+  IMAGE_EMBEDS_NEEDED: { usage: true },
+  /** … makes a video from an image, and none was given */
+  IMAGE_NEEDED: { usage: true },
+  /** the image is …x…, the video …x… */
+  IMAGE_SIZE: { usage: true },
+  /** … makes videos from text only; an image was given (…) */
+  IMAGE_UNSUPPORTED: { usage: true },
+  /** … holds … at element … */
+  INPUT_NOT_FINITE: { usage: true },
+  /** config of …: …. */
+  INVALID_MODEL_CONFIG: { usage: false },
+  /** … steps; expected a whole number of at least 1. */
+  INVALID_STEPS: { usage: true },
+  /** the initial latents are […], this clip needs […] */
+  LATENTS_SHAPE: { usage: true },
+  /** unknown transformer class …; known classes are …. */
+  MISSING_COMPONENT: { usage: false },
+  /** …: the processor returned no encoder stream */
+  MISSING_STREAM: { usage: false },
+  /** the weights have no tensor …… */
+  MISSING_TENSOR: { usage: false },
+  /** noise shape […] has size … */
+  NOISE_SHAPE_INVALID: { usage: false },
+  /** config.json names no class (_class_name or architectures). */
+  NOT_A_CHECKPOINT: { usage: false },
+  /** … exports no `plugin` */
+  NOT_A_PLUGIN: { usage: false },
+  /** … of the … are not finite numbers… */
+  NOT_FINITE: { usage: false },
+  /** the checkpoint has no … */
+  NOT_FOUND: { usage: false },
+  /** Cosmos 3: the prompt has no keys and values for layer … */
+  NO_UNDERSTANDING: { usage: false },
+  /** the plugin package … does not load */
+  PLUGIN_NOT_FOUND: { usage: false },
+  /** steps_offset … with … steps gives the timestep …; training had 0 to … */
+  SCHEDULER_CONFIG_INVALID: { usage: false },
+  /** the step needs "…", which an earlier step makes */
+  SCHEDULER_HISTORY_MISSING: { usage: false },
+  /** … with use_dynamic_shifting was given no mu */
+  SCHEDULER_NEEDS_MU: { usage: false },
+  /** this scheduler adds noise at every step and was given none */
+  SCHEDULER_NEEDS_NOISE: { usage: false },
+  /** …: … has … */
+  SCHEDULER_NOT_FINITE: { usage: false },
+  /** … does not support … */
+  SCHEDULER_OPTION_UNSUPPORTED: { usage: false },
+  /** step … came when step … was due */
+  SCHEDULER_STEP_ORDER: { usage: false },
+  /** step … of … planned steps */
+  SCHEDULER_STEP_OUT_OF_RANGE: { usage: false },
+  /** unknown scheduler: the configuration names … */
+  SCHEDULER_UNKNOWN: { usage: false },
+  /** seed … is not an integer that a number holds exactly */
+  SEED_INVALID: { usage: true },
+  /** AutoencoderKLCogVideoX: cannot encode frames of …x… */
+  SHAPE_MISMATCH: { usage: false },
+  /** … sigmas for … steps */
+  SIGMAS_INVALID: { usage: false },
+  /** …: the model makes multiples of … pixels. */
+  SIZE_OFF_GRID: { usage: true },
+  /** … inference steps; this scheduler takes 1 to … */
+  STEPS_INVALID: { usage: true },
+  /** the tokenizer lacks an eos token or <|vision_start|> */
+  TOKENIZER_INVALID: { usage: false },
+  /** no decoder is known by the name …. */
+  UNKNOWN_CLASS: { usage: false },
+  /** no model family is known by the name …. */
+  UNKNOWN_FAMILY: { usage: false },
+  /** the guider … is not supported */
+  UNKNOWN_GUIDER: { usage: false },
+  /** no model is known by the name …. */
+  UNKNOWN_MODEL: { usage: true },
+  /** unknown transformer class …; known classes are …. */
+  UNKNOWN_MODEL_CLASS: { usage: false },
+  /** model_index.json names the class …, which is not supported */
+  UNKNOWN_PIPELINE: { usage: false },
+  /** AutoencoderKLCogVideoX with use_quant_conv …, use_post_quant_conv …, act_fn … is not supported */
+  UNSUPPORTED_CONFIG: { usage: false },
+  /** there are no random weights in …. */
+  UNSUPPORTED_DTYPE: { usage: false },
+  /** tensor … is …, expected F32, F16 or BF16 */
+  WRONG_DTYPE: { usage: false },
+  /** tensor …… is …, the config asks for … */
+  WRONG_SHAPE: { usage: false },
+};
+
+export type DiffusionErrorCode =
+  | "BAD_CHAT_TEMPLATE"
+  | "BAD_CONFIG"
+  | "BAD_FRAME_COUNT"
+  | "BAD_JSON"
+  | "BAD_OPTION"
+  | "BAD_SIZE"
+  | "BAD_TOKEN_ID"
+  | "ENGINE_DISPOSED"
+  | "FRAMES_OFF_GRID"
+  | "FRAMES_TAKEN"
+  | "IMAGE_EMBEDS_NEEDED"
+  | "IMAGE_NEEDED"
+  | "IMAGE_SIZE"
+  | "IMAGE_UNSUPPORTED"
+  | "INPUT_NOT_FINITE"
+  | "INVALID_MODEL_CONFIG"
+  | "INVALID_STEPS"
+  | "LATENTS_SHAPE"
+  | "MISSING_COMPONENT"
+  | "MISSING_STREAM"
+  | "MISSING_TENSOR"
+  | "NOISE_SHAPE_INVALID"
+  | "NOT_A_CHECKPOINT"
+  | "NOT_A_PLUGIN"
+  | "NOT_FINITE"
+  | "NOT_FOUND"
+  | "NO_UNDERSTANDING"
+  | "PLUGIN_NOT_FOUND"
+  | "SCHEDULER_CONFIG_INVALID"
+  | "SCHEDULER_HISTORY_MISSING"
+  | "SCHEDULER_NEEDS_MU"
+  | "SCHEDULER_NEEDS_NOISE"
+  | "SCHEDULER_NOT_FINITE"
+  | "SCHEDULER_OPTION_UNSUPPORTED"
+  | "SCHEDULER_STEP_ORDER"
+  | "SCHEDULER_STEP_OUT_OF_RANGE"
+  | "SCHEDULER_UNKNOWN"
+  | "SEED_INVALID"
+  | "SHAPE_MISMATCH"
+  | "SIGMAS_INVALID"
+  | "SIZE_OFF_GRID"
+  | "STEPS_INVALID"
+  | "TOKENIZER_INVALID"
+  | "UNKNOWN_CLASS"
+  | "UNKNOWN_FAMILY"
+  | "UNKNOWN_GUIDER"
+  | "UNKNOWN_MODEL"
+  | "UNKNOWN_MODEL_CLASS"
+  | "UNKNOWN_PIPELINE"
+  | "UNSUPPORTED_CONFIG"
+  | "UNSUPPORTED_DTYPE"
+  | "WRONG_DTYPE"
+  | "WRONG_SHAPE";

@@ -1,0 +1,31 @@
+// Written by tools/error-codes.mjs from the errors that this package makes.
+
+/**
+ * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
+ * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ */
+export const VIDEO_ERROR_CODES: Readonly<Record<VideoErrorCode, { readonly usage: boolean }>> = {
+  /** more frames arrived than the … announced */
+  FRAME_COUNT: { usage: false },
+  /** frame … has … bytes, expected … (…x… RGB) */
+  FRAME_SIZE: { usage: false },
+  /** not a readable PNG: … */
+  PNG: { usage: false },
+  /** no encoder for … (…) here; looked for: … */
+  VIDEO_ENCODER: { usage: false },
+  /** folder "…" holds other things than frames: … */
+  VIDEO_FOLDER: { usage: true },
+  /** can not tell a video format from "…"… */
+  VIDEO_FORMAT: { usage: true },
+  /** video … is …, expected a positive integer */
+  VIDEO_OPTIONS: { usage: true },
+};
+
+export type VideoErrorCode =
+  | "FRAME_COUNT"
+  | "FRAME_SIZE"
+  | "PNG"
+  | "VIDEO_ENCODER"
+  | "VIDEO_FOLDER"
+  | "VIDEO_FORMAT"
+  | "VIDEO_OPTIONS";
