@@ -1,6 +1,6 @@
 /** How packages are compiled. The version of the package's package.json is put in. */
 import { readFileSync } from "node:fs";
-import { defineConfig } from "tsup";
+import { defineConfig, type Options } from "tsup";
 
 interface Manifest {
   readonly version: string;
@@ -10,7 +10,7 @@ interface Manifest {
 const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
 
 const common = {
-  format: "esm",
+  format: "esm" as const,
   target: "node20",
   sourcemap: true,
   define: { __PACKAGE_VERSION__: JSON.stringify(manifest.version) },
@@ -18,7 +18,7 @@ const common = {
   // because its record goes too.
   clean: [".tsbuildinfo"],
   dts: false,
-} as const;
+} satisfies Options;
 
 /**
  * A library: one file for each source. A bundler then drops every file that a program does not reach (`sideEffects:
