@@ -1,3 +1,3 @@
-import { library } from "../../tools/tsup/library.js";
+import { program } from "../../tools/tsup/library.js";
 
-export default library(["src/main.ts"]);
+export default program(["src/main.ts"]);

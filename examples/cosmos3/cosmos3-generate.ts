@@ -1,5 +1,5 @@
 // A video from a Cosmos 3 checkpoint, with Long-Video Sparse Attention.
-// node --experimental-strip-types cosmos3-generate.ts <checkpoint folder> <output.mp4> <prompt>   (node 22.6 or newer)
+// npx tsx cosmos3-generate.ts <checkpoint folder> <output.mp4> <prompt> [frames] [height] [width]
 import { argv } from "node:process";
 import { pathToFileURL } from "node:url";
 import { installCosmos3Lvsa } from "@lvsa/cosmos3-processor";
@@ -32,8 +32,10 @@ export async function main(
 }
 
 if (import.meta.url === pathToFileURL(argv[1] ?? "").href) {
-  const [checkpoint = "", output = "video.mp4", prompt = "A red kite dances over the grey sea."] =
+  const [checkpoint = "", output = "video.mp4", prompt = "A red kite dances over the grey sea.", ...clip] =
     argv.slice(2);
-  console.log(await main(checkpoint, output, { prompt, numFrames: 377, seed: 42 }));
+  const [numFrames = 377, ...size] = clip.map(Number);
+  const options = size.length === 2 ? { height: size[0]!, width: size[1]! } : {};
+  console.log(await main(checkpoint, output, { prompt, numFrames, seed: 42, ...options }));
   process.exit(0);
 }

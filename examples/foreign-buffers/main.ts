@@ -1,4 +1,9 @@
-/** Frame-sparse attention for another engine: its own GPUDevice, its own GPUBuffers, nothing copied. */
+/**
+ * Frame-sparse attention for another engine: its own GPUDevice, its own GPUBuffers, nothing copied.
+ * npx tsx main.ts
+ */
+import { argv } from "node:process";
+import { pathToFileURL } from "node:url";
 import { AttentionPattern, borrowTensor, frameSparseAttention, wrapDevice } from "@lvsa/core";
 import { create, globals } from "webgpu";
 
@@ -57,4 +62,10 @@ async function readBuffer(device: GPUDevice, buffer: GPUBuffer): Promise<Float32
   device.queue.submit([encoder.finish()]);
   await staging.mapAsync(GPUMapMode.READ);
   return new Float32Array(staging.getMappedRange().slice(0));
+}
+
+if (import.meta.url === pathToFileURL(argv[1] ?? "").href) {
+  const { density, output } = await main();
+  console.log(`${100 * density} % of dense attention; ${output.length} values, the first ${output[0]}`);
+  process.exit(0);
 }

@@ -1,5 +1,5 @@
-// Pebble, dense:   node --experimental-strip-types foreign-host.ts                   (node 22.6 or newer)
-// Pebble, sparse:  LVSA_WAN_HOOK=1 node --experimental-strip-types foreign-host.ts
+// Pebble, dense:   npx tsx foreign-host.ts
+// Pebble, sparse:  LVSA_WAN_HOOK=1 npx tsx foreign-host.ts
 import { argv } from "node:process";
 import { pathToFileURL } from "node:url";
 import type { HooksOptions } from "@lvsa/hooks";

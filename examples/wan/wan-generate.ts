@@ -1,5 +1,5 @@
 // A video from a Wan checkpoint, with Long-Video Sparse Attention.
-// node --experimental-strip-types wan-generate.ts <checkpoint folder> <output.mp4> <prompt>   (node 22.6 or newer)
+// npx tsx wan-generate.ts <checkpoint folder> <output.mp4> <prompt> [frames] [height] [width]
 import { argv } from "node:process";
 import { pathToFileURL } from "node:url";
 import { createWanAdapter } from "@lvsa/adapter-wan";
@@ -32,7 +32,10 @@ export async function main(
 }
 
 if (import.meta.url === pathToFileURL(argv[1] ?? "").href) {
-  const [checkpoint = "", output = "video.mp4", prompt = "A cat walks in the garden."] = argv.slice(2);
-  console.log(await main(checkpoint, output, { prompt, numFrames: 161, seed: 42 }));
+  const [checkpoint = "", output = "video.mp4", prompt = "A cat walks in the garden.", ...clip] =
+    argv.slice(2);
+  const [numFrames = 161, ...size] = clip.map(Number);
+  const options = size.length === 2 ? { height: size[0]!, width: size[1]! } : {};
+  console.log(await main(checkpoint, output, { prompt, numFrames, seed: 42, ...options }));
   process.exit(0);
 }

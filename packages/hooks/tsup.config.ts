@@ -1,3 +1,3 @@
 import { library } from "../../tools/tsup/library.js";
 
-export default library(["src/index.ts", "src/register.ts"]);
+export default library();

@@ -1,3 +1,3 @@
 import { library } from "../../tools/tsup/library.js";
 
-export default library(["src/index.ts", "src/node.ts"]);
+export default library();

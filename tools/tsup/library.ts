@@ -1,24 +1,44 @@
-/** How every package is bundled: one ES module per entry, the version of its package.json put in. */
+/** How packages are compiled. The version of the package's package.json is put in. */
 import { readFileSync } from "node:fs";
-import { defineConfig } from "tsup";
+import { defineConfig, type Options } from "tsup";
 
-/** @param entry entry files, relative to the package's folder, where tsup runs */
-export function library(entry: string[]) {
-  const manifest = JSON.parse(readFileSync("package.json", "utf8")) as {
-    version: string;
-    optionalDependencies?: Record<string, string>;
-  };
+interface Manifest {
+  readonly version: string;
+  readonly optionalDependencies?: Record<string, string>;
+}
+
+const manifest = JSON.parse(readFileSync("package.json", "utf8")) as Manifest;
+
+const common = {
+  format: "esm" as const,
+  target: "node20",
+  sourcemap: true,
+  define: { __PACKAGE_VERSION__: JSON.stringify(manifest.version) },
+  // What a removed source left behind would be packed. `tsc -b` writes the declarations afterwards: all of them,
+  // because its record goes too.
+  clean: [".tsbuildinfo"],
+  dts: false,
+} satisfies Options;
+
+/**
+ * A library: one file for each source. A bundler then drops every file that a program does not reach (`sideEffects:
+ * false`), also where it could not tell that what a file does when it is loaded has no effect.
+ */
+export function library() {
   return defineConfig({
-    entry,
-    format: "esm",
-    target: "node20",
-    sourcemap: true,
-    // Dependencies and peers stay outside by themselves.
-    external: Object.keys(manifest.optionalDependencies ?? {}),
-    define: { __PACKAGE_VERSION__: JSON.stringify(manifest.version) },
-    // What a removed source left behind would be packed. `tsc -b` writes the declarations afterwards: all of them,
-    // because its record goes too.
-    clean: [".tsbuildinfo"],
-    dts: false,
+    ...common,
+    entry: [
+      "src/**/*.ts",
+      "!src/**/*.test.ts",
+      "!src/**/*.reference.ts",
+      "!src/**/__fixtures__/**",
+      "!src/testing-support/**",
+    ],
+    bundle: false,
   });
+}
+
+/** A program: one file, which starts faster. Dependencies of any kind stay outside. */
+export function program(entry: string[]) {
+  return defineConfig({ ...common, entry, external: Object.keys(manifest.optionalDependencies ?? {}) });
 }

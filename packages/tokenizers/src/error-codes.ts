@@ -15,11 +15,11 @@ export const TOKENIZERS_ERROR_CODES: Readonly<Record<TokenizersErrorCode, { read
   MAX_LENGTH_INVALID: { usage: false },
   /** the tokenizer has no padding token */
   PAD_TOKEN_MISSING: { usage: false },
-  /** the tokenizer can not be built: … */
+  /** the file is not a JSON object */
   TOKENIZER_INVALID: { usage: false },
-  /** the tokenizer of class "…" is of another kind */
+  /** the tokenizer of class … is of another kind */
   TOKENIZER_NOT_FOUND: { usage: false },
-  /** the pattern … is not supported */
+  /** … … is not supported */
   TOKENIZER_UNSUPPORTED: { usage: false },
   /** no piece for … and no unknown token */
   TOKENIZER_WITHOUT_UNKNOWN: { usage: false },

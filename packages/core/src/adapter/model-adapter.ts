@@ -7,6 +7,7 @@
  * an adapter states its facts (`family`, `rules`, `role`) and overrides where its layers differ.
  */
 import type { Tensor } from "@lvsa/runtime";
+import * as z from "zod/mini";
 import { type LvsaConfigInput, lvsaConfigSchema, parseSettings } from "../config.js";
 import type { AttentionCall, AttentionResult, AttentionRole } from "../contract/attention-processor.js";
 import type { AttentionTarget } from "../contract/host.js";
@@ -40,7 +41,7 @@ export interface AdapterOptions {
   readonly referenceLatentFrames?: number;
 }
 
-const optionsSchema = lvsaConfigSchema.pick({
+const optionsSchema = z.pick(lvsaConfigSchema, {
   windowSize: true,
   nFirstFrames: true,
   referenceLatentFrames: true,
