@@ -25,19 +25,16 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
+import { ModelWeights } from "../definition/model-weights.js";
 import { rotaryGrid, timestepEmbedding, timestepFeatures } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
-import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
 import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
-import {
-  type CogVideoXTransformerConfig,
-  cogVideoXTransformerConfigSchema,
-} from "./transformer-cogvideox-config.js";
+import { type CogVideoXTransformerConfig, cogVideoXTransformer } from "./transformer-cogvideox-definition.js";
 
 export interface CogVideoXForwardInputs extends PassControl {
   /** Latents `[1, T, C, h, w]` f32: frames before channels. */
@@ -111,7 +108,7 @@ export class CogVideoXTransformer3DModel {
     config: unknown,
     options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
   ): CogVideoXTransformer3DModel {
-    const parsed = parseConfig(cogVideoXTransformerConfigSchema, config, "CogVideoXTransformer3DModel");
+    const parsed = cogVideoXTransformer.configToRun(config, `${options.name ?? "transformer"}/config.json`);
     return new CogVideoXTransformer3DModel(
       device,
       parsed,
@@ -123,7 +120,9 @@ export class CogVideoXTransformer3DModel {
 
   /** Streams the weights onto the GPU, unless they are there. */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
-    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+    if (this.isLoaded) return;
+    const weights = ModelWeights.check(cogVideoXTransformer, this.config, source, options);
+    await this.#parameters.load(weights, options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. None with added positions (2B). */

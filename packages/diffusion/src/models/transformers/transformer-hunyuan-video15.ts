@@ -23,6 +23,7 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
+import { ModelWeights } from "../definition/model-weights.js";
 import {
   integerPositions,
   rotaryFrequencies,
@@ -31,7 +32,6 @@ import {
   timestepFeatures,
 } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
-import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { fromPatches, type PatchSize, toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
@@ -41,8 +41,8 @@ import { encoderStream } from "./hunyuan-video15-conditions.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
 import {
   type HunyuanVideo15TransformerConfig,
-  hunyuanVideo15TransformerConfigSchema,
-} from "./transformer-hunyuan-video15-config.js";
+  hunyuanVideo15Transformer,
+} from "./transformer-hunyuan-video15-definition.js";
 
 const EPS = 1e-6;
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
@@ -123,11 +123,8 @@ export class HunyuanVideo15Transformer3DModel {
     config: unknown,
     options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
   ): HunyuanVideo15Transformer3DModel {
-    const parsed = parseConfig(
-      hunyuanVideo15TransformerConfigSchema,
-      config,
-      "HunyuanVideo15Transformer3DModel",
-    );
+    const where = `${options.name ?? "transformer"}/config.json`;
+    const parsed = hunyuanVideo15Transformer.configToRun(config, where);
     return new HunyuanVideo15Transformer3DModel(
       device,
       parsed,
@@ -139,7 +136,9 @@ export class HunyuanVideo15Transformer3DModel {
 
   /** Streams the weights onto the GPU, unless they are there. */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
-    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+    if (this.isLoaded) return;
+    const weights = ModelWeights.check(hunyuanVideo15Transformer, this.config, source, options);
+    await this.#parameters.load(weights, options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. */

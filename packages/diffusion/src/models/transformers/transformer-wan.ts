@@ -29,6 +29,7 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
+import { ModelWeights } from "../definition/model-weights.js";
 import {
   integerPositions,
   rotaryFrequencies,
@@ -37,13 +38,12 @@ import {
   timestepFeatures,
 } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
-import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
 import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
-import { type WanTransformerConfig, wanTransformerConfigSchema } from "./transformer-wan-config.js";
+import { type WanTransformerConfig, wanTransformer } from "./transformer-wan-definition.js";
 import { WanAttention } from "./wan-attention.js";
 
 export interface WanForwardInputs extends PassControl {
@@ -104,19 +104,20 @@ export class WanTransformer3DModel {
     });
   }
 
-  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. */
+  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. @throws ConfigError */
   static create(
     device: Device,
     config: unknown,
     options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
   ): WanTransformer3DModel {
-    const parsed = parseConfig(wanTransformerConfigSchema, config, "WanTransformer3DModel");
+    const parsed = wanTransformer.configToRun(config, `${options.name ?? "transformer"}/config.json`);
     return new WanTransformer3DModel(device, parsed, new Parameters(device), options.attention, options.name);
   }
 
-  /** Streams the weights onto the GPU, unless they are there. */
+  /** Checks the weights against the definition and streams them onto the GPU, unless they are there. @throws WeightsError */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
-    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+    if (this.isLoaded) return;
+    await this.#parameters.load(ModelWeights.check(wanTransformer, this.config, source, options), options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. */
