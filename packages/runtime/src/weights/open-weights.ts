@@ -19,7 +19,7 @@ export const TRANSFORMERS_WEIGHTS = "model";
 
 /**
  * Opens `<baseName>.safetensors`, or the shards of `<baseName>.safetensors.index.json`, from the top of `folder`
- * (see `subFolder`). The caller closes the result.
+ * (see `subFolder`); where both are there, the one that diffusers or transformers would take. The caller closes the result.
  * @throws WeightsError `NOT_FOUND`, which names what was looked for and what is there instead
  */
 export async function openWeights(
@@ -38,9 +38,15 @@ export async function openWeights(
   throw notFound(folder, await folder.list(), candidates);
 }
 
-/** The names that diffusers and transformers write, for one variant. */
+/**
+ * The names that diffusers and transformers write, for one variant. Where there are both shards and a single file (left
+ * over from another download), diffusers takes the shards and transformers the single file.
+ */
 function candidateNames(baseName: string, variant: WeightsVariant | undefined): string[] {
-  if (!variant) return [`${baseName}.safetensors`, `${baseName}.safetensors.index.json`];
+  if (!variant) {
+    const names = [`${baseName}.safetensors`, `${baseName}.safetensors.index.json`];
+    return baseName === DIFFUSERS_WEIGHTS ? names.reverse() : names;
+  }
   return [
     `${baseName}.${variant}.safetensors`,
     `${baseName}.safetensors.index.${variant}.json`,
