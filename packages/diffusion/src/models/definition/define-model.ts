@@ -5,7 +5,7 @@
  * else. No part of it needs a GPU.
  */
 import { ConfigError } from "@lvsa/runtime";
-import type { z } from "zod";
+import type * as z from "zod";
 import { parseConfig } from "../model-config.js";
 import { ParameterList, type ParameterTensor } from "./parameter-list.js";
 import type { VideoModel } from "./video-model.js";
