@@ -24,8 +24,6 @@ export interface CheckpointGeometry extends HostGeometry {
   readonly spatialFactor: number;
   /** Video frames per latent frame. */
   readonly temporalFactor: number;
-  /** Token frames of the clips that the model was trained on. */
-  readonly referenceLatentFrames: number;
   /** The transformer's `config.json`, defaults filled in. */
   readonly transformerConfig: Readonly<Record<string, unknown>>;
 }

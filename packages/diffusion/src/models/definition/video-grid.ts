@@ -1,4 +1,5 @@
 /** From frames and pixels to latents and tokens, and which numbers of them fit a model. */
+import { latentGrid, tokenGrid } from "@lvsa/core";
 import { UsageError } from "@lvsa/runtime";
 import type { ModelGeometry } from "./video-model.js";
 
@@ -87,16 +88,17 @@ export function checkVideoSize(size: VideoSize, geometry: ModelGeometry): void {
 /** @throws UsageError as `checkVideoSize` */
 export function videoGrid(size: VideoSize, geometry: ModelGeometry): VideoGrid {
   checkVideoSize(size, geometry);
-  const { vaeSpatial, vaeTemporal, patch, patchT, latentChannels } = geometry;
+  const { vaeSpatial: spatialFactor, vaeTemporal: temporalFactor, patch, patchT, padsPatches } = geometry;
+  const { latentChannels } = geometry;
   const { numFrames, height, width } = size;
-  const latentFrames = (numFrames - 1) / vaeTemporal + 1;
-  const tokenFrames = Math.ceil(latentFrames / patchT);
-  const latentFramesPadded = tokenFrames * patchT;
-  const latentHeight = height / vaeSpatial;
-  const latentWidth = width / vaeSpatial;
-  const patchRows = Math.ceil(latentHeight / patch);
-  const patchColumns = Math.ceil(latentWidth / patch);
-  const patchesPerFrame = patchRows * patchColumns;
+  const patchSize = [patchT, patch, patch] as const;
+  const latents = latentGrid(
+    { frames: numFrames, height, width },
+    { spatialFactor, temporalFactor, patchSize, padsPatches },
+  );
+  const tokens = tokenGrid(latents, patchSize, padsPatches);
+  const { frames: latentFrames, height: latentHeight, width: latentWidth } = latents;
+  const latentFramesPadded = tokens.frames * patchT;
   return {
     numFrames,
     height,
@@ -109,10 +111,10 @@ export function videoGrid(size: VideoSize, geometry: ModelGeometry): VideoGrid {
     latentShape: geometry.framesFirst
       ? [1, latentFramesPadded, latentChannels, latentHeight, latentWidth]
       : [1, latentChannels, latentFramesPadded, latentHeight, latentWidth],
-    patchRows,
-    patchColumns,
-    patchesPerFrame,
-    tokenFrames,
-    videoTokens: patchesPerFrame * tokenFrames,
+    patchRows: tokens.height,
+    patchColumns: tokens.width,
+    patchesPerFrame: tokens.patchesPerFrame,
+    tokenFrames: tokens.frames,
+    videoTokens: tokens.tokens,
   };
 }

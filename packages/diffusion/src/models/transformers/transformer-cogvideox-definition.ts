@@ -2,6 +2,7 @@
  * CogVideoX 2B, 5B and 1.5: `CogVideoXTransformer3DModel` (diffusers, `cogvideox_transformer_3d.py`) and the videos
  * that its pipeline makes.
  */
+import { latentFrameCount, tokenFrameCount } from "@lvsa/core";
 import * as z from "zod";
 import {
   type AutoencoderKLCogVideoXConfig,
@@ -73,7 +74,7 @@ export const cogVideoXTransformer = defineVideoModel({
     geometry: (configs) => {
       const { transformer, vae } = read(configs);
       const patchT = transformer.patch_size_t ?? 1;
-      const trained = Math.floor((transformer.sample_frames - 1) / vae.temporal_compression_ratio) + 1;
+      const trained = latentFrameCount(transformer.sample_frames, vae.temporal_compression_ratio);
       return {
         vaeSpatial: cogVideoXSpatialFactor(vae),
         vaeTemporal: vae.temporal_compression_ratio,
@@ -83,7 +84,7 @@ export const cogVideoXTransformer = defineVideoModel({
         transformerInChannels: transformer.in_channels,
         framesFirst: true,
         padsPatches: false,
-        referenceTokenFrames: Math.ceil(trained / patchT),
+        referenceTokenFrames: tokenFrameCount(trained, patchT),
       };
     },
     attention: (configs, tokens) => {

@@ -30,6 +30,7 @@ import { rotaryGrid, timestepEmbedding, timestepFeatures } from "../embeddings.j
 import { feedForward } from "../feed-forward.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { RotaryCache } from "../rotary-cache.js";
+import { videoGeometry } from "../video-geometry.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
 import type { Tap } from "./forward-hooks.js";
@@ -156,22 +157,14 @@ export class CogVideoXTransformer3DModel {
   geometry(latents: Tensor): VideoGeometry {
     const { shape } = latents;
     const { in_channels: channels, patch_size: p, patch_size_t } = this.config;
-    const pt = patch_size_t ?? 1;
     if (shape.length !== 5 || shape[0] !== 1 || shape[2] !== channels) {
       throw new ShapeError(
         "SHAPE_MISMATCH",
         `CogVideoX: latents must be [1, T, ${channels}, h, w], got [${shape.join(", ")}]`,
       );
     }
-    const grid = { latentFrames: shape[1]! / pt, height: shape[3]! / p, width: shape[4]! / p };
-    if (!Object.values(grid).every(Number.isInteger)) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `CogVideoX: latents [${shape.join(", ")}] do not divide into patches of ${pt}x${p}x${p}`,
-        { fix: "Choose sizes that are multiples of the autoencoder's factor times the patch size." },
-      );
-    }
-    return { ...grid, patchesPerFrame: grid.height * grid.width };
+    const [, frames, , height, width] = shape as [number, number, number, number, number];
+    return videoGeometry("CogVideoX", { frames, height, width }, [patch_size_t ?? 1, p, p]);
   }
 
   /** Runs one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, f32, owned by the caller. */

@@ -70,6 +70,11 @@ const resolved = schema
 
 export type Cosmos3TransformerConfig = z.infer<typeof resolved>;
 
+/** Token frames of the clips that a model was trained on. */
+export function cosmos3ReferenceFrames({ hidden_act }: Cosmos3TransformerConfig): number {
+  return hidden_act === "relu2" ? REFERENCE_FRAMES_EDGE : REFERENCE_FRAMES;
+}
+
 export const cosmos3Transformer = defineVideoModel({
   className: "Cosmos3OmniTransformer",
   library: "diffusers",
@@ -92,7 +97,7 @@ export const cosmos3Transformer = defineVideoModel({
         transformerInChannels: transformer.patch_latent_dim,
         framesFirst: false,
         padsPatches: true,
-        referenceTokenFrames: transformer.hidden_act === "relu2" ? REFERENCE_FRAMES_EDGE : REFERENCE_FRAMES,
+        referenceTokenFrames: cosmos3ReferenceFrames(transformer),
       };
     },
     attention: (configs, tokens) => {

@@ -33,6 +33,7 @@ import { timestepEmbedding, timestepFeatures, uploadRotary } from "../embeddings
 import { addGatedFeedForward } from "../gated-feed-forward.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { embeddingRows } from "../text-encoders/embedding-rows.js";
+import { videoGeometry } from "../video-geometry.js";
 import { Cosmos3Attention } from "./cosmos3-attention.js";
 import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
 import { cosmos3TextRotary } from "./cosmos3-positions.js";
@@ -41,6 +42,7 @@ import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
 import {
   type Cosmos3TransformerConfig,
+  cosmos3ReferenceFrames,
   cosmos3Transformer,
   isCosmos3Generation,
 } from "./transformer-cosmos3-definition.js";
@@ -142,6 +144,11 @@ export class Cosmos3OmniTransformer {
     return this.#parameters.isLoaded;
   }
 
+  /** Token frames of the clips that it was trained on. */
+  get referenceLatentFrames(): number {
+    return cosmos3ReferenceFrames(this.config);
+  }
+
   /** Frees the weights; `load` brings them back. */
   unload(): void {
     this.#parameters.unload();
@@ -162,8 +169,8 @@ export class Cosmos3OmniTransformer {
         { fix: "Cosmos 3 makes one video at a time; run batches one after the other." },
       );
     }
-    const [height, width] = [Math.ceil(shape[3]! / p), Math.ceil(shape[4]! / p)];
-    return { latentFrames: shape[2]!, height, width, patchesPerFrame: height * width };
+    const [, , frames, height, width] = shape as [number, number, number, number, number];
+    return videoGeometry("Cosmos 3", { frames, height, width }, [1, p, p], true);
   }
 
   /**

@@ -2,6 +2,7 @@
  * HunyuanVideo 1.5: `HunyuanVideo15Transformer3DModel` (diffusers, `transformer_hunyuan_video15.py`) and the videos
  * that its pipeline makes.
  */
+import { latentFrameCount, tokenFrameCount } from "@lvsa/core";
 import * as z from "zod";
 import type { AutoencoderKLHunyuanVideo15Config } from "../autoencoders/autoencoder-kl-hunyuan-video15-definition.js";
 import { layerCount, positive, size } from "../definition/config-fields.js";
@@ -47,6 +48,8 @@ const schema = z.looseObject({
   target_size: size.max(8192).default(640),
   task_type: z.string().default("i2v"),
   use_meanflow: z.boolean().default(false),
+  /** Video frames of the training length. Not a key of the class: some checkpoints state it. */
+  sample_n_frames: size.optional(),
   /** Width inside `context_embedder_2`. Not a key of config.json: the class has it as a constant. */
   glyph_hidden_dim: size.default(2048),
 });
@@ -88,7 +91,7 @@ export const hunyuanVideo15Transformer = defineVideoModel({
         transformerInChannels: transformer.in_channels,
         framesFirst: false,
         padsPatches: false,
-        referenceTokenFrames: REFERENCE_FRAMES,
+        referenceTokenFrames: referenceFrames(configs),
       };
     },
     attention: (configs, tokens) => {
@@ -120,6 +123,13 @@ export const hunyuanVideo15Transformer = defineVideoModel({
     },
   },
 });
+
+function referenceFrames(configs: ComponentConfigs): number {
+  const { transformer, vae } = read(configs);
+  if (transformer.sample_n_frames === undefined) return REFERENCE_FRAMES;
+  const latents = latentFrameCount(transformer.sample_n_frames, vae.temporal_compression_ratio);
+  return tokenFrameCount(latents, transformer.patch_size_t);
+}
 
 function read(configs: ComponentConfigs) {
   return {

@@ -5,7 +5,7 @@
  * Both residual streams are f32; with `computeDtype` f16 everything between two additions to them is stored as f16.
  */
 
-import type { TemporalFrequencies } from "@lvsa/core";
+import type { PatchSize, TemporalFrequencies } from "@lvsa/core";
 import {
   AttentionDispatcher,
   type AttentionModule,
@@ -33,8 +33,9 @@ import {
 } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
-import { fromPatches, type PatchSize, toPatches } from "../patches.js";
+import { fromPatches, toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
+import { videoGeometry } from "../video-geometry.js";
 import type { Tap } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
@@ -177,21 +178,8 @@ export class HunyuanVideo15Transformer3DModel {
         { fix: "The input is noisy latents, condition latents and one mask channel, in this order." },
       );
     }
-    const [frames, height, width] = this.patchSize.map((p, i) => shape[i + 2]! / p) as [
-      number,
-      number,
-      number,
-    ];
-    if (![frames, height, width].every(Number.isInteger)) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `HunyuanVideo 1.5: latents [${shape.join(", ")}] do not divide into patches of ${this.patchSize.join("x")}`,
-        {
-          fix: "Choose height and width that are multiples of the autoencoder's factor times the patch size.",
-        },
-      );
-    }
-    return { latentFrames: frames, height, width, patchesPerFrame: height * width };
+    const [, , frames, height, width] = shape as [number, number, number, number, number];
+    return videoGeometry("HunyuanVideo 1.5", { frames, height, width }, this.patchSize);
   }
 
   /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */

@@ -2,6 +2,7 @@
  * Wan 2.1 and 2.2: `WanTransformer3DModel` (diffusers, `models/transformers/transformer_wan.py`) and the videos that
  * its pipelines make.
  */
+import { latentFrameCount, tokenFrameCount } from "@lvsa/core";
 import * as z from "zod";
 import {
   type AutoencoderKLWanConfig,
@@ -38,6 +39,8 @@ const schema = z.looseObject({
   added_kv_proj_dim: optionalSize,
   rope_max_seq_len: size.default(1024),
   pos_embed_seq_len: optionalSize,
+  /** Video frames of the training length. Not a key of the class: some checkpoints state it. */
+  sample_frames: size.optional(),
 });
 
 export type WanTransformerConfig = z.infer<typeof schema>;
@@ -66,7 +69,7 @@ export const wanTransformer = defineVideoModel({
         transformerInChannels: transformer.in_channels,
         framesFirst: false,
         padsPatches: false,
-        referenceTokenFrames: isTi2v(configs) ? REFERENCE_FRAMES_TI2V : REFERENCE_FRAMES,
+        referenceTokenFrames: referenceFrames(configs),
       };
     },
     attention: (configs, tokens) => {
@@ -106,6 +109,15 @@ function read(configs: ComponentConfigs) {
 /** Wan 2.2 TI2V-5B, the one Wan model with the autoencoder of 2.2. */
 function isTi2v(configs: ComponentConfigs): boolean {
   return isWan22Autoencoder(read(configs).vae);
+}
+
+function referenceFrames(configs: ComponentConfigs): number {
+  const { transformer, vae } = read(configs);
+  if (transformer.sample_frames !== undefined) {
+    const latents = latentFrameCount(transformer.sample_frames, vae.scale_factor_temporal);
+    return tokenFrameCount(latents, transformer.patch_size[0]);
+  }
+  return isTi2v(configs) ? REFERENCE_FRAMES_TI2V : REFERENCE_FRAMES;
 }
 
 function rows(configs: ComponentConfigs): TokenRows {

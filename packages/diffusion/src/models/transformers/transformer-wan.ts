@@ -41,6 +41,7 @@ import { feedForward } from "../feed-forward.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
+import { videoGeometry } from "../video-geometry.js";
 import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
 import { type WanTransformerConfig, wanTransformer } from "./transformer-wan-definition.js";
@@ -143,24 +144,13 @@ export class WanTransformer3DModel {
   /** Token grid of latents `[1, C, T, h, w]`. @throws ShapeError when they do not fit the patch size */
   geometry(latents: Tensor): VideoGeometry {
     const [, channels, frames, height, width] = latents.shape;
-    const [pt, ph, pw] = this.config.patch_size;
     if (latents.shape.length !== 5 || latents.dim(0) !== 1 || channels !== this.config.in_channels) {
       throw new ShapeError(
         "SHAPE_MISMATCH",
         `Wan: latents must be [1, ${this.config.in_channels}, T, h, w], got [${latents.shape.join(", ")}]`,
       );
     }
-    if (frames! % pt || height! % ph || width! % pw) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `Wan: latents [${latents.shape.join(", ")}] do not divide into patches of ${pt}x${ph}x${pw}`,
-        {
-          fix: "Choose height and width that are multiples of the autoencoder's factor times the patch size.",
-        },
-      );
-    }
-    const grid = { height: height! / ph, width: width! / pw };
-    return { ...grid, latentFrames: frames! / pt, patchesPerFrame: grid.height * grid.width };
+    return videoGeometry("Wan", { frames: frames!, height: height!, width: width! }, this.config.patch_size);
   }
 
   /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
