@@ -29,6 +29,7 @@ const KNOWN: readonly KnownClip[] = [
     host: {
       spatialFactor: 16,
       temporalFactor: 4,
+      referenceLatentFrames: 31,
       transformerConfig: { patch_size: [1, 2, 2], in_channels: 48 },
     },
     ...{ numFrames: 121, height: 704, width: 1280 },

@@ -62,12 +62,13 @@ describe("Wan geometry", () => {
     }
   });
 
-  it("takes the training length from the checkpoint, then from the model", () => {
+  it("takes the training length from the option, the host, the checkpoint, the family", () => {
     const adapter = createWanAdapter();
     expect(adapter.referenceLatentFrames(host())).toBe(21);
-    expect(adapter.referenceLatentFrames(host({ in_channels: 48 }))).toBe(31);
-    expect(adapter.referenceLatentFrames(host({ in_channels: 48, sample_frames: 81 }))).toBe(21);
-    expect(createWanAdapter({ referenceLatentFrames: 9 }).referenceLatentFrames(host())).toBe(9);
+    expect(adapter.referenceLatentFrames(host({ sample_frames: 121 }))).toBe(31);
+    const stated = { ...host({ sample_frames: 121 }), referenceLatentFrames: 25 };
+    expect(adapter.referenceLatentFrames(stated)).toBe(25);
+    expect(createWanAdapter({ referenceLatentFrames: 9 }).referenceLatentFrames(stated)).toBe(9);
   });
 });
 

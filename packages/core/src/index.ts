@@ -146,6 +146,17 @@ export {
   type SequenceLengthOptions,
 } from "./pattern/sequence-length.js";
 export {
+  cellCount,
+  type GridFactors,
+  type GridSize,
+  latentFrameCount,
+  latentGrid,
+  type PatchSize,
+  type TokenGrid,
+  tokenFrameCount,
+  tokenGrid,
+} from "./pattern/token-grid.js";
+export {
   adaptiveWindowBounds,
   expandedWindowBounds,
   type WindowBounds,

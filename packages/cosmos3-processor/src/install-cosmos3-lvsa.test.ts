@@ -10,13 +10,14 @@ const geometry = goldenCases<
 >("pattern/cosmos3_geometry.json");
 
 /** A transformer that is never run. */
-function transformer(roles = ["und", "self", "und", "self"], hiddenAct = "silu"): Cosmos3Transformer {
+function transformer(roles = ["und", "self", "und", "self"], referenceLatentFrames = 48): Cosmos3Transformer {
   const modules = roles.map((role, i) => ({ role, name: `layer${i}` }) as AttentionModule);
   return {
     family: "cosmos3",
     attention: new AttentionDispatcher(),
     attentionModules: () => modules,
-    config: { latent_patch_size: 2, hidden_act: hiddenAct },
+    config: { latent_patch_size: 2 },
+    referenceLatentFrames,
   };
 }
 
@@ -90,7 +91,7 @@ describe("installCosmos3Lvsa", () => {
   it("is dense at the training length, which is shorter for Nemotron-style models", () => {
     expect(resolved(undefined, 189).keyframeInterval).toBe(1);
     expect(resolved(undefined, 193).keyframeInterval).toBeGreaterThan(1);
-    const edge = installCosmos3Lvsa(transformer(undefined, "relu2"), { ...clip, numFrames: 121 });
+    const edge = installCosmos3Lvsa(transformer(undefined, 31), { ...clip, numFrames: 121 });
     expect(edge.clip).toMatchObject({ latentFrames: 31, referenceLatentFrames: 31 });
     expect(edge.processor.pattern.globalFrames).toHaveLength(31);
   });

@@ -2,6 +2,7 @@
 import {
   type AttentionTarget,
   type ClipGeometry,
+  ConfigError,
   claimLayers,
   computeLatentFrames,
   computePatchesPerFrame,
@@ -12,19 +13,17 @@ import {
   type LvsaConfigInput,
   parseLvsaConfig,
 } from "@lvsa/core";
+
 import { Cosmos3LvsaProcessor, type Cosmos3ProcessorOptions } from "./cosmos3-lvsa-processor.js";
 
 /** Defaults of the family, in video frames. */
 export const COSMOS3_DEFAULTS = { windowSize: 12, nFirstFrames: 4 } as const satisfies LvsaConfigInput;
 
-/** Training length in latent frames: 189 video frames. */
-const REFERENCE_FRAMES = 48;
-/** That of Nemotron-style models (Cosmos 3 Edge): 121 video frames. */
-const REFERENCE_FRAMES_NEMOTRON = 31;
-
-/** The part of `Cosmos3OmniTransformer` that is used here; without a config, the values of the published models. */
+/** The part of `Cosmos3OmniTransformer` that is used here; without a config, patches as in the published models. */
 export interface Cosmos3Transformer extends AttentionTarget {
-  readonly config?: { readonly latent_patch_size: number; readonly hidden_act: string };
+  readonly config?: { readonly latent_patch_size: number };
+  /** Latent frames the model was trained on. */
+  readonly referenceLatentFrames?: number;
 }
 
 export interface Cosmos3LvsaOptions extends Omit<Cosmos3ProcessorOptions, "clip" | "config"> {
@@ -38,7 +37,7 @@ export interface Cosmos3LvsaOptions extends Omit<Cosmos3ProcessorOptions, "clip"
    * factor and are at least one latent frame.
    */
   readonly config?: LvsaConfigInput;
-  /** Latent frames the model was trained on. Default 48; 31 for Nemotron-style models. */
+  /** Latent frames the model was trained on. Default: as the transformer says. */
   readonly referenceLatentFrames?: number;
   /** Pixels per latent cell. Default 16. */
   readonly spatialFactor?: number;
@@ -84,11 +83,19 @@ export function installCosmos3Lvsa(
 }
 
 /** Partial patches at the edge count: 720 pixels are 23 rows of 32. */
-function clipGeometry({ config }: Cosmos3Transformer, options: Cosmos3LvsaOptions): ClipGeometry {
+function clipGeometry(transformer: Cosmos3Transformer, options: Cosmos3LvsaOptions): ClipGeometry {
   const { numFrames, height, width, spatialFactor = 16, temporalFactor = 4 } = options;
-  const isNemotron = config?.hidden_act === "relu2";
-  const referenceLatentFrames =
-    options.referenceLatentFrames ?? (isNemotron ? REFERENCE_FRAMES_NEMOTRON : REFERENCE_FRAMES);
+  const { config } = transformer;
+  const referenceLatentFrames = options.referenceLatentFrames ?? transformer.referenceLatentFrames;
+  if (referenceLatentFrames === undefined) {
+    throw new ConfigError(
+      "NO_REFERENCE_FRAMES",
+      "the transformer does not say what length it was trained on",
+      {
+        fix: "Pass referenceLatentFrames, in latent frames.",
+      },
+    );
+  }
   const rules: GeometryRules = {
     patchSize: config?.latent_patch_size ?? 2,
     rounding: "ceil",

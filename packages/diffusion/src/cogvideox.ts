@@ -5,5 +5,5 @@ export {
   type CogVideoXForwardInputs,
   CogVideoXTransformer3DModel,
 } from "./models/transformers/transformer-cogvideox.js";
-export type { CogVideoXTransformerConfig } from "./models/transformers/transformer-cogvideox-config.js";
+export type { CogVideoXTransformerConfig } from "./models/transformers/transformer-cogvideox-definition.js";
 export { CogVideoXPipeline } from "./pipelines/cogvideox/pipeline-cogvideox.js";

@@ -7,20 +7,18 @@
 export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readonly usage: boolean }>> = {
   /** the rendered chat has … tokens, of which the first … are the template */
   BAD_CHAT_TEMPLATE: { usage: false },
-  /** the config.json of … does not fit: … */
+  /** the file holds no settings */
   BAD_CONFIG: { usage: false },
-  /** … frames: this model makes …k + 1 frames */
+  /** … frames do not fit: the model makes …k+1 (1, …, …, ...). */
   BAD_FRAME_COUNT: { usage: true },
   /** … is not JSON: … */
   BAD_JSON: { usage: false },
   BAD_OPTION: { usage: true },
-  /** CogVideoX 1.5: … tokens of …, the model has positions for … */
+  /** …: the model makes multiples of … pixels. */
   BAD_SIZE: { usage: true },
   /** token id … is outside of … with … rows */
   BAD_TOKEN_ID: { usage: false },
   ENGINE_DISPOSED: { usage: false },
-  /** … frames do not fit: the model makes …k+1 (1, …, …, ...). */
-  FRAMES_OFF_GRID: { usage: true },
   /** the frames of this result are read already, or being read */
   FRAMES_TAKEN: { usage: false },
   /** this checkpoint needs image embeddings, and none were given */
@@ -33,13 +31,11 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   IMAGE_UNSUPPORTED: { usage: true },
   /** … holds … at element … */
   INPUT_NOT_FINITE: { usage: true },
-  /** config of …: …. */
-  INVALID_MODEL_CONFIG: { usage: false },
   /** … steps; expected a whole number of at least 1. */
   INVALID_STEPS: { usage: true },
   /** the initial latents are […], this clip needs […] */
   LATENTS_SHAPE: { usage: true },
-  /** unknown transformer class …; known classes are …. */
+  /** … has no component …. */
   MISSING_COMPONENT: { usage: false },
   /** …: the processor returned no encoder stream */
   MISSING_STREAM: { usage: false },
@@ -47,7 +43,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   MISSING_TENSOR: { usage: false },
   /** noise shape […] has size … */
   NOISE_SHAPE_INVALID: { usage: false },
-  /** config.json names no class (_class_name or architectures). */
+  /** the model folder has no model_index.json */
   NOT_A_CHECKPOINT: { usage: false },
   /** … exports no `plugin` */
   NOT_A_PLUGIN: { usage: false },
@@ -77,14 +73,12 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   SCHEDULER_STEP_OUT_OF_RANGE: { usage: false },
   /** unknown scheduler: the configuration names … */
   SCHEDULER_UNKNOWN: { usage: false },
-  /** seed … is not an integer that a number holds exactly */
+  /** seed: …, got … */
   SEED_INVALID: { usage: true },
   /** AutoencoderKLCogVideoX: cannot encode frames of …x… */
   SHAPE_MISMATCH: { usage: false },
   /** … sigmas for … steps */
   SIGMAS_INVALID: { usage: false },
-  /** …: the model makes multiples of … pixels. */
-  SIZE_OFF_GRID: { usage: true },
   /** … inference steps; this scheduler takes 1 to … */
   STEPS_INVALID: { usage: true },
   /** the tokenizer lacks an eos token or <|vision_start|> */
@@ -97,18 +91,16 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   UNKNOWN_GUIDER: { usage: false },
   /** no model is known by the name …. */
   UNKNOWN_MODEL: { usage: true },
-  /** unknown transformer class …; known classes are …. */
+  /** …: … */
   UNKNOWN_MODEL_CLASS: { usage: false },
   /** model_index.json names the class …, which is not supported */
   UNKNOWN_PIPELINE: { usage: false },
-  /** AutoencoderKLCogVideoX with use_quant_conv …, use_post_quant_conv …, act_fn … is not supported */
+  /** … with … is not supported */
   UNSUPPORTED_CONFIG: { usage: false },
   /** there are no random weights in …. */
   UNSUPPORTED_DTYPE: { usage: false },
   /** tensor … is …, expected F32, F16 or BF16 */
   WRONG_DTYPE: { usage: false },
-  /** tensor …… is …, the config asks for … */
-  WRONG_SHAPE: { usage: false },
 };
 
 export type DiffusionErrorCode =
@@ -120,14 +112,12 @@ export type DiffusionErrorCode =
   | "BAD_SIZE"
   | "BAD_TOKEN_ID"
   | "ENGINE_DISPOSED"
-  | "FRAMES_OFF_GRID"
   | "FRAMES_TAKEN"
   | "IMAGE_EMBEDS_NEEDED"
   | "IMAGE_NEEDED"
   | "IMAGE_SIZE"
   | "IMAGE_UNSUPPORTED"
   | "INPUT_NOT_FINITE"
-  | "INVALID_MODEL_CONFIG"
   | "INVALID_STEPS"
   | "LATENTS_SHAPE"
   | "MISSING_COMPONENT"
@@ -152,7 +142,6 @@ export type DiffusionErrorCode =
   | "SEED_INVALID"
   | "SHAPE_MISMATCH"
   | "SIGMAS_INVALID"
-  | "SIZE_OFF_GRID"
   | "STEPS_INVALID"
   | "TOKENIZER_INVALID"
   | "UNKNOWN_CLASS"
@@ -163,5 +152,4 @@ export type DiffusionErrorCode =
   | "UNKNOWN_PIPELINE"
   | "UNSUPPORTED_CONFIG"
   | "UNSUPPORTED_DTYPE"
-  | "WRONG_DTYPE"
-  | "WRONG_SHAPE";
+  | "WRONG_DTYPE";

@@ -6,5 +6,5 @@ export {
   type HunyuanVideo15ForwardInputs,
   HunyuanVideo15Transformer3DModel,
 } from "./models/transformers/transformer-hunyuan-video15.js";
-export type { HunyuanVideo15TransformerConfig } from "./models/transformers/transformer-hunyuan-video15-config.js";
+export type { HunyuanVideo15TransformerConfig } from "./models/transformers/transformer-hunyuan-video15-definition.js";
 export { HunyuanVideo15Pipeline } from "./pipelines/hunyuan/pipeline-hunyuan-video15.js";

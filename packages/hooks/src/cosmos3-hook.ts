@@ -5,6 +5,7 @@
 import {
   type AttentionCall,
   type AttentionResult,
+  ConfigError,
   checkFamily,
   claimLayers,
   type FallbackEvent,
@@ -16,10 +17,6 @@ import {
 import type { HookHost, HookTarget } from "./plugins.js";
 
 const FAMILY = "cosmos3";
-
-/** Training length in latent frames: 189 video frames; 121 for Nemotron-style models (Cosmos 3 Edge). */
-const REFERENCE_FRAMES = 48;
-const REFERENCE_FRAMES_NEMOTRON = 31;
 
 /** The part of `@lvsa/cosmos3-processor` that is used here. */
 export interface Cosmos3Package {
@@ -50,9 +47,16 @@ type Next = (call: AttentionCall) => AttentionResult;
  */
 export function cosmos3Target(module: Cosmos3Package, host: HookHost): HookTarget {
   checkFamily(FAMILY, host.transformers);
-  const isNemotron = host.geometry.transformerConfig.hidden_act === "relu2";
-  const referenceLatentFrames = isNemotron ? REFERENCE_FRAMES_NEMOTRON : REFERENCE_FRAMES;
-  const { temporalFactor } = host.geometry;
+  const { referenceLatentFrames, temporalFactor } = host.geometry;
+  if (referenceLatentFrames === undefined) {
+    throw new ConfigError(
+      "NO_REFERENCE_FRAMES",
+      "the host does not say what length Cosmos 3 was trained on",
+      {
+        fix: "Give geometry.referenceLatentFrames, in latent frames.",
+      },
+    );
+  }
   const model = { referenceLatentFrames, temporalFactor, defaults: module.COSMOS3_DEFAULTS };
   return {
     ...model,

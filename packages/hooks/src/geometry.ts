@@ -2,7 +2,7 @@
  * How a call's tokens are laid out: what the host says, else what the settings say. Both are exact. A length that
  * is a multiple of the frames, or that leaves room for text nobody mentioned, is a mismatch and not a match.
  */
-import type { FallbackEvent, FallbackReason } from "@lvsa/core";
+import { type FallbackEvent, type FallbackReason, latentGrid, tokenGrid } from "@lvsa/core";
 import type { HookSettings } from "./env-schema.js";
 
 export interface ClipShape {
@@ -32,8 +32,12 @@ export function patchCandidates(settings: HookSettings): readonly number[] {
   if (settings.patchesPerFrame) return settings.patchesPerFrame;
   const { videoHeight, videoWidth, vaeSpatialFactor = 8, patchSize = 2 } = settings;
   if (videoHeight === undefined || videoWidth === undefined) return [];
-  const along = (pixels: number) => Math.floor(Math.floor(pixels / vaeSpatialFactor) / patchSize);
-  const patches = along(videoHeight) * along(videoWidth);
+  const factors = {
+    ...{ spatialFactor: vaeSpatialFactor, temporalFactor: 1 },
+    patchSize: [1, patchSize, patchSize] as const,
+  };
+  const latents = latentGrid({ frames: 1, height: videoHeight, width: videoWidth }, factors);
+  const patches = tokenGrid(latents, factors.patchSize).patchesPerFrame;
   return patches > 0 ? [patches] : [];
 }
 

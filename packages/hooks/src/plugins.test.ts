@@ -3,29 +3,37 @@ import { describe, expect, it } from "vitest";
 import { defineAdapterHook, defineHook, type HookHost, listHooks, loadPackage, lvsaPlugin } from "./index.js";
 import { fakeEngine } from "./testing-support/fake-engine.js";
 
-const host = (transformerConfig: Record<string, unknown>): HookHost => ({
+const host = (transformerConfig: Record<string, unknown>, referenceLatentFrames?: number): HookHost => ({
   transformers: [],
-  geometry: { spatialFactor: 8, temporalFactor: 4, transformerConfig },
+  geometry: { spatialFactor: 8, temporalFactor: 4, referenceLatentFrames, transformerConfig },
 });
 
 describe("defaults", () => {
   // Never one number for all models.
   it.each([
-    ["wan", { in_channels: 16 }, 21],
-    ["wan", { in_channels: 48 }, 31],
-    ["hunyuan", {}, 33],
-    ["cogvideox", { patch_size_t: null, sample_frames: 49 }, 13],
-    ["cosmos3", {}, 48],
-    ["cosmos3", { hidden_act: "relu2" }, 31],
-  ])("%s %j was trained on %i latent frames", async (family, config, frames) => {
+    ["wan", {}, undefined, 21],
+    ["wan", {}, 31, 31],
+    ["hunyuan", {}, undefined, 33],
+    ["cogvideox", { patch_size_t: null, sample_frames: 49 }, undefined, 13],
+    ["cosmos3", {}, 48, 48],
+    ["cosmos3", {}, 31, 31],
+  ])("%s %j was trained on %j, that is %i latent frames", async (family, config, stated, frames) => {
     const hook = listHooks().find((one) => one.family === family)!;
-    const target = hook.target(await loadPackage(hook), host(config));
+    const target = hook.target(await loadPackage(hook), host(config, stated));
     expect(target).toMatchObject({
       referenceLatentFrames: frames,
       temporalFactor: 4,
       defaults: { windowSize: 12, nFirstFrames: 4 },
     });
   });
+});
+
+it("Cosmos 3 needs a host that knows its models", async () => {
+  const hook = listHooks().find(({ family }) => family === "cosmos3")!;
+  const module = await loadPackage(hook);
+  expect(() => hook.target(module, host({}))).toThrow(
+    expect.objectContaining({ code: "NO_REFERENCE_FRAMES" }),
+  );
 });
 
 describe("hooks", () => {

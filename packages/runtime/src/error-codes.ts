@@ -7,6 +7,10 @@
 export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly usage: boolean }>> = {
   /** … was stopped */
   ABORTED: { usage: false },
+  /** … of … tensors belong to a LoRA or another adapter, the first is …. */
+  ADAPTER_IN_WEIGHTS: { usage: false },
+  /** "…" is no address. */
+  BAD_ADDRESS: { usage: false },
   /** the name "__metadata__" is kept for the file itself. */
   BAD_TENSOR: { usage: false },
   /** kernel … has … bindings, … tensors were given */
@@ -25,18 +29,18 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   DISPOSED: { usage: false },
   /** read gives f32, which does not hold every … */
   DTYPE_MISMATCH: { usage: false },
-  /** the header names tensor "…" twice. */
+  /** the header names tensor … twice. */
   DUPLICATE_TENSOR: { usage: false },
   GPU_ERROR: { usage: false },
   HEADER_INVALID: { usage: false },
   HEADER_NOT_JSON: { usage: false },
   /** the header claims … bytes, at most … are accepted. */
   HEADER_TOO_LARGE: { usage: false },
-  /** the index places tensor "…" in …, but it is …. */
+  /** the index places tensor … in …, but it is …. */
   INDEX_MISMATCH: { usage: false },
   /** … can not run …: … */
   KERNEL_RULE: { usage: false },
-  /** there is no tensor "…" among ……. */
+  /** there is no tensor … among ……. */
   MISSING_TENSOR: { usage: false },
   /** there is no such file. */
   NOT_FOUND: { usage: false },
@@ -48,23 +52,25 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   NO_WEBGPU: { usage: false },
   /** the package `webgpu` is not installed or does not load here */
   NO_WEBGPU_PACKAGE: { usage: false },
-  /** tensor "…" begins at byte …, the file ends at byte …. */
+  /** tensor … begins at byte …, the file ends at byte …. */
   OFFSETS_NOT_CONTIGUOUS: { usage: false },
-  /** tensor "…" begins at data byte …, before … ends (…). */
+  /** tensor … begins at data byte …, before … ends (…). */
   OFFSETS_OVERLAP: { usage: false },
-  /** the data_offsets of tensor "…" are not a begin and an end: …. */
+  /** the data_offsets of tensor … are not a begin and an end: …. */
   OFFSET_OUT_OF_RANGE: { usage: false },
   /** the GPU has no memory for another … bytes: … */
   OUT_OF_MEMORY: { usage: false },
-  /** rows … to … are outside of "…" …. */
+  /** bytes … to … are outside of tensor … (… bytes). */
   RANGE_OUTSIDE_TENSOR: { usage: false },
+  /** tensor … is read in whole elements of … bytes. */
+  RANGE_SPLITS_ELEMENT: { usage: false },
   /** the GPU did not hand a tensor back */
   READ_FAILED: { usage: false },
   /** shader … does not compile: … */
   SHADER_ERROR: { usage: false },
   /** tensor … holds … elements, … were given */
   SHAPE_MISMATCH: { usage: false },
-  /** tensor "…" (…, […]) takes … bytes, but its data_offsets hold …. */
+  /** tensor … (…, [……]) takes … bytes, but its data_offsets hold …. */
   SIZE_MISMATCH: { usage: false },
   /** … bytes do not fit into one array. */
   TOO_LARGE: { usage: false },
@@ -72,16 +78,20 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   TRUNCATED: { usage: false },
   /** cannot … */
   UNALIGNED_VIEW: { usage: false },
-  /** tensor "…" has the unknown dtype "…". */
+  /** tensor … has the unknown dtype …. */
   UNKNOWN_DTYPE: { usage: false },
-  /** "…" is stored as …, which can not be used on the GPU. */
+  /** element … of … is …, which does not fit into F16. */
   UNSUPPORTED_DTYPE: { usage: false },
-  /** tensor "…" is …, the model expects …. */
+  /** layer … is quantized in …, which can not be read. */
+  UNSUPPORTED_QUANTIZATION: { usage: false },
+  /** tensor … is …, the model expects …. */
   WRONG_SHAPE: { usage: false },
 };
 
 export type RuntimeErrorCode =
   | "ABORTED"
+  | "ADAPTER_IN_WEIGHTS"
+  | "BAD_ADDRESS"
   | "BAD_TENSOR"
   | "BINDING_COUNT"
   | "BINDING_TOO_LARGE"
@@ -109,6 +119,7 @@ export type RuntimeErrorCode =
   | "OFFSET_OUT_OF_RANGE"
   | "OUT_OF_MEMORY"
   | "RANGE_OUTSIDE_TENSOR"
+  | "RANGE_SPLITS_ELEMENT"
   | "READ_FAILED"
   | "SHADER_ERROR"
   | "SHAPE_MISMATCH"
@@ -118,4 +129,5 @@ export type RuntimeErrorCode =
   | "UNALIGNED_VIEW"
   | "UNKNOWN_DTYPE"
   | "UNSUPPORTED_DTYPE"
+  | "UNSUPPORTED_QUANTIZATION"
   | "WRONG_SHAPE";

@@ -56,7 +56,7 @@ export function requireWholeWeights(inspection: CheckpointInspection): void {
     );
     if (!problem) continue;
     throw new WeightsError(problem.code, problem.message, {
-      where: component.name,
+      where: problem.where ?? component.name,
       ...(problem.fix ? { fix: problem.fix } : {}),
     });
   }

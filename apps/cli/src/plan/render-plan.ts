@@ -90,7 +90,7 @@ function operations(plan: GenerationPlan, sparse: boolean): string[] {
     ...(sparse ? [formatFlops(lvsa), (Number(lvsa) / Number(dense)).toFixed(3)] : []),
   ];
   const same = (name: string, count: bigint) => (count > 0n ? [row(name, count, count)] : []);
-  const passes = plan.forwardsPerStep * plan.batch;
+  const passes = plan.forwardsPerStep;
   const columns = [
     { title: "operations" },
     { title: "dense", align: "right" },
@@ -203,7 +203,6 @@ export function planToJson({ plan, lvsa }: ModelPlan, memory?: MemoryPlan): Reco
     lvsa_over_dense: plan.lvsaOverDense,
     steps: plan.steps,
     forwards_per_step: plan.forwardsPerStep,
-    batch: plan.batch,
     memory: memory
       ? { peak_bytes: memory.peakBytes, peak_phase: memory.peakPhase, phases: memory.phases }
       : null,

@@ -3,6 +3,7 @@
  * down by its adapter; core only applies them.
  */
 import { ConfigError } from "@lvsa/runtime";
+import { latentFrameCount, latentGrid, tokenFrameCount, tokenGrid } from "./token-grid.js";
 
 export interface GeometryRules {
   /** Pixels per latent cell and video frames per latent frame, for hosts that do not say; undefined: required from the host. */
@@ -18,14 +19,16 @@ export interface GeometryRules {
   readonly temporalPatch?: boolean;
   /** Config field with the number of video frames the model was trained on. */
   readonly trainedFramesField?: string;
-  /** Training length in latent frames where the config does not say; a function where variants differ in it. */
-  readonly referenceLatentFrames: number | ((transformerConfig: HostGeometry["transformerConfig"]) => number);
+  /** Training length in latent frames, for hosts that do not say and configs that do not either. */
+  readonly referenceLatentFrames: number;
 }
 
 /** What the host knows about the loaded checkpoint. */
 export interface HostGeometry {
   readonly spatialFactor?: number | undefined;
   readonly temporalFactor?: number | undefined;
+  /** Token frames of the clips that the model was trained on, where the host knows its models. */
+  readonly referenceLatentFrames?: number | undefined;
   /** The transformer's `config.json`. */
   readonly transformerConfig: Readonly<Record<string, unknown>>;
 }
@@ -33,9 +36,9 @@ export interface HostGeometry {
 /** Latent frames the transformer sees for `numFrames` video frames. */
 export function computeLatentFrames(numFrames: number, host: HostGeometry, rules: GeometryRules): number {
   const factor = required("temporal factor of the autoencoder", host.temporalFactor ?? rules.temporalFactor);
-  const latent = Math.floor((numFrames - 1) / factor) + 1;
   const joined = rules.temporalPatch ? host.transformerConfig.patch_size_t : undefined;
-  return typeof joined === "number" && joined > 1 ? Math.ceil(latent / joined) : latent;
+  const patchFrames = typeof joined === "number" && joined > 1 ? joined : 1;
+  return tokenFrameCount(latentFrameCount(numFrames, factor), patchFrames);
 }
 
 /** Tokens per latent frame for a video of `height` x `width` pixels. */
@@ -46,18 +49,26 @@ export function computePatchesPerFrame(
   rules: GeometryRules,
 ): number {
   const factor = required("spatial factor of the autoencoder", host.spatialFactor ?? rules.spatialFactor);
-  const cell = factor * spatialPatchSize(host.transformerConfig.patch_size, rules);
-  const round = rules.rounding === "ceil" ? Math.ceil : Math.floor;
-  return round(height / cell) * round(width / cell);
+  const patch = spatialPatchSize(host.transformerConfig.patch_size, rules);
+  const padsPatches = rules.rounding === "ceil";
+  const factors = {
+    spatialFactor: factor,
+    temporalFactor: 1,
+    patchSize: [1, patch, patch],
+    padsPatches,
+  } as const;
+  const latents = latentGrid({ frames: 1, height, width }, factors);
+  return tokenGrid(latents, factors.patchSize, padsPatches).patchesPerFrame;
 }
 
-/** Latent frames the model was trained on: from the checkpoint's config where it says so. */
+/** Latent frames the model was trained on: as the host says, else from the checkpoint's config, else the family's. */
 export function computeReferenceLatentFrames(host: HostGeometry, rules: GeometryRules): number {
+  if (host.referenceLatentFrames !== undefined) return host.referenceLatentFrames;
   const field = rules.trainedFramesField;
   const trained = field === undefined ? undefined : host.transformerConfig[field];
-  if (typeof trained === "number") return computeLatentFrames(trained, host, rules);
-  const stated = rules.referenceLatentFrames;
-  return typeof stated === "function" ? stated(host.transformerConfig) : stated;
+  return typeof trained === "number"
+    ? computeLatentFrames(trained, host, rules)
+    : rules.referenceLatentFrames;
 }
 
 function spatialPatchSize(value: unknown, rules: GeometryRules): number {

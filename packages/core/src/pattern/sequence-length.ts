@@ -1,5 +1,6 @@
 /** The token sequence of a clip, checked against the number of ranks before anything is loaded. */
 import { ConfigError } from "@lvsa/runtime";
+import { latentGrid, tokenGrid } from "./token-grid.js";
 
 export interface SequenceLengthOptions {
   /** Video frames and pixels. */
@@ -41,18 +42,19 @@ export function computeSequenceLength(options: SequenceLengthOptions): SequenceL
   const sizes = { temporalFactor, spatialFactor, temporalPatch, spatialPatch, worldSize };
   for (const [name, value] of Object.entries(sizes)) requirePositive(name, value, patchSize);
 
-  const latentFrames = Math.floor((numFrames - 1) / temporalFactor) + 1;
-  const tokenFrames = Math.floor((latentFrames + temporalPatch! - 1) / temporalPatch!);
-  const rows = Math.floor(height / (spatialFactor * spatialPatch!));
-  const columns = Math.floor(width / (spatialFactor * spatialPatch!));
-  const patchesPerFrame = rows * columns;
-  const sequenceLength = tokenFrames * patchesPerFrame;
+  const factors = {
+    ...{ spatialFactor, temporalFactor },
+    patchSize: [temporalPatch!, spatialPatch!, spatialPatch!] as const,
+  };
+  const gridOf = (frames: number) => {
+    const latents = latentGrid({ frames, height, width }, factors);
+    return { latentFrames: latents.frames, ...tokenGrid(latents, factors.patchSize) };
+  };
+  const { latentFrames, frames: tokenFrames, height: rows, width: columns, ...tokens } = gridOf(numFrames);
+  const { patchesPerFrame, tokens: sequenceLength } = tokens;
 
   if (sequenceLength % worldSize !== 0) {
-    const fits = (count: number) => {
-      const latent = Math.floor((count - 1) / temporalFactor) + 1;
-      return (Math.floor((latent + temporalPatch! - 1) / temporalPatch!) * patchesPerFrame) % worldSize === 0;
-    };
+    const fits = (count: number) => gridOf(count).tokens % worldSize === 0;
     throw new ConfigError(
       "SEQUENCE_NOT_DIVISIBLE",
       `${tokenFrames} frames x ${rows} x ${columns} patches = ${sequenceLength} tokens can not be split evenly over ` +

@@ -2,8 +2,8 @@
  * Floating point operations of one forward pass of the transformer at batch 1. A multiply-add is two; biases, norms,
  * softmax, rotary tables and activations are not counted. Bigints: long clips exceed 2^53.
  */
-import type { AttentionShape, TokenRows } from "./family-rules.js";
-import type { RowKind } from "./parameter-list.js";
+import type { RowKind } from "../models/definition/parameter-list.js";
+import type { AttentionShape, TokenRows } from "../models/definition/video-model.js";
 
 export interface DenseAndLvsa {
   readonly dense: bigint;

@@ -1,8 +1,8 @@
 /** A whole model as the planner sees it: a known one by name, or one read from a checkpoint folder. */
-import type { ResolvedConfig } from "./model-class.js";
+import type { ResolvedConfig } from "../models/definition/define-model.js";
+import type { ModelDefaults, ModelFamily } from "../models/definition/video-model.js";
 import type { StoredDType } from "./weight-summary.js";
 
-export type ModelFamily = "wan" | "hunyuan" | "cogvideox" | "cosmos3";
 export type ModelTask = "text-to-video" | "image-to-video";
 
 export interface ComponentDescription {
@@ -14,20 +14,11 @@ export interface ComponentDescription {
   readonly storedDType: StoredDType;
 }
 
-/** Settings of one generation. Those of a model are what its diffusers pipeline does when it is told nothing. */
-export interface GenerationDefaults {
-  /** Pixels. */
-  readonly height: number;
-  readonly width: number;
-  /** Video frames. */
-  readonly numFrames: number;
-  readonly numInferenceSteps: number;
-  readonly guidanceScale: number;
+/** Settings of one generation: the model's, and what a checkpoint's scheduler and second transformer add. */
+export interface GenerationDefaults extends ModelDefaults {
   /** Guidance of the second transformer; the same as the first where it is left out. */
   readonly guidanceScale2?: number;
   readonly flowShift?: number;
-  /** Frames per second of the written file. */
-  readonly fps: number;
 }
 
 export interface ModelDescription {
@@ -46,4 +37,10 @@ export interface ModelDescription {
   readonly recommended: Partial<GenerationDefaults>;
   /** Share of the noise schedule above which the first of two transformers works. */
   readonly boundaryRatio?: number;
+}
+
+/** A published model as the catalog writes it down: defaults that its definition gives are left out. */
+export interface KnownModel extends Omit<ModelDescription, "defaults" | "recommended"> {
+  readonly defaults: Partial<GenerationDefaults>;
+  readonly recommended: Partial<GenerationDefaults>;
 }

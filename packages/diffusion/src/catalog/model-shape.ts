@@ -1,43 +1,34 @@
-/** What the family's rules and the configs say of one model. */
+/** What the definitions and the configs say of one model. */
 import { ConfigError } from "@lvsa/runtime";
-import { cogVideoXRules } from "./families/cogvideox.js";
-import { cosmos3Rules } from "./families/cosmos3.js";
-import { hunyuanRules } from "./families/hunyuan.js";
-import { wanRules } from "./families/wan.js";
+import type { VideoModelDefinition } from "../models/definition/define-model.js";
 import type {
   AttentionShape,
   ComponentConfigs,
-  FamilyRules,
+  ModelDefaults,
   ModelGeometry,
   TokenRows,
-} from "./family-rules.js";
-import { findModelClass, getModelClass } from "./model-classes.js";
-import type { ComponentDescription, ModelDescription, ModelFamily } from "./model-description.js";
+} from "../models/definition/video-model.js";
+import {
+  findModelClass,
+  findVideoModel,
+  getModelClass,
+  unknownClassMessage,
+} from "../models/model-classes.js";
+import type { ComponentDescription, ModelDescription } from "./model-description.js";
 
-const RULES: readonly FamilyRules[] = [wanRules, hunyuanRules, cogVideoXRules, cosmos3Rules];
-
-export function familyRules(family: ModelFamily): FamilyRules {
-  return RULES.find((rules) => rules.family === family)!;
-}
-
-/** The family that a transformer class belongs to. */
-export function familyOfTransformer(className: string): FamilyRules | undefined {
-  return RULES.find((rules) => rules.transformerClass === className);
-}
+type Components = Readonly<Record<string, ComponentDescription>>;
 
 /** Parses the configs of all components whose class is known. @throws ConfigError for a bad config */
-export function componentConfigs(
-  components: Readonly<Record<string, ComponentDescription>>,
-): ComponentConfigs {
+export function componentConfigs(components: Components): ComponentConfigs {
   const known = Object.entries(components).filter(([, component]) => findModelClass(component.className));
   return Object.fromEntries(
     known.map(([name, { className, config }]) => [name, getModelClass(className).parseConfig(config, name)]),
   );
 }
 
-/** What the family's rules say of one model. */
+/** What the definitions say of one model. */
 export interface ModelShape {
-  readonly rules: FamilyRules;
+  readonly definition: VideoModelDefinition;
   readonly configs: ComponentConfigs;
   readonly geometry: ModelGeometry;
   readonly rows: TokenRows;
@@ -46,9 +37,12 @@ export interface ModelShape {
 
 /**
  * @param tokens other token counts than the pipeline's, e.g. `{ text: 300 }` for a prompt that is not padded
- * @throws ConfigError `MISSING_COMPONENT`, or for a bad config
+ * @throws ConfigError `MISSING_COMPONENT`, `UNKNOWN_MODEL_CLASS`, or for a bad config
  */
-export function modelShape(model: ModelDescription, tokens: TokenRows = {}): ModelShape {
+export function modelShape(
+  model: Pick<ModelDescription, "name" | "components">,
+  tokens: TokenRows = {},
+): ModelShape {
   for (const name of ["transformer", "vae"]) {
     if (model.components[name] === undefined) {
       throw new ConfigError("MISSING_COMPONENT", `${model.name} has no component ${name}.`, {
@@ -56,14 +50,26 @@ export function modelShape(model: ModelDescription, tokens: TokenRows = {}): Mod
       });
     }
   }
-  const rules = familyRules(model.family);
+  const definition = videoModelOf(model.components);
   const configs = componentConfigs(model.components);
-  const rows = { ...rules.rows(configs), ...tokens };
+  const rows = { ...definition.video.rows(configs), ...tokens };
   return {
-    rules,
+    definition,
     configs,
-    geometry: rules.geometry(configs),
+    geometry: definition.video.geometry(configs),
     rows,
-    attention: rules.attention(configs, rows),
+    attention: definition.video.attention(configs, rows),
   };
+}
+
+/** The defaults that follow from a model's configs. @throws ConfigError as `modelShape` */
+export function modelDefaults(components: Components): ModelDefaults {
+  return videoModelOf(components).video.defaults(componentConfigs(components));
+}
+
+function videoModelOf(components: Components): VideoModelDefinition {
+  const className = components.transformer?.className ?? "";
+  const found = findVideoModel(className);
+  if (!found) throw new ConfigError("UNKNOWN_MODEL_CLASS", unknownClassMessage(className));
+  return found;
 }

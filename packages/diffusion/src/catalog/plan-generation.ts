@@ -1,11 +1,11 @@
 /** What one generation takes, before it runs: tokens, attended frames, operations. Memory: `rehearsal/`. */
 import { UsageError } from "@lvsa/runtime";
-import type { ModelGeometry, TokenRows } from "./family-rules.js";
+import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
+import type { ModelGeometry, TokenRows } from "../models/definition/video-model.js";
+import { getModelClass } from "../models/model-classes.js";
 import { type ForwardFlops, forwardFlops, ratio } from "./flops.js";
-import { getModelClass } from "./model-classes.js";
 import type { ModelDescription } from "./model-description.js";
 import { modelShape } from "./model-shape.js";
-import { type VideoGrid, videoGrid } from "./video-grid.js";
 import { summarizeParameters, type WeightSummary, weightsByRows } from "./weight-summary.js";
 
 /** The sparse pattern of a clip, as whoever knows it tells. */
@@ -70,9 +70,8 @@ export interface GenerationPlan {
   /** LVSA over dense: attention, and the whole forward pass. */
   readonly lvsaOverDense: { readonly attention: number; readonly forward: number };
   readonly steps: number;
-  /** Forward passes per step, and videos in each: guidance needs two predictions. */
+  /** Forward passes per step, one video in each: guidance needs two predictions. */
   readonly forwardsPerStep: number;
-  readonly batch: number;
   /** All steps, with the pattern of each step. */
   readonly totalFlops: { readonly dense: bigint; readonly lvsa: bigint };
 }
@@ -119,9 +118,8 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
   const guided =
     (options.guidanceScale ?? defaults.guidanceScale) > 1 ||
     (options.guidanceScale2 ?? defaults.guidanceScale2 ?? 0) > 1;
-  const forwardsPerStep = guided && !shape.rules.batchesGuidance ? 2 : 1;
-  const batch = guided && shape.rules.batchesGuidance ? 2 : 1;
-  const repeat = BigInt(forwardsPerStep * batch);
+  const forwardsPerStep = guided ? 2 : 1;
+  const repeat = BigInt(forwardsPerStep);
   let lvsaTotal = 0n;
   for (let step = 0; step < steps; step++) {
     lvsaTotal += perOffset[step % pattern.offsets]!.totalPerForward.lvsa * repeat;
@@ -143,7 +141,6 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
     },
     steps,
     forwardsPerStep,
-    batch,
     totalFlops: { dense: flops.totalPerForward.dense * repeat * BigInt(steps), lvsa: lvsaTotal },
   };
 }

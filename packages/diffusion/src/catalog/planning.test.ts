@@ -1,11 +1,16 @@
 /** Frames and sizes that fit, settings that count, memory by items, and what to change when there is too little. */
 import { describe, expect, it } from "vitest";
-import { closestSize } from "./families/hunyuan-size.js";
+import {
+  checkVideoSize,
+  nearestFrameCounts,
+  nearestSizes,
+  videoGrid,
+} from "../models/definition/video-grid.js";
+import { getModelClass } from "../models/model-classes.js";
+import { closestSize } from "../models/transformers/hunyuan-video15-size.js";
 import { getKnownModel, knownModels } from "./known-models.js";
-import { getModelClass } from "./model-classes.js";
 import { modelShape } from "./model-shape.js";
 import { type AttendedFramesPattern, planGeneration } from "./plan-generation.js";
-import { checkVideoSize, nearestFrameCounts, nearestSizes, videoGrid } from "./video-grid.js";
 
 const wan = getKnownModel("wan2.1-t2v-1.3b");
 const geometryOf = (name: string) => modelShape(getKnownModel(name)).geometry;
@@ -54,13 +59,13 @@ describe("video grid", () => {
     const size = { numFrames: 81, height: 480, width: 832 };
     expect(() => checkVideoSize(size, geometry)).not.toThrow();
     expect(() => checkVideoSize({ ...size, numFrames: 80 }, geometry)).toThrow(
-      expect.objectContaining({ code: "FRAMES_OFF_GRID", fix: "Use --num-frames 77 or 81." }),
+      expect.objectContaining({ code: "BAD_FRAME_COUNT", fix: "Use 77 or 81 frames." }),
     );
     expect(() => checkVideoSize({ ...size, height: 470, width: 830 }, geometry)).toThrow(
-      expect.objectContaining({ code: "SIZE_OFF_GRID", fix: "Use --height 464 or 480, --width 816 or 832." }),
+      expect.objectContaining({ code: "BAD_SIZE", fix: "Use height 464 or 480, width 816 or 832." }),
     );
     expect(() => planGeneration({ model: wan, numFrames: Number.NaN })).toThrow(
-      expect.objectContaining({ code: "FRAMES_OFF_GRID" }),
+      expect.objectContaining({ code: "BAD_FRAME_COUNT" }),
     );
   });
 
@@ -124,8 +129,8 @@ describe("plan", () => {
     const plain = planGeneration({ model: wan, guidanceScale: 1 });
     expect(guided.totalFlops.dense).toBe(2n * plain.totalFlops.dense);
     const cog = getKnownModel("cogvideox-2b");
-    expect(planGeneration({ model: cog })).toMatchObject({ forwardsPerStep: 1, batch: 2 });
-    expect(planGeneration({ model: cog, guidanceScale: 1 })).toMatchObject({ forwardsPerStep: 1, batch: 1 });
+    expect(planGeneration({ model: cog })).toMatchObject({ forwardsPerStep: 2 });
+    expect(planGeneration({ model: cog, guidanceScale: 1 })).toMatchObject({ forwardsPerStep: 1 });
   });
 
   it("takes the tokens of a prompt that is not padded", () => {

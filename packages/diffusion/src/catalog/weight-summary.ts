@@ -1,5 +1,5 @@
 /** Counts and bytes of a parameter list. */
-import { elementCount, type ParameterTensor, type RowKind } from "./parameter-list.js";
+import { elementCount, type ParameterTensor, type RowKind } from "../models/definition/parameter-list.js";
 
 /** Number formats that published checkpoints use. */
 export type StoredDType = "f32" | "f16" | "bf16";

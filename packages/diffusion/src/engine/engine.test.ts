@@ -11,7 +11,7 @@ import type { PipelineLoader, VideoPipeline } from "../pipelines/video-pipeline.
 import { Engine, type EngineOptions } from "./engine.js";
 
 const disposed = vi.hoisted(() => ({ count: 0 }));
-vi.mock("../pipelines/checkpoint-folder.js", () => ({
+vi.mock("../checkpoint/checkpoint-folder.js", () => ({
   readModelIndex: async () => ({ _class_name: "FakePipeline" }),
 }));
 vi.mock("./pipeline-registry.js", () => ({

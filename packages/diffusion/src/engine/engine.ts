@@ -7,7 +7,7 @@ import {
   registeredPlugins,
 } from "@lvsa/core";
 import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
-import { readModelIndex } from "../pipelines/checkpoint-folder.js";
+import { readModelIndex } from "../checkpoint/checkpoint-folder.js";
 import type {
   GenerateOptions,
   GenerationResult,

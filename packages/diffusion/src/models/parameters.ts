@@ -2,16 +2,13 @@
 import {
   type Device,
   elementCount,
-  formatShape,
-  type Shape,
-  sameShape,
   type Tensor,
   throwIfAborted,
   uploadTensor,
-  type WeightSource,
   WeightsError,
   widen,
 } from "@lvsa/runtime";
+import type { ModelWeights } from "./definition/model-weights.js";
 
 export interface LoadOptions {
   /** Load only names that start with this; it is stripped from the names in the store. */
@@ -44,20 +41,12 @@ export class Parameters {
     return this.#tensors.size > 0;
   }
 
-  /** The tensor `name`, checked against `shape` when that is given. */
-  get(name: string, shape?: Shape): Tensor {
+  get(name: string): Tensor {
     const tensor = this.optional(name);
     if (!tensor) {
       throw new WeightsError("MISSING_TENSOR", `the weights have no tensor ${this.#prefix}${name}`, {
         fix: "The checkpoint is incomplete or of another class than its config.json says.",
       });
-    }
-    if (shape && !sameShape(tensor.shape, shape)) {
-      throw new WeightsError(
-        "WRONG_SHAPE",
-        `tensor ${this.#prefix}${name} is ${formatShape(tensor.shape)}, the config asks for ${formatShape(shape)}`,
-        { fix: "The weights and config.json do not belong together." },
-      );
     }
     return tensor;
   }
@@ -83,7 +72,7 @@ export class Parameters {
    *
    * @throws WeightsError as `uploadTensor`; AbortError
    */
-  async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
+  async load(source: ModelWeights, options: LoadOptions = {}): Promise<void> {
     const { prefix = "", only, signal } = options;
     const pinned = options.isStreamed !== true;
     const selected = source
@@ -133,7 +122,7 @@ export class Parameters {
 /** A loaded store. */
 export async function loadParameters(
   device: Device,
-  source: WeightSource,
+  source: ModelWeights,
   options: LoadOptions = {},
 ): Promise<Parameters> {
   const parameters = new Parameters(device);
@@ -144,7 +133,7 @@ export async function loadParameters(
 /** A small tensor as f32. */
 async function uploadWidened(
   device: Device,
-  source: WeightSource,
+  source: ModelWeights,
   name: string,
   pinned: boolean,
 ): Promise<Tensor> {

@@ -1,9 +1,6 @@
 /** Between latents and rows of patches: a convolution whose kernel equals its stride is a matrix product on these. */
-import type { VideoGeometry } from "@lvsa/core";
+import type { PatchSize, VideoGeometry } from "@lvsa/core";
 import { type Device, permute, type Tensor } from "@lvsa/runtime";
-
-/** Frames, rows and columns of one patch. */
-export type PatchSize = readonly [time: number, height: number, width: number];
 
 /** Latents `[1, C, T, h, w]` to patches `[1, tokens, C·pt·ph·pw]`, features in the order of a Conv3d weight. */
 export function toPatches(

@@ -5,9 +5,10 @@
 
 import type { AttentionDispatcher, CheckpointGeometry } from "@lvsa/core";
 import { ConfigError, type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import { type VideoGrid, type VideoSize, videoGrid } from "../models/definition/video-grid.js";
+import type { ModelGeometry } from "../models/definition/video-model.js";
 import { plainSeed, randomSeed, seedForJson, TorchCpuGenerator } from "../random/index.js";
 import type { Scheduler } from "../schedulers/index.js";
-import { type LatentGrid, latentShape } from "./clip-sizes.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
 import { FrameReader } from "./frame-reader.js";
 import type { FamilyOptions } from "./generate-options.js";
@@ -79,7 +80,6 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   implements VideoPipeline
 {
   abstract readonly family: string;
-  abstract readonly defaults: GenerationDefaults;
   protected readonly parts: Parts;
   protected abstract readonly options: FamilyOptions;
   readonly #turns = new Turns();
@@ -110,19 +110,36 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     return [first.model, ...others.map(({ model }) => model)];
   }
 
+  /** What the model's definition says of this checkpoint. */
+  get defaults(): GenerationDefaults {
+    const { definition, configs } = this.parts;
+    return definition.video.defaults(configs);
+  }
+
   get geometry(): CheckpointGeometry {
-    const { spatialFactor, temporalFactor } = this.grid;
-    return { spatialFactor, temporalFactor, transformerConfig: this.transformers[0].config };
+    const { vaeSpatial, vaeTemporal, referenceTokenFrames } = this.modelGeometry;
+    return {
+      ...{ spatialFactor: vaeSpatial, temporalFactor: vaeTemporal },
+      referenceLatentFrames: referenceTokenFrames,
+      transformerConfig: this.parts.configs.transformer,
+    };
   }
 
   clip(numFrames: number, height: number, width: number): ClipSize {
-    const [, , T, h, w] = latentShape(this.grid, numFrames, height, width);
-    const [pt, ph, pw] = this.grid.patchSize;
-    return { latentFrames: T / pt, patchesPerFrame: (h / ph) * (w / pw) };
+    const { tokenFrames, patchesPerFrame } = this.grid({ numFrames, height, width });
+    return { latentFrames: tokenFrames, patchesPerFrame };
   }
 
-  /** From pixels to latents and tokens. */
-  protected abstract readonly grid: LatentGrid;
+  /** From pixels to latents and tokens. @throws UsageError when the size does not fit the model */
+  protected grid(size: VideoSize): VideoGrid {
+    return videoGrid(size, this.modelGeometry);
+  }
+
+  protected get modelGeometry(): ModelGeometry {
+    const { definition, configs } = this.parts;
+    return definition.video.geometry(configs);
+  }
+
   /** @throws UsageError for options that do not fit this checkpoint */
   protected abstract plan(settings: Settings, given: GenerateOptions): Plan;
   /** Encodes prompts and images; what it uploads belongs to `run.owned`. */
@@ -174,7 +191,12 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       turn.rest(BEFORE_FRAMES_MS);
       const drawsNoise = plan.scheduler.timesteps.some((_, i) => plan.scheduler.plan(i).noiseDraws > 0);
       const usesSeed = given.initialLatents === undefined || drawsNoise;
-      const notes = [...plan.notes, ...commonNotes(plan, given, usesSeed), ...(conditions.notes ?? [])];
+      const notes = [
+        ...this.parts.notes,
+        ...plan.notes,
+        ...commonNotes(plan, given, usesSeed),
+        ...(conditions.notes ?? []),
+      ];
       const { numFrames, height, width, fps } = settings;
       return {
         ...{ latents, width, height, fps, seed, notes },

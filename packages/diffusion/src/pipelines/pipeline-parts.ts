@@ -2,8 +2,11 @@
 
 import { AttentionDispatcher, type AttentionTarget } from "@lvsa/core";
 import type { Device, FloatDType, FolderReader, Tensor, WeightSource } from "@lvsa/runtime";
+import { checkComponents } from "../checkpoint/check-components.js";
+import { type ModelIndex, readSchedulerConfig } from "../checkpoint/checkpoint-folder.js";
+import type { ResolvedConfig, VideoModelDefinition } from "../models/definition/define-model.js";
+import type { ComponentConfigs } from "../models/definition/video-model.js";
 import type { LoadOptions } from "../models/parameters.js";
-import { readJson } from "./checkpoint-folder.js";
 import { Component, type Loadable, loadable } from "./component.js";
 import { computeDtype } from "./generation-start.js";
 import type { PipelineOptions } from "./video-pipeline.js";
@@ -41,7 +44,13 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   /** Two in two-stage models. Their weights leave when frames are decoded, unless `keepLoaded`. */
   readonly stages: readonly [Stage<Model>, ...Stage<Model>[]];
   readonly vae: Component<Decoder>;
+  /** The transformer's; defaults and geometry follow from it and `configs`. */
+  readonly definition: VideoModelDefinition;
+  readonly configs: ComponentConfigs & Record<"transformer" | "vae", ResolvedConfig>;
+  /** `scheduler_config.json` with the class of `model_index.json`. */
   readonly schedulerConfig: unknown;
+  /** Remarks on the checkpoint, for every result. */
+  readonly notes: readonly string[];
   readonly keepLoaded: boolean;
 }
 
@@ -61,11 +70,14 @@ export function stageOf<Model extends Loadable & { computeDtype: FloatDType }>(
   return { model, weights: loadable(folder, name, model, only) };
 }
 
-/** What `fromPretrained` of every family does with its options and the folder. */
-export async function openParts(folder: FolderReader, options: PipelineOptions) {
+/** What `fromPretrained` of every family does with its options and the folder. @throws as `checkComponents` */
+export async function openParts(folder: FolderReader, index: ModelIndex, options: PipelineOptions) {
   const { device, attention = new AttentionDispatcher(), keepLoaded = false } = options;
-  const schedulerConfig = await readJson(folder, "scheduler/scheduler_config.json");
-  return { device, attention, keepLoaded, folder, schedulerConfig };
+  const scheduler = await readSchedulerConfig(folder, index);
+  const components = await checkComponents(folder, index);
+  const notes = [...components.notes, ...scheduler.notes];
+  const className = index._class_name;
+  return { device, attention, keepLoaded, folder, className, schedulerConfig: scheduler.config, notes };
 }
 
 /** The autoencoder of a folder; `only` says which half of it is needed. */

@@ -1,7 +1,7 @@
 /** From texts to embeddings: those that were given, those that are known from before, and one pass for the others. */
 import type { Device, FolderReader, WeightSource } from "@lvsa/runtime";
+import { readJson } from "../checkpoint/checkpoint-folder.js";
 import type { TextEncoder } from "../models/text-encoders/text-encoder.js";
-import { readJson } from "./checkpoint-folder.js";
 import { withWeights } from "./component.js";
 import type { ClipPlan, Run } from "./diffusion-pipeline.js";
 import { badOption } from "./generate-options.js";

@@ -1,6 +1,7 @@
 /** What all pipelines have in common: options, progress, results. */
 import type { AttentionDispatcher, HostPipeline } from "@lvsa/core";
 import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
+import type { ModelDefaults } from "../models/definition/video-model.js";
 import type { Seed } from "../random/index.js";
 
 /** Storage type between residual additions: `auto` is f16 on GPUs that have it, else f32. */
@@ -117,16 +118,8 @@ export interface GenerationResult {
   readonly notes: readonly string[];
 }
 
-export interface GenerationDefaults {
-  readonly numFrames: number;
-  readonly height: number;
-  readonly width: number;
-  readonly numInferenceSteps: number;
-  readonly guidanceScale: number;
-  readonly fps: number;
-  readonly negativePrompt: string;
-  readonly maxSequenceLength: number;
-}
+/** What a pipeline does when it is told nothing. */
+export type GenerationDefaults = ModelDefaults;
 
 export interface VideoPipeline extends HostPipeline {
   /** Class in `model_index.json`. */

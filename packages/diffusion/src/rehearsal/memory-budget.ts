@@ -1,7 +1,7 @@
 /** What to change about a generation that does not fit the GPU's memory. */
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { modelShape } from "../catalog/model-shape.js";
-import { frameStep } from "../catalog/video-grid.js";
+import { frameStep } from "../models/definition/video-grid.js";
 import { type RehearsalOptions, rehearseMemory } from "./rehearse-memory.js";
 
 /** A change of the settings, and the peak that it leaves. */

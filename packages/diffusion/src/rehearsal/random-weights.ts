@@ -12,10 +12,10 @@ import {
   type WeightSource,
   WeightsError,
 } from "@lvsa/runtime";
-import { getModelClass } from "../catalog/model-classes.js";
 import type { ComponentDescription } from "../catalog/model-description.js";
-import { elementCount, type ParameterTensor } from "../catalog/parameter-list.js";
 import type { StoredDType } from "../catalog/weight-summary.js";
+import { elementCount, type ParameterTensor } from "../models/definition/parameter-list.js";
+import { getModelClass } from "../models/model-classes.js";
 
 const FILE_DTYPE: Readonly<Record<StoredDType, SafetensorsDType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
 const BYTES: Readonly<Record<StoredDType, number>> = { f32: 4, f16: 2, bf16: 2 };

@@ -130,7 +130,7 @@ describe("a plan", () => {
     await expect(
       rehearseMemory({ model: findKnownModel("wan2.1-t2v-1.3b")!, numFrames: 80 }),
     ).rejects.toMatchObject({
-      code: "FRAMES_OFF_GRID",
+      code: "BAD_FRAME_COUNT",
     });
   });
 });

@@ -1,13 +1,13 @@
 /** How each family's parts are made and fed without a checkpoint: inputs of the pipeline's shapes, without prompts. */
 import type { AttentionDispatcher, AttentionTarget, StepInfo } from "@lvsa/core";
 import { ConfigError, type Device, type FloatDType, type Tensor, type WeightSource } from "@lvsa/runtime";
-import { getModelClass } from "../catalog/model-classes.js";
 import type { ComponentDescription } from "../catalog/model-description.js";
 import type { ModelShape } from "../catalog/model-shape.js";
-import type { VideoGrid } from "../catalog/video-grid.js";
 import { AutoencoderKLCogVideoX } from "../models/autoencoders/autoencoder-kl-cogvideox.js";
 import { AutoencoderKLHunyuanVideo15 } from "../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import { AutoencoderKLWan } from "../models/autoencoders/autoencoder-kl-wan.js";
+import type { VideoGrid } from "../models/definition/video-grid.js";
+import { getModelClass } from "../models/model-classes.js";
 import type { LoadOptions } from "../models/parameters.js";
 import { Qwen25VLTextModel } from "../models/text-encoders/qwen2-5-vl-text-model.js";
 import { T5EncoderModel } from "../models/text-encoders/t5-encoder.js";

@@ -10,10 +10,10 @@ import {
   type StepInfo,
 } from "@lvsa/core";
 import { type Device, disposeTensors, type Tensor } from "@lvsa/runtime";
-import { getModelClass } from "../catalog/model-classes.js";
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { type ModelShape, modelShape } from "../catalog/model-shape.js";
-import { type VideoGrid, videoGrid } from "../catalog/video-grid.js";
+import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
+import { getModelClass } from "../models/model-classes.js";
 import type { PassControl } from "../models/transformers/run-blocks.js";
 import { randomWeights } from "./random-weights.js";
 import type { Precision } from "./rehearse-memory.js";
@@ -62,10 +62,11 @@ export class StandInModel {
   }
 
   get geometry(): CheckpointGeometry {
-    const { vaeSpatial, vaeTemporal } = this.shape.geometry;
+    const { vaeSpatial, vaeTemporal, referenceTokenFrames } = this.shape.geometry;
     return {
       spatialFactor: vaeSpatial,
       temporalFactor: vaeTemporal,
+      referenceLatentFrames: referenceTokenFrames,
       transformerConfig: this.shape.configs.transformer!,
     };
   }

@@ -32,7 +32,7 @@ export function fakeEngine(
     pipeline: {
       family,
       transformers: [model],
-      geometry: { spatialFactor: 8, temporalFactor: 4, transformerConfig: {} },
+      geometry: { spatialFactor: 8, temporalFactor: 4, referenceLatentFrames: 21, transformerConfig: {} },
     },
   };
   return {

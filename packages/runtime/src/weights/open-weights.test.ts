@@ -52,6 +52,22 @@ function counting(folder: FolderReader): { folder: FolderReader; open: () => num
 const floats = async (bytes: Promise<Uint8Array>) => [...new Float32Array((await bytes).buffer)];
 
 describe("shards with an index", () => {
+  it("count before a single file for models of diffusers, and after it for those of transformers", async () => {
+    for (const [base, expected] of [
+      [BASE, [3]],
+      ["model", [9]],
+    ] as const) {
+      const shard = `${base}-00001-of-00001.safetensors`;
+      const folder = memoryFolder({
+        [`${base}.safetensors`]: fileOf({ a: [9] }),
+        [`${base}.safetensors.index.json`]: indexOf({ a: shard }),
+        [shard]: fileOf({ a: [3] }),
+      });
+      const weights = await openWeights(folder, base);
+      expect(await floats(weights.read("a"))).toEqual(expected);
+    }
+  });
+
   it("read as one source that closes all of them", async () => {
     const { folder, open } = counting(memoryFolder(sharded));
     const weights = await openWeights(folder, BASE);

@@ -1,5 +1,5 @@
 /** Published CogVideoX checkpoints in the diffusers format. */
-import type { ComponentDescription, GenerationDefaults, ModelDescription } from "../model-description.js";
+import type { ComponentDescription, KnownModel } from "../model-description.js";
 import type { StoredDType } from "../weight-summary.js";
 
 const ORGANIZATION = "zai-org";
@@ -40,22 +40,14 @@ const t5 = (storedDType: StoredDType): ComponentDescription => ({
 });
 
 const COMMON = { family: "cogvideox", task: "text-to-video", pipelineClass: "CogVideoXPipeline" } as const;
-const DEFAULTS: GenerationDefaults = {
-  height: 480,
-  width: 720,
-  numFrames: 49,
-  numInferenceSteps: 50,
-  guidanceScale: 6,
-  fps: 8,
-};
 
-export const cogVideoXModels: readonly ModelDescription[] = [
+export const cogVideoXModels: readonly KnownModel[] = [
   {
     ...COMMON,
     name: "cogvideox-2b",
     repository: `${ORGANIZATION}/CogVideoX-2b`,
     components: { transformer: transformer({}, "f16"), vae: vae({}, "f16"), text_encoder: t5("f16") },
-    defaults: DEFAULTS,
+    defaults: {},
     recommended: { fps: 8 },
   },
   {
@@ -67,7 +59,7 @@ export const cogVideoXModels: readonly ModelDescription[] = [
       vae: vae({ scaling_factor: 0.7 }, "bf16"),
       text_encoder: t5("bf16"),
     },
-    defaults: DEFAULTS,
+    defaults: {},
     recommended: { fps: 8 },
   },
   {
@@ -89,8 +81,7 @@ export const cogVideoXModels: readonly ModelDescription[] = [
       vae: vae({ scaling_factor: 0.7, invert_scale_latents: true }, "bf16"),
       text_encoder: t5("bf16"),
     },
-    // The call's own default would be 2400 x 2400 (sample_height times 8); this is the size in its documentation.
-    defaults: { ...DEFAULTS, height: 768, width: 1360, numFrames: 81, fps: 16 },
+    defaults: {},
     recommended: { fps: 16 },
   },
 ];

@@ -1,5 +1,5 @@
 /** Published Cosmos 3 checkpoints in the diffusers format. */
-import type { ComponentDescription, GenerationDefaults, ModelDescription } from "../model-description.js";
+import type { ComponentDescription, KnownModel } from "../model-description.js";
 import { wan22Autoencoder } from "./wan.js";
 
 const ORGANIZATION = "nvidia";
@@ -19,22 +19,14 @@ const transformer = (config: ComponentDescription["config"]): ComponentDescripti
 });
 
 const COMMON = { family: "cosmos3", task: "text-to-video", pipelineClass: "Cosmos3OmniPipeline" } as const;
-const DEFAULTS: GenerationDefaults = {
-  height: 720,
-  width: 1280,
-  numFrames: 189,
-  numInferenceSteps: 35,
-  guidanceScale: 6,
-  fps: 24,
-};
 
-export const cosmos3Models: readonly ModelDescription[] = [
+export const cosmos3Models: readonly KnownModel[] = [
   {
     ...COMMON,
     name: "cosmos3-nano",
     repository: `${ORGANIZATION}/Cosmos3-Nano`,
     components: { transformer: transformer(QWEN3_STYLE), vae: wan22Autoencoder("bf16") },
-    defaults: DEFAULTS,
+    defaults: {},
     recommended: { flowShift: 10 },
   },
   {
@@ -51,7 +43,7 @@ export const cosmos3Models: readonly ModelDescription[] = [
       }),
       vae: wan22Autoencoder("bf16"),
     },
-    defaults: DEFAULTS,
+    defaults: {},
     recommended: { flowShift: 10 },
   },
   {
@@ -75,7 +67,7 @@ export const cosmos3Models: readonly ModelDescription[] = [
       }),
       vae: wan22Autoencoder("bf16"),
     },
-    defaults: DEFAULTS,
+    defaults: {},
     recommended: {
       height: 480,
       width: 832,

@@ -1,5 +1,5 @@
 /** Published HunyuanVideo 1.5 checkpoints in the diffusers format. */
-import type { ComponentDescription, GenerationDefaults, ModelDescription } from "../model-description.js";
+import type { ComponentDescription, KnownModel } from "../model-description.js";
 
 /** Guidance of 1 is none: the distilled checkpoint has it built in. */
 interface Variant {
@@ -9,10 +9,8 @@ interface Variant {
   readonly distilled?: boolean;
 }
 
-const SIZES = {
-  "480p": { target: 640, height: 480, width: 848 },
-  "720p": { target: 960, height: 720, width: 1280 },
-} as const;
+/** Pixels of a square with as many of them. */
+const TARGETS = { "480p": 640, "720p": 960 } as const;
 
 const vae: ComponentDescription = {
   className: "AutoencoderKLHunyuanVideo15",
@@ -61,18 +59,8 @@ const siglip: ComponentDescription = {
   storedDType: "bf16",
 };
 
-function describe({ task, size, flowShift, distilled = false }: Variant): ModelDescription {
-  const { target, height, width } = SIZES[size];
+function describe({ task, size, flowShift, distilled = false }: Variant): KnownModel {
   const fromImage = task === "i2v";
-  const defaults: GenerationDefaults = {
-    height,
-    width,
-    numFrames: 121,
-    numInferenceSteps: 50,
-    guidanceScale: distilled ? 1 : 6,
-    flowShift,
-    fps: 24,
-  };
   return {
     name: `hunyuanvideo-1.5-${size}-${task}${distilled ? "-step-distilled" : ""}`,
     repository: `hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-${size}_${task}${distilled ? "_step_distilled" : ""}`,
@@ -82,7 +70,7 @@ function describe({ task, size, flowShift, distilled = false }: Variant): ModelD
     components: {
       transformer: {
         className: "HunyuanVideo15Transformer3DModel",
-        config: { target_size: target, task_type: task, use_meanflow: distilled },
+        config: { target_size: TARGETS[size], task_type: task, use_meanflow: distilled },
         storedDType: "f32",
       },
       vae,
@@ -90,12 +78,12 @@ function describe({ task, size, flowShift, distilled = false }: Variant): ModelD
       text_encoder_2: byt5,
       ...(fromImage ? { image_encoder: siglip } : {}),
     },
-    defaults,
+    defaults: { flowShift },
     recommended: { fps: 24 },
   };
 }
 
-export const hunyuanModels: readonly ModelDescription[] = [
+export const hunyuanModels: readonly KnownModel[] = [
   describe({ task: "t2v", size: "480p", flowShift: 5 }),
   describe({ task: "t2v", size: "720p", flowShift: 9 }),
   describe({ task: "i2v", size: "480p", flowShift: 5 }),

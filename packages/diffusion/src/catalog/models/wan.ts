@@ -1,6 +1,6 @@
 /** Published Wan checkpoints in the diffusers format. */
-import { WAN22_LATENTS_MEAN, WAN22_LATENTS_STD } from "../classes/wan-latent-statistics.js";
-import type { ComponentDescription, GenerationDefaults, ModelDescription } from "../model-description.js";
+import { WAN22_LATENTS_MEAN, WAN22_LATENTS_STD } from "../../models/autoencoders/wan-latent-statistics.js";
+import type { ComponentDescription, KnownModel } from "../model-description.js";
 import type { StoredDType } from "../weight-summary.js";
 
 const ORGANIZATION = "Wan-AI";
@@ -73,15 +73,8 @@ const clip: ComponentDescription = {
   storedDType: "bf16",
 };
 
-const DEFAULTS: GenerationDefaults = {
-  height: 480,
-  width: 832,
-  numFrames: 81,
-  numInferenceSteps: 50,
-  guidanceScale: 5,
-  flowShift: 3,
-  fps: 16,
-};
+/** Of scheduler_config.json; the rest is the definition's. */
+const DEFAULTS = { flowShift: 3 };
 
 const TEXT_TO_VIDEO = { family: "wan", task: "text-to-video", pipelineClass: "WanPipeline" } as const;
 const IMAGE_TO_VIDEO = {
@@ -91,7 +84,7 @@ const IMAGE_TO_VIDEO = {
 } as const;
 const HD = { height: 720, width: 1280 };
 
-const image14B = (size: "480p" | "720p", recommended: ModelDescription["recommended"]): ModelDescription => ({
+const image14B = (size: "480p" | "720p", recommended: KnownModel["recommended"]): KnownModel => ({
   ...IMAGE_TO_VIDEO,
   name: `wan2.1-i2v-14b-${size}`,
   repository: `${ORGANIZATION}/Wan2.1-I2V-14B-${size.toUpperCase()}-Diffusers`,
@@ -105,7 +98,7 @@ const image14B = (size: "480p" | "720p", recommended: ModelDescription["recommen
   recommended,
 });
 
-export const wanModels: readonly ModelDescription[] = [
+export const wanModels: readonly KnownModel[] = [
   {
     ...TEXT_TO_VIDEO,
     name: "wan2.1-t2v-1.3b",
@@ -175,7 +168,7 @@ export const wanModels: readonly ModelDescription[] = [
       vae: wan22Autoencoder("f32"),
       text_encoder: umt5("bf16"),
     },
-    defaults: { ...DEFAULTS, flowShift: 5, fps: 24 },
+    defaults: { flowShift: 5 },
     recommended: {
       height: 704,
       width: 1280,

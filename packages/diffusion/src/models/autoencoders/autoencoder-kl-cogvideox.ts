@@ -5,7 +5,6 @@
  */
 import {
   affine,
-  ConfigError,
   concat,
   type Device,
   permute,
@@ -13,12 +12,13 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
+import { ModelWeights } from "../definition/model-weights.js";
+import { type LoadOptions, loadParameters } from "../parameters.js";
 import {
   type AutoencoderKLCogVideoXConfig,
-  autoencoderKLCogVideoXConfig,
-} from "../../catalog/classes/autoencoder-kl-cogvideox.js";
-import { parseConfig } from "../model-config.js";
-import { type LoadOptions, loadParameters } from "../parameters.js";
+  autoencoderKLCogVideoX,
+  cogVideoXSpatialFactor,
+} from "./autoencoder-kl-cogvideox-definition.js";
 import { type ChunkContext, CogVideoXLayers, type Frames, release } from "./cogvideox-layers.js";
 import { FeatureCache } from "./feature-cache.js";
 
@@ -28,6 +28,7 @@ const VIDEO_FRAMES = 8;
 
 /** Residual blocks between encoder and decoder halves; fixed in the class. */
 const MIDDLE_LAYERS = 2;
+const CONFIG_FILE = "vae/config.json";
 
 export class AutoencoderKLCogVideoX {
   readonly config: AutoencoderKLCogVideoXConfig;
@@ -40,24 +41,19 @@ export class AutoencoderKLCogVideoX {
     this.#layers = layers;
   }
 
-  /** Loads weights onto the GPU. `config` is the parsed `config.json`; `only` may leave out the encoder. */
+  /**
+   * Checks the weights against the definition and streams them onto the GPU. `config` is the parsed `config.json`; `only`
+   * may leave out the encoder. @throws ConfigError, WeightsError
+   */
   static async load(
     device: Device,
     source: WeightSource,
     config: unknown,
     options: LoadOptions = {},
   ): Promise<AutoencoderKLCogVideoX> {
-    const parsed = parseConfig(autoencoderKLCogVideoXConfig, config, "AutoencoderKLCogVideoX");
-    if (parsed.use_quant_conv || parsed.use_post_quant_conv || parsed.act_fn !== "silu") {
-      throw new ConfigError(
-        "UNSUPPORTED_CONFIG",
-        `AutoencoderKLCogVideoX with use_quant_conv ${parsed.use_quant_conv}, use_post_quant_conv ${parsed.use_post_quant_conv}, act_fn ${parsed.act_fn} is not supported`,
-        {
-          fix: "Published CogVideoX autoencoders have no such convolutions, and silu; check vae/config.json.",
-        },
-      );
-    }
-    const parameters = await loadParameters(device, source, options);
+    const parsed = autoencoderKLCogVideoX.configToRun(config, CONFIG_FILE);
+    const weights = ModelWeights.check(autoencoderKLCogVideoX, parsed, source, options);
+    const parameters = await loadParameters(device, weights, options);
     return new AutoencoderKLCogVideoX(device, parsed, new CogVideoXLayers(parameters, parsed));
   }
 
@@ -189,11 +185,6 @@ export class AutoencoderKLCogVideoX {
   get #temporalLevels(): number {
     return Math.floor(Math.log2(this.config.temporal_compression_ratio));
   }
-}
-
-/** Pixels per latent cell: the autoencoder halves the edges once per level but the last. */
-export function cogVideoXSpatialFactor({ block_out_channels }: AutoencoderKLCogVideoXConfig): number {
-  return 2 ** (block_out_channels.length - 1);
 }
 
 /** Chunks of `size` frames; the first takes the remainder besides. */

@@ -13,14 +13,14 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
-import {
-  type AutoencoderKLHunyuanVideo15Config,
-  autoencoderKLHunyuanVideo15Config,
-} from "../../catalog/classes/autoencoder-kl-hunyuan-video15.js";
-import { parseConfig } from "../model-config.js";
+import { ModelWeights } from "../definition/model-weights.js";
 import { type LoadOptions, loadParameters } from "../parameters.js";
 import type { Tap } from "../transformers/forward-hooks.js";
 import { AttentionMemory } from "./attention-memory.js";
+import {
+  type AutoencoderKLHunyuanVideo15Config,
+  autoencoderKLHunyuanVideo15,
+} from "./autoencoder-kl-hunyuan-video15-definition.js";
 import { FeatureCache } from "./feature-cache.js";
 import { type ClipContext, HunyuanVideo15Layers } from "./hunyuan-video15-layers.js";
 
@@ -35,15 +35,19 @@ export class AutoencoderKLHunyuanVideo15 {
     this.#layers = layers;
   }
 
-  /** Loads weights onto the GPU. `config` is the parsed `config.json`; `only` may leave out the encoder. */
+  /**
+   * Checks the weights against the definition and streams them onto the GPU. `config` is the parsed `config.json`; `only`
+   * may leave out the encoder. @throws ConfigError, WeightsError
+   */
   static async load(
     device: Device,
     source: WeightSource,
     config: unknown,
     options: LoadOptions = {},
   ): Promise<AutoencoderKLHunyuanVideo15> {
-    const parsed = parseConfig(autoencoderKLHunyuanVideo15Config, config, "AutoencoderKLHunyuanVideo15");
-    const parameters = await loadParameters(device, source, options);
+    const parsed = autoencoderKLHunyuanVideo15.configToRun(config, "vae/config.json");
+    const weights = ModelWeights.check(autoencoderKLHunyuanVideo15, parsed, source, options);
+    const parameters = await loadParameters(device, weights, options);
     return new AutoencoderKLHunyuanVideo15(device, parsed, new HunyuanVideo15Layers(parameters));
   }
 

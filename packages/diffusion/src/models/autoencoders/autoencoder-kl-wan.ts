@@ -5,7 +5,6 @@
  */
 import {
   add,
-  ConfigError,
   channelAffine,
   clamp,
   concat,
@@ -15,42 +14,38 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
-import { parseConfig } from "../model-config.js";
+import { ModelWeights } from "../definition/model-weights.js";
 import { type LoadOptions, loadParameters } from "../parameters.js";
-import { type WanAutoencoderConfig, wanAutoencoderConfigSchema } from "./autoencoder-kl-wan-config.js";
+import { type AutoencoderKLWanConfig, autoencoderKLWan } from "./autoencoder-kl-wan-definition.js";
 import { FeatureCache } from "./feature-cache.js";
 import { type ChunkContext, WanLayers } from "./wan-layers.js";
 import { averageDown, duplicateUp } from "./wan-shortcuts.js";
 
 export class AutoencoderKLWan {
-  readonly config: WanAutoencoderConfig;
+  readonly config: AutoencoderKLWanConfig;
   readonly #device: Device;
   readonly #layers: WanLayers;
 
-  constructor(device: Device, config: WanAutoencoderConfig, layers: WanLayers) {
+  constructor(device: Device, config: AutoencoderKLWanConfig, layers: WanLayers) {
     this.config = config;
     this.#device = device;
     this.#layers = layers;
   }
 
-  /** Loads weights onto the GPU. `config` is the parsed `config.json`; `only` may leave out the encoder. */
+  /**
+   * Checks the weights against the definition and streams them onto the GPU. `config` is the parsed `config.json`; `only`
+   * may leave out the encoder. @throws ConfigError, WeightsError
+   */
   static async load(
     device: Device,
     source: WeightSource,
     config: unknown,
     options: LoadOptions = {},
   ): Promise<AutoencoderKLWan> {
-    const parsed = parseConfig(wanAutoencoderConfigSchema, config, "AutoencoderKLWan");
-    if (parsed.attn_scales.length > 0) {
-      throw new ConfigError(
-        "UNSUPPORTED_CONFIG",
-        `AutoencoderKLWan with attn_scales [${parsed.attn_scales}] is not supported`,
-        {
-          fix: "Published Wan autoencoders have attn_scales []; check vae/config.json.",
-        },
-      );
-    }
-    return new AutoencoderKLWan(device, parsed, new WanLayers(await loadParameters(device, source, options)));
+    const parsed = autoencoderKLWan.configToRun(config, "vae/config.json");
+    const weights = ModelWeights.check(autoencoderKLWan, parsed, source, options);
+    const parameters = await loadParameters(device, weights, options);
+    return new AutoencoderKLWan(device, parsed, new WanLayers(parameters));
   }
 
   /** Pixels per latent cell on each side. */

@@ -14,13 +14,12 @@ import {
   type Tensor,
   throwIfAborted,
   type WeightSource,
-  WeightsError,
 } from "@lvsa/runtime";
+import { ModelWeights } from "../definition/model-weights.js";
 import { integerPositions, rotaryFrequencies, rotaryGrid, uploadRotary } from "../embeddings.js";
-import { parseConfig } from "../model-config.js";
 import { type LoadOptions, loadParameters, type Parameters } from "../parameters.js";
 import { embeddingRows } from "./embedding-rows.js";
-import { type Qwen25VLTextConfig, qwen25VLTextConfigSchema, ropeTheta } from "./qwen2-5-vl-text-config.js";
+import { type Qwen25VLTextConfig, qwen25VLText, ropeTheta } from "./qwen2-5-vl-text-definition.js";
 import type { EncodeOptions, TextEncoder } from "./text-encoder.js";
 
 export interface QwenEncodeOptions extends EncodeOptions {
@@ -38,22 +37,16 @@ const EMBEDDING = "embed_tokens.weight";
 export class Qwen25VLTextModel implements TextEncoder {
   readonly config: Qwen25VLTextConfig;
   readonly #device: Device;
-  readonly #source: WeightSource;
-  /** What the names of this part start with in the checkpoint. */
-  readonly #prefix: string;
+  readonly #weights: ModelWeights;
 
-  /** Holds no weights: `source` stays open for as long as `encode` is used, and stays the caller's. */
-  constructor(device: Device, source: WeightSource, config: unknown) {
-    this.config = parseConfig(qwen25VLTextConfigSchema, config, "Qwen2_5_VLTextModel");
+  /**
+   * Checks the weights against the definition and holds none: `source` stays open for as long as `encode` is used, and
+   * stays the caller's. @throws ConfigError, WeightsError
+   */
+  constructor(device: Device, source: WeightSource, config: unknown, where?: string) {
+    this.config = qwen25VLText.configToRun(config, where);
     this.#device = device;
-    this.#source = source;
-    const embedding = source.names().find((name) => name === EMBEDDING || name.endsWith(`.${EMBEDDING}`));
-    if (embedding === undefined) {
-      throw new WeightsError("MISSING_TENSOR", `the text encoder has no ${EMBEDDING}`, {
-        fix: "The checkpoint is incomplete or of another class than its config.json says.",
-      });
-    }
-    this.#prefix = embedding.slice(0, -EMBEDDING.length);
+    this.#weights = ModelWeights.check(qwen25VLText, config, source, { where });
   }
 
   /**
@@ -74,7 +67,7 @@ export class Qwen25VLTextModel implements TextEncoder {
     let hidden: Tensor[] = [];
     try {
       for (const [i, ids] of prompts.entries()) {
-        const rows = await embeddingRows(this.#source, this.#prefix + EMBEDDING, ids);
+        const rows = await embeddingRows(this.#weights, EMBEDDING, ids);
         hidden.push(device.upload(rows, [1, ids.length, width]));
         options.tap?.("hidden0", hidden[i]!, i);
       }
@@ -107,11 +100,11 @@ export class Qwen25VLTextModel implements TextEncoder {
 
   #load(name: string, options: QwenEncodeOptions): Promise<Parameters> {
     const loading: LoadOptions = {
-      prefix: this.#prefix + name,
+      prefix: name,
       isStreamed: true,
       ...(options.signal ? { signal: options.signal } : {}),
     };
-    return loadParameters(this.#device, this.#source, loading);
+    return loadParameters(this.#device, this.#weights, loading);
   }
 
   #layer(hidden: Tensor, p: Parameters, tables: RotaryTables): Tensor {

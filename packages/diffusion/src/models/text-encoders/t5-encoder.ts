@@ -15,11 +15,11 @@ import {
   type WeightSource,
   WeightsError,
 } from "@lvsa/runtime";
-import { parseConfig } from "../model-config.js";
+import { ModelWeights } from "../definition/model-weights.js";
 import { loadParameters, type Parameters } from "../parameters.js";
 import { embeddingRows, readFloats } from "./embedding-rows.js";
 import { relativeBias } from "./relative-position.js";
-import { type T5Config, t5ConfigSchema } from "./t5-config.js";
+import { type T5Config, t5Encoder, t5FeedForward } from "./t5-encoder-definition.js";
 import type { EncodeOptions, TextEncoder } from "./text-encoder.js";
 
 const BIAS = "layer.0.SelfAttention.relative_attention_bias.weight";
@@ -28,13 +28,16 @@ const STOPPED = "encoding the prompt";
 export class T5EncoderModel implements TextEncoder {
   readonly config: T5Config;
   readonly #device: Device;
-  readonly #source: WeightSource;
+  readonly #weights: ModelWeights;
 
-  /** Holds no weights: `source` stays open for as long as `encode` is used, and stays the caller's. */
-  constructor(device: Device, source: WeightSource, config: unknown) {
-    this.config = parseConfig(t5ConfigSchema, config, "T5EncoderModel");
+  /**
+   * Checks the weights against the definition (T5 or UMT5, as config and tensors say) and holds none: `source` stays
+   * open for as long as `encode` is used, and stays the caller's. @throws ConfigError, WeightsError
+   */
+  constructor(device: Device, source: WeightSource, config: unknown, where?: string) {
     this.#device = device;
-    this.#source = source;
+    this.#weights = ModelWeights.check(t5Encoder, config, source, { where });
+    this.config = this.#weights.definition.configToRun(config, where) as T5Config;
   }
 
   /**
@@ -52,13 +55,13 @@ export class T5EncoderModel implements TextEncoder {
     try {
       for (const ids of prompts) {
         throwIfAborted(signal, STOPPED);
-        const rows = await embeddingRows(this.#source, embeddingName(this.#source), ids);
+        const rows = await embeddingRows(this.#weights, "shared.weight", ids);
         hidden.push(device.upload(rows, [1, ids.length, width]));
       }
       for (let i = 0; i < blocks; i++) {
         throwIfAborted(signal, STOPPED);
         const prefix = `encoder.block.${i}.`;
-        using parameters = await loadParameters(device, this.#source, { ...loading, prefix });
+        using parameters = await loadParameters(device, this.#weights, { ...loading, prefix });
         if (parameters.optional(BIAS)) await this.#updateBiases(biases, prefix + BIAS, hidden);
         if (biases.size === 0 && hidden.length > 0) {
           throw new WeightsError(
@@ -73,7 +76,7 @@ export class T5EncoderModel implements TextEncoder {
         for (const x of previous) x.dispose();
         options.onProgress?.(i + 1, blocks);
       }
-      using final = await loadParameters(device, this.#source, {
+      using final = await loadParameters(device, this.#weights, {
         ...loading,
         prefix: "encoder.final_layer_norm.",
       });
@@ -111,10 +114,12 @@ export class T5EncoderModel implements TextEncoder {
     // 2. Feed-forward, gated where there are two input projections
     const y = rmsNorm(device, afterAttention, { weight: p.get("layer.1.layer_norm.weight"), eps });
     const dense = p.scoped("layer.1.DenseReluDense.");
-    const activation = this.config.feed_forward_proj.includes("gelu") ? "gelu_tanh" : "relu";
-    const gate = dense.optional("wi_0.weight");
-    const inner = gate
-      ? linear(device, y, gate, { activation, multiply: linear(device, y, dense.get("wi_1.weight")) })
+    const { activation, isGated } = t5FeedForward(this.config);
+    const inner = isGated
+      ? linear(device, y, dense.get("wi_0.weight"), {
+          activation,
+          multiply: linear(device, y, dense.get("wi_1.weight")),
+        })
       : linear(device, y, dense.get("wi.weight"), { activation });
     return linear(device, inner, dense.get("wo.weight"), { residual: afterAttention, wideX: true });
   }
@@ -122,15 +127,11 @@ export class T5EncoderModel implements TextEncoder {
   /** Biases of a block, one for each length among the prompts. */
   async #updateBiases(biases: Map<number, Tensor>, name: string, hidden: readonly Tensor[]): Promise<void> {
     const { num_heads: heads, relative_attention_num_buckets: buckets } = this.config;
-    const table = await readFloats(this.#source, name);
+    const table = await readFloats(this.#weights, name);
     for (const length of new Set(hidden.map((x) => x.dim(1)))) {
       const values = relativeBias(table, heads, length, buckets, this.config.relative_attention_max_distance);
       biases.get(length)?.dispose();
       biases.set(length, this.#device.upload(values, [heads, 2 * length - 1]));
     }
   }
-}
-
-function embeddingName(source: WeightSource): string {
-  return source.has("shared.weight") ? "shared.weight" : "encoder.embed_tokens.weight";
 }

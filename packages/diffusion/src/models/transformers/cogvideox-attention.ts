@@ -6,7 +6,7 @@ import type { AttentionCall, Projected } from "@lvsa/core";
 import { layerNorm, type Tensor } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 import { JointAttention } from "./joint-attention.js";
-import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-config.js";
+import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-definition.js";
 
 /** Of the LayerNorm on queries and keys, whatever the model's `norm_eps`. */
 const QK_EPS = 1e-6;

@@ -5,7 +5,7 @@
 import type { TemporalFrequencies, VideoGeometry } from "@lvsa/core";
 import { UsageError } from "@lvsa/runtime";
 import { integerPositions, type RotaryAxis, rotaryFrequencies } from "../embeddings.js";
-import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-config.js";
+import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-definition.js";
 
 /** Time, height and width axis of the rotary embedding for a clip. */
 export function cogVideoXRotaryAxes(

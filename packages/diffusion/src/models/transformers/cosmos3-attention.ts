@@ -14,8 +14,8 @@ import type {
   RotaryTables,
 } from "@lvsa/core";
 import { linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
-import type { Cosmos3TransformerConfig } from "../../catalog/classes/cosmos3-transformer.js";
 import type { Parameters } from "../parameters.js";
+import type { Cosmos3TransformerConfig } from "./transformer-cosmos3-definition.js";
 
 /** Names of a stream's layers in the checkpoint. */
 const STREAMS = {

@@ -5,7 +5,7 @@
  * Positions reach 15000 and more, where one rounding to float32 turns an angle by 1e-3. Models were made with float32
  * angles, so every rounding is repeated here.
  */
-import type { Cosmos3TransformerConfig } from "../../catalog/classes/cosmos3-transformer.js";
+import type { Cosmos3TransformerConfig } from "./transformer-cosmos3-definition.js";
 
 export interface RotaryGrid {
   readonly cos: Float32Array;

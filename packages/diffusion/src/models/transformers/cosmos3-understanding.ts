@@ -4,9 +4,9 @@
  */
 import type { KeyValue, RotaryTables, VideoGeometry } from "@lvsa/core";
 import type { Device, Tensor } from "@lvsa/runtime";
-import type { Cosmos3TransformerConfig } from "../../catalog/classes/cosmos3-transformer.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { cosmos3VideoRotary } from "./cosmos3-positions.js";
+import type { Cosmos3TransformerConfig } from "./transformer-cosmos3-definition.js";
 
 /** One prompt as the generation stream sees it. Owns its tensors. */
 export class Cosmos3Understanding implements Disposable {

@@ -7,7 +7,7 @@ import type { AttentionCall, Projected } from "@lvsa/core";
 import { rmsNorm, type Tensor } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 import { JointAttention } from "./joint-attention.js";
-import type { HunyuanVideo15TransformerConfig } from "./transformer-hunyuan-video15-config.js";
+import type { HunyuanVideo15TransformerConfig } from "./transformer-hunyuan-video15-definition.js";
 
 const EPS = 1e-6;
 

@@ -25,19 +25,17 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
+import { ModelWeights } from "../definition/model-weights.js";
 import { rotaryGrid, timestepEmbedding, timestepFeatures } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
-import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { RotaryCache } from "../rotary-cache.js";
+import { videoGeometry } from "../video-geometry.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
 import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
-import {
-  type CogVideoXTransformerConfig,
-  cogVideoXTransformerConfigSchema,
-} from "./transformer-cogvideox-config.js";
+import { type CogVideoXTransformerConfig, cogVideoXTransformer } from "./transformer-cogvideox-definition.js";
 
 export interface CogVideoXForwardInputs extends PassControl {
   /** Latents `[1, T, C, h, w]` f32: frames before channels. */
@@ -111,7 +109,7 @@ export class CogVideoXTransformer3DModel {
     config: unknown,
     options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
   ): CogVideoXTransformer3DModel {
-    const parsed = parseConfig(cogVideoXTransformerConfigSchema, config, "CogVideoXTransformer3DModel");
+    const parsed = cogVideoXTransformer.configToRun(config, `${options.name ?? "transformer"}/config.json`);
     return new CogVideoXTransformer3DModel(
       device,
       parsed,
@@ -123,7 +121,9 @@ export class CogVideoXTransformer3DModel {
 
   /** Streams the weights onto the GPU, unless they are there. */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
-    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+    if (this.isLoaded) return;
+    const weights = ModelWeights.check(cogVideoXTransformer, this.config, source, options);
+    await this.#parameters.load(weights, options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. None with added positions (2B). */
@@ -157,22 +157,14 @@ export class CogVideoXTransformer3DModel {
   geometry(latents: Tensor): VideoGeometry {
     const { shape } = latents;
     const { in_channels: channels, patch_size: p, patch_size_t } = this.config;
-    const pt = patch_size_t ?? 1;
     if (shape.length !== 5 || shape[0] !== 1 || shape[2] !== channels) {
       throw new ShapeError(
         "SHAPE_MISMATCH",
         `CogVideoX: latents must be [1, T, ${channels}, h, w], got [${shape.join(", ")}]`,
       );
     }
-    const grid = { latentFrames: shape[1]! / pt, height: shape[3]! / p, width: shape[4]! / p };
-    if (!Object.values(grid).every(Number.isInteger)) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `CogVideoX: latents [${shape.join(", ")}] do not divide into patches of ${pt}x${p}x${p}`,
-        { fix: "Choose sizes that are multiples of the autoencoder's factor times the patch size." },
-      );
-    }
-    return { ...grid, patchesPerFrame: grid.height * grid.width };
+    const [, frames, , height, width] = shape as [number, number, number, number, number];
+    return videoGeometry("CogVideoX", { frames, height, width }, [patch_size_t ?? 1, p, p]);
   }
 
   /** Runs one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, f32, owned by the caller. */

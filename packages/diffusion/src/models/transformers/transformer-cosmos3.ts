@@ -28,22 +28,24 @@ import {
   type WeightSource,
   WeightsError,
 } from "@lvsa/runtime";
-import {
-  type Cosmos3TransformerConfig,
-  cosmos3TransformerConfig,
-  isCosmos3Generation,
-} from "../../catalog/classes/cosmos3-transformer.js";
+import { ModelWeights } from "../definition/model-weights.js";
 import { timestepEmbedding, timestepFeatures, uploadRotary } from "../embeddings.js";
 import { addGatedFeedForward } from "../gated-feed-forward.js";
-import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { embeddingRows } from "../text-encoders/embedding-rows.js";
+import { videoGeometry } from "../video-geometry.js";
 import { Cosmos3Attention } from "./cosmos3-attention.js";
 import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
 import { cosmos3TextRotary } from "./cosmos3-positions.js";
 import { Cosmos3Understanding, type UnderstandingTap } from "./cosmos3-understanding.js";
 import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
+import {
+  type Cosmos3TransformerConfig,
+  cosmos3ReferenceFrames,
+  cosmos3Transformer,
+  isCosmos3Generation,
+} from "./transformer-cosmos3-definition.js";
 
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
 const TIME_FEATURES = 256;
@@ -126,25 +128,25 @@ export class Cosmos3OmniTransformer {
     config: unknown,
     options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
   ): Cosmos3OmniTransformer {
-    const parsed = parseConfig(cosmos3TransformerConfig, config, "Cosmos3OmniTransformer");
+    const parsed = cosmos3Transformer.configToRun(config, `${options.name ?? "transformer"}/config.json`);
     return new Cosmos3OmniTransformer(device, parsed, options.attention, options.name);
   }
 
   /** Streams the weights of the generation stream onto the GPU, unless they are there. */
   async load(source: WeightSource, options: Omit<LoadOptions, "prefix" | "only"> = {}): Promise<void> {
-    if (!this.#parameters.isLoaded)
-      await this.#parameters.load(source, { ...options, only: isCosmos3Generation });
-  }
-
-  /** Bytes that `load` reads: about half of the checkpoint. */
-  generationBytes(source: WeightSource): number {
-    return source
-      .names()
-      .reduce((sum, n) => sum + (isCosmos3Generation(n) ? source.info(n).byteLength : 0), 0);
+    if (this.isLoaded) return;
+    const only = isCosmos3Generation;
+    const weights = ModelWeights.check(cosmos3Transformer, this.config, source, { only });
+    await this.#parameters.load(weights, { ...options, only });
   }
 
   get isLoaded(): boolean {
     return this.#parameters.isLoaded;
+  }
+
+  /** Token frames of the clips that it was trained on. */
+  get referenceLatentFrames(): number {
+    return cosmos3ReferenceFrames(this.config);
   }
 
   /** Frees the weights; `load` brings them back. */
@@ -167,8 +169,8 @@ export class Cosmos3OmniTransformer {
         { fix: "Cosmos 3 makes one video at a time; run batches one after the other." },
       );
     }
-    const [height, width] = [Math.ceil(shape[3]! / p), Math.ceil(shape[4]! / p)];
-    return { latentFrames: shape[2]!, height, width, patchesPerFrame: height * width };
+    const [, , frames, height, width] = shape as [number, number, number, number, number];
+    return videoGeometry("Cosmos 3", { frames, height, width }, [1, p, p], true);
   }
 
   /**
@@ -182,20 +184,23 @@ export class Cosmos3OmniTransformer {
   ): Promise<Cosmos3Understanding[]> {
     const device = this.#device;
     const { config } = this;
+    const weights = ModelWeights.check(cosmos3Transformer, config, source, {
+      only: (name) => !isCosmos3Generation(name),
+    });
     const last = config.num_hidden_layers - 1;
     const out = prompts.map((ids) => new Cosmos3Understanding(device, config, ids.length));
     using tables = uploadRotary(device, cosmos3TextRotary(config, Math.max(1, ...out.map((u) => u.length))));
     let hidden: Tensor[] = [];
     try {
       for (const [i, ids] of prompts.entries()) {
-        const rows = await embeddingRows(source, "embed_tokens.weight", ids);
+        const rows = await embeddingRows(weights, "embed_tokens.weight", ids);
         hidden.push(device.upload(rows, [1, ids.length, config.hidden_size]));
         options.tap?.("und_in", hidden[i]!, i);
       }
       for (const index of this.#layers.keys()) {
         throwIfAborted(options.signal, "reading the prompt");
         const prefix = `layers.${index}.`;
-        await this.#understanding.scoped(prefix).load(source, {
+        await this.#understanding.scoped(prefix).load(weights, {
           prefix,
           isStreamed: true,
           only: (name) => !isCosmos3Generation(prefix + name),

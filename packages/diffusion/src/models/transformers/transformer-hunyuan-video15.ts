@@ -5,7 +5,7 @@
  * Both residual streams are f32; with `computeDtype` f16 everything between two additions to them is stored as f16.
  */
 
-import type { TemporalFrequencies } from "@lvsa/core";
+import type { PatchSize, TemporalFrequencies } from "@lvsa/core";
 import {
   AttentionDispatcher,
   type AttentionModule,
@@ -23,6 +23,7 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
+import { ModelWeights } from "../definition/model-weights.js";
 import {
   integerPositions,
   rotaryFrequencies,
@@ -31,18 +32,18 @@ import {
   timestepFeatures,
 } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
-import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
-import { fromPatches, type PatchSize, toPatches } from "../patches.js";
+import { fromPatches, toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
+import { videoGeometry } from "../video-geometry.js";
 import type { Tap } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
 import {
   type HunyuanVideo15TransformerConfig,
-  hunyuanVideo15TransformerConfigSchema,
-} from "./transformer-hunyuan-video15-config.js";
+  hunyuanVideo15Transformer,
+} from "./transformer-hunyuan-video15-definition.js";
 
 const EPS = 1e-6;
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
@@ -123,11 +124,8 @@ export class HunyuanVideo15Transformer3DModel {
     config: unknown,
     options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
   ): HunyuanVideo15Transformer3DModel {
-    const parsed = parseConfig(
-      hunyuanVideo15TransformerConfigSchema,
-      config,
-      "HunyuanVideo15Transformer3DModel",
-    );
+    const where = `${options.name ?? "transformer"}/config.json`;
+    const parsed = hunyuanVideo15Transformer.configToRun(config, where);
     return new HunyuanVideo15Transformer3DModel(
       device,
       parsed,
@@ -139,7 +137,9 @@ export class HunyuanVideo15Transformer3DModel {
 
   /** Streams the weights onto the GPU, unless they are there. */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
-    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+    if (this.isLoaded) return;
+    const weights = ModelWeights.check(hunyuanVideo15Transformer, this.config, source, options);
+    await this.#parameters.load(weights, options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. */
@@ -178,21 +178,8 @@ export class HunyuanVideo15Transformer3DModel {
         { fix: "The input is noisy latents, condition latents and one mask channel, in this order." },
       );
     }
-    const [frames, height, width] = this.patchSize.map((p, i) => shape[i + 2]! / p) as [
-      number,
-      number,
-      number,
-    ];
-    if (![frames, height, width].every(Number.isInteger)) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `HunyuanVideo 1.5: latents [${shape.join(", ")}] do not divide into patches of ${this.patchSize.join("x")}`,
-        {
-          fix: "Choose height and width that are multiples of the autoencoder's factor times the patch size.",
-        },
-      );
-    }
-    return { latentFrames: frames, height, width, patchesPerFrame: height * width };
+    const [, , frames, height, width] = shape as [number, number, number, number, number];
+    return videoGeometry("HunyuanVideo 1.5", { frames, height, width }, this.patchSize);
   }
 
   /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */

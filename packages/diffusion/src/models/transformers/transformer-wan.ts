@@ -29,6 +29,7 @@ import {
   type Tensor,
   type WeightSource,
 } from "@lvsa/runtime";
+import { ModelWeights } from "../definition/model-weights.js";
 import {
   integerPositions,
   rotaryFrequencies,
@@ -37,13 +38,13 @@ import {
   timestepFeatures,
 } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
-import { parseConfig } from "../model-config.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
+import { videoGeometry } from "../video-geometry.js";
 import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
-import { type WanTransformerConfig, wanTransformerConfigSchema } from "./transformer-wan-config.js";
+import { type WanTransformerConfig, wanTransformer } from "./transformer-wan-definition.js";
 import { WanAttention } from "./wan-attention.js";
 
 export interface WanForwardInputs extends PassControl {
@@ -104,19 +105,20 @@ export class WanTransformer3DModel {
     });
   }
 
-  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. */
+  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. @throws ConfigError */
   static create(
     device: Device,
     config: unknown,
     options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
   ): WanTransformer3DModel {
-    const parsed = parseConfig(wanTransformerConfigSchema, config, "WanTransformer3DModel");
+    const parsed = wanTransformer.configToRun(config, `${options.name ?? "transformer"}/config.json`);
     return new WanTransformer3DModel(device, parsed, new Parameters(device), options.attention, options.name);
   }
 
-  /** Streams the weights onto the GPU, unless they are there. */
+  /** Checks the weights against the definition and streams them onto the GPU, unless they are there. @throws WeightsError */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
-    if (!this.#parameters.isLoaded) await this.#parameters.load(source, options);
+    if (this.isLoaded) return;
+    await this.#parameters.load(ModelWeights.check(wanTransformer, this.config, source, options), options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. */
@@ -142,24 +144,13 @@ export class WanTransformer3DModel {
   /** Token grid of latents `[1, C, T, h, w]`. @throws ShapeError when they do not fit the patch size */
   geometry(latents: Tensor): VideoGeometry {
     const [, channels, frames, height, width] = latents.shape;
-    const [pt, ph, pw] = this.config.patch_size;
     if (latents.shape.length !== 5 || latents.dim(0) !== 1 || channels !== this.config.in_channels) {
       throw new ShapeError(
         "SHAPE_MISMATCH",
         `Wan: latents must be [1, ${this.config.in_channels}, T, h, w], got [${latents.shape.join(", ")}]`,
       );
     }
-    if (frames! % pt || height! % ph || width! % pw) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `Wan: latents [${latents.shape.join(", ")}] do not divide into patches of ${pt}x${ph}x${pw}`,
-        {
-          fix: "Choose height and width that are multiples of the autoencoder's factor times the patch size.",
-        },
-      );
-    }
-    const grid = { height: height! / ph, width: width! / pw };
-    return { ...grid, latentFrames: frames! / pt, patchesPerFrame: grid.height * grid.width };
+    return videoGeometry("Wan", { frames: frames!, height: height!, width: width! }, this.config.patch_size);
   }
 
   /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */

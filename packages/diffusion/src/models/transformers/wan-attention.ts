@@ -14,7 +14,7 @@ import type {
 } from "@lvsa/core";
 import { add, linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
-import type { WanTransformerConfig } from "./transformer-wan-config.js";
+import type { WanTransformerConfig } from "./transformer-wan-definition.js";
 
 /** Image-to-video checkpoints put the image tokens in front of exactly this many text rows. */
 const TEXT_ROWS_WITH_IMAGE = 512;

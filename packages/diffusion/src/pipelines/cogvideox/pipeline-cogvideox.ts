@@ -3,25 +3,17 @@
  * `pipelines/cogvideo/pipeline_cogvideox.py`. Latents are `[1, T, C, h, w]`: frames before channels.
  */
 import type { FolderReader, Tensor } from "@lvsa/runtime";
-import {
-  type AutoencoderKLCogVideoXConfig,
-  autoencoderKLCogVideoXConfig,
-} from "../../catalog/classes/autoencoder-kl-cogvideox.js";
-import { cogVideoXRules } from "../../catalog/families/cogvideox.js";
-import {
-  AutoencoderKLCogVideoX,
-  cogVideoXSpatialFactor,
-} from "../../models/autoencoders/autoencoder-kl-cogvideox.js";
-import { parseConfig } from "../../models/model-config.js";
+import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
+import { AutoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox.js";
+import { autoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox-definition.js";
+import type { VideoGrid, VideoSize } from "../../models/definition/video-grid.js";
 import { cogVideoXRotaryAxes } from "../../models/transformers/cogvideox-positions.js";
 import { CogVideoXTransformer3DModel } from "../../models/transformers/transformer-cogvideox.js";
+import { cogVideoXTransformer } from "../../models/transformers/transformer-cogvideox-definition.js";
 import { COGVIDEOX_SCHEDULERS, dynamicGuidanceScale } from "../../schedulers/index.js";
-import { readJson, readModelIndex } from "../checkpoint-folder.js";
-import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
-  type ClipSize,
   type Conditions,
   DiffusionPipeline,
   type Run,
@@ -33,7 +25,7 @@ import { withoutEffect } from "../notes.js";
 import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import { checkEmbeds, encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { schedulerFor } from "../shifted-scheduler.js";
-import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
+import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { rawLatents } from "./cogvideox-latents.js";
 import { openCogVideoXPrompts } from "./cogvideox-prompts.js";
 
@@ -42,7 +34,6 @@ const cogVideoXOptions = new FamilyOptions("CogVideoX", [
 ]);
 
 interface CogVideoXParts extends PipelineParts<CogVideoXTransformer3DModel, AutoencoderKLCogVideoX> {
-  readonly vaeConfig: AutoencoderKLCogVideoXConfig;
   readonly prompts: PromptEncoder;
 }
 
@@ -58,44 +49,41 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
   /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<CogVideoXPipeline> {
     const { device } = options;
-    const { _class_name: className } = await readModelIndex(folder);
-    const parts = await openParts(folder, options);
+    const index = await readModelIndex(folder);
+    const parts = await openParts(folder, index, options);
     const config = await readJson(folder, "transformer/config.json");
     const model = CogVideoXTransformer3DModel.create(device, config, { attention: parts.attention });
-    const json = await readJson(folder, "vae/config.json");
-    const vaeConfig = parseConfig(autoencoderKLCogVideoXConfig, json, "AutoencoderKLCogVideoX");
+    const vaeFile = "vae/config.json";
+    const vaeConfig = autoencoderKLCogVideoX.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLCogVideoX, vaeConfig);
     const stages: CogVideoXParts["stages"] = [stageOf(folder, "transformer", model, options)];
     const prompts = await openCogVideoXPrompts(device, folder);
-    return new CogVideoXPipeline({ ...parts, className, stages, vae, vaeConfig, prompts });
+    const configs = { transformer: model.config, vae: vaeConfig };
+    return new CogVideoXPipeline({
+      ...parts,
+      stages,
+      vae,
+      definition: cogVideoXTransformer,
+      configs,
+      prompts,
+    });
   }
 
-  get defaults(): GenerationDefaults {
+  /** @throws UsageError also where the model has no positions for the size */
+  protected override grid(size: VideoSize): VideoGrid {
+    const grid = super.grid(size);
     const { config } = this.transformers[0];
-    return {
-      ...cogVideoXRules.defaults({ transformer: config, vae: this.parts.vaeConfig }),
-      ...{ negativePrompt: "", maxSequenceLength: config.max_text_seq_length },
-    };
-  }
-
-  protected override get grid(): LatentGrid {
-    const { patch_size: p, patch_size_t, in_channels: latentChannels } = this.transformers[0].config;
-    const { vaeConfig } = this.parts;
-    return {
-      spatialFactor: cogVideoXSpatialFactor(vaeConfig),
-      temporalFactor: vaeConfig.temporal_compression_ratio,
-      ...{ patchSize: [patch_size_t ?? 1, p, p], latentChannels },
-    };
-  }
-
-  override clip(numFrames: number, height: number, width: number): ClipSize {
-    const { latentFrames, patchesPerFrame } = this.#size(numFrames, height, width).tokens;
-    return { latentFrames, patchesPerFrame };
+    if (config.use_rotary_positional_embeddings) {
+      const { tokenFrames: latentFrames, patchRows: height, patchColumns: width, patchesPerFrame } = grid;
+      cogVideoXRotaryAxes(config, { latentFrames, height, width, patchesPerFrame }, undefined);
+    }
+    return grid;
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): CogVideoXPlan {
     const { guidanceScale, numInferenceSteps, numFrames, useDynamicGuidance = false } = settings;
-    const { shape, padding } = this.#size(numFrames, settings.height, settings.width);
+    const { latentShape: shape, latentFrames, latentFramesPadded } = this.grid(settings);
+    const padding = latentFramesPadded - latentFrames;
     for (const name of ["promptEmbeds", "negativePromptEmbeds"] as const) {
       checkEmbeds(name, given[name], this.transformers[0].config.text_embed_dim);
     }
@@ -110,7 +98,7 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
     const guidance = scaledGuidance(isOn, (timestep) =>
       useDynamicGuidance ? dynamicGuidanceScale(guidanceScale, steps, timestep) : guidanceScale,
     );
-    const frameCount = this.#decodedFrames(shape[1]! - padding);
+    const frameCount = this.#decodedFrames(latentFrames);
     return {
       ...{ settings, shape, padding, scheduler, guidance, frameCount },
       used: { ...used, use_dynamic_cfg: isOn && useDynamicGuidance },
@@ -152,26 +140,9 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
     return rawLatents(this.device, vae, latents, padding);
   }
 
-  /**
-   * Latents `[1, T, C, h, w]` of a clip, how many of the T are padding in front (1.5 joins latent frames in pairs), and
-   * the token grid. @throws UsageError when the sizes do not fit the model
-   */
-  #size(numFrames: number, height: number, width: number) {
-    const { config } = this.transformers[0];
-    const [pt, p] = this.grid.patchSize;
-    const [, channels, T, h, w] = latentShape(this.grid, numFrames, height, width);
-    const padding = (pt - (T % pt)) % pt;
-    const frame = { height: h / p, width: w / p };
-    const patchesPerFrame = frame.height * frame.width;
-    const tokens = { latentFrames: (T + padding) / pt, patchesPerFrame, ...frame };
-    // Throws where the model has no positions for the size.
-    if (config.use_rotary_positional_embeddings) cogVideoXRotaryAxes(config, tokens, undefined);
-    return { shape: [1, T + padding, channels, h, w], padding, tokens };
-  }
-
   /** An even number of latent frames has no frame that stands alone. */
   #decodedFrames(latentFrames: number): number {
-    const factor = this.parts.vaeConfig.temporal_compression_ratio;
+    const factor = this.modelGeometry.vaeTemporal;
     return latentFrames % 2 === 1 ? (latentFrames - 1) * factor + 1 : latentFrames * factor;
   }
 }

@@ -7,23 +7,19 @@
 import { type FolderReader, subFolder, type Tensor } from "@lvsa/runtime";
 import { loadTokenizer, type Tokenizer } from "@lvsa/tokenizers";
 import * as z from "zod";
+import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
-import {
-  type WanAutoencoderConfig,
-  wanAutoencoderConfigSchema,
-} from "../../models/autoencoders/autoencoder-kl-wan-config.js";
+import { autoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan-definition.js";
 import { parseConfig } from "../../models/model-config.js";
 import type { Cosmos3Understanding } from "../../models/transformers/cosmos3-understanding.js";
 import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-cosmos3.js";
+import { cosmos3Transformer } from "../../models/transformers/transformer-cosmos3-definition.js";
 import { encodeCosmos3Prompt } from "../../prompts/prompts-cosmos3.js";
 import { cosmos3NativeSigmas, FLOW_SCHEDULERS } from "../../schedulers/index.js";
-import { readJson, readModelIndex } from "../checkpoint-folder.js";
-import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import { withWeights } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
-  type ClipSize,
   type Conditions,
   DiffusionPipeline,
   type Run,
@@ -34,13 +30,7 @@ import { scaledGuidance } from "../guidance.js";
 import { withoutEffect } from "../notes.js";
 import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import { schedulerFor } from "../shifted-scheduler.js";
-import type { GenerateOptions, GenerationDefaults, PipelineOptions } from "../video-pipeline.js";
-
-/** The values of diffusers' `Cosmos3OmniPipeline.__call__`. Prompts are never cut. */
-const DEFAULTS: GenerationDefaults = {
-  ...{ numFrames: 189, height: 720, width: 1280, numInferenceSteps: 35, guidanceScale: 6, fps: 24 },
-  ...{ negativePrompt: "", maxSequenceLength: Number.MAX_SAFE_INTEGER },
-};
+import type { GenerateOptions, PipelineOptions } from "../video-pipeline.js";
 
 /** No embeddings: the transformer reads token ids. */
 const cosmos3Options = new FamilyOptions("Cosmos 3", []);
@@ -55,48 +45,37 @@ const settingsSchema = z.looseObject({
 interface Cosmos3Parts extends PipelineParts<Cosmos3OmniTransformer, AutoencoderKLWan> {
   readonly index: z.infer<typeof settingsSchema>;
   readonly tokenizer: Tokenizer;
-  readonly vaeConfig: WanAutoencoderConfig;
 }
 
 export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPlan, Cosmos3Understanding> {
   readonly family = "cosmos3";
-  readonly defaults = DEFAULTS;
   protected override readonly options = cosmos3Options;
 
   /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<Cosmos3OmniPipeline> {
     const { device } = options;
-    const index = parseConfig(settingsSchema, await readModelIndex(folder), "Cosmos3OmniPipeline");
-    const parts = await openParts(folder, options);
+    const index = parseConfig(
+      settingsSchema,
+      await readModelIndex(folder),
+      "Cosmos3OmniPipeline",
+      "model_index.json",
+    );
+    const parts = await openParts(folder, index, options);
     const config = await readJson(folder, "transformer/config.json");
     const model = Cosmos3OmniTransformer.create(device, config, { attention: parts.attention });
-    const json = await readJson(folder, "vae/config.json");
-    const vaeConfig = parseConfig(wanAutoencoderConfigSchema, json, "AutoencoderKLWan");
+    const vaeFile = "vae/config.json";
+    const vaeConfig = autoencoderKLWan.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);
     const tokenizer = await loadTokenizer(subFolder(folder, "text_tokenizer"));
     const stages: Cosmos3Parts["stages"] = [stageOf(folder, "transformer", model, options)];
-    const className = index._class_name;
-    return new Cosmos3OmniPipeline({ ...parts, className, index, stages, vae, vaeConfig, tokenizer });
-  }
-
-  protected override get grid(): LatentGrid {
-    const { z_dim, scale_factor_spatial, scale_factor_temporal } = this.parts.vaeConfig;
-    return {
-      ...{ spatialFactor: scale_factor_spatial, temporalFactor: scale_factor_temporal },
-      // Any latent size will do: patches at the edge are padded.
-      ...{ patchSize: [1, 1, 1], latentChannels: z_dim },
-    };
-  }
-
-  override clip(numFrames: number, height: number, width: number): ClipSize {
-    const shape = latentShape(this.grid, numFrames, height, width);
-    const { latentFrames, patchesPerFrame } = this.transformers[0].geometry({ shape });
-    return { latentFrames, patchesPerFrame };
+    const configs = { transformer: model.config, vae: vaeConfig };
+    const definition = cosmos3Transformer;
+    return new Cosmos3OmniPipeline({ ...parts, index, stages, vae, definition, configs, tokenizer });
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
-    const { numFrames, height, width, numInferenceSteps: count, guidanceScale } = settings;
-    const shape = latentShape(this.grid, numFrames, height, width);
+    const { numInferenceSteps: count, guidanceScale } = settings;
+    const shape = this.grid(settings).latentShape;
     const { scheduler, used, notes } = schedulerFor(
       FLOW_SCHEDULERS,
       this.parts.schedulerConfig,

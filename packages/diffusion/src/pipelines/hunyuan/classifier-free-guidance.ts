@@ -2,11 +2,12 @@
 import { ConfigError } from "@lvsa/runtime";
 import * as z from "zod";
 import { parseConfig } from "../../models/model-config.js";
+import { GUIDER_DEFAULT_SCALE } from "../../models/transformers/transformer-hunyuan-video15-definition.js";
 import { guide } from "../guidance.js";
 
 const configSchema = z.looseObject({
   _class_name: z.string().default("ClassifierFreeGuidance"),
-  guidance_scale: z.number().default(7.5),
+  guidance_scale: z.number().default(GUIDER_DEFAULT_SCALE),
   guidance_rescale: z.number().min(0).default(0),
   use_original_formulation: z.boolean().default(false),
   /** Fractions of the steps between which guidance is on. */
@@ -26,7 +27,7 @@ export class ClassifierFreeGuidance {
 
   /** From the parsed `guider_config.json`; without one, diffusers' defaults. @throws ConfigError for another class */
   static fromConfig(json: unknown = {}): ClassifierFreeGuidance {
-    const config = parseConfig(configSchema, json, "ClassifierFreeGuidance");
+    const config = parseConfig(configSchema, json, "ClassifierFreeGuidance", "guider/guider_config.json");
     if (config._class_name !== "ClassifierFreeGuidance") {
       throw new ConfigError("UNKNOWN_GUIDER", `the guider ${config._class_name} is not supported`, {
         where: "guider/guider_config.json",

@@ -5,18 +5,12 @@
  * layer; here only real tokens exist.
  */
 import type { FolderReader, Tensor } from "@lvsa/runtime";
-import {
-  type AutoencoderKLHunyuanVideo15Config,
-  autoencoderKLHunyuanVideo15Config,
-} from "../../catalog/classes/autoencoder-kl-hunyuan-video15.js";
-import { closestSize } from "../../catalog/families/hunyuan-size.js";
+import { hasComponent, readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
-import { parseConfig } from "../../models/model-config.js";
+import { autoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15-definition.js";
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
-import { HUNYUAN_VIDEO_15_TEXT_LENGTH } from "../../prompts/prompts-hunyuan.js";
+import { hunyuanVideo15Transformer } from "../../models/transformers/transformer-hunyuan-video15-definition.js";
 import { FLOW_SCHEDULERS, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
-import { hasComponent, readJson, readModelIndex } from "../checkpoint-folder.js";
-import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
@@ -35,15 +29,11 @@ import type { GenerateOptions, GenerationDefaults, PipelineOptions } from "../vi
 import { ClassifierFreeGuidance } from "./classifier-free-guidance.js";
 import { HunyuanVideo15PromptEncoder } from "./hunyuan-prompts.js";
 
-/** Videos are as wide to high as this unless a size is given. */
-const DEFAULT_ASPECT = { height: 9, width: 16 };
-
 const hunyuanOptions = new FamilyOptions("HunyuanVideo", [
   ...(["promptEmbeds", "negativePromptEmbeds", "promptEmbeds2", "negativePromptEmbeds2"] as const),
 ]);
 
 interface HunyuanParts extends PipelineParts<HunyuanVideo15Transformer3DModel, AutoencoderKLHunyuanVideo15> {
-  readonly vaeConfig: AutoencoderKLHunyuanVideo15Config;
   readonly prompts: HunyuanVideo15PromptEncoder;
   readonly guider: ClassifierFreeGuidance;
 }
@@ -64,46 +54,34 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
   ): Promise<HunyuanVideo15Pipeline> {
     const { device } = options;
     const index = await readModelIndex(folder);
-    const parts = await openParts(folder, options);
+    const parts = await openParts(folder, index, options);
     const config = await readJson(folder, "transformer/config.json");
     const model = HunyuanVideo15Transformer3DModel.create(device, config, { attention: parts.attention });
     // Text to video never looks at images.
     const isNeeded = (name: string) => !name.startsWith("image_embedder.");
-    const vaeJson = await readJson(folder, "vae/config.json");
-    const vaeConfig = parseConfig(autoencoderKLHunyuanVideo15Config, vaeJson, "AutoencoderKLHunyuanVideo15");
+    const vaeFile = "vae/config.json";
+    const vaeConfig = autoencoderKLHunyuanVideo15.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLHunyuanVideo15, vaeConfig);
+    const configs = { transformer: model.config, vae: vaeConfig };
+    const definition = hunyuanVideo15Transformer;
     const guider = ClassifierFreeGuidance.fromConfig(
-      hasComponent(index, "guider") ? await readJson(folder, "guider/guider_config.json") : {},
+      hasComponent(index, "guider")
+        ? await readJson(folder, "guider/guider_config.json")
+        : { guidance_scale: definition.video.defaults(configs).guidanceScale },
     );
     const prompts = await HunyuanVideo15PromptEncoder.open(device, folder);
     const stages: HunyuanParts["stages"] = [stageOf(folder, "transformer", model, options, isNeeded)];
-    const className = index._class_name;
-    return new HunyuanVideo15Pipeline({ ...parts, className, stages, vae, vaeConfig, prompts, guider });
+    return new HunyuanVideo15Pipeline({ ...parts, stages, vae, definition, configs, prompts, guider });
   }
 
-  /** The values of diffusers' call; the size is that of its bucket rule. */
-  get defaults(): GenerationDefaults {
-    const { target_size: target } = this.transformers[0].config;
-    return {
-      ...closestSize(DEFAULT_ASPECT, target, this.parts.vaeConfig.spatial_compression_ratio),
-      ...{ numFrames: 121, numInferenceSteps: 50, fps: 24 },
-      guidanceScale: this.parts.guider.config.guidance_scale,
-      ...{ negativePrompt: "", maxSequenceLength: HUNYUAN_VIDEO_15_TEXT_LENGTH },
-    };
-  }
-
-  protected override get grid(): LatentGrid {
-    const { vaeConfig } = this.parts;
-    return {
-      spatialFactor: vaeConfig.spatial_compression_ratio,
-      temporalFactor: vaeConfig.temporal_compression_ratio,
-      ...{ patchSize: this.transformers[0].patchSize, latentChannels: vaeConfig.latent_channels },
-    };
+  /** Those of the model, with the scale that the checkpoint's guider states. */
+  override get defaults(): GenerationDefaults {
+    return { ...super.defaults, guidanceScale: this.parts.guider.config.guidance_scale };
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
-    const { numFrames, height, width, numInferenceSteps: count, guidanceScale } = settings;
-    const shape = latentShape(this.grid, numFrames, height, width);
+    const { numInferenceSteps: count, guidanceScale } = settings;
+    const shape = this.grid(settings).latentShape;
     const { text_embed_dim: width1, text_embed_2_dim: width2 } = this.transformers[0].config;
     for (const [name, columns] of [
       ...([["promptEmbeds", width1] as const, ["negativePromptEmbeds", width1] as const] as const),

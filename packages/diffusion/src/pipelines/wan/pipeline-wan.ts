@@ -2,17 +2,14 @@
  * WanPipeline: Wan 2.1 and 2.2, text to video and (with given image embeddings) image to video.
  * Sources: diffusers `pipelines/wan/pipeline_wan.py` and `pipeline_wan_i2v.py`.
  */
-import { ConfigError, type FolderReader, type Tensor } from "@lvsa/runtime";
+import type { FolderReader, Tensor } from "@lvsa/runtime";
+import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
-import {
-  type WanAutoencoderConfig,
-  wanAutoencoderConfigSchema,
-} from "../../models/autoencoders/autoencoder-kl-wan-config.js";
-import { parseConfig } from "../../models/model-config.js";
+import { autoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan-definition.js";
+import type { VideoGrid } from "../../models/definition/video-grid.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
+import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
 import { FLOW_SCHEDULERS } from "../../schedulers/index.js";
-import { hasComponent, type ModelIndex, readJson, readModelIndex } from "../checkpoint-folder.js";
-import { type LatentGrid, latentShape } from "../clip-sizes.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
@@ -25,7 +22,7 @@ import { scaledGuidance } from "../guidance.js";
 import { autoencoder, openParts, type PipelineParts, type Stage, stageOf } from "../pipeline-parts.js";
 import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { schedulerFor } from "../shifted-scheduler.js";
-import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
+import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { imageCondition } from "./wan-image-condition.js";
 import { type ImageCondition, modelInput, tokenTimesteps, withFirstFrame } from "./wan-model-input.js";
 import {
@@ -37,12 +34,8 @@ import {
   wanOptions,
 } from "./wan-options.js";
 import { openWanPrompts } from "./wan-prompts.js";
+import { wanStages } from "./wan-stages.js";
 
-/** The values of diffusers' `WanPipeline.__call__` and, for fps, its examples. */
-const DEFAULTS: GenerationDefaults = {
-  ...{ numFrames: 81, height: 480, width: 832, numInferenceSteps: 50, guidanceScale: 5, fps: 16 },
-  ...{ negativePrompt: "", maxSequenceLength: 512 },
-};
 /** Text rows that a transformer with image tokens expects. */
 const ROWS_WITH_IMAGE = 512;
 
@@ -50,7 +43,6 @@ interface WanParts extends PipelineParts<WanTransformer3DModel, AutoencoderKLWan
   readonly abilities: WanAbilities;
   /** Share of the noise schedule below which the second transformer works. */
   readonly boundary: number | undefined;
-  readonly vaeConfig: WanAutoencoderConfig;
   readonly prompts: PromptEncoder;
 }
 
@@ -61,34 +53,31 @@ interface Condition extends ImageCondition {
 }
 
 interface WanPlan extends ClipPlan {
-  readonly shape: readonly [number, number, number, number, number];
+  readonly shape: VideoGrid["latentShape"];
 }
 
 export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition> {
   readonly family = "wan";
-  readonly defaults = DEFAULTS;
   protected override readonly options = wanOptions;
 
   /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<WanPipeline> {
     const { device } = options;
     const index = await readModelIndex(folder);
-    const { _class_name: className, boundary_ratio: ratio } = index as ModelIndex & {
-      boundary_ratio?: unknown;
-    };
-    const parts = await openParts(folder, options);
-    const names = ["transformer", "transformer_2"].filter((name) => hasComponent(index, name));
+    const parts = await openParts(folder, index, options);
+    const { components, boundary, notes } = wanStages(index);
     const [first, ...others] = await Promise.all(
-      names.map(async (name) => {
+      components.map(async (name) => {
         const config = await readJson(folder, `${name}/config.json`);
         const model = WanTransformer3DModel.create(device, config, { attention: parts.attention, name });
         return stageOf(folder, name, model, options);
       }),
     );
-    if (!first) throw new ConfigError("NOT_A_CHECKPOINT", "model_index.json lists no transformer");
-    const json = await readJson(folder, "vae/config.json");
-    const vaeConfig = parseConfig(wanAutoencoderConfigSchema, json, "AutoencoderKLWan");
-    const stages: WanParts["stages"] = [first, ...others];
+    const vaeConfig = autoencoderKLWan.configToRun(
+      await readJson(folder, "vae/config.json"),
+      "vae/config.json",
+    );
+    const stages: WanParts["stages"] = [first!, ...others];
     const abilities = wanAbilities(
       index,
       stages.map(({ model }) => model.config),
@@ -98,20 +87,16 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     const half = abilities.image ? () => true : undefined;
     const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig, half);
     const prompts = await openWanPrompts(device, folder);
-    const boundary = typeof ratio === "number" ? ratio : undefined;
-    return new WanPipeline({ ...parts, className, stages, vae, vaeConfig, prompts, abilities, boundary });
-  }
-
-  protected override get grid(): LatentGrid {
-    const { scale_factor_spatial: spatialFactor, scale_factor_temporal: temporalFactor } =
-      this.parts.vaeConfig;
-    const { patch_size: patchSize } = this.transformers[0].config;
-    return { spatialFactor, temporalFactor, patchSize, latentChannels: this.parts.vaeConfig.z_dim };
+    return new WanPipeline({
+      ...{ ...parts, stages, vae, prompts, abilities, boundary, definition: wanTransformer },
+      configs: { transformer: first!.model.config, vae: vaeConfig },
+      notes: [...parts.notes, ...notes],
+    });
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): WanPlan {
-    const { numFrames, height, width, guidanceScale } = settings;
-    const shape = latentShape(this.grid, numFrames, height, width);
+    const { guidanceScale } = settings;
+    const shape = this.grid(settings).latentShape;
     checkWanOptions(given, settings, this.parts.abilities);
     const rows = this.parts.abilities.hasImageEmbeds ? ROWS_WITH_IMAGE : undefined;
     checkWanEmbeds(given, this.transformers[0].config, rows);

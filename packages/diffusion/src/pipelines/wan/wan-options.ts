@@ -1,7 +1,7 @@
 /** Options of Wan, and which of them a checkpoint can use. */
 import { UsageError } from "@lvsa/runtime";
-import type { WanTransformerConfig } from "../../models/transformers/transformer-wan-config.js";
-import type { ModelIndex } from "../checkpoint-folder.js";
+import type { ModelIndex } from "../../checkpoint/checkpoint-folder.js";
+import type { WanTransformerConfig } from "../../models/transformers/transformer-wan-definition.js";
 import type { Settings } from "../diffusion-pipeline.js";
 import { badOption, FamilyOptions, imageUnsupported } from "../generate-options.js";
 import { withoutEffect } from "../notes.js";

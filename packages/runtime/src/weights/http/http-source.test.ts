@@ -8,7 +8,7 @@ import { openSafetensors } from "../weight-source.js";
 import { addressForMessages } from "./address.js";
 import type { HttpSourceOptions } from "./exchange.js";
 import { httpSource } from "./http-source.js";
-import { type Handler, type LyingServer, lyingServer, rangeOf, serve } from "./lying-server.js";
+import { type Handler, type LyingServer, lyingServer, rangeOf, serve } from "./testing/lying-server.js";
 
 /** 40 tensors of 16 KiB: well beyond what the first request brings. */
 const tensors: Record<string, TensorToWrite> = {};

@@ -1,0 +1,70 @@
+/** All components of a checkpoint against their definitions, before anything of them is loaded. */
+import {
+  ConfigError,
+  DIFFUSERS_WEIGHTS,
+  type FolderReader,
+  openWeights,
+  subFolder,
+  TRANSFORMERS_WEIGHTS,
+} from "@lvsa/runtime";
+import type { ModelRole } from "../models/definition/define-model.js";
+import { listed, ModelWeights } from "../models/definition/model-weights.js";
+import { findModelClass, unknownClassMessage } from "../models/model-classes.js";
+import { componentEntries, type ModelIndex, readJson } from "./checkpoint-folder.js";
+
+export interface CheckedComponents {
+  /** What the user should know though it stops nothing: tensors that no part of the model reads. */
+  readonly notes: readonly string[];
+}
+
+/** Parts that pipelines load; image encoders, for one, are not among them. */
+const LOADED: readonly ModelRole[] = ["transformer", "autoencoder", "text encoder"];
+/** Parts that are never somebody else's. */
+const NEEDED = /^(transformer|vae|text_encoder)(_\d+)?$/;
+
+/**
+ * Reads the configurations and the headers of the weights of every component that pipelines load, and compares them
+ * with the definitions: keys, names, shapes, number formats.
+ *
+ * @throws WeightsError, ConfigError for the first component that does not fit, naming file and tensor or key
+ */
+export async function checkComponents(folder: FolderReader, index: ModelIndex): Promise<CheckedComponents> {
+  const entries = componentEntries(index).filter(({ name, className }) => {
+    const role = findModelClass(className)?.role;
+    return role ? LOADED.includes(role) : NEEDED.test(name);
+  });
+  const results = await Promise.allSettled(entries.map((entry) => checkComponent(folder, entry)));
+  const notes: string[] = [];
+  for (const [i, result] of results.entries()) {
+    if (result.status === "rejected") throw result.reason;
+    const unused = result.value;
+    if (unused.length > 0)
+      notes.push(`Tensors of ${entries[i]!.name} that were not used: ${listed(unused)}.`);
+  }
+  return { notes };
+}
+
+/** Returns the tensors that the component has no use for. */
+async function checkComponent(
+  folder: FolderReader,
+  { name, className, library }: { name: string; className: string; library: string },
+): Promise<readonly string[]> {
+  const definition = findModelClass(className);
+  if (!definition) {
+    throw new ConfigError("UNKNOWN_MODEL_CLASS", `${name}: ${unknownClassMessage(className)}`, {
+      where: "model_index.json",
+      fix: "Use a checkpoint made of the known classes, or see docs/add-a-model.md.",
+    });
+  }
+  const where = `${name}/config.json`;
+  const config = await readJson(folder, where);
+  const baseName = library === "transformers" ? TRANSFORMERS_WEIGHTS : DIFFUSERS_WEIGHTS;
+  const source = await openWeights(subFolder(folder, name), baseName);
+  try {
+    const weights = ModelWeights.check(definition, config, source, { where });
+    weights.definition.configToRun(config, where);
+    return weights.unused;
+  } finally {
+    await source.close();
+  }
+}

@@ -1,0 +1,81 @@
+/** Reading a diffusers folder: `model_index.json`, component configs, component weights. */
+import { ConfigError, type FolderReader, WeightsError } from "@lvsa/runtime";
+import * as z from "zod";
+
+const modelIndexSchema = z.looseObject({ _class_name: z.string() });
+
+export type ModelIndex = z.infer<typeof modelIndexSchema>;
+
+/** @throws ConfigError `NOT_A_CHECKPOINT` when the folder has no readable `model_index.json` */
+export async function readModelIndex(folder: FolderReader): Promise<ModelIndex> {
+  if (!(await folder.exists("model_index.json"))) {
+    throw new ConfigError("NOT_A_CHECKPOINT", "the model folder has no model_index.json", {
+      fix: "Point to a checkpoint in the diffusers folder format (the folder that holds model_index.json).",
+    });
+  }
+  const parsed = modelIndexSchema.safeParse(await readJson(folder, "model_index.json"));
+  if (parsed.success) return parsed.data;
+  throw new ConfigError("NOT_A_CHECKPOINT", "model_index.json names no _class_name");
+}
+
+/** Whether `model_index.json` lists a component that is really there (missing ones are `[null, null]`). */
+export function hasComponent(index: ModelIndex, name: string): boolean {
+  const entry = (index as Record<string, unknown>)[name];
+  return Array.isArray(entry) && entry[1] !== null;
+}
+
+/** A component as `model_index.json` lists it. */
+export interface ComponentEntry {
+  /** Its folder. */
+  readonly name: string;
+  readonly className: string;
+  /** `diffusers` or `transformers`, as a rule. */
+  readonly library: string;
+}
+
+/** The components that are really there, in the file's order. */
+export function componentEntries(index: Readonly<Record<string, unknown>>): ComponentEntry[] {
+  return Object.entries(index).flatMap(([name, entry]) => {
+    if (!Array.isArray(entry) || entry.length !== 2 || typeof entry[1] !== "string") return [];
+    return [{ name, className: entry[1], library: typeof entry[0] === "string" ? entry[0] : "" }];
+  });
+}
+
+/**
+ * `scheduler/scheduler_config.json` under the class that `model_index.json` names: as in diffusers, the file's own
+ * `_class_name` may be missing, or that of the scheduler it was made from.
+ */
+export async function readSchedulerConfig(
+  folder: FolderReader,
+  index: ModelIndex,
+): Promise<{ readonly config: Readonly<Record<string, unknown>>; readonly notes: readonly string[] }> {
+  const path = "scheduler/scheduler_config.json";
+  const json = await readJson(folder, path);
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new ConfigError("BAD_CONFIG", "the file holds no settings", { where: path });
+  }
+  const config = json as Readonly<Record<string, unknown>>;
+  const named = componentEntries(index).find(({ name }) => name === "scheduler")?.className;
+  const own = config._class_name;
+  if (named === undefined || named === own) return { config, notes: [] };
+  const notes =
+    own === undefined
+      ? []
+      : [`The scheduler is ${named}, as model_index.json says; ${path} is that of a ${own}.`];
+  return { config: { ...config, _class_name: named }, notes };
+}
+
+/** @throws WeightsError when missing, ConfigError when not JSON */
+export async function readJson(folder: FolderReader, path: string): Promise<unknown> {
+  if (!(await folder.exists(path))) {
+    throw new WeightsError("NOT_FOUND", `the checkpoint has no ${path}`, {
+      fix: "Download the whole checkpoint, with the config files of every component.",
+    });
+  }
+  const text = await folder.readText(path);
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ConfigError("BAD_JSON", `${path} is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}

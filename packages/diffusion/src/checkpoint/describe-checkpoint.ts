@@ -1,0 +1,81 @@
+/** An inspected checkpoint as the planner takes it. */
+import { ConfigError, type SafetensorsDType } from "@lvsa/runtime";
+import type {
+  ComponentDescription,
+  GenerationDefaults,
+  ModelDescription,
+} from "../catalog/model-description.js";
+import { modelDefaults } from "../catalog/model-shape.js";
+import type { StoredDType } from "../catalog/weight-summary.js";
+import { findVideoModel, modelClassNames } from "../models/model-classes.js";
+import { GUIDER_DEFAULT_SCALE } from "../models/transformers/transformer-hunyuan-video15-definition.js";
+import type { CheckpointInspection } from "./inspect-checkpoint.js";
+import type { ComponentInspection } from "./inspect-component.js";
+
+const STORED: Readonly<Partial<Record<SafetensorsDType, StoredDType>>> = {
+  F32: "f32",
+  F16: "f16",
+  BF16: "bf16",
+};
+
+/**
+ * Classes, configurations and number formats of the files; defaults as the family's pipeline and the checkpoint's
+ * scheduler and guider have them. Components without weights that can be planned are left out.
+ *
+ * @throws ConfigError `UNKNOWN_MODEL_CLASS`, `MISSING_COMPONENT`
+ */
+export function describeCheckpoint(inspection: CheckpointInspection): ModelDescription {
+  const models = inspection.components.filter((component) => component.check !== undefined);
+  const transformer = inspection.components.find(({ name }) => name === "transformer");
+  const definition = findVideoModel(transformer?.className ?? "");
+  if (!definition) {
+    throw new ConfigError(
+      transformer ? "UNKNOWN_MODEL_CLASS" : "MISSING_COMPONENT",
+      transformer
+        ? `unknown transformer class ${transformer.className}; known classes are ${modelClassNames().join(", ")}.`
+        : "the checkpoint has no component transformer.",
+      { where: inspection.name, fix: "Give a checkpoint folder of a known family (see `lvsa plan --help`)." },
+    );
+  }
+  const components = Object.fromEntries(models.map((model) => [model.name, describeComponent(model)]));
+  for (const name of ["transformer", "vae"]) {
+    if (components[name] === undefined) {
+      const found = inspection.components.find((component) => component.name === name);
+      throw new ConfigError(
+        "MISSING_COMPONENT",
+        `the ${name} can not be read: ${found?.problems[0]?.message ?? "it is not there."}`,
+        {
+          where: inspection.name,
+          fix: "Download the whole checkpoint.",
+        },
+      );
+    }
+  }
+  const { boundary_ratio: boundary } = inspection.modelIndex;
+  const pipelineClass = inspection.pipelineClass ?? "";
+  return {
+    name: inspection.name,
+    family: definition.video.family,
+    task: pipelineClass.includes("ImageToVideo") ? "image-to-video" : "text-to-video",
+    pipelineClass,
+    components,
+    defaults: { ...modelDefaults(components), ...fromConfigs(inspection) },
+    recommended: {},
+    ...(typeof boundary === "number" ? { boundaryRatio: boundary } : {}),
+  };
+}
+
+function describeComponent({ className, config, dtypes }: ComponentInspection): ComponentDescription {
+  const [dtype] = Object.entries(dtypes).reduce((most, one) => (one[1].bytes > most[1].bytes ? one : most));
+  return { className, config: config ?? {}, storedDType: STORED[dtype as SafetensorsDType] ?? "f32" };
+}
+
+/** Settings that a checkpoint states in its scheduler or guider. */
+function fromConfigs({ schedulerConfig, guiderConfig }: CheckpointInspection): Partial<GenerationDefaults> {
+  const shift = schedulerConfig?.flow_shift ?? schedulerConfig?.shift;
+  const guidance = guiderConfig && (guiderConfig.guidance_scale ?? GUIDER_DEFAULT_SCALE);
+  return {
+    ...(typeof shift === "number" ? { flowShift: shift } : {}),
+    ...(typeof guidance === "number" ? { guidanceScale: guidance } : {}),
+  };
+}

@@ -1,0 +1,198 @@
+/** One component of a checkpoint: class, configuration, files, tensors, and what is wrong with them. */
+import {
+  DIFFUSERS_WEIGHTS,
+  type FolderReader,
+  isLvsaError,
+  openWeights,
+  type SafetensorsDType,
+  subFolder,
+  TRANSFORMERS_WEIGHTS,
+  type WeightSource,
+} from "@lvsa/runtime";
+import type { ParameterCheck } from "../models/definition/check-parameters.js";
+import type { ModelDefinition, ModelRole, ResolvedConfig } from "../models/definition/define-model.js";
+import { checkWeights, listed } from "../models/definition/model-weights.js";
+import { elementCount } from "../models/definition/parameter-list.js";
+import { findModelClass, unknownClassMessage } from "../models/model-classes.js";
+import { type ComponentEntry, readJson } from "./checkpoint-folder.js";
+
+export interface InspectionProblem {
+  /** A component with an error can not be loaded. */
+  readonly severity: "error" | "warning";
+  /** In UPPER_SNAKE_CASE, stable. */
+  readonly code: string;
+  readonly message: string;
+  readonly fix?: string;
+  /** File in which it lies. */
+  readonly where?: string;
+}
+
+export interface WeightFile {
+  readonly name: string;
+  readonly tensors: number;
+  /** Of the tensors, without the header. */
+  readonly bytes: number;
+}
+
+export interface ComponentInspection {
+  /** Folder and key in model_index.json; empty for a folder of one model. */
+  readonly name: string;
+  readonly className: string;
+  readonly library: string;
+  /** What it is; `other` for what has no weights (schedulers, tokenizers) or no class that is known. */
+  readonly role: ModelRole | "scheduler" | "tokenizer" | "other";
+  /** With the defaults of the class, where that is known; otherwise as in the file. */
+  readonly config: ResolvedConfig | undefined;
+  readonly files: readonly WeightFile[];
+  readonly tensors: number;
+  readonly parameters: number;
+  /** As stored. */
+  readonly bytes: number;
+  readonly dtypes: Readonly<Partial<Record<SafetensorsDType, { tensors: number; bytes: number }>>>;
+  /** Names and shapes against the class; undefined where there was nothing to compare. */
+  readonly check: ParameterCheck | undefined;
+  readonly problems: readonly InspectionProblem[];
+}
+
+/** Classes without weights of ours to read, by the ends of their names. */
+const WITHOUT_WEIGHTS: readonly (readonly [RegExp, ComponentInspection["role"]])[] = [
+  [/Scheduler$/, "scheduler"],
+  [/Tokenizer(Fast)?$/, "tokenizer"],
+  [/(Processor|FeatureExtractor|Guidance|SafetyChecker)$/, "other"],
+];
+
+/** @throws nothing that the folder's content causes: that becomes a problem */
+export async function inspectComponent(
+  root: FolderReader,
+  entry: ComponentEntry,
+): Promise<ComponentInspection> {
+  const folder = entry.name === "" ? root : subFolder(root, entry.name);
+  const modelClass = findModelClass(entry.className);
+  const problems: InspectionProblem[] = [];
+  const role = modelClass?.role ?? WITHOUT_WEIGHTS.find(([ending]) => ending.test(entry.className))?.[1];
+  const empty = { files: [], tensors: 0, parameters: 0, bytes: 0, dtypes: {}, check: undefined };
+  if (!modelClass && role) {
+    if (!(await root.exists(entry.name))) problems.push(missingFolder(entry.name));
+    return { ...entry, role, config: undefined, ...empty, problems };
+  }
+  if (!modelClass)
+    problems.push({
+      severity: "error",
+      code: "UNKNOWN_MODEL_CLASS",
+      message: unknownClassMessage(entry.className),
+    });
+
+  const configFile = entry.name === "" ? "config.json" : `${entry.name}/config.json`;
+  const config = await attempt(problems, () => readJson(root, configFile));
+  const parsed = await attempt(problems, async () => modelClass?.parseConfig(config ?? {}, configFile));
+  warnAboutClass(problems, entry.className, config);
+  const baseName =
+    entry.library === "transformers" || modelClass?.library === "transformers"
+      ? TRANSFORMERS_WEIGHTS
+      : DIFFUSERS_WEIGHTS;
+  const weights = await attempt(problems, () => openWeights(folder, baseName));
+  const shown = (parsed ?? config) as ResolvedConfig | undefined;
+  if (!weights) return { ...entry, role: role ?? "other", config: shown, ...empty, problems };
+  try {
+    const check = modelClass && parsed && config ? compare(modelClass, parsed, weights, problems) : undefined;
+    const summary = summarize(weights);
+    return { ...entry, role: role ?? "other", config: check?.config ?? shown, ...summary, check, problems };
+  } finally {
+    await weights.close();
+  }
+}
+
+function missingFolder(name: string): InspectionProblem {
+  return {
+    severity: "error",
+    code: "NOT_FOUND",
+    message: `model_index.json lists ${name}, but there is no such folder.`,
+    fix: "Download the whole checkpoint.",
+  };
+}
+
+/** The result, or undefined and a problem. */
+async function attempt<T>(problems: InspectionProblem[], read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!isLvsaError(error)) throw error;
+    const { code, message, fix, where } = error;
+    problems.push({
+      ...{ severity: "error", code, message },
+      ...(fix === undefined ? {} : { fix }),
+      ...(where === undefined ? {} : { where }),
+    });
+    return undefined;
+  }
+}
+
+function warnAboutClass(problems: InspectionProblem[], className: string, config: unknown): void {
+  const { _class_name: diffusers, architectures } = (config ?? {}) as Record<string, unknown>;
+  const named =
+    typeof diffusers === "string"
+      ? [diffusers]
+      : (Array.isArray(architectures) ? architectures : []).filter((name) => typeof name === "string");
+  if (named.length === 0 || named.includes(className)) return;
+  problems.push({
+    severity: "warning",
+    code: "CLASS_MISMATCH",
+    message: `model_index.json says ${className}, config.json says ${named.join(", ")}.`,
+  });
+}
+
+function compare(
+  modelClass: ModelDefinition,
+  config: ResolvedConfig,
+  weights: WeightSource,
+  problems: InspectionProblem[],
+): ParameterCheck {
+  const check = checkWeights(modelClass, config, weights);
+  for (const { code, message, fix, file } of check.problems) {
+    problems.push({ severity: "error", code, message, fix, ...(file === undefined ? {} : { where: file }) });
+  }
+  for (const problem of check.definition.unsupported(check.config)) {
+    const message = `${check.definition.className} with ${problem} is not supported.`;
+    problems.push({ severity: "error", code: "UNSUPPORTED_CONFIG", message });
+  }
+  if (check.unexpected.length > 0) {
+    problems.push({
+      severity: "warning",
+      code: "UNEXPECTED_TENSOR",
+      message: `not used: ${listed(check.unexpected)}.`,
+    });
+  }
+  return check;
+}
+
+function summarize(
+  weights: WeightSource,
+): Pick<ComponentInspection, "files" | "tensors" | "parameters" | "bytes" | "dtypes"> {
+  const files = new Map<string, { tensors: number; bytes: number }>();
+  const dtypes = new Map<SafetensorsDType, { tensors: number; bytes: number }>();
+  let parameters = 0;
+  for (const name of weights.names()) {
+    const { dtype, shape, byteLength, file } = weights.info(name);
+    parameters += elementCount(shape);
+    for (const sum of [entryOf(files, file.split("/").at(-1)!), entryOf(dtypes, dtype)]) {
+      sum.tensors += 1;
+      sum.bytes += byteLength;
+    }
+  }
+  return {
+    files: [...files].map(([name, sums]) => ({ name, ...sums })).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    tensors: weights.names().length,
+    parameters,
+    bytes: weights.totalBytes,
+    dtypes: Object.fromEntries(dtypes),
+  };
+}
+
+function entryOf<Key>(
+  map: Map<Key, { tensors: number; bytes: number }>,
+  key: Key,
+): { tensors: number; bytes: number } {
+  const found = map.get(key) ?? { tensors: 0, bytes: 0 };
+  map.set(key, found);
+  return found;
+}
