@@ -3,7 +3,7 @@
 import { argv } from "node:process";
 import { pathToFileURL } from "node:url";
 import { installCosmos3Lvsa } from "@lvsa/cosmos3-processor";
-import type { GenerateOptions } from "@lvsa/diffusion";
+import type { GenerateOptions, StepReport } from "@lvsa/diffusion";
 import { Cosmos3OmniPipeline } from "@lvsa/diffusion/cosmos3";
 import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
 import { writeVideo } from "@lvsa/video/node";
@@ -19,8 +19,7 @@ export async function main(
   const clip = { ...pipeline.defaults, ...options };
   const lvsa = installCosmos3Lvsa(pipeline.transformers[0], { ...clip, log: console.log });
   try {
-    const onStep: NonNullable<GenerateOptions["onStep"]> = (step) =>
-      console.log(`step ${step.index + 1}/${step.count}`);
+    const onStep = (step: StepReport) => console.log(`step ${step.index + 1}/${step.count}`);
     const video = await pipeline.generate({ ...options, onStep });
     const metadata = { title: options.prompt, settings: video.settings };
     return (await writeVideo(output, { ...video, metadata })).path;

@@ -4,7 +4,7 @@ import { argv } from "node:process";
 import { pathToFileURL } from "node:url";
 import { createWanAdapter } from "@lvsa/adapter-wan";
 import { installLvsa } from "@lvsa/core";
-import type { GenerateOptions } from "@lvsa/diffusion";
+import type { GenerateOptions, StepReport } from "@lvsa/diffusion";
 import { WanPipeline } from "@lvsa/diffusion/wan";
 import { createDevice, type NodeDeviceOptions, nodeFolder } from "@lvsa/runtime/node";
 import { writeVideo } from "@lvsa/video/node";
@@ -19,8 +19,7 @@ export async function main(
   const pipeline = await WanPipeline.fromPretrained(nodeFolder(checkpoint), { device: gpu });
   const lvsa = installLvsa(pipeline, createWanAdapter(), { log: console.log });
   try {
-    const onStep: NonNullable<GenerateOptions["onStep"]> = (step) =>
-      console.log(`step ${step.index + 1}/${step.count}`);
+    const onStep = (step: StepReport) => console.log(`step ${step.index + 1}/${step.count}`);
     const video = await pipeline.generate({ ...options, onStep });
     const metadata = { title: options.prompt, settings: video.settings };
     return (await writeVideo(output, { ...video, metadata })).path;

@@ -40,7 +40,7 @@ function checkpoint({ index, tensors, configs, scheduler = {} }: Change = {}) {
     const declared: readonly Stored[] = getModelClass(CLASSES[name]).parameters(CONFIGS[name]);
     const stored = tensors?.[name]?.(declared) ?? declared;
     const entries = stored.map(({ name: tensor, shape, dtype = "BF16" }) => {
-      const bytes = elementCount(shape) * (dtype === "BF16" ? 2 : 4);
+      const bytes = elementCount(shape) * ({ BF16: 2, I64: 8 }[dtype as string] ?? 4);
       return [tensor, { dtype, shape: [...shape], data: new Uint8Array(bytes) }] as const;
     });
     const file = name === "text_encoder" ? "model" : "diffusion_pytorch_model";
@@ -91,10 +91,10 @@ describe("checkComponents", () => {
       where: expect.stringContaining("vae/diffusion_pytorch_model.safetensors"),
     });
     const integers = (stored: readonly Stored[]) =>
-      stored.map((one, i) => (i === 3 ? { ...one, dtype: "I32" as const } : one));
+      stored.map((one, i) => (i === 3 ? { ...one, dtype: "I64" as const } : one));
     await expect(check({ tensors: { text_encoder: integers } })).rejects.toMatchObject({
       code: "WRONG_DTYPE",
-      message: expect.stringMatching(/encoder\.block\.0\S+ is I32/),
+      message: expect.stringMatching(/encoder\.block\.0\S+ is I64/),
     });
   });
 

@@ -125,7 +125,7 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     const data = latents.data.slice();
     data[5] = Number.NaN;
     const failing = engine.generate({ ...o, initialLatents: { ...latents, data } });
-    await expect(failing).rejects.toMatchObject({ code: "NOT_FINITE", isUsage: true });
+    await expect(failing).rejects.toMatchObject({ code: "INPUT_NOT_FINITE", isUsage: true });
   });
 
   it("says what had no effect, and does not state it as used", async () => {
@@ -315,7 +315,7 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     await expect(engine.generate({ ...o, promptEmbeds: embeds })).rejects.toMatchObject(bad);
     const broken = { ...embeds, data: embeds.data.slice().fill(Number.NaN, 0, 1) };
     await expect(engine.generate({ ...rest, promptEmbeds: broken })).rejects.toMatchObject({
-      code: "NOT_FINITE",
+      code: "INPUT_NOT_FINITE",
       isUsage: true,
     });
   });
