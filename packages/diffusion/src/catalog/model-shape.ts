@@ -8,12 +8,7 @@ import type {
   ModelGeometry,
   TokenRows,
 } from "../models/definition/video-model.js";
-import {
-  findModelClass,
-  findVideoModel,
-  getModelClass,
-  unknownClassMessage,
-} from "../models/model-classes.js";
+import { findModelClass, findVideoModel, getModelClass, unknownModelClass } from "../models/model-classes.js";
 import type { ComponentDescription, ModelDescription } from "./model-description.js";
 
 type Components = Readonly<Record<string, ComponentDescription>>;
@@ -70,6 +65,6 @@ export function modelDefaults(components: Components): ModelDefaults {
 function videoModelOf(components: Components): VideoModelDefinition {
   const className = components.transformer?.className ?? "";
   const found = findVideoModel(className);
-  if (!found) throw new ConfigError("UNKNOWN_MODEL_CLASS", unknownClassMessage(className));
+  if (!found) throw unknownModelClass(className);
   return found;
 }

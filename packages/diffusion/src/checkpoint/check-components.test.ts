@@ -61,7 +61,11 @@ function checkpoint({ index, tensors, configs, scheduler = {} }: Change = {}) {
 
 async function check(change?: Change) {
   const folder = checkpoint(change);
-  return checkComponents(folder, await readModelIndex(folder));
+  return checkComponents(
+    folder,
+    await readModelIndex(folder),
+    Object.values(CLASSES).map((name) => getModelClass(name)),
+  );
 }
 
 describe("checkComponents", () => {

@@ -1,39 +1,41 @@
 /** All components of a checkpoint against their definitions, before anything of them is loaded. */
 import {
-  ConfigError,
   DIFFUSERS_WEIGHTS,
   type FolderReader,
   openWeights,
   subFolder,
   TRANSFORMERS_WEIGHTS,
 } from "@lvsa/runtime";
-import type { ModelRole } from "../models/definition/define-model.js";
+import { findDefinition, type ModelDefinition, unknownClass } from "../models/definition/define-model.js";
 import { listed, ModelWeights } from "../models/definition/model-weights.js";
-import { findModelClass, unknownClassMessage } from "../models/model-classes.js";
-import { componentEntries, type ModelIndex, readJson } from "./checkpoint-folder.js";
+import { type ComponentEntry, componentEntries, type ModelIndex, readJson } from "./checkpoint-folder.js";
 
 export interface CheckedComponents {
   /** What the user should know though it stops nothing: tensors that no part of the model reads. */
   readonly notes: readonly string[];
 }
 
-/** Parts that pipelines load; image encoders, for one, are not among them. */
-const LOADED: readonly ModelRole[] = ["transformer", "autoencoder", "text encoder"];
-/** Parts that are never somebody else's. */
+/** Parts that a pipeline always loads itself; image encoders, for one, are not among them. */
 const NEEDED = /^(transformer|vae|text_encoder)(_\d+)?$/;
 
 /**
- * Reads the configurations and the headers of the weights of every component that pipelines load, and compares them
+ * Reads the configurations and the headers of the weights of every component that a pipeline loads, and compares them
  * with the definitions: keys, names, shapes, number formats.
  *
+ * @param definitions of the classes that the pipeline loads
  * @throws WeightsError, ConfigError for the first component that does not fit, naming file and tensor or key
  */
-export async function checkComponents(folder: FolderReader, index: ModelIndex): Promise<CheckedComponents> {
-  const entries = componentEntries(index).filter(({ name, className }) => {
-    const role = findModelClass(className)?.role;
-    return role ? LOADED.includes(role) : NEEDED.test(name);
-  });
-  const results = await Promise.allSettled(entries.map((entry) => checkComponent(folder, entry)));
+export async function checkComponents(
+  folder: FolderReader,
+  index: ModelIndex,
+  definitions: readonly ModelDefinition[],
+): Promise<CheckedComponents> {
+  const entries = componentEntries(index).filter(
+    ({ name, className }) => findDefinition(definitions, className) !== undefined || NEEDED.test(name),
+  );
+  const results = await Promise.allSettled(
+    entries.map((entry) => checkComponent(folder, entry, definitions)),
+  );
   const notes: string[] = [];
   for (const [i, result] of results.entries()) {
     if (result.status === "rejected") throw result.reason;
@@ -47,15 +49,11 @@ export async function checkComponents(folder: FolderReader, index: ModelIndex): 
 /** Returns the tensors that the component has no use for. */
 async function checkComponent(
   folder: FolderReader,
-  { name, className, library }: { name: string; className: string; library: string },
+  { name, className, library }: ComponentEntry,
+  definitions: readonly ModelDefinition[],
 ): Promise<readonly string[]> {
-  const definition = findModelClass(className);
-  if (!definition) {
-    throw new ConfigError("UNKNOWN_MODEL_CLASS", `${name}: ${unknownClassMessage(className)}`, {
-      where: "model_index.json",
-      fix: "Use a checkpoint made of the known classes, or see docs/add-a-model.md.",
-    });
-  }
+  const definition = findDefinition(definitions, className);
+  if (!definition) throw unknownClass(`${name} is of the`, className, definitions, "model_index.json");
   const where = `${name}/config.json`;
   const config = await readJson(folder, where);
   const baseName = library === "transformers" ? TRANSFORMERS_WEIGHTS : DIFFUSERS_WEIGHTS;

@@ -13,7 +13,7 @@ import type { ParameterCheck } from "../models/definition/check-parameters.js";
 import type { ModelDefinition, ModelRole, ResolvedConfig } from "../models/definition/define-model.js";
 import { checkWeights, listed } from "../models/definition/model-weights.js";
 import { elementCount } from "../models/definition/parameter-list.js";
-import { findModelClass, unknownClassMessage } from "../models/model-classes.js";
+import { findModelClass, unknownModelClass } from "../models/model-classes.js";
 import { type ComponentEntry, readJson } from "./checkpoint-folder.js";
 
 export interface InspectionProblem {
@@ -79,7 +79,7 @@ export async function inspectComponent(
     problems.push({
       severity: "error",
       code: "UNKNOWN_MODEL_CLASS",
-      message: unknownClassMessage(entry.className),
+      message: unknownModelClass(entry.className).message,
     });
 
   const configFile = entry.name === "" ? "config.json" : `${entry.name}/config.json`;

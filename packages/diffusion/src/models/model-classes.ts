@@ -1,9 +1,14 @@
 /** The definitions of all model classes, by class name. */
-import { ConfigError } from "@lvsa/runtime";
+import type { ConfigError } from "@lvsa/runtime";
 import { autoencoderKLCogVideoX } from "./autoencoders/autoencoder-kl-cogvideox-definition.js";
 import { autoencoderKLHunyuanVideo15 } from "./autoencoders/autoencoder-kl-hunyuan-video15-definition.js";
 import { autoencoderKLWan } from "./autoencoders/autoencoder-kl-wan-definition.js";
-import type { ModelDefinition, VideoModelDefinition } from "./definition/define-model.js";
+import {
+  findDefinition,
+  type ModelDefinition,
+  unknownClass,
+  type VideoModelDefinition,
+} from "./definition/define-model.js";
 import { clipVision, siglipVision } from "./image-encoders/vision-encoder-definitions.js";
 import { qwen25VLText } from "./text-encoders/qwen2-5-vl-text-definition.js";
 import { t5Encoder, umt5Encoder } from "./text-encoders/t5-encoder-definition.js";
@@ -19,47 +24,40 @@ const TRANSFORMERS: readonly VideoModelDefinition[] = [
   cosmos3Transformer,
 ];
 
-const CLASSES: ReadonlyMap<string, ModelDefinition> = new Map(
-  [
-    ...TRANSFORMERS,
-    autoencoderKLWan,
-    autoencoderKLHunyuanVideo15,
-    autoencoderKLCogVideoX,
-    umt5Encoder,
-    t5Encoder,
-    qwen25VLText,
-    clipVision,
-    siglipVision,
-  ].flatMap((known: ModelDefinition) =>
-    [known.className, ...known.otherNames].map((name) => [name, known] as const),
-  ),
-);
+const CLASSES: readonly ModelDefinition[] = [
+  ...TRANSFORMERS,
+  autoencoderKLWan,
+  autoencoderKLHunyuanVideo15,
+  autoencoderKLCogVideoX,
+  umt5Encoder,
+  t5Encoder,
+  qwen25VLText,
+  clipVision,
+  siglipVision,
+];
 
 /** Names of all model classes that are known, transformers first. */
 export function modelClassNames(): string[] {
-  return [...CLASSES.keys()];
+  return CLASSES.flatMap(({ className, otherNames }) => [className, ...otherNames]);
 }
 
 export function findModelClass(className: string): ModelDefinition | undefined {
-  return CLASSES.get(className);
+  return findDefinition(CLASSES, className);
 }
 
 /** The transformer of that class. */
 export function findVideoModel(className: string): VideoModelDefinition | undefined {
-  return TRANSFORMERS.find((known) => known.className === className);
+  return findDefinition(TRANSFORMERS, className);
 }
 
 /** @throws ConfigError `UNKNOWN_MODEL_CLASS`, which lists the known classes */
 export function getModelClass(className: string, where?: string): ModelDefinition {
-  const found = CLASSES.get(className);
+  const found = findModelClass(className);
   if (found !== undefined) return found;
-  throw new ConfigError("UNKNOWN_MODEL_CLASS", unknownClassMessage(className), {
-    fix: "Use a checkpoint made of the known classes, or see docs/add-a-model.md.",
-    ...(where === undefined ? {} : { where }),
-  });
+  throw unknownModelClass(className, where);
 }
 
-/** One sentence for an unknown class: what was seen, and what is known. */
-export function unknownClassMessage(className: string): string {
-  return `unknown model class ${className}; known are ${modelClassNames().join(", ")}.`;
+/** What was seen, and what is known. */
+export function unknownModelClass(className: string, where?: string): ConfigError {
+  return unknownClass("", className, CLASSES, where);
 }

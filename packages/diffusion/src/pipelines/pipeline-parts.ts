@@ -4,7 +4,11 @@ import { AttentionDispatcher, type AttentionTarget } from "@lvsa/core";
 import type { Device, FloatDType, FolderReader, Tensor, WeightSource } from "@lvsa/runtime";
 import { checkComponents } from "../checkpoint/check-components.js";
 import { type ModelIndex, readSchedulerConfig } from "../checkpoint/checkpoint-folder.js";
-import type { ResolvedConfig, VideoModelDefinition } from "../models/definition/define-model.js";
+import type {
+  ModelDefinition,
+  ResolvedConfig,
+  VideoModelDefinition,
+} from "../models/definition/define-model.js";
 import type { ComponentConfigs } from "../models/definition/video-model.js";
 import type { LoadOptions } from "../models/parameters.js";
 import { Component, type Loadable, loadable } from "./component.js";
@@ -70,11 +74,21 @@ export function stageOf<Model extends Loadable & { computeDtype: FloatDType }>(
   return { model, weights: loadable(folder, name, model, only) };
 }
 
-/** What `fromPretrained` of every family does with its options and the folder. @throws as `checkComponents` */
-export async function openParts(folder: FolderReader, index: ModelIndex, options: PipelineOptions) {
+/**
+ * What `fromPretrained` of every family does with its options and the folder.
+ *
+ * @param definitions of the classes that the family loads
+ * @throws as `checkComponents`
+ */
+export async function openParts(
+  folder: FolderReader,
+  index: ModelIndex,
+  options: PipelineOptions,
+  definitions: readonly ModelDefinition[],
+) {
   const { device, attention = new AttentionDispatcher(), keepLoaded = false } = options;
   const scheduler = await readSchedulerConfig(folder, index);
-  const components = await checkComponents(folder, index);
+  const components = await checkComponents(folder, index, definitions);
   const notes = [...components.notes, ...scheduler.notes];
   const className = index._class_name;
   return { device, attention, keepLoaded, folder, className, schedulerConfig: scheduler.config, notes };

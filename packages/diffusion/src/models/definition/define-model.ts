@@ -120,11 +120,33 @@ export function defineModel<Schema extends z.ZodType>(
   return definition;
 }
 
-export function unsupportedConfig(
+/** The definition of a class by any of its names. */
+export function findDefinition<Definition extends ModelDefinition>(
+  definitions: readonly Definition[],
   className: string,
-  problems: readonly string[],
+): Definition | undefined {
+  return definitions.find((known) => known.className === className || known.otherNames.includes(className));
+}
+
+/** What was seen and what is known; `start` precedes "unknown model class". */
+export function unknownClass(
+  start: string,
+  className: string,
+  definitions: readonly ModelDefinition[],
   where?: string,
 ): ConfigError {
+  const known = definitions.flatMap((one) => [one.className, ...one.otherNames]);
+  return new ConfigError(
+    "UNKNOWN_MODEL_CLASS",
+    `${start} unknown model class ${className}; known are ${known.join(", ")}.`.trimStart(),
+    {
+      fix: "Use a checkpoint made of the known classes, or see docs/add-a-model.md.",
+      ...(where === undefined ? {} : { where }),
+    },
+  );
+}
+
+function unsupportedConfig(className: string, problems: readonly string[], where?: string): ConfigError {
   return new ConfigError("UNSUPPORTED_CONFIG", `${className} with ${problems.join(", ")} is not supported`, {
     fix: "Use a checkpoint of a supported kind (see the README), or check the file for a typing error.",
     ...(where === undefined ? {} : { where }),

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { layerCount, size } from "../definition/config-fields.js";
 import { defineModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
+import { imageTokens } from "./image-tokens.js";
 
 const clipConfig = z.looseObject({
   hidden_size: size.default(768),
@@ -31,11 +32,6 @@ const common = {
   ignored: [/\.position_ids$/],
   layerPattern: /^vision_model\.encoder\.layers\.\d+\./,
 } as const;
-
-/** Tokens that an encoder with this image and patch size gives; CLIP adds one for its class. */
-export function imageTokens(config: { image_size: number; patch_size: number }, classToken: boolean): number {
-  return Math.floor(config.image_size / config.patch_size) ** 2 + (classToken ? 1 : 0);
-}
 
 export const clipVision = defineModel({
   ...common,

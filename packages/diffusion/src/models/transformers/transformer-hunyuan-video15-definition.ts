@@ -9,7 +9,7 @@ import { layerCount, positive, size } from "../definition/config-fields.js";
 import { defineVideoModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 import type { ComponentConfigs } from "../definition/video-model.js";
-import { imageTokens } from "../image-encoders/vision-encoder-definitions.js";
+import { imageTokens } from "../image-encoders/image-tokens.js";
 import { closestSize } from "./hunyuan-video15-size.js";
 
 /** Channels of the sinusoidal timestep embedding; fixed in the class. */

@@ -12,7 +12,7 @@ import { layerCount, optionalSize, positive, size } from "../definition/config-f
 import { defineVideoModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 import type { ComponentConfigs, TokenRows } from "../definition/video-model.js";
-import { imageTokens } from "../image-encoders/vision-encoder-definitions.js";
+import { imageTokens } from "../image-encoders/image-tokens.js";
 
 /** The pipeline pads every prompt to this many tokens and attends to all of them. */
 const TEXT_TOKENS = 512;

@@ -7,6 +7,7 @@ import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js"
 import { AutoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox.js";
 import { autoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox-definition.js";
 import type { VideoGrid, VideoSize } from "../../models/definition/video-grid.js";
+import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { cogVideoXRotaryAxes } from "../../models/transformers/cogvideox-positions.js";
 import { CogVideoXTransformer3DModel } from "../../models/transformers/transformer-cogvideox.js";
 import { cogVideoXTransformer } from "../../models/transformers/transformer-cogvideox-definition.js";
@@ -29,6 +30,9 @@ import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipe
 import { rawLatents } from "./cogvideox-latents.js";
 import { openCogVideoXPrompts } from "./cogvideox-prompts.js";
 
+/** Of the classes that its checkpoints hold. */
+const DEFINITIONS = [cogVideoXTransformer, autoencoderKLCogVideoX, t5Encoder, umt5Encoder];
+
 const cogVideoXOptions = new FamilyOptions("CogVideoX", [
   ...(["useDynamicGuidance", "promptEmbeds", "negativePromptEmbeds"] as const),
 ]);
@@ -50,7 +54,7 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<CogVideoXPipeline> {
     const { device } = options;
     const index = await readModelIndex(folder);
-    const parts = await openParts(folder, index, options);
+    const parts = await openParts(folder, index, options, DEFINITIONS);
     const config = await readJson(folder, "transformer/config.json");
     const model = CogVideoXTransformer3DModel.create(device, config, { attention: parts.attention });
     const vaeFile = "vae/config.json";

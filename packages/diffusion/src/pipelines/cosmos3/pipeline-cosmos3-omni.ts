@@ -32,6 +32,9 @@ import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline
 import { schedulerFor } from "../shifted-scheduler.js";
 import type { GenerateOptions, PipelineOptions } from "../video-pipeline.js";
 
+/** Of the classes that its checkpoints hold. */
+const DEFINITIONS = [cosmos3Transformer, autoencoderKLWan];
+
 /** No embeddings: the transformer reads token ids. */
 const cosmos3Options = new FamilyOptions("Cosmos 3", []);
 
@@ -60,7 +63,7 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
       "Cosmos3OmniPipeline",
       "model_index.json",
     );
-    const parts = await openParts(folder, index, options);
+    const parts = await openParts(folder, index, options, DEFINITIONS);
     const config = await readJson(folder, "transformer/config.json");
     const model = Cosmos3OmniTransformer.create(device, config, { attention: parts.attention });
     const vaeFile = "vae/config.json";

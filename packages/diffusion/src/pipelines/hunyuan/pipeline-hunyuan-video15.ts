@@ -8,6 +8,8 @@ import type { FolderReader, Tensor } from "@lvsa/runtime";
 import { hasComponent, readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import { autoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15-definition.js";
+import { qwen25VLText } from "../../models/text-encoders/qwen2-5-vl-text-definition.js";
+import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
 import { hunyuanVideo15Transformer } from "../../models/transformers/transformer-hunyuan-video15-definition.js";
 import { FLOW_SCHEDULERS, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
@@ -28,6 +30,15 @@ import { schedulerFor } from "../shifted-scheduler.js";
 import type { GenerateOptions, GenerationDefaults, PipelineOptions } from "../video-pipeline.js";
 import { ClassifierFreeGuidance } from "./classifier-free-guidance.js";
 import { HunyuanVideo15PromptEncoder } from "./hunyuan-prompts.js";
+
+/** Of the classes that its checkpoints hold. */
+const DEFINITIONS = [
+  hunyuanVideo15Transformer,
+  autoencoderKLHunyuanVideo15,
+  qwen25VLText,
+  t5Encoder,
+  umt5Encoder,
+];
 
 const hunyuanOptions = new FamilyOptions("HunyuanVideo", [
   ...(["promptEmbeds", "negativePromptEmbeds", "promptEmbeds2", "negativePromptEmbeds2"] as const),
@@ -54,7 +65,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
   ): Promise<HunyuanVideo15Pipeline> {
     const { device } = options;
     const index = await readModelIndex(folder);
-    const parts = await openParts(folder, index, options);
+    const parts = await openParts(folder, index, options, DEFINITIONS);
     const config = await readJson(folder, "transformer/config.json");
     const model = HunyuanVideo15Transformer3DModel.create(device, config, { attention: parts.attention });
     // Text to video never looks at images.

@@ -7,6 +7,7 @@ import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js"
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import { autoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan-definition.js";
 import type { VideoGrid } from "../../models/definition/video-grid.js";
+import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
 import { FLOW_SCHEDULERS } from "../../schedulers/index.js";
@@ -36,6 +37,9 @@ import {
 import { openWanPrompts } from "./wan-prompts.js";
 import { wanStages } from "./wan-stages.js";
 
+/** Of the classes that its checkpoints hold. */
+const DEFINITIONS = [wanTransformer, autoencoderKLWan, umt5Encoder, t5Encoder];
+
 /** Text rows that a transformer with image tokens expects. */
 const ROWS_WITH_IMAGE = 512;
 
@@ -64,7 +68,7 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<WanPipeline> {
     const { device } = options;
     const index = await readModelIndex(folder);
-    const parts = await openParts(folder, index, options);
+    const parts = await openParts(folder, index, options, DEFINITIONS);
     const { components, boundary, notes } = wanStages(index);
     const [first, ...others] = await Promise.all(
       components.map(async (name) => {
