@@ -6,8 +6,8 @@ export const FLAT_WORKGROUP = 256;
 /**
  * Entry point. In `body`, `workgroup` is the index of the workgroup in a grid folded by `foldWorkgroups`, which may be
  * past the end, and `thread` the thread's index in it. With `subgroups`, `lane` is its index in its subgroup and
- * `subgroup` the index of the subgroup in the workgroup; `lone` subgroups are a workgroup each, whose control flow is
- * then uniform although no compiler can tell.
+ * `subgroup` the index of the subgroup in the workgroup; `lone` subgroups are a workgroup each, have no index, and their
+ * control flow is uniform although no compiler can tell.
  */
 export function computeMain(threads: number, body: string, subgroups: boolean | "lone" = false): string {
   const builtins = [
@@ -15,7 +15,10 @@ export function computeMain(threads: number, body: string, subgroups: boolean | 
     "@builtin(num_workgroups) grid: vec3u",
     "@builtin(local_invocation_index) thread: u32",
     ...(subgroups
-      ? ["@builtin(subgroup_invocation_id) lane: u32", "@builtin(subgroup_id) subgroup: u32"]
+      ? [
+          "@builtin(subgroup_invocation_id) lane: u32",
+          ...(subgroups === "lone" ? [] : ["@builtin(subgroup_id) subgroup: u32"]),
+        ]
       : []),
   ];
   return /* wgsl */ `

@@ -77,7 +77,7 @@ fn result4(t: Tile, token: u32, d: u32, v: vec4f) {
 
 @compute @workgroup_size(4)
 @diagnostic(off, subgroup_uniformity)
-fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
+fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32) {
   let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
   if (workgroup >= params.count) { return; }
   let t = find_tile(workgroup);

@@ -84,7 +84,7 @@ fn adjust(t: Tile, in_context: bool, score: f32, token: u32, key_token: u32) -> 
 
 @compute @workgroup_size(8)
 @diagnostic(off, subgroup_uniformity)
-fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
+fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32) {
   let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
   if (workgroup >= params.count) { return; }
   let t = find_tile(workgroup);

@@ -88,7 +88,7 @@ fn store_log_sum_exp(t: Tile, token: u32, m: f32, l: f32) {
 
 @compute @workgroup_size(8)
 @diagnostic(off, subgroup_uniformity)
-fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
+fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32) {
   let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
   if (workgroup >= params.count) { return; }
   let t = find_tile(workgroup);
