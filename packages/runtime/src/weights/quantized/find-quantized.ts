@@ -91,6 +91,12 @@ export function findQuantized(
     }
     if (plain !== name && source.has(plain)) throw unsupported(source, plain, "codes beside the same tensor");
   }
+  // Layers that stayed plain may have scales of activations too.
+  if (tensors.size > 0) {
+    for (const name of source.names())
+      if (OF_ACTIVATIONS.test(split(name).parameter) && source.info(name).shape.every((size) => size === 1))
+        hidden.add(name);
+  }
   return { tensors, hidden, besidePlain: scalesBesidePlain(source, tensors, hidden) };
 }
 
