@@ -1,6 +1,6 @@
 /** What a run says, in three voices: text for people, JSON lines for programs, nothing. */
 import type { StageReport, StepReport } from "@lvsa/diffusion";
-import { isLvsaError } from "@lvsa/runtime";
+import { isLvsaError, printable } from "@lvsa/runtime";
 import { describeError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
 import { withFlags } from "../options/generation-flags.js";
@@ -198,6 +198,7 @@ class JsonReporter implements RunReporter {
   }
 
   #emit(event: string, fields: Readonly<Record<string, unknown>>): void {
-    this.#io.out(`${JSON.stringify({ event, ...fields })}\n`);
+    // JSON escapes some of the characters that a terminal obeys; all of them may be escaped in it.
+    this.#io.out(`${printable(JSON.stringify({ event, ...fields }))}\n`);
   }
 }

@@ -65,9 +65,8 @@ export function describeCheckpoint(inspection: CheckpointInspection): ModelDescr
   };
 }
 
-function describeComponent({ className, config, dtypes }: ComponentInspection): ComponentDescription {
-  const [dtype] = Object.entries(dtypes).reduce((most, one) => (one[1].bytes > most[1].bytes ? one : most));
-  return { className, config: config ?? {}, storedDType: STORED[dtype as SafetensorsDType] ?? "f32" };
+function describeComponent({ className, config, readAs }: ComponentInspection): ComponentDescription {
+  return { className, config: config ?? {}, storedDType: (readAs && STORED[readAs]) ?? "f32" };
 }
 
 /** Settings that a checkpoint states in its scheduler or guider. */

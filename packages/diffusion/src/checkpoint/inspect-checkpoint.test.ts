@@ -224,6 +224,32 @@ describe("describeCheckpoint", () => {
     });
   });
 
+  it("shows 8-bit weights as they are stored, and plans with what they are read as", async () => {
+    for (const isScaled of [true, false]) {
+      const tensors = parameters("WanTransformer3DModel", TRANSFORMER);
+      const file = Object.fromEntries(
+        tensors.flatMap(({ name, shape }) => {
+          const codes = { dtype: "F8_E4M3" as const, shape, data: new Uint8Array(elementCount(shape)) };
+          const scale = { dtype: "F32" as const, shape: [1], data: Float32Array.of(0.5) };
+          return isScaled && name.endsWith(".weight")
+            ? [[name, codes] as const, [name.replace(/weight$/, "scale_weight"), scale] as const]
+            : [[name, codes] as const];
+        }),
+      );
+      const inspection = await inspectCheckpoint(
+        checkpoint({ files: { "transformer/diffusion_pytorch_model.safetensors": encodeSafetensors(file) } }),
+      );
+      const found = inspection.components.find(({ name }) => name === "transformer")!;
+      const count = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+      expect(found).toMatchObject({
+        ...{ problems: [], bytes: count, parameters: count, readAs: isScaled ? "F32" : "BF16" },
+        dtypes: { F8_E4M3: { tensors: tensors.length, bytes: count } },
+      });
+      const model = describeCheckpoint(inspection);
+      expect(model.components.transformer!.storedDType).toBe(isScaled ? "f32" : "bf16");
+    }
+  });
+
   it("needs a transformer and an autoencoder", async () => {
     const without = (name: string) => inspectCheckpoint(checkpoint({ index: { [name]: [null, null] } }));
     const transformer = await without("transformer");

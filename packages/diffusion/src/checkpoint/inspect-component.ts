@@ -49,6 +49,8 @@ export interface ComponentInspection {
   /** As stored. */
   readonly bytes: number;
   readonly dtypes: Readonly<Partial<Record<SafetensorsDType, { tensors: number; bytes: number }>>>;
+  /** Type that most of the model has once it is read: 8-bit codes become floats. Undefined without weights. */
+  readonly readAs: SafetensorsDType | undefined;
   /** Names and shapes against the class; undefined where there was nothing to compare. */
   readonly check: ParameterCheck | undefined;
   readonly problems: readonly InspectionProblem[];
@@ -70,7 +72,15 @@ export async function inspectComponent(
   const modelClass = findModelClass(entry.className);
   const problems: InspectionProblem[] = [];
   const role = modelClass?.role ?? WITHOUT_WEIGHTS.find(([ending]) => ending.test(entry.className))?.[1];
-  const empty = { files: [], tensors: 0, parameters: 0, bytes: 0, dtypes: {}, check: undefined };
+  const empty = {
+    files: [],
+    tensors: 0,
+    parameters: 0,
+    bytes: 0,
+    dtypes: {},
+    readAs: undefined,
+    check: undefined,
+  };
   if (!modelClass && role) {
     if (!(await root.exists(entry.name))) problems.push(missingFolder(entry.name));
     return { ...entry, role, config: undefined, ...empty, problems };
@@ -167,24 +177,29 @@ function compare(
 
 function summarize(
   weights: WeightSource,
-): Pick<ComponentInspection, "files" | "tensors" | "parameters" | "bytes" | "dtypes"> {
+): Pick<ComponentInspection, "files" | "tensors" | "parameters" | "bytes" | "dtypes" | "readAs"> {
   const files = new Map<string, { tensors: number; bytes: number }>();
   const dtypes = new Map<SafetensorsDType, { tensors: number; bytes: number }>();
+  const read = new Map<SafetensorsDType, { tensors: number; bytes: number }>();
   let parameters = 0;
   for (const name of weights.names()) {
-    const { dtype, shape, byteLength, file } = weights.info(name);
-    parameters += elementCount(shape);
-    for (const sum of [entryOf(files, file.split("/").at(-1)!), entryOf(dtypes, dtype)]) {
+    const info = weights.info(name);
+    parameters += elementCount(info.shape);
+    const { dtype, byteLength } = info.stored ?? info;
+    for (const sum of [entryOf(files, info.file.split("/").at(-1)!), entryOf(dtypes, dtype)]) {
       sum.tensors += 1;
       sum.bytes += byteLength;
     }
+    entryOf(read, info.dtype).bytes += info.byteLength;
   }
+  const [most] = [...read].sort(([, a], [, b]) => b.bytes - a.bytes);
   return {
     files: [...files].map(([name, sums]) => ({ name, ...sums })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     tensors: weights.names().length,
     parameters,
-    bytes: weights.totalBytes,
+    bytes: [...files.values()].reduce((sum, { bytes }) => sum + bytes, 0),
     dtypes: Object.fromEntries(dtypes),
+    readAs: most?.[0],
   };
 }
 

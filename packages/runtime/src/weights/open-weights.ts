@@ -24,8 +24,8 @@ export const TRANSFORMERS_WEIGHTS = "model";
 
 /**
  * Opens `<baseName>.safetensors`, or the shards of `<baseName>.safetensors.index.json`, from the top of `folder`
- * (see `subFolder`); where both are there, the one that diffusers or transformers would take. Gives plain tensors: 8-bit codes and their scales become floats when they are read (see
- * `plainWeights`). The caller closes the result.
+ * (see `subFolder`); where both are there, the one that diffusers or transformers would take. Gives plain tensors: 8-bit
+ * codes and their scales become floats when they are read (see `plainWeights`). The caller closes the result.
  * @throws WeightsError `NOT_FOUND`, which names what was looked for and what is there instead;
  *   `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`
  */

@@ -91,6 +91,12 @@ export function findQuantized(
     }
     if (plain !== name && source.has(plain)) throw unsupported(source, plain, "codes beside the same tensor");
   }
+  // Layers that stayed plain may have scales of activations too.
+  if (tensors.size > 0) {
+    for (const name of source.names())
+      if (OF_ACTIVATIONS.test(split(name).parameter) && source.info(name).shape.every((size) => size === 1))
+        hidden.add(name);
+  }
   return { tensors, hidden, besidePlain: scalesBesidePlain(source, tensors, hidden) };
 }
 
@@ -197,7 +203,7 @@ function refusePackedWeight(
   children: ReadonlyMap<string, readonly string[]>,
 ): void {
   const { module, parameter } = split(name);
-  if (parameter !== "weight" || !["U8", "I32", "F4", "F6_E2M3", "F6_E3M2"].includes(info.dtype)) return;
+  if (parameter !== "weight" || !["U8", "F4", "F6_E2M3", "F6_E3M2"].includes(info.dtype)) return;
   const besides = (children.get(module) ?? []).map((child) => child.slice(module.length));
   const nvidia = besides.includes("weight_scale") && source.info(`${module}weight_scale`).dtype === "F8_E4M3";
   throw unsupported(source, name, nvidia ? "NVFP4" : `a packed format (${info.dtype})`);

@@ -153,6 +153,7 @@ describe("tensors of any kind", () => {
       },
       "b.weight": f32([1, 1], 5),
       "b.scale_weight": f32([1], 1),
+      "b.input_scale": f32([], 2),
       ids: { dtype: "I64", shape: [1], data: BigInt64Array.of(2n ** 40n) },
     });
     expect(weights.names().sort()).toEqual(["a.weight", "b.weight", "ids"]);
