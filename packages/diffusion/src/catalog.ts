@@ -41,11 +41,11 @@ export {
 export type {
   ModelDefinition,
   ModelRole,
-  ResolvedConfig,
   TensorShapes,
   VideoModelDefinition,
 } from "./models/definition/define-model.js";
 export { elementCount, type ParameterTensor, type RowKind } from "./models/definition/parameter-list.js";
+export type { ResolvedConfig } from "./models/definition/resolved-config.js";
 export {
   checkVideoSize,
   frameStep,

@@ -91,7 +91,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   UNKNOWN_GUIDER: { usage: false },
   /** no model is known by the name …. */
   UNKNOWN_MODEL: { usage: true },
-  /** …: … */
+  /** unknown transformer class …; known classes are …. */
   UNKNOWN_MODEL_CLASS: { usage: false },
   /** model_index.json names the class …, which is not supported */
   UNKNOWN_PIPELINE: { usage: false },

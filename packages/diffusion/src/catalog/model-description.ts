@@ -1,5 +1,5 @@
 /** A whole model as the planner sees it: a known one by name, or one read from a checkpoint folder. */
-import type { ResolvedConfig } from "../models/definition/define-model.js";
+import type { ResolvedConfig } from "../models/definition/resolved-config.js";
 import type { ModelDefaults, ModelFamily } from "../models/definition/video-model.js";
 import type { StoredDType } from "./weight-summary.js";
 

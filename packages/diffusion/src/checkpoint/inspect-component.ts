@@ -10,9 +10,10 @@ import {
   type WeightSource,
 } from "@lvsa/runtime";
 import type { ParameterCheck } from "../models/definition/check-parameters.js";
-import type { ModelDefinition, ModelRole, ResolvedConfig } from "../models/definition/define-model.js";
+import type { ModelDefinition, ModelRole } from "../models/definition/define-model.js";
 import { checkWeights, listed } from "../models/definition/model-weights.js";
 import { elementCount } from "../models/definition/parameter-list.js";
+import type { ResolvedConfig } from "../models/definition/resolved-config.js";
 import { findModelClass, unknownModelClass } from "../models/model-classes.js";
 import { type ComponentEntry, readJson } from "./checkpoint-folder.js";
 

@@ -1,13 +1,19 @@
 /** Remarks on options that had no effect. The rule for errors and notes is written down in `docs/options.md`. */
-import type { ClipPlan } from "./diffusion-pipeline.js";
+import type { Guidance } from "./guidance.js";
 import type { GenerateOptions } from "./video-pipeline.js";
 
 export function withoutEffect(option: keyof GenerateOptions, why: string): string {
   return `${option} had no effect: ${why}.`;
 }
 
+/** What of a clip's plan the remarks are about. */
+export interface NotedPlan {
+  readonly settings: Pick<GenerateOptions, "guidanceScale">;
+  readonly guidance: Pick<Guidance, "isOn">;
+}
+
 /** What all families have to say. */
-export function commonNotes(plan: ClipPlan, given: GenerateOptions, usesSeed: boolean): string[] {
+export function commonNotes(plan: NotedPlan, given: GenerateOptions, usesSeed: boolean): string[] {
   const { settings, guidance } = plan;
   const notes: string[] = [];
   if (!guidance.isOn) {

@@ -4,11 +4,8 @@ import { AttentionDispatcher, type AttentionTarget } from "@lvsa/core";
 import type { Device, FloatDType, FolderReader, Tensor, WeightSource } from "@lvsa/runtime";
 import { checkComponents } from "../checkpoint/check-components.js";
 import { type ModelIndex, readSchedulerConfig } from "../checkpoint/checkpoint-folder.js";
-import type {
-  ModelDefinition,
-  ResolvedConfig,
-  VideoModelDefinition,
-} from "../models/definition/define-model.js";
+import type { ModelDefinition, VideoModelDefinition } from "../models/definition/define-model.js";
+import type { ResolvedConfig } from "../models/definition/resolved-config.js";
 import type { ComponentConfigs } from "../models/definition/video-model.js";
 import type { LoadOptions } from "../models/parameters.js";
 import { Component, type Loadable, loadable } from "./component.js";

@@ -2,12 +2,11 @@
  * GPU memory of a generation, known before it runs: the program itself runs on a device that computes nothing and counts
  * what is created. So the plan is what the program does, whatever changes in it.
  */
-import { type CountingGpu, countingGpu, type Device, type FloatDType } from "@lvsa/runtime";
+import { type CountingGpu, countingGpu, type Device } from "@lvsa/runtime";
 import type { ModelDescription } from "../catalog/model-description.js";
-import { StandInModel } from "./stand-in-model.js";
+import { type Precision, StandInModel } from "./stand-in-model.js";
 
-/** Storage type of activations between two additions to the residual stream. */
-export type Precision = FloatDType & ("f32" | "f16");
+export type { Precision } from "./stand-in-model.js";
 
 export interface MemoryItem {
   readonly name: string;

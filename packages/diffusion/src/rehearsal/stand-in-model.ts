@@ -9,15 +9,17 @@ import {
   type CheckpointGeometry,
   type StepInfo,
 } from "@lvsa/core";
-import { type Device, disposeTensors, type Tensor } from "@lvsa/runtime";
+import { type Device, disposeTensors, type FloatDType, type Tensor } from "@lvsa/runtime";
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { type ModelShape, modelShape } from "../catalog/model-shape.js";
 import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
 import { getModelClass } from "../models/model-classes.js";
 import type { PassControl } from "../models/transformers/run-blocks.js";
 import { randomWeights } from "./random-weights.js";
-import type { Precision } from "./rehearse-memory.js";
 import { type StandInDecoder, type StandInTransformer, standInFamily } from "./stand-in-families.js";
+
+/** Storage type of activations between two additions to the residual stream. */
+export type Precision = FloatDType & ("f32" | "f16");
 
 export interface StandInModelOptions {
   readonly numFrames?: number;

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { WeightsError } from "../errors.js";
 import { memorySource } from "./byte-source.js";
 import { storedByteLength } from "./safetensors-dtype.js";
+import { openSafetensors } from "./safetensors-weights.js";
 import { encodeSafetensors, type TensorToWrite } from "./safetensors-writer.js";
-import { openSafetensors } from "./weight-source.js";
 
 const SEED = 20260131;
 const MUTATIONS = 6000;

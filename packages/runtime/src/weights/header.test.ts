@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { isLvsaError, WeightsError } from "../errors.js";
 import { memorySource } from "./byte-source.js";
 import { MAX_HEADER_BYTES, parseHeaderLength } from "./header.js";
+import { openSafetensors } from "./safetensors-weights.js";
 import { encodeSafetensors } from "./safetensors-writer.js";
-import { openSafetensors } from "./weight-source.js";
 
 /** A file with this text as header, and this many bytes of data. */
 function fileOf(header: string | Uint8Array, dataBytes = 0): Uint8Array {

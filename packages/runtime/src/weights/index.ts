@@ -13,6 +13,7 @@ export {
 } from "./open-weights.js";
 export { type PlainWeightsOptions, plainWeights, type ScaledDType } from "./quantized/plain-weights.js";
 export { type SafetensorsDType, storedByteLength } from "./safetensors-dtype.js";
+export { expectTensor, openSafetensors } from "./safetensors-weights.js";
 export { encodeSafetensors, type TensorToWrite } from "./safetensors-writer.js";
 export { openShardedSafetensors } from "./shard-index.js";
 export {
@@ -25,9 +26,7 @@ export {
 export { PrefixedWeights } from "./weight-names.js";
 export {
   type ByteRange,
-  expectTensor,
   type OnChunk,
-  openSafetensors,
   STREAM_CHUNK_BYTES,
   type TensorInfo,
   type WeightSource,

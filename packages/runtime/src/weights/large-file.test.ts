@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fileSource } from "../node/file-source.js";
-import { openSafetensors, STREAM_CHUNK_BYTES } from "./weight-source.js";
+import { openSafetensors } from "./safetensors-weights.js";
+import { STREAM_CHUNK_BYTES } from "./weight-source.js";
 
 const GIB = 2 ** 30;
 const BIG = 3 * GIB;

@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import { type ByteSource, memorySource } from "./byte-source.js";
 import { type FolderReader, memoryFolder } from "./folder.js";
 import { openWeights } from "./open-weights.js";
+import { expectTensor, openSafetensors } from "./safetensors-weights.js";
 import { encodeSafetensors } from "./safetensors-writer.js";
-import { expectTensor, openSafetensors } from "./weight-source.js";
 
 const BASE = "diffusion_pytorch_model";
 const fileOf = (values: Record<string, number[]>) =>

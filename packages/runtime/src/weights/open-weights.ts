@@ -4,8 +4,9 @@ import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
 import { plainWeights, type ScaledDType } from "./quantized/plain-weights.js";
 import { readQuantizationConfig } from "./quantized/refuse-config.js";
+import { openSafetensors } from "./safetensors-weights.js";
 import { openShardedSafetensors } from "./shard-index.js";
-import { openSafetensors, type WeightSource } from "./weight-source.js";
+import type { WeightSource } from "./weight-source.js";
 
 /** Second files of a checkpoint that hold the same tensors in fewer bits. */
 export type WeightsVariant = "fp16" | "bf16";

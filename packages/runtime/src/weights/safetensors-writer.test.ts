@@ -6,8 +6,8 @@ import { describe, expect, it } from "vitest";
 import { floatTensor, readSafetensors } from "../testing/read-safetensors.js";
 import { memorySource } from "./byte-source.js";
 import { type SafetensorsDType, safetensorsDTypes, storedByteLength } from "./safetensors-dtype.js";
+import { openSafetensors } from "./safetensors-weights.js";
 import { encodeSafetensors } from "./safetensors-writer.js";
-import { openSafetensors } from "./weight-source.js";
 import { widen } from "./widen.js";
 
 describe("encodeSafetensors", () => {

@@ -4,7 +4,8 @@ import type { ByteSource } from "./byte-source.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
 import { findRepeatedKey } from "./json-keys.js";
-import { readSafetensorsFile, type SafetensorsFile, type WeightSource, weightsOf } from "./weight-source.js";
+import { readSafetensorsFile, type SafetensorsFile, weightsOf } from "./safetensors-weights.js";
+import type { WeightSource } from "./weight-source.js";
 
 /** Shards that are opened at a time. */
 const AT_ONCE = 4;

@@ -6,9 +6,9 @@ import { bytesPerElement } from "../tensor/dtype.js";
 import { testDevice } from "../testing/device.js";
 import { memorySource } from "./byte-source.js";
 import { bitsPerStoredElement, type SafetensorsDType, storedByteLength } from "./safetensors-dtype.js";
+import { openSafetensors } from "./safetensors-weights.js";
 import { encodeSafetensors, type TensorToWrite } from "./safetensors-writer.js";
 import { uploadedDType, uploadTensor, uploadTensors } from "./upload.js";
-import { openSafetensors } from "./weight-source.js";
 
 let device: Device;
 beforeAll(async () => {

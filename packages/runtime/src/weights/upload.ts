@@ -12,7 +12,8 @@ import type { Tensor } from "../tensor/tensor.js";
 import { weightsError } from "./header.js";
 import { float8AsBfloat16 } from "./quantized/codes.js";
 import { bitsPerStoredElement, type SafetensorsDType } from "./safetensors-dtype.js";
-import { expectTensor, STREAM_CHUNK_BYTES, type WeightSource } from "./weight-source.js";
+import { expectTensor } from "./safetensors-weights.js";
+import { STREAM_CHUNK_BYTES, type WeightSource } from "./weight-source.js";
 import { widen } from "./widen.js";
 
 export interface UploadOptions {

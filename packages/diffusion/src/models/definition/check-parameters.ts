@@ -1,6 +1,7 @@
 /** A checkpoint's tensors against what its class and configuration ask for. */
-import type { ModelDefinition, ResolvedConfig, TensorShapes } from "./define-model.js";
+import type { ModelDefinition, TensorShapes } from "./define-model.js";
 import type { ParameterTensor } from "./parameter-list.js";
+import type { ResolvedConfig } from "./resolved-config.js";
 
 export interface WrongShape {
   readonly name: string;

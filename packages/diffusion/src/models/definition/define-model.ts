@@ -8,12 +8,10 @@ import { ConfigError } from "@lvsa/runtime";
 import type * as z from "zod";
 import { parseConfig } from "../model-config.js";
 import { ParameterList, type ParameterTensor } from "./parameter-list.js";
+import type { ResolvedConfig } from "./resolved-config.js";
 import type { VideoModel } from "./video-model.js";
 
 export type ModelRole = "transformer" | "autoencoder" | "text encoder" | "image encoder";
-
-/** A parsed config.json: every key of the class with its default, and all other keys as they were. */
-export type ResolvedConfig = Readonly<Record<string, unknown>>;
 
 /** Shapes of a file's tensors by name. */
 export type TensorShapes = ReadonlyMap<string, readonly number[]>;

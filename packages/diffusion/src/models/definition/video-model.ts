@@ -1,6 +1,7 @@
 /** What a transformer's definition says of the videos it makes: grid, tokens, attention, defaults. */
-import type { ResolvedConfig } from "./define-model.js";
+
 import type { RowKind } from "./parameter-list.js";
+import type { ResolvedConfig } from "./resolved-config.js";
 
 export type ModelFamily = "wan" | "hunyuan" | "cogvideox" | "cosmos3";
 

@@ -7,8 +7,9 @@ import { seededNormal } from "../../testing/random.js";
 import { memorySource } from "../byte-source.js";
 import { memoryFolder } from "../folder.js";
 import { openWeights } from "../open-weights.js";
+import { openSafetensors } from "../safetensors-weights.js";
 import { encodeSafetensors, type TensorToWrite } from "../safetensors-writer.js";
-import { openSafetensors, type WeightSource } from "../weight-source.js";
+import type { WeightSource } from "../weight-source.js";
 import { widen } from "../widen.js";
 import { LAYOUTS, quantize, valueOfCode } from "./quantized-layouts.js";
 

@@ -1,0 +1,130 @@
+/** The packages in a browser with WebGPU: a bundle for the web, a checkpoint from a server, a clip as in Node. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join, normalize } from "node:path";
+import { createDevice, nodeFolder } from "@lvsa/diffusion/node";
+import { WanPipeline } from "@lvsa/diffusion/wan";
+import { relativeL2 } from "@lvsa/runtime/testing";
+import { build } from "esbuild";
+import { type Browser, chromium } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { root } from "./testing/packed.js";
+
+/** Debian's, Ubuntu's, or the one that the variable names; none is downloaded. */
+const executablePath = [
+  process.env.LVSA_CHROMIUM,
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+].find((path) => path !== undefined && existsSync(path));
+const checkpoint = join(root, "apps/cli/models/tiny-wan");
+
+const page = `
+  import { createDevice, httpFolder } from "@lvsa/runtime";
+  import { createWanAdapter, installLvsa } from "@lvsa/adapter-wan";
+  import { WanPipeline } from "@lvsa/diffusion/wan";
+  import { encodeVideo } from "@lvsa/video";
+
+  globalThis.generate = async (isSparse) => {
+    const device = await createDevice();
+    const folder = httpFolder(new URL("model", location.href).href);
+    const pipeline = await WanPipeline.fromPretrained(folder, { device });
+    const lvsa = isSparse ? installLvsa(pipeline, createWanAdapter()) : undefined;
+    const clip = { numFrames: 9, height: 32, width: 48, numInferenceSteps: 2, seed: 1 };
+    const video = await pipeline.generate({ prompt: "a boat", ...clip });
+    const { bytes, format } = await encodeVideo({ ...video, format: "png" });
+    const out = {
+      latents: [...video.latents.data], blocks: lvsa?.blocks ?? 0, format, bytes: bytes.length, adapter: device.info.vendor,
+    };
+    pipeline.dispose();
+    device.dispose();
+    return out;
+  };`;
+
+/** Latents of the same clip from Node. */
+async function generatedByNode(): Promise<Float32Array> {
+  const device = await createDevice({ adapter: process.env.LVSA_TEST_ADAPTER || "auto" });
+  const pipeline = await WanPipeline.fromPretrained(nodeFolder(checkpoint), { device });
+  const clip = { numFrames: 9, height: 32, width: 48, numInferenceSteps: 2, seed: 1 };
+  const { latents } = await pipeline.generate({ prompt: "a boat", ...clip });
+  pipeline.dispose();
+  device.dispose();
+  return latents.data;
+}
+
+interface Generated {
+  readonly latents: number[];
+  readonly blocks: number;
+  readonly format: string;
+  readonly bytes: number;
+}
+
+it("has Chromium to test with", ({ skip }) => {
+  if (executablePath) return;
+  skip("the packages are not tried in a browser: install chromium, or name it in LVSA_CHROMIUM");
+});
+
+describe.skipIf(!executablePath)("in Chromium", () => {
+  let server: Server;
+  let browser: Browser;
+  let address: string;
+
+  beforeAll(async () => {
+    const { outputFiles } = await build({
+      stdin: { contents: page, resolveDir: join(root, "apps/cli") },
+      bundle: true,
+      format: "esm",
+      platform: "browser",
+      write: false,
+      logLevel: "error",
+    });
+    const bundle = outputFiles[0]!.text;
+    server = createServer(async (request, response) => {
+      const path = decodeURIComponent(new URL(request.url!, "http://x").pathname);
+      if (path === "/")
+        return void response
+          .setHeader("content-type", "text/html")
+          .end('<script type="module" src="/main.js"></script>');
+      if (path === "/main.js") return void response.setHeader("content-type", "text/javascript").end(bundle);
+      const file = join(checkpoint, normalize(path.replace(/^\/model\//, "")));
+      const data = await readFile(file).catch(() => undefined);
+      if (!data) return void response.writeHead(404).end();
+      const range = /^bytes=(\d+)-(\d+)?$/.exec(request.headers.range ?? "");
+      if (!range) return void response.setHeader("accept-ranges", "bytes").end(data);
+      const start = Number(range[1]);
+      const end = Math.min(range[2] === undefined ? data.length - 1 : Number(range[2]), data.length - 1);
+      response.writeHead(206, { "content-range": `bytes ${start}-${end}/${data.length}` });
+      response.end(data.subarray(start, end + 1));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    // SwiftShader: the same everywhere, with or without a GPU.
+    const args = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
+    browser = await chromium.launch({ executablePath: executablePath!, args });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    server?.close();
+  });
+
+  it("generates the same clip twice, and another one with LVSA, from a checkpoint on a server", async () => {
+    const tab = await browser.newPage();
+    const said: string[] = [];
+    tab.on("pageerror", (error) => said.push(error.message));
+    await tab.goto(address);
+    await tab.waitForFunction("globalThis.generate !== undefined");
+    const generate = (isSparse: boolean) =>
+      tab.evaluate(`globalThis.generate(${isSparse})`) as Promise<Generated>;
+    const dense = await generate(false);
+    expect(said).toEqual([]);
+    expect(dense.latents).toHaveLength(16 * 3 * 4 * 6);
+    expect(dense.latents.every(Number.isFinite)).toBe(true);
+    expect(dense.bytes).toBeGreaterThan(9 * 32 * 48);
+    expect((await generate(false)).latents).toEqual(dense.latents);
+    // Two drivers round differently; 1.4e-6 was seen between SwiftShader and lavapipe.
+    expect(relativeL2(Float32Array.from(dense.latents), await generatedByNode())).toBeLessThan(1e-4);
+    expect((await generate(true)).blocks).toBeGreaterThan(0);
+  });
+});
