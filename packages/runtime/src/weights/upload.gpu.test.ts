@@ -151,9 +151,9 @@ describe("uploadTensors", () => {
       },
     });
     for (const tensor of tensors.values()) tensor.dispose();
-    // Two GPU tensors (on the CPU with a software adapter), 128 MiB staged, the buffers of the stream: 224 MiB.
-    // 960 MiB would be everything.
-    expect(peak).toBeLessThan(400 * 2 ** 20);
+    // With a software adapter GPU memory is the process's: two tensors, and four that were freed since the GPU was last
+    // waited for (192 MiB); 128 MiB staged; the buffers of the stream: 352 MiB. 960 MiB would be everything.
+    expect(peak).toBeLessThan(528 * 2 ** 20);
   });
 });
 
