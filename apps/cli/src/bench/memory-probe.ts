@@ -3,7 +3,7 @@
  * the operating system counts for this process.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 
 export interface MemoryProbe extends Disposable {
   /** What is asked: `nvidia-smi` or `resident size`. */
@@ -17,13 +17,11 @@ export interface MemoryProbe extends Disposable {
 const MEBI = 1024 * 1024;
 const INTERVAL_MS = 50;
 
-/** Undefined where there is nobody to ask. Call it before the device is made, and dispose it. */
-export async function openMemoryProbe(isSoftware: boolean): Promise<MemoryProbe | undefined> {
-  return isSoftware ? residentSize() : nvidiaSmi();
-}
-
-/** One GPU alone: with several, nobody says which of them WebGPU took. */
-async function nvidiaSmi(): Promise<MemoryProbe | undefined> {
+/**
+ * What the driver of an NVIDIA GPU counts. Call it before the device is made, and dispose it. Undefined where there is
+ * nobody to ask, or more than one GPU: nobody says which of them WebGPU took.
+ */
+export function openDriverProbe(): MemoryProbe | undefined {
   const query = (field: string) => {
     const run = spawnSync("nvidia-smi", [`--query-gpu=${field}`, "--format=csv,noheader,nounits"]);
     return run.status === 0 ? String(run.stdout).trim().split("\n").map(Number) : [];
@@ -58,8 +56,11 @@ async function nvidiaSmi(): Promise<MemoryProbe | undefined> {
   };
 }
 
-/** Linux tells the largest resident size since it was last asked to forget it; elsewhere the present one must do. */
-function residentSize(): MemoryProbe {
+/**
+ * What this process takes: Linux tells the largest resident size since it was asked to forget it; elsewhere what is seen
+ * now and then must do. Call it before the device is made, and dispose it.
+ */
+export function openResidentProbe(): MemoryProbe {
   const before = process.memoryUsage().rss;
   let peak = 0;
   const timer = setInterval(() => {
@@ -72,10 +73,19 @@ function residentSize(): MemoryProbe {
     takePeak: async () => {
       const taken = Math.max(peak, highWaterMark() ?? 0, process.memoryUsage().rss);
       peak = 0;
+      forgetHighWaterMark();
       return taken - before;
     },
     [Symbol.dispose]: () => clearInterval(timer),
   };
+}
+
+function forgetHighWaterMark(): void {
+  try {
+    writeFileSync("/proc/self/clear_refs", "5");
+  } catch {
+    // Not Linux, or not allowed: then the mark is that of the whole run.
+  }
 }
 
 function highWaterMark(): number | undefined {

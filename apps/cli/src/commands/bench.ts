@@ -2,7 +2,7 @@
 import { benchAttention } from "@lvsa/core/bench";
 import { createDevice } from "@lvsa/runtime/node";
 import type { Command } from "commander";
-import { openMemoryProbe } from "../bench/memory-probe.js";
+import { openDriverProbe, openResidentProbe } from "../bench/memory-probe.js";
 import { renderBench } from "../bench/render-bench-kernels.js";
 import { renderBenchModel } from "../bench/render-bench-model.js";
 import { runBenchModel } from "../bench/run-bench-model.js";
@@ -48,8 +48,8 @@ Examples:
   addBenchModelOptions(model).action(async (raw: unknown) => {
     const options = parseBenchModelOptions(raw);
     // Both kinds of memory are counted from before the device exists; which one counts is known afterwards.
-    using driver = await openMemoryProbe(false);
-    using resident = await openMemoryProbe(true);
+    using driver = openDriverProbe();
+    using resident = openResidentProbe();
     const device = await createDevice({
       adapter: options.device,
       softwareAdapter,
