@@ -2,8 +2,8 @@ import { installLvsa, LvsaAttentionProcessor } from "@lvsa/core";
 import type { HostTensor } from "@lvsa/diffusion";
 import { CogVideoXPipeline } from "@lvsa/diffusion/cogvideox";
 import { caseSettings } from "@lvsa/diffusion/testing-support/case-settings";
-import { caseTolerance } from "@lvsa/diffusion/testing-support/case-tolerance";
 import { denoiseCase } from "@lvsa/diffusion/testing-support/cogvideox-denoise";
+import { checkSteps } from "@lvsa/diffusion/testing-support/denoising-steps";
 import { ParityReport } from "@lvsa/diffusion/testing-support/parity";
 import { hasExpected, openCase, values } from "@lvsa/diffusion/testing-support/reference-case";
 import { type ByteTolerance, expectFrames } from "@lvsa/diffusion/testing-support/rgb-bytes";
@@ -99,21 +99,7 @@ describe.each(cases)("$name", (reference) => {
         },
       });
       expect(new Set(levels).size, `memory after each step: ${levels}`).toBe(1);
-      const pred = caseTolerance(parameters, "pred");
-      for (let i = 0; i < run.num_inference_steps; i++) {
-        const step = `${name}.step${i}`;
-        report.check(`${step}.pred_positive`, seen.get(`step${i}.noise_cond`)!.data, pred, "pred_positive");
-        // Guidance that is off predicts once a step.
-        if (seen.has(`step${i}.noise_uncond`) || report.has(`${step}.pred_negative`))
-          report.check(
-            `${step}.pred_negative`,
-            seen.get(`step${i}.noise_uncond`)!.data,
-            pred,
-            "pred_negative",
-          );
-        const latents = seen.get(`step${i}.latents`)!.data;
-        report.check(`${step}.latents`, latents, caseTolerance(parameters, "latents"), "latents");
-      }
+      checkSteps(report, name, run.num_inference_steps, seen, parameters);
       const golden = values(tensors, `${name}.frames`);
       await expectFrames(`${reference.name} ${name} frames`, result.frames, golden, uint8);
       installed[Symbol.dispose]();

@@ -1,4 +1,4 @@
-/** A model's benchmark as a table, and as one line of Markdown for a list of many. */
+/** A model's benchmark as a table. */
 import { profileTable } from "../generate/profile-table.js";
 import { renderTable } from "../output/table.js";
 import { formatBytes, formatShare } from "../output/units.js";

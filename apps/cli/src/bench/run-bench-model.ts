@@ -1,11 +1,9 @@
 /** `lvsa bench model`: one real configuration without its checkpoint, phase by phase, with memory seen from outside. */
 import type { LvsaConfigInput } from "@lvsa/core";
-import { knownModels } from "@lvsa/diffusion/catalog";
-import { type MemoryPlan, rehearseMemory, StandInModel } from "@lvsa/diffusion/rehearsal";
+import { type MemoryPhase, type MemoryPlan, rehearseMemory, StandInModel } from "@lvsa/diffusion/rehearsal";
 import {
   activationDType,
   type Device,
-  DeviceError,
   deviceLabel,
   type KernelTime,
   kernelSummary,
@@ -13,6 +11,7 @@ import {
 } from "@lvsa/runtime";
 import { createAdapterRegistry } from "../adapters.js";
 import { installFamily } from "../generate/install-family.js";
+import { notEnoughMemory } from "../generate/memory-check.js";
 import type { BenchModelCommandOptions } from "../options/bench-options.js";
 import { formatBytes } from "../output/units.js";
 import { resolveModel } from "../plan/resolve-model.js";
@@ -67,29 +66,13 @@ export interface BenchModelRun {
 export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResult> {
   const { device, probe, options, onProgress } = run;
   const model = await resolveModel(options.config);
-  const { numFrames, height, width, precision } = {
-    ...model.defaults,
-    ...sizes(options),
-    precision: options.precision === "auto" ? activationDType(device) : options.precision,
-  };
-  const plan = await rehearseMemory({
-    model,
-    numFrames,
-    height,
-    width,
-    precision,
-    guidanceScale: 1,
-    device,
-  });
+  const precision = options.precision === "auto" ? activationDType(device) : options.precision;
+  const clip = { numFrames: options.numFrames, height: options.height, width: options.width, precision };
+  const plan = await rehearseMemory({ ...clip, model, guidanceScale: 1, device });
   refuseWhatCannotFit(plan, options, probe, device);
-  using host = new StandInModel(device, model, {
-    numFrames,
-    height,
-    width,
-    precision,
-    encoderLayers: options.encoderLayers,
-  });
+  using host = new StandInModel(device, model, { ...clip, encoderLayers: options.encoderLayers });
   const { grid } = host;
+  const { numFrames, height, width } = grid;
   onProgress(
     `${deviceLabel(device.info)}: ${model.name}, ${width}x${height}, ${numFrames} frames ` +
       `(${grid.tokenFrames} x ${grid.patchesPerFrame} tokens), about ${formatBytes(plan.peakBytes)} of GPU memory`,
@@ -97,7 +80,7 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
   const phases: BenchModelPhase[] = [];
   const measure = async (
     name: BenchModelPhase["name"],
-    planned: MemoryPlan["phases"][number]["name"] | undefined,
+    planned: MemoryPhase["name"] | undefined,
     body: () => Promise<number>,
   ) => {
     await device.releaseMemory();
@@ -110,10 +93,8 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
     const planBytes = plan.phases.find((phase) => phase.name === planned)?.bytes;
     phases.push({ name, seconds, planBytes, poolBytes, driverBytes });
   };
-  const wants = (phase: "encode" | "denoise" | "decode") =>
-    options.phase === "all" || options.phase === phase;
 
-  if (wants("encode") || host.encoders.includes("transformer")) {
+  if (wants(options, "text encoding") || host.encoders.includes("transformer")) {
     await measure("text encoding", "text encoding", () =>
       timed(async () => {
         for (const name of host.encoders) {
@@ -125,8 +106,13 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
   }
   const forwardSeconds: number[] = [];
   let attendedFraction = 1;
-  const kernels: { denoising?: KernelTime[]; decoding?: KernelTime[] } = {};
-  if (wants("denoise")) {
+  const profile: { denoising?: KernelTime[]; decoding?: KernelTime[] } = {};
+  const keepProfile = async (phase: keyof typeof profile) => {
+    if (!device.profiler) return;
+    profile[phase] = await device.profiler.report();
+    device.profiler.reset();
+  };
+  if (wants(options, "denoising")) {
     await measure("loading", undefined, () => timed(() => host.loadTransformer()));
     await measure("denoising", "denoising", async () => {
       const { tokenFrames: latentFrames, patchesPerFrame } = grid;
@@ -154,24 +140,26 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
         );
       }
       attendedFraction = installed?.processor.pattern?.density ?? 1;
-      const profile = await device.profiler?.report();
-      if (profile) kernels.denoising = profile;
-      device.profiler?.reset();
+      await keepProfile("denoising");
       const settled = forwardSeconds.slice(options.warmUp);
       return settled.reduce((sum, seconds) => sum + seconds, 0) / settled.length;
     });
     host.unloadTransformer();
   }
   let decodedFrames = 0;
-  if (wants("decode")) {
+  if (wants(options, "decoding")) {
     await host.loadDecoder();
     await measure("decoding", "decoding", () =>
       timed(async () => {
-        decodedFrames = await decodeAll(device, host, onProgress);
+        for await (using chunk of host.decode()) {
+          using bytes = toRgbFrames(device, chunk);
+          await device.readBytes(bytes);
+          decodedFrames += chunk.dim(1);
+          onProgress(`decoded ${decodedFrames}/${numFrames} frames`);
+        }
       }),
     );
-    const profile = await device.profiler?.report();
-    if (profile) kernels.decoding = profile;
+    await keepProfile("decoding");
   }
   return {
     model: model.name,
@@ -189,36 +177,15 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
     forwardSeconds,
     decodedFrames,
     memorySource: probe?.source,
-    ...(device.profiler ? { profile: kernels } : {}),
+    ...(device.profiler ? { profile } : {}),
   };
 }
 
-/** As the pipeline's frame reader does: bytes of each chunk, and memory of the first chunk given back. */
-async function decodeAll(
-  device: Device,
-  host: StandInModel,
-  onProgress: (line: string) => void,
-): Promise<number> {
-  let frames = 0;
-  for (const chunk of host.decode()) {
-    const bytes = toRgbFrames(device, chunk);
-    const first = frames === 0;
-    frames += chunk.dim(1);
-    chunk.dispose();
-    await device.readBytes(bytes);
-    bytes.dispose();
-    if (first) await device.releaseMemory();
-    onProgress(`decoded ${frames}/${host.grid.numFrames} frames`);
-  }
-  return frames;
-}
+/** What `--phase` calls them. */
+const PHASE_OPTION = { "text encoding": "encode", denoising: "denoise", decoding: "decode" } as const;
 
-function sizes({ numFrames, height, width }: BenchModelCommandOptions) {
-  return {
-    ...(numFrames === undefined ? {} : { numFrames }),
-    ...(height === undefined ? {} : { height }),
-    ...(width === undefined ? {} : { width }),
-  };
+function wants({ phase }: BenchModelCommandOptions, name: MemoryPhase["name"]): boolean {
+  return phase === "all" || phase === PHASE_OPTION[name];
 }
 
 function refuseWhatCannotFit(
@@ -227,19 +194,15 @@ function refuseWhatCannotFit(
   probe: MemoryProbe | undefined,
   device: Device,
 ): void {
-  const needed = plan.phases.filter(
-    ({ name }) =>
-      options.phase === "all" ||
-      (options.phase === "denoise" && name === "denoising") ||
-      (options.phase === "decode" && name === "decoding") ||
-      (options.phase === "encode" && name === "text encoding"),
-  );
+  const needed = plan.phases.filter(({ name }) => wants(options, name));
   const most = needed.reduce((peak, one) => (one.bytes > peak.bytes ? one : peak));
   if (probe?.totalBytes === undefined || most.bytes <= probe.totalBytes) return;
-  throw new DeviceError(
-    "NOT_ENOUGH_MEMORY",
-    `${options.config} needs about ${formatBytes(most.bytes)} (in ${most.name}), ${deviceLabel(device.info)} has ${formatBytes(probe.totalBytes)}`,
-    { fix: `Use fewer frames, or one of ${knownModels().length} models that is smaller.` },
+  throw notEnoughMemory(
+    options.config,
+    most,
+    device,
+    probe.totalBytes,
+    "Use fewer frames, a smaller size or a smaller model.",
   );
 }
 

@@ -16,10 +16,26 @@ export function deviceMemory(device: Pick<Device, "info">): number | undefined {
   return device.info.hardware === "software" ? totalmem() : undefined;
 }
 
+/** What needs more than a device has. `what` needs it in `phase`. */
+export function notEnoughMemory(
+  what: string,
+  phase: { readonly name: string; readonly bytes: number },
+  device: Pick<Device, "info">,
+  available: number,
+  fix: string,
+): DeviceError {
+  const has = `${deviceLabel(device.info)} has ${formatBytes(available)}`;
+  return new DeviceError(
+    "NOT_ENOUGH_MEMORY",
+    `${what} needs about ${formatBytes(phase.bytes)} (in ${phase.name}), ${has}`,
+    { fix },
+  );
+}
+
 /**
  * What the generation will take, or undefined where the catalog does not know the model.
  *
- * @throws DeviceError `NOT_ENOUGH_MEMORY` with options that would fit
+ * @throws DeviceError `NOT_ENOUGH_MEMORY` with options that would fit, `BINDING_TOO_LARGE`
  */
 export async function checkMemory(
   inspection: CheckpointInspection,
@@ -27,55 +43,36 @@ export async function checkMemory(
   device: Pick<Device, "info" | "math">,
   available = deviceMemory(device),
 ): Promise<MemoryPlan | undefined> {
-  const settings = settingsOf(inspection, options, device);
-  const memory = settings && (await rehearse(settings));
-  if (!memory || available === undefined || memory.peakBytes <= available) return memory;
+  let settings: RehearsalOptions;
+  let memory: MemoryPlan;
+  try {
+    settings = {
+      model: describeCheckpoint(inspection),
+      numFrames: options.numFrames,
+      height: options.height,
+      width: options.width,
+      guidanceScale: options.guidance,
+      precision: options.precision === "auto" ? activationDType(device) : options.precision,
+      device,
+    };
+    memory = await rehearseMemory(settings);
+  } catch (error) {
+    // A model that the catalog does not know may run all the same; what is wrong with the options is said later. A
+    // tensor that the device can not bind is said now.
+    if (isLvsaError(error) && error.code !== "BINDING_TOO_LARGE") return undefined;
+    throw error;
+  }
+  const { peakBytes, peakPhase } = memory;
+  if (available === undefined || peakBytes <= available) return memory;
   const fitting = await optionsThatFit(settings, available);
   const fix = fitting
     .map(({ change, peakBytes: bytes }) => `${change} (${formatBytes(bytes)})`)
     .join(", or ");
-  throw new DeviceError(
-    "NOT_ENOUGH_MEMORY",
-    `this generation needs about ${formatBytes(memory.peakBytes)} (in ${memory.peakPhase}), ${deviceLabel(device.info)} has ${formatBytes(available)}`,
-    { fix: fix ? `Use ${fix}.` : "Use a device with more memory, or a smaller size." },
-  );
-}
-
-function settingsOf(
-  inspection: CheckpointInspection,
-  options: GenerateCommandOptions,
-  device: Pick<Device, "info" | "math">,
-): RehearsalOptions | undefined {
-  return unlessUnknown(() => ({
-    model: describeCheckpoint(inspection),
-    numFrames: options.numFrames,
-    height: options.height,
-    width: options.width,
-    guidanceScale: options.guidance,
-    precision: options.precision === "auto" ? activationDType(device) : options.precision,
+  throw notEnoughMemory(
+    "this generation",
+    { name: peakPhase, bytes: peakBytes },
     device,
-  }));
-}
-
-async function rehearse(settings: RehearsalOptions): Promise<MemoryPlan | undefined> {
-  try {
-    return await rehearseMemory(settings);
-  } catch (error) {
-    return unlessUnknown(() => {
-      throw error;
-    });
-  }
-}
-
-/**
- * A model that the catalog does not know may run all the same; what is wrong with the options is said later. A tensor that
- * the device can not bind is said now.
- */
-function unlessUnknown<T>(body: () => T): T | undefined {
-  try {
-    return body();
-  } catch (error) {
-    if (isLvsaError(error) && error.code !== "BINDING_TOO_LARGE") return undefined;
-    throw error;
-  }
+    available,
+    fix ? `Use ${fix}.` : "Use a device with more memory, or a smaller size.",
+  );
 }

@@ -108,6 +108,7 @@ export function autoencoder<Decoder extends VideoDecoder>(
   });
 }
 
-function isDecoder(name: string): boolean {
+/** Of an autoencoder: what decoding needs. */
+export function isDecoder(name: string): boolean {
   return name.startsWith("decoder.") || name.startsWith("post_quant_conv.");
 }

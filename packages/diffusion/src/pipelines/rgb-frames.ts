@@ -1,6 +1,7 @@
 /** From an autoencoder's chunks to the RGB bytes of single frames. */
 import { countNotFinite, type Device, type Tensor, throwIfAborted, toRgbFrames } from "@lvsa/runtime";
 import { NotFiniteError } from "./not-finite.js";
+import { pacedChunks } from "./paced-chunks.js";
 import type { HostTensor } from "./video-pipeline.js";
 
 export interface RgbFramesOptions {
@@ -23,13 +24,11 @@ export async function* rgbFrames(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let done = 0;
   throwIfAborted(options.signal, "decoding");
-  for (const chunk of chunks) {
+  for await (const chunk of pacedChunks(device, chunks)) {
     const bytes = await readFrames(device, chunk, options, done);
     const size = chunk.dim(2) * chunk.dim(3) * 3;
     for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
     done += 1;
-    // The first chunk has another shape than those that follow: what it needed fits none of them.
-    if (done === 1) await device.releaseMemory();
     options.onChunk?.(done);
     throwIfAborted(options.signal, "decoding");
   }

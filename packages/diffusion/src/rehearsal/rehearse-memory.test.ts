@@ -69,12 +69,9 @@ describe.each(knownModels().map((model) => [model.name, model] as const))("%s", 
       const gpu = countingGpu();
       using host = new StandInModel(gpu.device, model);
       await host.loadDecoder();
-      let done = 0;
-      for (const chunk of host.decode(latentFrames)) {
+      for await (const chunk of host.decode(latentFrames)) {
         await gpu.device.idle();
         chunk.dispose();
-        done += 1;
-        if (done === 1) await gpu.device.releaseMemory();
       }
       return gpu.driverPeakBytes;
     };

@@ -56,17 +56,16 @@ export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryP
   const gpu = countingGpu(options.device ? { info: options.device.info, math: options.device.math } : {});
   const driverBytes = options.device?.info.hardware === "software" ? 0 : DRIVER_BYTES;
   const { device } = gpu;
-  const host = new StandInModel(device, model, {
-    ...(options.numFrames === undefined ? {} : { numFrames: options.numFrames }),
-    ...(options.height === undefined ? {} : { height: options.height }),
-    ...(options.width === undefined ? {} : { width: options.width }),
-    ...(options.precision === undefined ? {} : { precision: options.precision }),
-  });
+  const host = new StandInModel(device, model, options);
   try {
     const guided = (options.guidanceScale ?? model.defaults.guidanceScale) > 1;
-    const encoding = await largestOf(
-      host.encoders.map((name) => () => encodingOf(gpu, host, name, guided ? 2 : 1)),
-    );
+    let encoding = phase("text encoding", 0, undefined);
+    for (const name of host.encoders) {
+      await host.encode(name, guided ? 2 : 1);
+      const one = phase("text encoding", gpu.driverPeakBytes, undefined, `${name}, one layer at a time`);
+      if (one.bytes > encoding.bytes) encoding = one;
+      await settle(gpu);
+    }
     await host.loadTransformer();
     const transformerBytes = device.memory().pinnedBytes;
     await settle(gpu);
@@ -79,7 +78,11 @@ export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryP
     await settle(gpu);
     await host.loadDecoder();
     const decoderBytes = device.memory().pinnedBytes;
-    await decodeStart(device, host);
+    const { latentFrames } = host.grid;
+    for await (const chunk of host.decode(Math.min(latentFrames, DECODED_LATENTS + (latentFrames % 2)))) {
+      await device.idle();
+      chunk.dispose();
+    }
     const decoding = phase("decoding", gpu.driverPeakBytes, {
       name: "weights of the decoder",
       bytes: decoderBytes,
@@ -102,38 +105,9 @@ export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryP
   }
 }
 
-async function encodingOf(gpu: CountingGpu, host: StandInModel, name: string, prompts: number) {
-  await host.encode(name, prompts);
-  const found = phase("text encoding", gpu.driverPeakBytes, undefined, `${name}, one layer at a time`);
-  await settle(gpu);
-  return found;
-}
-
-async function largestOf(runs: readonly (() => Promise<MemoryPhase>)[]): Promise<MemoryPhase> {
-  let most = phase("text encoding", 0, undefined);
-  for (const run of runs) {
-    const one = await run();
-    if (one.bytes > most.bytes) most = one;
-  }
-  return most;
-}
-
 async function settle(gpu: CountingGpu): Promise<void> {
   await gpu.device.releaseMemory();
   gpu.resetPeak();
-}
-
-/** As pipelines read frames: waiting for each, and giving back what only the first chunk needed. */
-async function decodeStart(device: Device, host: StandInModel): Promise<void> {
-  const { latentFrames } = host.grid;
-  const latents = Math.min(latentFrames, DECODED_LATENTS + (latentFrames % 2));
-  let done = 0;
-  for (const chunk of host.decode(latents)) {
-    await device.idle();
-    chunk.dispose();
-    done += 1;
-    if (done === 1) await device.releaseMemory();
-  }
 }
 
 /** A phase that does not exist takes nothing. */

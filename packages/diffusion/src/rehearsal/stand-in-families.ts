@@ -1,6 +1,13 @@
 /** How each family's parts are made and fed without a checkpoint: inputs of the pipeline's shapes, without prompts. */
 import type { AttentionDispatcher, AttentionTarget, StepInfo } from "@lvsa/core";
-import { ConfigError, type Device, type FloatDType, type Tensor, type WeightSource } from "@lvsa/runtime";
+import {
+  ConfigError,
+  type Device,
+  disposeTensors,
+  type FloatDType,
+  type Tensor,
+  type WeightSource,
+} from "@lvsa/runtime";
 import type { ComponentDescription } from "../catalog/model-description.js";
 import type { ModelShape } from "../catalog/model-shape.js";
 import { AutoencoderKLCogVideoX } from "../models/autoencoders/autoencoder-kl-cogvideox.js";
@@ -17,6 +24,7 @@ import { CogVideoXTransformer3DModel } from "../models/transformers/transformer-
 import { Cosmos3OmniTransformer } from "../models/transformers/transformer-cosmos3.js";
 import { HunyuanVideo15Transformer3DModel } from "../models/transformers/transformer-hunyuan-video15.js";
 import { WanTransformer3DModel } from "../models/transformers/transformer-wan.js";
+import { isDecoder } from "../pipelines/pipeline-parts.js";
 
 /** What the four transformers have in common. */
 interface LoadableTransformer extends AttentionTarget {
@@ -40,25 +48,14 @@ export interface StandInDecoder {
   dispose(): void;
 }
 
-export interface StandInFamily {
-  transformer(device: Device, config: unknown, attention: AttentionDispatcher): StandInTransformer;
-  decoder(device: Device, component: ComponentDescription, source: WeightSource): Promise<StandInDecoder>;
-  encode(
-    device: Device,
-    component: ComponentDescription,
-    source: WeightSource,
-    rows: number,
-    prompts: number,
-  ): Promise<readonly Tensor[]>;
-}
+/** Makes a family's transformer over `attention`, without weights. */
+type StandIn = (device: Device, config: unknown, attention: AttentionDispatcher) => StandInTransformer;
 
 /** Middle of the noise schedule. */
 const TIMESTEP = 500;
 
-/** Decoders leave out the encoder's half of the weights, as pipelines do for text to video. */
-const decoderHalf: LoadOptions = { only: (name) => !/^(encoder\.|quant_conv\.)/.test(name) };
-
-async function decoder(
+/** Decoders alone are loaded, as pipelines do for text to video. @throws ConfigError `UNKNOWN_CLASS` */
+export async function openDecoder(
   device: Device,
   { className, ...component }: ComponentDescription,
   source: WeightSource,
@@ -66,145 +63,130 @@ async function decoder(
   const config = getModelClass(className).parseConfig(component.config);
   switch (className) {
     case "AutoencoderKLWan":
-      return AutoencoderKLWan.load(device, source, config, decoderHalf);
+      return AutoencoderKLWan.load(device, source, config, { only: isDecoder });
     case "AutoencoderKLHunyuanVideo15":
-      return AutoencoderKLHunyuanVideo15.load(device, source, config, decoderHalf);
+      return AutoencoderKLHunyuanVideo15.load(device, source, config, { only: isDecoder });
     case "AutoencoderKLCogVideoX":
-      return AutoencoderKLCogVideoX.load(device, source, config, decoderHalf);
+      return AutoencoderKLCogVideoX.load(device, source, config, { only: isDecoder });
     default:
       throw new ConfigError("UNKNOWN_CLASS", `no decoder is known by the name ${className}.`);
   }
 }
 
-async function encode(
+/** Embeddings, the caller's, of `prompts` prompts of `rows` tokens. */
+export async function encodeTokens(
   device: Device,
   { className, config }: ComponentDescription,
   source: WeightSource,
   rows: number,
   prompts: number,
 ): Promise<readonly Tensor[]> {
-  const ids = new Uint32Array(rows).map((_, i) => i % 100);
   const Encoder = className.startsWith("Qwen") ? Qwen25VLTextModel : T5EncoderModel;
-  return new Encoder(device, source, config).encode(Array.from({ length: prompts }, () => ids));
+  return new Encoder(device, source, config).encode(promptsOf(rows, prompts));
 }
 
-const wan: StandInFamily = {
-  decoder,
-  encode,
-  transformer: (device, config, attention) => {
-    const target = WanTransformer3DModel.create(device, config, { attention });
-    return {
-      target,
-      forward: async (grid, shape, step, control) => {
-        const { in_channels, text_dim } = target.config;
-        const { latentFrames: T, latentHeight: h, latentWidth: w } = grid;
-        const latents = device.zeros([1, in_channels, T, h, w]);
-        const text = device.zeros([1, shape.rows.text ?? 512, text_dim]);
-        try {
-          const inputs = { latents, timestep: TIMESTEP, encoderHiddenStates: text, step, ...control };
-          return await target.forward(inputs);
-        } finally {
-          latents.dispose();
-          text.dispose();
-        }
-      },
-    };
-  },
+/** Runs `forward` on tensors of zeros of these shapes, and frees them. */
+async function onZeros<Name extends string>(
+  device: Device,
+  shapes: Readonly<Record<Name, readonly number[]>>,
+  forward: (inputs: Record<Name, Tensor>) => Promise<Tensor>,
+): Promise<Tensor> {
+  const entries = Object.entries<readonly number[]>(shapes).map(([name, shape]) => [
+    name,
+    device.zeros(shape),
+  ]);
+  const inputs = Object.fromEntries(entries) as Record<Name, Tensor>;
+  try {
+    return await forward(inputs);
+  } finally {
+    disposeTensors(inputs);
+  }
+}
+
+const wan: StandIn = (device, config, attention) => {
+  const target = WanTransformer3DModel.create(device, config, { attention });
+  return {
+    target,
+    forward: ({ latentFrames, latentHeight, latentWidth }, { rows }, step, control) => {
+      const { in_channels, text_dim } = target.config;
+      const shapes = {
+        latents: [1, in_channels, latentFrames, latentHeight, latentWidth],
+        encoderHiddenStates: [1, rows.text ?? 512, text_dim],
+      };
+      return onZeros(device, shapes, (inputs) =>
+        target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
+      );
+    },
+  };
 };
 
-const hunyuan: StandInFamily = {
-  decoder,
-  encode,
-  transformer: (device, config, attention) => {
-    const target = HunyuanVideo15Transformer3DModel.create(device, config, { attention });
-    return {
-      target,
-      forward: async (grid, shape, step, control) => {
-        const { in_channels, text_embed_dim, text_embed_2_dim } = target.config;
-        const { latentFrames: T, latentHeight: h, latentWidth: w } = grid;
-        const latents = device.zeros([1, in_channels, T, h, w]);
-        const text = device.zeros([1, shape.rows.prompt ?? 1000, text_embed_dim]);
-        const glyph = device.zeros([1, shape.rows.glyph ?? 256, text_embed_2_dim]);
-        try {
-          return await target.forward({
-            latents,
-            timestep: TIMESTEP,
-            encoderHiddenStates: text,
-            encoderHiddenStates2: glyph,
-            step,
-            ...control,
-          });
-        } finally {
-          for (const one of [latents, text, glyph]) one.dispose();
-        }
-      },
-    };
-  },
+const hunyuan: StandIn = (device, config, attention) => {
+  const target = HunyuanVideo15Transformer3DModel.create(device, config, { attention });
+  return {
+    target,
+    forward: ({ latentFrames, latentHeight, latentWidth }, { rows }, step, control) => {
+      const { in_channels, text_embed_dim, text_embed_2_dim } = target.config;
+      const shapes = {
+        latents: [1, in_channels, latentFrames, latentHeight, latentWidth],
+        encoderHiddenStates: [1, rows.prompt ?? 1000, text_embed_dim],
+        encoderHiddenStates2: [1, rows.glyph ?? 256, text_embed_2_dim],
+      };
+      return onZeros(device, shapes, (inputs) =>
+        target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
+      );
+    },
+  };
 };
 
-const cogvideox: StandInFamily = {
-  decoder,
-  encode,
-  transformer: (device, config, attention) => {
-    const target = CogVideoXTransformer3DModel.create(device, config, { attention });
-    return {
-      target,
-      forward: async (grid, shape, step, control) => {
-        const { in_channels, text_embed_dim } = target.config;
-        const { latentFramesPadded: T, latentHeight: h, latentWidth: w } = grid;
-        const latents = device.zeros([1, T, in_channels, h, w]);
-        const text = device.zeros([1, shape.rows.text ?? 226, text_embed_dim]);
-        try {
-          const inputs = { latents, timestep: TIMESTEP, encoderHiddenStates: text, step, ...control };
-          return await target.forward(inputs);
-        } finally {
-          latents.dispose();
-          text.dispose();
-        }
-      },
-    };
-  },
+const cogvideox: StandIn = (device, config, attention) => {
+  const target = CogVideoXTransformer3DModel.create(device, config, { attention });
+  return {
+    target,
+    forward: ({ latentFramesPadded, latentHeight, latentWidth }, { rows }, step, control) => {
+      const { in_channels, text_embed_dim } = target.config;
+      const shapes = {
+        latents: [1, latentFramesPadded, in_channels, latentHeight, latentWidth],
+        encoderHiddenStates: [1, rows.text ?? 226, text_embed_dim],
+      };
+      return onZeros(device, shapes, (inputs) =>
+        target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
+      );
+    },
+  };
 };
 
-const cosmos3: StandInFamily = {
-  decoder,
-  encode,
-  transformer: (device, config, attention) => {
-    const target = Cosmos3OmniTransformer.create(device, config, { attention });
-    let understandings: readonly Cosmos3Understanding[] = [];
-    const release = () => {
-      for (const one of understandings) one[Symbol.dispose]();
-      understandings = [];
-    };
-    return {
-      target,
-      understand: async (source, shape, prompts) => {
-        const ids = new Uint32Array(shape.rows.prompt ?? shape.rows.text ?? 512).map((_, i) => i % 100);
-        release();
-        understandings = await target.understand(source, Array<Uint32Array>(prompts).fill(ids));
-      },
-      forward: async (grid, _shape, step, control) => {
-        const { latentFrames: T, latentHeight: h, latentWidth: w } = grid;
-        const latents = device.zeros([1, target.config.latent_channel, T, h, w]);
-        try {
-          return await target.forward({
-            latents,
-            timestep: TIMESTEP,
-            understanding: understandings[0]!,
-            step,
-            ...control,
-          });
-        } finally {
-          latents.dispose();
-        }
-      },
-      release,
-    };
-  },
+const cosmos3: StandIn = (device, config, attention) => {
+  const target = Cosmos3OmniTransformer.create(device, config, { attention });
+  let understandings: readonly Cosmos3Understanding[] = [];
+  const release = () => {
+    for (const one of understandings) one[Symbol.dispose]();
+    understandings = [];
+  };
+  return {
+    target,
+    understand: async (source, { rows }, prompts) => {
+      release();
+      understandings = await target.understand(source, promptsOf(rows.prompt ?? rows.text ?? 512, prompts));
+    },
+    forward: ({ latentFrames, latentHeight, latentWidth }, _shape, step, control) => {
+      const shapes = { latents: [1, target.config.latent_channel, latentFrames, latentHeight, latentWidth] };
+      const understanding = understandings[0]!;
+      return onZeros(device, shapes, (inputs) =>
+        target.forward({ ...inputs, timestep: TIMESTEP, understanding, step, ...control }),
+      );
+    },
+    release,
+  };
 };
+
+/** Token ids of prompts that are all alike. */
+function promptsOf(rows: number, prompts: number): Uint32Array[] {
+  const ids = new Uint32Array(rows).map((_, i) => i % 100);
+  return Array.from({ length: prompts }, () => ids);
+}
 
 /** @throws ConfigError `UNKNOWN_FAMILY` */
-export function standInFamily(family: string): StandInFamily {
+export function standInTransformer(family: string): StandIn {
   const found = { wan, hunyuan, cogvideox, cosmos3 }[family];
   if (found) return found;
   throw new ConfigError("UNKNOWN_FAMILY", `no model family is known by the name ${family}.`);

@@ -15,20 +15,28 @@ import { type ModelShape, modelShape } from "../catalog/model-shape.js";
 import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
 import { getModelClass } from "../models/model-classes.js";
 import type { PassControl } from "../models/transformers/run-blocks.js";
+import { pacedChunks } from "../pipelines/paced-chunks.js";
 import { randomWeights } from "./random-weights.js";
-import { type StandInDecoder, type StandInTransformer, standInFamily } from "./stand-in-families.js";
+import {
+  encodeTokens,
+  openDecoder,
+  type StandInDecoder,
+  type StandInTransformer,
+  standInTransformer,
+} from "./stand-in-families.js";
 
 /** Storage type of activations between two additions to the residual stream. */
 export type Precision = FloatDType & ("f32" | "f16");
 
 export interface StandInModelOptions {
-  readonly numFrames?: number;
-  readonly height?: number;
-  readonly width?: number;
+  /** Default: the model's own clip. */
+  readonly numFrames?: number | undefined;
+  readonly height?: number | undefined;
+  readonly width?: number | undefined;
   /** Storage type between residual additions. Default f32. */
-  readonly precision?: Precision;
+  readonly precision?: Precision | undefined;
   /** Layers of text encoders that run. Default 1; Infinity for all. */
-  readonly encoderLayers?: number;
+  readonly encoderLayers?: number | undefined;
 }
 
 /** Owns what its parts load; dispose it. */
@@ -50,13 +58,20 @@ export class StandInModel {
     this.model = model;
     this.family = model.family;
     this.className = model.pipelineClass;
-    const { numFrames, height, width } = { ...model.defaults, ...options };
+    const { defaults } = model;
+    const {
+      numFrames = defaults.numFrames,
+      height = defaults.height,
+      width = defaults.width,
+      precision = "f32",
+      encoderLayers = 1,
+    } = options;
     this.shape = modelShape(model);
     this.grid = videoGrid({ numFrames, height, width }, this.shape.geometry);
-    this.#encoderLayers = options.encoderLayers ?? 1;
+    this.#encoderLayers = encoderLayers;
     const { config } = model.components.transformer!;
-    this.#transformer = standInFamily(model.family).transformer(device, config, this.attention);
-    this.#transformer.target.computeDtype = options.precision ?? "f32";
+    this.#transformer = standInTransformer(model.family)(device, config, this.attention);
+    this.#transformer.target.computeDtype = precision;
   }
 
   get transformers(): readonly AttentionTarget[] {
@@ -93,13 +108,7 @@ export class StandInModel {
     }
     const rows = this.shape.rows.prompt ?? this.shape.rows.text ?? 256;
     const shortened = withLayers(component, this.#encoderLayers);
-    const embeds = await standInFamily(this.family).encode(
-      this.device,
-      shortened,
-      randomWeights(shortened),
-      rows,
-      prompts,
-    );
+    const embeds = await encodeTokens(this.device, shortened, randomWeights(shortened), rows, prompts);
     disposeTensors([...embeds]);
   }
 
@@ -126,20 +135,16 @@ export class StandInModel {
 
   async loadDecoder(): Promise<void> {
     const component = this.model.components.vae!;
-    this.#decoder ??= await standInFamily(this.family).decoder(
-      this.device,
-      component,
-      randomWeights(component),
-    );
+    this.#decoder ??= await openDecoder(this.device, component, randomWeights(component));
   }
 
-  /** Decodes random latents of the clip; chunks belong to the receiver. `loadDecoder` comes first. */
-  *decode(latentFrames = this.grid.latentFrames): Generator<Tensor, void, undefined> {
+  /** Decodes latents of the clip as pipelines do; chunks belong to the receiver. `loadDecoder` comes first. */
+  async *decode(latentFrames = this.grid.latentFrames): AsyncGenerator<Tensor, void, undefined> {
     const { latentChannels } = this.shape.geometry;
     const { latentHeight, latentWidth } = this.grid;
     const latents = this.device.zeros([1, latentChannels, latentFrames, latentHeight, latentWidth]);
     try {
-      yield* this.#decoder!.decode(latents);
+      yield* pacedChunks(this.device, this.#decoder!.decode(latents));
     } finally {
       latents.dispose();
     }

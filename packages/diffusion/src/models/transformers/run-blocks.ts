@@ -1,5 +1,6 @@
 /** The middle of every transformer's forward pass: one block after the other, with bounded work in flight. */
 import { type Device, disposeTensors, type ScopeResult, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import type { Tap } from "./forward-hooks.js";
 
 /** What a caller may do with a forward pass while it runs. */
 export interface PassControl {
@@ -35,5 +36,40 @@ export async function runBlocks<State extends ScopeResult>(
     return device.scope(() => finish(state));
   } finally {
     disposeTensors(state);
+  }
+}
+
+/** The residual streams of joint attention, f32. */
+export interface Streams extends Record<string, Tensor> {
+  readonly hidden: Tensor;
+  readonly encoder: Tensor;
+}
+
+/** What goes into the blocks of joint attention; all of it is theirs to free. */
+export interface JointStart {
+  readonly streams: Streams;
+  /** SiLU of the time embedding. */
+  readonly activatedTemb: Tensor;
+}
+
+/** `runBlocks` over two streams, each of which `tap` hears of after every block. Takes `start` over. */
+export async function runJointBlocks(
+  device: Device,
+  count: number,
+  { streams: first, activatedTemb }: JointStart,
+  inputs: PassControl & { readonly tap?: Tap | undefined },
+  block: (streams: Streams, index: number) => Streams,
+  finish: (hidden: Tensor) => Tensor,
+): Promise<Tensor> {
+  const heard = (previous: Streams, index: number) => {
+    const streams = block(previous, index);
+    inputs.tap?.(`block${index}.hidden`, streams.hidden);
+    inputs.tap?.(`block${index}.encoder`, streams.encoder);
+    return streams;
+  };
+  try {
+    return await runBlocks(device, count, first, inputs, heard, ({ hidden }) => finish(hidden));
+  } finally {
+    activatedTemb.dispose();
   }
 }

@@ -34,7 +34,7 @@ import { videoGeometry } from "../video-geometry.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
 import type { Tap } from "./forward-hooks.js";
-import { type PassControl, runBlocks } from "./run-blocks.js";
+import { type PassControl, runJointBlocks, type Streams } from "./run-blocks.js";
 import { type CogVideoXTransformerConfig, cogVideoXTransformer } from "./transformer-cogvideox-definition.js";
 
 export interface CogVideoXForwardInputs extends PassControl {
@@ -46,11 +46,6 @@ export interface CogVideoXForwardInputs extends PassControl {
   readonly encoderHiddenStates: Tensor;
   readonly step?: StepInfo | undefined;
   readonly tap?: Tap | undefined;
-}
-
-interface Streams extends Record<string, Tensor> {
-  readonly hidden: Tensor;
-  readonly encoder: Tensor;
 }
 
 interface Block {
@@ -179,7 +174,7 @@ export class CogVideoXTransformer3DModel {
     }
     const positions = tables ? undefined : this.#sinCosTable(geometry);
     // 1. Time, patches, text
-    const { streams: first, activatedTemb } = device.scope(() => {
+    const start = device.scope(() => {
       const temb = this.#timeEmbedding(inputs.timestep);
       tap?.("temb", temb);
       return {
@@ -187,28 +182,20 @@ export class CogVideoXTransformer3DModel {
         streams: this.#embed(inputs, geometry, positions),
       };
     });
-    tap?.("patch_embed.hidden", first.hidden);
-    tap?.("patch_embed.encoder", first.encoder);
+    tap?.("patch_embed.hidden", start.streams.hidden);
+    tap?.("patch_embed.encoder", start.streams.encoder);
+    const { activatedTemb } = start;
     const shared = { activatedTemb, tables, geometry, step: inputs.step };
-    try {
-      return await runBlocks<Streams>(
-        device,
-        this.#blocks.length,
-        first,
-        inputs,
-        // 2. Blocks
-        (previous, i) => {
-          const streams = this.#block(this.#blocks[i]!, previous, shared);
-          tap?.(`block${i}.hidden`, streams.hidden);
-          tap?.(`block${i}.encoder`, streams.encoder);
-          return streams;
-        },
-        // 3. Output norm, projection, unpatchify
-        ({ hidden }) => this.#output(hidden, activatedTemb, geometry),
-      );
-    } finally {
-      activatedTemb.dispose();
-    }
+    return runJointBlocks(
+      device,
+      this.#blocks.length,
+      start,
+      inputs,
+      // 2. Blocks
+      (streams, i) => this.#block(this.#blocks[i]!, streams, shared),
+      // 3. Output norm, projection, unpatchify
+      (hidden) => this.#output(hidden, activatedTemb, geometry),
+    );
   }
 
   #timeEmbedding(timestep: number): Tensor {

@@ -39,7 +39,7 @@ import { videoGeometry } from "../video-geometry.js";
 import type { Tap } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
-import { type PassControl, runBlocks } from "./run-blocks.js";
+import { type PassControl, runJointBlocks, type Streams } from "./run-blocks.js";
 import {
   type HunyuanVideo15TransformerConfig,
   hunyuanVideo15Transformer,
@@ -62,11 +62,6 @@ export interface HunyuanVideo15ForwardInputs extends PassControl {
   readonly imageEmbeds?: Tensor | undefined;
   readonly step?: StepInfo | undefined;
   readonly tap?: Tap | undefined;
-}
-
-interface Streams extends Record<string, Tensor> {
-  readonly hidden: Tensor;
-  readonly encoder: Tensor;
 }
 
 interface Block {
@@ -191,32 +186,24 @@ export class HunyuanVideo15Transformer3DModel {
     tap?.("rope_cos", tables.cos);
     tap?.("rope_sin", tables.sin);
     // 1. Patches and conditions
-    const { streams: first, activatedTemb } = device.scope(() => {
+    const start = device.scope(() => {
       const { temb, streams } = this.#embed(inputs, geometry);
       tap?.("temb", temb);
       tap?.("x_embed", streams.hidden);
       return { streams, activatedTemb: activate(device, temb, "silu") };
     });
+    const { activatedTemb } = start;
     const shared = { activatedTemb, tables, geometry, step: inputs.step };
-    try {
-      return await runBlocks<Streams>(
-        device,
-        this.#blocks.length,
-        first,
-        inputs,
-        // 2. Blocks
-        (previous, i) => {
-          const streams = this.#block(this.#blocks[i]!, previous, shared);
-          tap?.(`block${i}.hidden`, streams.hidden);
-          tap?.(`block${i}.encoder`, streams.encoder);
-          return streams;
-        },
-        // 3. Output norm, projection, unpatchify
-        ({ hidden }) => this.#output(hidden, activatedTemb, geometry),
-      );
-    } finally {
-      activatedTemb.dispose();
-    }
+    return runJointBlocks(
+      device,
+      this.#blocks.length,
+      start,
+      inputs,
+      // 2. Blocks
+      (streams, i) => this.#block(this.#blocks[i]!, streams, shared),
+      // 3. Output norm, projection, unpatchify
+      (hidden) => this.#output(hidden, activatedTemb, geometry),
+    );
   }
 
   dispose(): void {

@@ -6,6 +6,7 @@ import { TorchCpuGenerator } from "../../random/index.js";
 import { caseSettings } from "../../testing-support/case-settings.js";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
 import { denoiseCase } from "../../testing-support/cogvideox-denoise.js";
+import { checkSteps } from "../../testing-support/denoising-steps.js";
 import { ParityReport } from "../../testing-support/parity.js";
 import { hasExpected, openCase, values } from "../../testing-support/reference-case.js";
 import { type ByteTolerance, expectFrames } from "../../testing-support/rgb-bytes.js";
@@ -94,21 +95,7 @@ describe.each(cases)("$name", (reference) => {
       const noise = new TorchCpuGenerator(parameters.seed as number).randn(shape);
       report.check(`${name}.init_latents`, noise, caseTolerance(parameters, "init_latents"), "init_latents");
       report.check(`${name}.timesteps`, timesteps, caseTolerance(parameters, "timesteps"), "timesteps");
-      for (let i = 0; i < run.num_inference_steps; i++) {
-        const step = `${name}.step${i}`;
-        const pred = caseTolerance(parameters, "pred");
-        report.check(`${step}.pred_positive`, seen.get(`step${i}.noise_cond`)!.data, pred, "pred_positive");
-        // Guidance that is off predicts once a step.
-        if (seen.has(`step${i}.noise_uncond`) || report.has(`${step}.pred_negative`))
-          report.check(
-            `${step}.pred_negative`,
-            seen.get(`step${i}.noise_uncond`)!.data,
-            pred,
-            "pred_negative",
-          );
-        const latents = seen.get(`step${i}.latents`)!.data;
-        report.check(`${step}.latents`, latents, caseTolerance(parameters, "latents"), "latents");
-      }
+      checkSteps(report, name, run.num_inference_steps, seen, parameters);
       const golden = values(tensors, `${name}.frames`);
       expect(result.frameCount).toBe(tensors[`${name}.frames`]!.shape[0]);
       await expectFrames(`${reference.name} ${name} frames`, result.frames, golden, uint8);

@@ -4,6 +4,7 @@ import { floatTensor, referenceCases, requireCases, testDevice } from "@lvsa/run
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { caseSettings } from "../../testing-support/case-settings.js";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
+import { checkSteps } from "../../testing-support/denoising-steps.js";
 import { denoiseCase } from "../../testing-support/hunyuan-denoise.js";
 import { ParityReport } from "../../testing-support/parity.js";
 import { hasExpected, openCase, values } from "../../testing-support/reference-case.js";
@@ -69,21 +70,7 @@ describe.each(cases)("$name", (reference) => {
       });
       expect(new Set(levels).size, `memory after each step: ${levels}`).toBe(1);
       report.check(`${name}.timesteps`, timesteps, caseTolerance(parameters, "timesteps"));
-      for (let i = 0; i < run.num_inference_steps; i++) {
-        const step = `${name}.step${i}`;
-        const pred = caseTolerance(parameters, "pred");
-        report.check(`${step}.pred_positive`, seen.get(`step${i}.noise_cond`)!.data, pred, "pred_positive");
-        // Guidance that is off predicts once a step.
-        if (seen.has(`step${i}.noise_uncond`) || report.has(`${step}.pred_negative`))
-          report.check(
-            `${step}.pred_negative`,
-            seen.get(`step${i}.noise_uncond`)!.data,
-            pred,
-            "pred_negative",
-          );
-        const latents = seen.get(`step${i}.latents`)!.data;
-        report.check(`${step}.latents`, latents, caseTolerance(parameters, "latents"), "latents");
-      }
+      checkSteps(report, name, run.num_inference_steps, seen, parameters);
       expect(result.latents.shape).toEqual(floatTensor(tensors, `${name}.init_latents`).shape);
       const golden = values(tensors, `${name}.frames`);
       await expectFrames(`${reference.name} ${name} frames`, result.frames, golden, uint8);

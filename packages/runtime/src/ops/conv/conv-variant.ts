@@ -22,6 +22,7 @@ export interface ConvSubgroup {
   readonly blocksN: number;
 }
 
+/** Its text as a key, and the outputs of a workgroup: `variantKey` and `outputTile` of `linear`. */
 export type ConvVariant = ({ readonly kind: "matrix" } & MatrixTile) | ConvTile | ConvSubgroup;
 
 const tile = (tileM: number, tileN: number, threadM: number, threadN: number, stepK: number): ConvTile => ({
@@ -58,30 +59,3 @@ export const CONV_MATRIX_TILES = {
   multipleOf64: { kind: "matrix", tileM: 128, tileN: 64, subgroupsM: 4, subgroupsN: 1 },
   upTo32: { kind: "matrix", tileM: 128, tileN: 32, subgroupsM: 4, subgroupsN: 1 },
 } as const;
-
-/** Text that two different variants never share. */
-export function convVariantKey(v: ConvVariant): string {
-  switch (v.kind) {
-    case "matrix":
-      return `matrix ${v.tileM}x${v.tileN} ${v.subgroupsM}x${v.subgroupsN}`;
-    case "tile":
-      return `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}`;
-    case "lanes":
-      return `lanes ${v.size} ${v.blocksM}x${v.blocksN}`;
-    default:
-      return v satisfies never;
-  }
-}
-
-/** Positions and channels that one workgroup computes. */
-export function convTileSize(v: ConvVariant): { readonly rows: number; readonly columns: number } {
-  switch (v.kind) {
-    case "matrix":
-    case "tile":
-      return { rows: v.tileM, columns: v.tileN };
-    case "lanes":
-      return { rows: v.size * v.blocksM, columns: v.size * v.blocksN };
-    default:
-      return v satisfies never;
-  }
-}

@@ -8,6 +8,7 @@ import type { Tensor } from "../../tensor/tensor.js";
 import { activate, add, cast } from "../elementwise/elementwise.js";
 import { floatDType } from "../float-dtype.js";
 import { linear } from "../linear/linear.js";
+import { outputTile } from "../linear/linear-variant.js";
 import { splitRows } from "../row-chunks.js";
 import { pad } from "../shape/shape-ops.js";
 import { convFamily } from "./conv-family.js";
@@ -18,7 +19,7 @@ import {
   convGeometry,
   planConv,
 } from "./conv-geometry.js";
-import { type ConvVariant, convTileSize } from "./conv-variant.js";
+import type { ConvVariant } from "./conv-variant.js";
 import { type ConvWeight, roundUp4 } from "./conv-weight.js";
 import type { ConvShaderShape, PadMode } from "./conv3d.wgsl.js";
 
@@ -218,7 +219,7 @@ function run(
           tensors.push(output);
           const outFrames = piece.outFrames.end - piece.outFrames.start;
           const m = (piece.outRows.end - piece.outRows.start) * g.outWidth;
-          const tile = convTileSize(variant);
+          const tile = outputTile(variant);
           device.dispatch({
             kernel,
             tensors,

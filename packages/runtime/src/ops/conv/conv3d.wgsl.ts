@@ -12,8 +12,9 @@ import {
   epilogueKey,
   epilogueSource,
 } from "../linear/linear-epilogue.wgsl.js";
+import { variantKey } from "../linear/linear-variant.js";
 import { halvesOf, MATRIX_EXTENSIONS, matrixOperandType } from "../matrix/matrix-tile.wgsl.js";
-import { type ConvVariant, convVariantKey } from "./conv-variant.js";
+import type { ConvVariant } from "./conv-variant.js";
 import { convMatrixSource } from "./conv3d-matrix.wgsl.js";
 import { convSubgroupSource } from "./conv3d-subgroups.wgsl.js";
 import { convTileSource } from "./conv3d-tile.wgsl.js";
@@ -68,7 +69,7 @@ export function convKernel(shape: ConvShaderShape, variant: ConvVariant): Kernel
   return defineKernel({
     name: "conv3d",
     key: [
-      convVariantKey(variant),
+      variantKey(variant),
       `x:${shape.x} w:${shape.weight} ${shape.padTime} ${shape.padSpace}${shape.history ? " history" : ""}`,
       epilogueKey(shape),
     ].join(" "),
