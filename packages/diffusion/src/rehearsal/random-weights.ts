@@ -24,10 +24,30 @@ const BLOCK = 1_000_008;
 /** Keeps a matrix of a few thousand rows from growing or shrinking what goes through it. */
 const SCALE = 0.02;
 
+/** The numbers of all components of a model: made once, stored in each format that is asked for. */
+export class RandomNumbers {
+  readonly #stored = new Map<StoredDType, Uint8Array>();
+  #noise: Float32Array | undefined;
+
+  /** @internal */
+  stored(dtype: StoredDType): Uint8Array {
+    let bytes = this.#stored.get(dtype);
+    if (!bytes) {
+      this.#noise ??= noise();
+      bytes = encodeFloats(this.#noise, dtype);
+      this.#stored.set(dtype, bytes);
+    }
+    return bytes;
+  }
+}
+
 /** A source of random weights for one component; closing it frees nothing. @throws ConfigError for a bad config */
-export function randomWeights(component: ComponentDescription): WeightSource {
+export function randomWeights(
+  component: ComponentDescription,
+  numbers: RandomNumbers = new RandomNumbers(),
+): WeightSource {
   const { className, config, storedDType } = component;
-  return new RandomWeights(getModelClass(className).parameters(config), storedDType);
+  return new RandomWeights(getModelClass(className).parameters(config), storedDType, numbers);
 }
 
 class RandomWeights implements WeightSource {
@@ -39,14 +59,14 @@ class RandomWeights implements WeightSource {
   readonly #matrix: Uint8Array;
   readonly #ones: Uint8Array;
 
-  constructor(tensors: readonly ParameterTensor[], stored: StoredDType) {
+  constructor(tensors: readonly ParameterTensor[], stored: StoredDType, numbers: RandomNumbers) {
     if (!(stored in BYTES))
       throw new ConfigError("UNSUPPORTED_DTYPE", `there are no random weights in ${stored}.`);
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
     this.#stored = stored;
     this.parameterCount = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
     this.totalBytes = this.parameterCount * BYTES[stored];
-    this.#matrix = encodeFloats(noise(), stored);
+    this.#matrix = numbers.stored(stored);
     this.#ones = encodeFloats(new Float32Array(65_536).fill(1), stored);
   }
 

@@ -16,7 +16,7 @@ import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
 import { getModelClass } from "../models/model-classes.js";
 import type { PassControl } from "../models/transformers/run-blocks.js";
 import { pacedChunks } from "../pipelines/paced-chunks.js";
-import { randomWeights } from "./random-weights.js";
+import { RandomNumbers, randomWeights } from "./random-weights.js";
 import {
   encodeTokens,
   openDecoder,
@@ -50,6 +50,7 @@ export class StandInModel {
   readonly shape: ModelShape;
   readonly #transformer: StandInTransformer;
   readonly #encoderLayers: number;
+  readonly #numbers = new RandomNumbers();
   #decoder: StandInDecoder | undefined;
 
   /** @throws ConfigError when the sizes do not fit the model */
@@ -103,18 +104,24 @@ export class StandInModel {
   async encode(name: string, prompts = 1): Promise<void> {
     const component = this.model.components[name]!;
     if (name === "transformer") {
-      await this.#transformer.understand!(randomWeights(component), this.shape, prompts);
+      await this.#transformer.understand!(randomWeights(component, this.#numbers), this.shape, prompts);
       return;
     }
     const rows = this.shape.rows.prompt ?? this.shape.rows.text ?? 256;
     const shortened = withLayers(component, this.#encoderLayers);
-    const embeds = await encodeTokens(this.device, shortened, randomWeights(shortened), rows, prompts);
+    const embeds = await encodeTokens(
+      this.device,
+      shortened,
+      randomWeights(shortened, this.#numbers),
+      rows,
+      prompts,
+    );
     disposeTensors([...embeds]);
   }
 
   /** Puts the transformer's weights onto the GPU. */
   async loadTransformer(onProgress?: (loadedBytes: number) => void): Promise<void> {
-    const source = randomWeights(this.model.components.transformer!);
+    const source = randomWeights(this.model.components.transformer!, this.#numbers);
     await this.#transformer.target.load(source, onProgress ? { onProgress } : {});
   }
 
@@ -135,7 +142,7 @@ export class StandInModel {
 
   async loadDecoder(): Promise<void> {
     const component = this.model.components.vae!;
-    this.#decoder ??= await openDecoder(this.device, component, randomWeights(component));
+    this.#decoder ??= await openDecoder(this.device, component, randomWeights(component, this.#numbers));
   }
 
   /** Decodes latents of the clip as pipelines do; chunks belong to the receiver. `loadDecoder` comes first. */

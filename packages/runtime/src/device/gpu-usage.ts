@@ -1,4 +1,4 @@
-/** WebGPU's usage flags by name, spelled out: Node has no GPU globals. */
+/** WebGPU's flags by name, spelled out: Node has no GPU globals. */
 const BUFFER_USAGE = {
   MAP_READ: 0x0001,
   COPY_SRC: 0x0004,
@@ -13,3 +13,4 @@ export function gpuBufferUsage(...names: readonly (keyof typeof BUFFER_USAGE)[])
 }
 
 export const MAP_READ_MODE = 0x0001;
+export const COMPUTE_STAGE = 0x0004;

@@ -2,6 +2,7 @@
  * One compile per shader and device, side by side where a caller asks in time, on the spot where a dispatch needs it
  * now. Compile errors name the kernel, the line and the source around it.
  */
+import { COMPUTE_STAGE } from "../device/gpu-usage.js";
 import { DeviceError } from "../errors.js";
 import { type Kernel, kernelSource } from "./kernel.js";
 
@@ -17,8 +18,6 @@ interface Prepared {
   readonly layout: GPUBindGroupLayout;
   readonly descriptor: GPUComputePipelineDescriptor;
 }
-
-const COMPUTE_STAGE = 4; // GPUShaderStage.COMPUTE: Node has no GPU globals
 
 export class PipelineCache {
   readonly #gpu: GPUDevice;

@@ -46,8 +46,6 @@ export const ATTENTION_PARAMS = {
   scale: "f32",
 } as const satisfies ParamTypes;
 
-export type AttentionParams = { readonly [K in keyof typeof ATTENTION_PARAMS]: number };
-
 /**
  * A loop bound that no compiler sees through: `params.one` is 1. Software adapters unroll every loop of known
  * length, and then take tens of seconds to compile what runs no faster.
