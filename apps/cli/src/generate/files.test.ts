@@ -68,6 +68,16 @@ describe("memory", () => {
   const info: DeviceInfo = { ...countingGpu().device.info, hardware: "software", description: "test" };
   const device = { info, math: "exact" as const };
 
+  it.each([
+    ["maxStorageBufferBindingSize", "BINDING_TOO_LARGE"],
+    ["maxBufferSize", "BUFFER_TOO_LARGE"],
+  ] as const)("of one tensor beyond %s is refused before anything is loaded", async (limit, code) => {
+    const inspection = await inspectCheckpoint(nodeFolder(TINY));
+    const options = parseGenerateOptions({ numFrames: "81", height: "64", width: "64" });
+    const small = { ...device, info: { ...info, limits: { ...info.limits, [limit]: 20_000 } } };
+    await expect(checkMemory(inspection, options, small)).rejects.toMatchObject({ code });
+  });
+
   it("is known, and refused with what would fit", async () => {
     const inspection = await inspectCheckpoint(nodeFolder(TINY));
     const options = parseGenerateOptions({ numFrames: "81", height: "64", width: "64" });

@@ -35,7 +35,8 @@ export function notEnoughMemory(
 /**
  * What the generation will take, or undefined where the catalog does not know the model.
  *
- * @throws DeviceError `NOT_ENOUGH_MEMORY` with options that would fit, `BINDING_TOO_LARGE`
+ * @throws DeviceError `NOT_ENOUGH_MEMORY` with options that would fit; `BINDING_TOO_LARGE` or `BUFFER_TOO_LARGE` for one
+ *   tensor that it can not take
  */
 export async function checkMemory(
   inspection: CheckpointInspection,
@@ -57,9 +58,9 @@ export async function checkMemory(
     };
     memory = await rehearseMemory(settings);
   } catch (error) {
-    // A model that the catalog does not know may run all the same; what is wrong with the options is said later. A
-    // tensor that the device can not bind is said now.
-    if (isLvsaError(error) && error.code !== "BINDING_TOO_LARGE") return undefined;
+    // A model that the catalog does not know may run all the same; what is wrong with the options is said later. What
+    // the device can not hold is said now.
+    if (isLvsaError(error) && !(error instanceof DeviceError)) return undefined;
     throw error;
   }
   const { peakBytes, peakPhase } = memory;
