@@ -29,6 +29,8 @@ export const lvsaConfigSchema = z.strictObject({
   rotateGivenInterval: z._default(z.boolean(), false),
   /** Grow the window past global frames. */
   expandWindow: z._default(z.boolean(), true),
+  /** Frames whose content is given (the image of image to video) are global. */
+  globalConditionFrames: z._default(z.boolean(), true),
   /** Below 1 sparser, above 1 denser; 0 as sparse as the leading frames and the window allow. */
   sparsityScale: z._default(z.number().check(z.minimum(0)), 1),
   /** Overrides the training length that the model states. */
@@ -46,6 +48,7 @@ export interface LvsaConfig {
   readonly rotateKeyframes: boolean;
   readonly rotateGivenInterval: boolean;
   readonly expandWindow: boolean;
+  readonly globalConditionFrames: boolean;
   readonly sparsityScale: number;
   readonly referenceLatentFrames: number | undefined;
 }
@@ -93,6 +96,8 @@ export interface ClipGeometry {
   readonly referenceLatentFrames: number;
   /** Video frames per latent frame. */
   readonly temporalFactor: number;
+  /** Latent frames whose content is given, ascending. Default: none. */
+  readonly conditionFrames?: readonly number[];
 }
 
 export interface RankOptions {
@@ -105,6 +110,8 @@ export interface RankOptions {
 /** Settings of one clip in latent frames; they can be handed to `PatternController` as they are. */
 export interface ResolvedLvsaConfig extends Required<PatternControllerOptions> {
   readonly rotateKeyframes: boolean;
+  /** Whether condition frames that calls bring are global. */
+  readonly globalConditionFrames: boolean;
   /** The interval was computed rather than given. */
   readonly autoKeyframes: boolean;
   /** Lines for the log, in order; empty on ranks other than 0. */
@@ -155,7 +162,7 @@ export function resolveLvsaConfig(
     );
   }
 
-  const { sparsityScale, rotateKeyframes } = config;
+  const { sparsityScale, rotateKeyframes, globalConditionFrames } = config;
   const rotatesGiven = config.rotateGivenInterval && config.keyFrameInterval;
   const autoKeyframes = config.autoKeyframes || (rotateKeyframes && !rotatesGiven);
   let keyframeInterval: number | null = null;
@@ -184,9 +191,16 @@ export function resolveLvsaConfig(
     rank,
     referenceLatentFrames: reference,
     sparsityScale,
+    conditionFrames: globalConditionFrames ? (geometry.conditionFrames ?? []) : [],
   };
   lines.push(new PatternController(resolved).describe());
-  return { ...resolved, rotateKeyframes, autoKeyframes, logLines: rank === 0 ? lines : [] };
+  return {
+    ...resolved,
+    rotateKeyframes,
+    autoKeyframes,
+    globalConditionFrames,
+    logLines: rank === 0 ? lines : [],
+  };
 }
 
 /** The line after a processor is on every block of the model. `backend` names the attention kernel. */

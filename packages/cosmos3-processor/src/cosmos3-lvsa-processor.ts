@@ -96,7 +96,7 @@ export class Cosmos3LvsaProcessor implements Disposable {
     if (!this.#fits(call, tokens)) return this.#mismatch(call, tokens, next);
 
     const step = this.#manualStep ?? call.step?.index ?? 0;
-    this.#advance(step);
+    this.#advance(step, call.geometry?.conditionFrames);
     const { pattern } = this.#controller;
     const { module, device, context } = call;
     const streams = call.projected ?? module.project(call);
@@ -168,8 +168,11 @@ export class Cosmos3LvsaProcessor implements Disposable {
     return next(call);
   }
 
-  #advance(step: number): void {
+  #advance(step: number, conditionFrames: readonly number[] | undefined): void {
     if (this.#manualStep !== undefined || this.resolved.rotateKeyframes) this.#controller.setStep(step);
+    if (this.resolved.globalConditionFrames) {
+      this.#controller.setConditionFrames(conditionFrames ?? this.resolved.conditionFrames);
+    }
     const { pattern } = this.#controller;
     if (pattern === this.#announced) return;
     this.#announced = pattern;

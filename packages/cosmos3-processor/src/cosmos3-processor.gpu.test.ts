@@ -18,7 +18,12 @@ const reference = join(import.meta.dirname, "../../../fixtures/reference/cosmos3
 interface Model {
   readonly transformer: Cosmos3OmniTransformer;
   understand(ids: readonly number[]): Promise<Cosmos3Understanding>;
-  velocity(understanding: Cosmos3Understanding, frames?: number, step?: number): Promise<Float32Array>;
+  velocity(
+    understanding: Cosmos3Understanding,
+    frames?: number,
+    step?: number,
+    conditionFrames?: readonly number[],
+  ): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
@@ -36,7 +41,7 @@ async function open(name: string): Promise<Model> {
   return {
     transformer,
     understand: async (ids) => (await transformer.understand(source, [ids]))[0]!,
-    velocity: async (understanding, frames = FRAMES, index = 0) => {
+    velocity: async (understanding, frames = FRAMES, index = 0, conditionFrames = []) => {
       const shape = [1, transformer.config.latent_channel, frames, HEIGHT / 16, WIDTH / 16];
       const latents = device.upload(
         seededNormal(
@@ -46,7 +51,9 @@ async function open(name: string): Promise<Model> {
         shape,
       );
       const step = { index, count: 8, generation: 1 };
-      const output = await transformer.forward({ latents, timestep: 700, understanding, step });
+      const output = await transformer.forward({
+        ...{ latents, timestep: 700, understanding, step, conditionFrames },
+      });
       latents.dispose();
       const values = await device.read(output);
       output.dispose();
@@ -146,6 +153,27 @@ describe("Cosmos3LvsaProcessor", () => {
     expect(lines.filter((line) => line.startsWith("[LVSA-FALLBACK]"))).toHaveLength(1);
     lenient[Symbol.dispose]();
     understanding[Symbol.dispose]();
+    await model.dispose();
+  });
+
+  test("frames whose content is given are global, from call to call", async () => {
+    const model = await open("transformer");
+    const understanding = await model.understand(IDS);
+    const seen: (readonly number[])[] = [];
+    const installed = installCosmos3Lvsa(model.transformer, {
+      ...clip(),
+      ...sparse,
+      onPattern: (pattern) => seen.push(pattern.conditionFrames),
+    });
+    const plain = await model.velocity(understanding);
+    const free = Array.from({ length: FRAMES }, (_, f) => f).filter(
+      (f) => !installed.processor.pattern.isGlobal(f),
+    );
+    const given = [free[0]!, free.at(-1)!];
+    expect(relativeL2(await model.velocity(understanding, FRAMES, 0, given), plain)).toBeGreaterThan(1e-4);
+    expect(await model.velocity(understanding)).toEqual(plain);
+    expect(seen).toEqual([[], given, []]);
+    for (const one of [installed, understanding]) one[Symbol.dispose]();
     await model.dispose();
   });
 

@@ -93,6 +93,11 @@ export const hookSettingsSchema = z.strictObject({
     "Shift the keyframes by one each denoising step. Default: on when neither of the two above is given.",
   ),
   expandWindow: flag("LVSA_EXPAND_WINDOW", "on", "Let the window grow past keyframes."),
+  globalConditionFrames: flag(
+    "LVSA_GLOBAL_CONDITION_FRAMES",
+    "on",
+    "Frames whose content is given (the image of image to video) are attended to by every query.",
+  ),
   sparsityScale: field(z.number().min(0), {
     variable: "LVSA_SPARSITY_SCALE",
     kind: "number",

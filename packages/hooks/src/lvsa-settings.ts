@@ -20,7 +20,7 @@ export function lvsaConfigOf(settings: HookSettings): LvsaConfigInput {
   const { windowSize, nFirstFrames, autoKeyframes, rotateKeyframes } = settings;
   const keyFrameInterval =
     settings.keyFrameInterval ?? (autoKeyframes === false ? MANUAL_INTERVAL : undefined);
-  const { expandWindow, sparsityScale, referenceLatentFrames } = settings;
+  const { expandWindow, globalConditionFrames, sparsityScale, referenceLatentFrames } = settings;
   return {
     ...(windowSize === undefined ? {} : { windowSize }),
     ...(nFirstFrames === undefined ? {} : { nFirstFrames }),
@@ -28,6 +28,7 @@ export function lvsaConfigOf(settings: HookSettings): LvsaConfigInput {
     ...(autoKeyframes === undefined ? {} : { autoKeyframes }),
     ...(rotateKeyframes === undefined ? {} : { rotateKeyframes, rotateGivenInterval: true }),
     ...(expandWindow === undefined ? {} : { expandWindow }),
+    ...(globalConditionFrames === undefined ? {} : { globalConditionFrames }),
     ...(sparsityScale === undefined ? {} : { sparsityScale }),
     ...(referenceLatentFrames === undefined ? {} : { referenceLatentFrames }),
   };

@@ -45,7 +45,12 @@ export interface SparseAttentionCall {
   readonly causal?: boolean;
   /** `[S]`, 1 = attended. */
   readonly keyMask?: Uint8Array;
-  readonly geometry?: { readonly latentFrames: number; readonly patchesPerFrame: number };
+  /** `conditionFrames`: latent frames whose content is given; they are global. */
+  readonly geometry?: {
+    readonly latentFrames: number;
+    readonly patchesPerFrame: number;
+    readonly conditionFrames?: readonly number[];
+  };
   /** `generation` changes with every clip. */
   readonly step?: { readonly index: number; readonly count?: number; readonly generation?: number };
 }
@@ -166,7 +171,10 @@ export class SparseAttention {
         hiddenStates: split.qkv.query,
         ...split,
         scale: call.scale,
-        geometry: { latentFrames, patchesPerFrame },
+        geometry: {
+          ...{ latentFrames, patchesPerFrame },
+          ...(call.geometry?.conditionFrames ? { conditionFrames: call.geometry.conditionFrames } : {}),
+        },
         step,
         ...(call.keyMask ? { keyMask: call.keyMask } : {}),
         module: { causal: call.causal ?? false },

@@ -21,7 +21,11 @@ export interface LvsaCall {
   readonly device: Device;
   /** `[B, S, C]`, S = latentFrames · patchesPerFrame. */
   readonly hiddenStates: Tensor;
-  readonly geometry?: { readonly latentFrames: number; readonly patchesPerFrame: number };
+  readonly geometry?: {
+    readonly latentFrames: number;
+    readonly patchesPerFrame: number;
+    readonly conditionFrames?: readonly number[];
+  };
   /** Denoising step from 0; `generation` changes with every clip. */
   readonly step?: { readonly index: number; readonly count?: number; readonly generation?: number };
   /** `[S]`, 0 = a key that no query sees. A call that hides any runs dense: patterns know whole frames only. */

@@ -3,6 +3,7 @@ import { concat, type Device, type Tensor } from "@lvsa/runtime";
 import { relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { attention } from "../attention/kernel/attention.js";
+import type { LvsaConfigInput } from "../config.js";
 import type { KeyValue } from "../contract/attention-processor.js";
 import type { FallbackEvent } from "./fallback.js";
 import type { LayerSteps, LvsaCall, Qkv } from "./layer-steps.js";
@@ -40,11 +41,11 @@ function makeCall(): Call {
   };
 }
 
-const makeProcessor = (onFallback?: (event: FallbackEvent) => void) =>
+const makeProcessor = (onFallback?: (event: FallbackEvent) => void, config: LvsaConfigInput = {}) =>
   new LvsaAttentionProcessor(steps, {
     referenceLatentFrames: FRAMES,
     temporalFactor: 1,
-    config: { windowSize: FRAMES, nFirstFrames: 0, keyFrameInterval: 0, autoKeyframes: false },
+    config: { windowSize: FRAMES, nFirstFrames: 0, keyFrameInterval: 0, autoKeyframes: false, ...config },
     ...(onFallback ? { onFallback } : {}),
   });
 
@@ -68,6 +69,42 @@ test("every query sees the call's context besides its frames", async () => {
   expect(relativeL2(seen, wanted)).toBeLessThan(1e-5);
   const without = await device.read(processor.process(call, dense));
   expect(relativeL2(without, wanted)).toBeGreaterThan(1e-2);
+});
+
+test("frames whose content is given are seen by every query, unless the settings say no", async () => {
+  const call = makeCall();
+  const { query, key, value } = call.qkv;
+  const geometry = { ...call.geometry!, conditionFrames: [1, 5] };
+  const frames = (tensor: Tensor, ...numbers: number[]) =>
+    concat(
+      device,
+      numbers.map((frame) =>
+        tensor
+          .reshape([FRAMES * PATCHES, HEADS, DIM])
+          .rows(frame * PATCHES, (frame + 1) * PATCHES)
+          .reshape([1, PATCHES, HEADS, DIM]),
+      ),
+      1,
+    );
+  // One leading frame and no window: the last frame's queries see frames 0, 1 and 5.
+  const seenBy = async (...numbers: number[]) =>
+    device.read(
+      attention(device, {
+        query: frames(query, 5),
+        key: frames(key, ...numbers),
+        value: frames(value, ...numbers),
+      }).output,
+    );
+  const run = async (config: LvsaConfigInput, given: Call) => {
+    using processor = makeProcessor(undefined, { windowSize: 0, nFirstFrames: 1, ...config });
+    const out = await device.read(processor.process(given, dense));
+    return out.subarray(5 * PATCHES * HEADS * DIM);
+  };
+  // The same f32 sums in another order.
+  expect(relativeL2(await run({}, { ...call, geometry }), await seenBy(0, 1, 5))).toBeLessThan(1e-5);
+  expect(relativeL2(await run({}, call), await seenBy(0))).toBeLessThan(1e-5);
+  const off = await run({ globalConditionFrames: false }, { ...call, geometry });
+  expect(relativeL2(off, await seenBy(0))).toBeLessThan(1e-5);
 });
 
 test("a context beside joint text runs dense, with the reason", () => {

@@ -63,6 +63,7 @@ interface ClipState {
   readonly generation: number | undefined;
   readonly controller: PatternController;
   readonly rotates: boolean;
+  readonly globalConditionFrames: boolean;
 }
 
 /** A `LayerProcessor` where calls are `AttentionCall`s; hosts with calls of their own give their own steps. */
@@ -113,7 +114,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
   process(call: Call, next: (call: Call) => Result): Result {
     const clip = this.#clipOf(call);
     if (!clip?.engages) return next(call);
-    this.#advance(clip, call.step?.index ?? 0);
+    this.#advance(clip, call);
     const pattern = clip.controller.pattern;
     const { adapter } = this;
     const { device } = call;
@@ -230,6 +231,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
       generation,
       controller,
       rotates: resolved.rotateKeyframes,
+      globalConditionFrames: resolved.globalConditionFrames,
     };
   }
 
@@ -238,9 +240,11 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
     return { referenceLatentFrames, temporalFactor };
   }
 
-  #advance(clip: ClipState, step: number): void {
+  #advance(clip: ClipState, { step: given, geometry }: Call): void {
+    const step = given?.index ?? 0;
     if (this.#manualStep !== undefined) clip.controller.setStep(this.#manualStep);
     else if (clip.rotates) clip.controller.setStep(step);
+    if (clip.globalConditionFrames) clip.controller.setConditionFrames(geometry?.conditionFrames ?? []);
     const { pattern } = clip.controller;
     if (pattern === this.#announced) return;
     this.#announced = pattern;

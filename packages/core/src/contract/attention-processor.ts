@@ -19,6 +19,11 @@ export interface VideoGeometry {
   /** Token grid of one frame. */
   readonly height: number;
   readonly width: number;
+  /**
+   * Rows of the pattern whose content is given and not denoised (the first frame of image to video), ascending; LVSA
+   * makes them global frames. Default: none.
+   */
+  readonly conditionFrames?: readonly number[];
 }
 
 export interface StepInfo {

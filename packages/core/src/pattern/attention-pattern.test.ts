@@ -53,6 +53,32 @@ describe("AttentionPattern", () => {
     );
   });
 
+  it("makes condition frames global, whatever else is", () => {
+    const conditioned = options.chain((o) =>
+      fc.record({
+        o: fc.constant(o),
+        conditionFrames: fc.uniqueArray(fc.nat(o.frames - 1), { maxLength: 3 }),
+      }),
+    );
+    fc.assert(
+      fc.property(conditioned, ({ o, conditionFrames }) => {
+        const plain = AttentionPattern.build(o);
+        const p = AttentionPattern.build({ ...o, conditionFrames });
+        expect(p.globalFrames).toEqual(
+          [...new Set([...plain.globalFrames, ...conditionFrames])].sort((a, b) => a - b),
+        );
+        for (const { attended } of rowsOf(p))
+          expect(attended).toEqual(expect.arrayContaining(conditionFrames));
+      }),
+    );
+  });
+
+  it("needs no other key than a condition frame's", () => {
+    const bare = { frames: 4, patchesPerFrame: 2, window: 0, nFirstFrames: 0, keyframeInterval: null };
+    expect([...AttentionPattern.build({ ...bare, conditionFrames: [3] }).attendedFrames(0)]).toEqual([3]);
+    expect(() => AttentionPattern.build({ ...bare, conditionFrames: [4] })).toThrow("conditionFrames is 4");
+  });
+
   it("lets every query attend to every global frame", () => {
     fc.assert(
       fc.property(options, (o) => {

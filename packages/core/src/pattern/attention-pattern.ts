@@ -27,6 +27,8 @@ export interface AttentionPatternOptions {
   readonly rank?: number;
   /** Frames that are global because ranks meet there. Default: computed from `window`. */
   readonly boundaryGuards?: readonly number[];
+  /** Frames that are global because their content is given (the image of image to video). Default: none. */
+  readonly conditionFrames?: readonly number[];
 }
 
 /** Query tokens `[startToken, endToken)` of this rank that belong to `frame`: one row of the pattern. */
@@ -70,7 +72,8 @@ export class AttentionPattern {
   readonly worldSize: number;
   readonly rank: number;
   readonly boundaryGuards: readonly number[];
-  /** Sorted; leading frames, periodic keyframes and boundary guards. */
+  readonly conditionFrames: readonly number[];
+  /** Sorted; leading frames, periodic keyframes, boundary guards and condition frames. */
   readonly globalFrames: readonly number[];
   /** Tokens of this rank, and the position of its first token in the whole sequence. */
   readonly localTokens: number;
@@ -99,7 +102,8 @@ export class AttentionPattern {
     this.worldSize = o.worldSize;
     this.rank = o.rank;
     this.boundaryGuards = o.boundaryGuards;
-    this.#globalSet = new Set([...computeGlobalFrames(o), ...o.boundaryGuards]);
+    this.conditionFrames = o.conditionFrames;
+    this.#globalSet = new Set([...computeGlobalFrames(o), ...o.boundaryGuards, ...o.conditionFrames]);
     this.globalFrames = [...this.#globalSet].sort((a, b) => a - b);
     this.localTokens = (o.frames * o.patchesPerFrame) / o.worldSize;
     this.firstToken = o.rank * this.localTokens;
@@ -149,6 +153,8 @@ export class AttentionPattern {
       options.boundaryGuards ??
       computeBoundaryGuardFrames({ frames, localTokens, patchesPerFrame, worldSize, window });
     for (const guard of boundaryGuards) requireInteger("boundaryGuards", guard, 0, frames - 1);
+    const conditionFrames = options.conditionFrames ?? [];
+    for (const frame of conditionFrames) requireInteger("conditionFrames", frame, 0, frames - 1);
     const expandWindow = options.expandWindow ?? true;
     const pattern = new AttentionPattern({
       ...options,
@@ -157,6 +163,7 @@ export class AttentionPattern {
       rotationOffset,
       expandWindow,
       boundaryGuards,
+      conditionFrames,
     });
     if (window === 0 && pattern.globalFrames.length === 0) {
       throw new ConfigError(

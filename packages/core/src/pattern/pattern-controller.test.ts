@@ -35,6 +35,24 @@ describe("PatternController", () => {
     expect([controller.windowSize, controller.sparsityScale, controller.keyframeInterval]).toEqual([3, 1, 4]);
   });
 
+  it("takes and leaves condition frames without changing interval or rotation", () => {
+    const controller = create();
+    controller.setStep(2);
+    const before = controller.pattern.globalFrames;
+    expect(controller.setConditionFrames([0, 19])).toBe(true);
+    expect(controller.setConditionFrames([0, 19])).toBe(false);
+    expect(controller.pattern.globalFrames).toEqual([...new Set([...before, 19])].sort((a, b) => a - b));
+    expect([controller.keyframeInterval, controller.pattern.rotationOffset]).toEqual([4, 2]);
+    const { pattern } = controller;
+    expect(() => controller.setConditionFrames([21])).toThrow("conditionFrames is 21");
+    expect(controller.pattern).toBe(pattern);
+    // They stay through what other setters rebuild.
+    controller.setWindowSize(2);
+    expect(controller.pattern.conditionFrames).toEqual([0, 19]);
+    controller.setConditionFrames([]);
+    expect(controller.pattern.conditionFrames).toEqual([]);
+  });
+
   it("describes the middle frame of the rank", () => {
     const controller = new PatternController({
       frames: 21,

@@ -18,6 +18,8 @@ export interface PatternControllerOptions {
   readonly expandWindow?: boolean;
   readonly worldSize?: number;
   readonly rank?: number;
+  /** Frames whose content is given: global in every step, on top of the budget that the interval is computed for. Default: none. */
+  readonly conditionFrames?: readonly number[];
   /** Used when the interval is computed anew. */
   readonly referenceLatentFrames: number;
   /** Default 1. */
@@ -39,6 +41,7 @@ export class PatternController {
   #window: number;
   #sparsityScale: number;
   #keyframeInterval: number | null;
+  #conditionFrames: readonly number[];
   #pattern: AttentionPattern;
 
   /** @throws ConfigError as `AttentionPattern.build` does. */
@@ -48,6 +51,7 @@ export class PatternController {
     this.#window = window;
     this.#sparsityScale = options.sparsityScale ?? 1;
     this.#keyframeInterval = options.keyframeInterval;
+    this.#conditionFrames = options.conditionFrames ?? [];
     const localTokens = Math.floor((frames * patchesPerFrame) / worldSize);
     this.#guards = computeBoundaryGuardFrames({ frames, localTokens, patchesPerFrame, worldSize, window });
     this.#pattern = this.#build(window, options.keyframeInterval, 0);
@@ -92,6 +96,15 @@ export class PatternController {
     return true;
   }
 
+  /** Frames whose content is given; global from now on. True if the pattern changed. */
+  setConditionFrames(frames: readonly number[]): boolean {
+    const current = this.#conditionFrames;
+    if (frames.length === current.length && frames.every((frame, i) => frame === current[i])) return false;
+    this.#pattern = this.#build(this.#window, this.#keyframeInterval, this.#pattern.rotationOffset, frames);
+    this.#conditionFrames = frames;
+    return true;
+  }
+
   /** One line about the pattern, as the Python original logs it when a processor is created. */
   describe(): string {
     const p = this.#pattern;
@@ -125,7 +138,12 @@ export class PatternController {
     this.#keyframeInterval = keyframeInterval;
   }
 
-  #build(window: number, keyframeInterval: number | null, rotationOffset: number): AttentionPattern {
+  #build(
+    window: number,
+    keyframeInterval: number | null,
+    rotationOffset: number,
+    conditionFrames = this.#conditionFrames,
+  ): AttentionPattern {
     const { frames, patchesPerFrame, nFirstFrames, expandWindow, worldSize, rank } = this.#options;
     return AttentionPattern.build({
       frames,
@@ -138,6 +156,7 @@ export class PatternController {
       worldSize: worldSize ?? 1,
       rank: rank ?? 0,
       boundaryGuards: this.#guards,
+      conditionFrames,
     });
   }
 }

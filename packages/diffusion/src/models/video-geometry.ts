@@ -2,16 +2,22 @@
 import { type GridSize, type PatchSize, tokenGrid, type VideoGeometry } from "@lvsa/core";
 import { ShapeError } from "@lvsa/runtime";
 
+export interface VideoGeometryOptions {
+  /** Whether the model fills up partial patches at the edge. Default false. */
+  readonly padsPatches?: boolean;
+  /** Latent frames whose content is given; the token frames that hold them go into the result. */
+  readonly conditionFrames?: readonly number[];
+}
+
 /**
  * @param model its name, for the error
- * @param padsPatches whether the model fills up partial patches at the edge. Default false
- * @throws ShapeError when the latents do not divide into patches
+ * @throws ShapeError when the latents do not divide into patches, or a condition frame is none of theirs
  */
 export function videoGeometry(
   model: string,
   latents: GridSize,
   patchSize: PatchSize,
-  padsPatches = false,
+  { padsPatches = false, conditionFrames = [] }: VideoGeometryOptions = {},
 ): VideoGeometry {
   const { frames, height, width, patchesPerFrame } = tokenGrid(latents, patchSize, padsPatches);
   const [pt, ph, pw] = patchSize;
@@ -24,5 +30,16 @@ export function videoGeometry(
       { fix: "Choose height and width that are multiples of the autoencoder's factor times the patch size." },
     );
   }
-  return { latentFrames: frames, height, width, patchesPerFrame };
+  const given = [...new Set(conditionFrames.map((frame) => Math.floor(frame / pt)))].sort((a, b) => a - b);
+  if (conditionFrames.some((frame) => !Number.isInteger(frame) || frame < 0 || frame >= latents.frames)) {
+    throw new ShapeError(
+      "SHAPE_MISMATCH",
+      `${model}: condition frames ${conditionFrames.join(", ")} are not all among the ${latents.frames} latent frames`,
+      { fix: "Count latent frames from 0." },
+    );
+  }
+  return {
+    ...{ latentFrames: frames, height, width, patchesPerFrame },
+    ...(given.length > 0 ? { conditionFrames: given } : {}),
+  };
 }

@@ -44,6 +44,8 @@ export interface CogVideoXForwardInputs extends PassControl {
   readonly timestep: number;
   /** Text embeddings `[1, L, text_embed_dim]`, padding included. */
   readonly encoderHiddenStates: Tensor;
+  /** Latent frames whose content is given (image to video), for sparse attention. Default: none. */
+  readonly conditionFrames?: readonly number[] | undefined;
   readonly step?: StepInfo | undefined;
   readonly tap?: Tap | undefined;
 }
@@ -149,7 +151,7 @@ export class CogVideoXTransformer3DModel {
   }
 
   /** Token grid of latents `[1, T, C, h, w]`. @throws ShapeError when they do not fit channels or patch size */
-  geometry(latents: Tensor): VideoGeometry {
+  geometry(latents: Tensor, conditionFrames: readonly number[] = []): VideoGeometry {
     const { shape } = latents;
     const { in_channels: channels, patch_size: p, patch_size_t } = this.config;
     if (shape.length !== 5 || shape[0] !== 1 || shape[2] !== channels) {
@@ -159,14 +161,16 @@ export class CogVideoXTransformer3DModel {
       );
     }
     const [, frames, , height, width] = shape as [number, number, number, number, number];
-    return videoGeometry("CogVideoX", { frames, height, width }, [patch_size_t ?? 1, p, p]);
+    return videoGeometry("CogVideoX", { frames, height, width }, [patch_size_t ?? 1, p, p], {
+      conditionFrames,
+    });
   }
 
   /** Runs one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, f32, owned by the caller. */
   async forward(inputs: CogVideoXForwardInputs): Promise<Tensor> {
     const device = this.#device;
     const { tap } = inputs;
-    const geometry = this.geometry(inputs.latents);
+    const geometry = this.geometry(inputs.latents, inputs.conditionFrames);
     const tables = this.config.use_rotary_positional_embeddings ? this.#rotaryTables(geometry) : undefined;
     if (tables) {
       tap?.("rope_cos", tables.cos);

@@ -59,6 +59,8 @@ export interface Cosmos3ForwardInputs extends PassControl {
   readonly understanding: Cosmos3Understanding;
   /** Video frames per second, which spread the positions in time. Default `base_fps`. */
   readonly fps?: number;
+  /** Latent frames whose content is given (image to video), for sparse attention. Default: none. */
+  readonly conditionFrames?: readonly number[] | undefined;
   readonly step?: StepInfo | undefined;
   readonly tap?: Tap | undefined;
 }
@@ -160,7 +162,7 @@ export class Cosmos3OmniTransformer {
   }
 
   /** Token grid of latents `[1, C, T, h, w]`; patches at the edge may be partial. @throws ShapeError */
-  geometry({ shape }: Pick<Tensor, "shape">): VideoGeometry {
+  geometry({ shape }: Pick<Tensor, "shape">, conditionFrames: readonly number[] = []): VideoGeometry {
     const { latent_channel: channels, latent_patch_size: p } = this.config;
     if (shape.length !== 5 || shape[0] !== 1 || shape[1] !== channels) {
       throw new ShapeError(
@@ -170,7 +172,10 @@ export class Cosmos3OmniTransformer {
       );
     }
     const [, , frames, height, width] = shape as [number, number, number, number, number];
-    return videoGeometry("Cosmos 3", { frames, height, width }, [1, p, p], true);
+    return videoGeometry("Cosmos 3", { frames, height, width }, [1, p, p], {
+      padsPatches: true,
+      conditionFrames,
+    });
   }
 
   /**
@@ -232,7 +237,7 @@ export class Cosmos3OmniTransformer {
   async forward(inputs: Cosmos3ForwardInputs): Promise<Tensor> {
     const device = this.#device;
     const { tap, understanding } = inputs;
-    const geometry = this.geometry(inputs.latents);
+    const geometry = this.geometry(inputs.latents, inputs.conditionFrames);
     const tables = understanding.videoTables(geometry, inputs.fps ?? this.config.base_fps);
     tap?.("rope_cos", tables.cos);
     tap?.("rope_sin", tables.sin);

@@ -60,6 +60,8 @@ export interface HunyuanVideo15ForwardInputs extends PassControl {
   readonly encoderHiddenStates2?: Tensor | undefined;
   /** Image embeddings `[1, N, image_embed_dim]`; none for text to video. */
   readonly imageEmbeds?: Tensor | undefined;
+  /** Latent frames whose content is given (image to video), for sparse attention. Default: none. */
+  readonly conditionFrames?: readonly number[] | undefined;
   readonly step?: StepInfo | undefined;
   readonly tap?: Tap | undefined;
 }
@@ -163,7 +165,7 @@ export class HunyuanVideo15Transformer3DModel {
   }
 
   /** Token grid of latents `[1, C, T, h, w]`. @throws ShapeError when they do not fit channels or patch size */
-  geometry(latents: Tensor): VideoGeometry {
+  geometry(latents: Tensor, conditionFrames: readonly number[] = []): VideoGeometry {
     const { shape } = latents;
     const channels = this.config.in_channels;
     if (shape.length !== 5 || shape[0] !== 1 || shape[1] !== channels) {
@@ -174,14 +176,16 @@ export class HunyuanVideo15Transformer3DModel {
       );
     }
     const [, , frames, height, width] = shape as [number, number, number, number, number];
-    return videoGeometry("HunyuanVideo 1.5", { frames, height, width }, this.patchSize);
+    return videoGeometry("HunyuanVideo 1.5", { frames, height, width }, this.patchSize, {
+      conditionFrames,
+    });
   }
 
   /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
   async forward(inputs: HunyuanVideo15ForwardInputs): Promise<Tensor> {
     const device = this.#device;
     const { tap } = inputs;
-    const geometry = this.geometry(inputs.latents);
+    const geometry = this.geometry(inputs.latents, inputs.conditionFrames);
     const tables = this.#rotaryTables(geometry);
     tap?.("rope_cos", tables.cos);
     tap?.("rope_sin", tables.sin);

@@ -56,6 +56,8 @@ export interface WanForwardInputs extends PassControl {
   readonly encoderHiddenStates: Tensor;
   /** Image embeddings `[1, 257, image_dim]` (Wan 2.1 image to video). */
   readonly encoderHiddenStatesImage?: Tensor;
+  /** Latent frames whose content is given (image to video), for sparse attention. Default: none. */
+  readonly conditionFrames?: readonly number[] | undefined;
   readonly step?: StepInfo;
   readonly tap?: Tap;
 }
@@ -142,7 +144,7 @@ export class WanTransformer3DModel {
   }
 
   /** Token grid of latents `[1, C, T, h, w]`. @throws ShapeError when they do not fit the patch size */
-  geometry(latents: Tensor): VideoGeometry {
+  geometry(latents: Tensor, conditionFrames: readonly number[] = []): VideoGeometry {
     const [, channels, frames, height, width] = latents.shape;
     if (latents.shape.length !== 5 || latents.dim(0) !== 1 || channels !== this.config.in_channels) {
       throw new ShapeError(
@@ -150,13 +152,14 @@ export class WanTransformer3DModel {
         `Wan: latents must be [1, ${this.config.in_channels}, T, h, w], got [${latents.shape.join(", ")}]`,
       );
     }
-    return videoGeometry("Wan", { frames: frames!, height: height!, width: width! }, this.config.patch_size);
+    const grid = { frames: frames!, height: height!, width: width! };
+    return videoGeometry("Wan", grid, this.config.patch_size, { conditionFrames });
   }
 
   /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
   async forward(inputs: WanForwardInputs): Promise<Tensor> {
     const device = this.#device;
-    const geometry = this.geometry(inputs.latents);
+    const geometry = this.geometry(inputs.latents, inputs.conditionFrames);
     const tables = this.#rotaryTables(geometry);
     inputs.tap?.("rope_cos", tables.cos);
     inputs.tap?.("rope_sin", tables.sin);

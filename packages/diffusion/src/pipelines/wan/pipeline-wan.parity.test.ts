@@ -73,6 +73,11 @@ describe.each(cases)("$name", (reference) => {
       const seen = new Map<string, HostTensor>();
       const imageTensor = tensors[prefix === "i2v" ? "i2v.image" : "image"];
       const levels: number[] = [];
+      const conditionFrames = new Set<string>();
+      using _watch = pipeline.attention.addHook("test", (call, next) => {
+        if (call.geometry) conditionFrames.add(`${call.geometry.conditionFrames ?? []}`);
+        return next(call);
+      });
       const result = await pipeline.generate({
         prompt: texts![prompt]!.text,
         negativePrompt: texts![loop.negative]!.text,
@@ -98,6 +103,8 @@ describe.each(cases)("$name", (reference) => {
         onStep: ({ memory }) => levels.push(memory.liveBytes),
         ...options,
       });
+      // Sparse attention hears which latent frames the image gives.
+      expect([...conditionFrames]).toEqual([isImage && imageTensor ? "0" : ""]);
       // A step ends at the memory level it began with (both transformers of a pair are equally large).
       expect(new Set(levels).size, `memory after each step: ${levels}`).toBe(1);
       if (tensors[`${prefix}.timesteps`])

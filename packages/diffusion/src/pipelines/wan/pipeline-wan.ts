@@ -154,6 +154,7 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     const perFrame = (shape[3]! / ph) * (shape[4]! / pw);
     return await model.forward({
       ...{ ...control, latents, step, encoderHiddenStates: condition.text },
+      conditionFrames: condition.conditionFrames,
       timestep: condition.firstFrame ? tokenTimesteps(timestep, perFrame, shape[2]!) : timestep,
       ...(condition.imageEmbeds ? { encoderHiddenStatesImage: condition.imageEmbeds } : {}),
     });

@@ -79,7 +79,7 @@ export async function imageCondition(
   { device, vae: load, shape, replacesFirstFrame, run }: ImageConditioning,
 ): Promise<ImageCondition> {
   const { image, lastImage, numFrames, height, width } = settings;
-  if (!image) return { channels: undefined, firstFrame: undefined };
+  if (!image) return { channels: undefined, firstFrame: undefined, conditionFrames: [] };
   const first = preprocessImage(image, height, width);
   const vae = await load();
   throwIfAborted(run.signal, "encoding the image");
@@ -88,7 +88,7 @@ export async function imageCondition(
     const { data } = await encodeImages(device, vae, { first }, 1, height, width);
     assertFinite(data, "vae", "latents of the image");
     run.onTensor?.("condition", { data: data.slice(), shape: [1, shape[1], 1, h, w] });
-    return { channels: undefined, firstFrame: data };
+    return { channels: undefined, firstFrame: data, conditionFrames: [0] };
   }
   const last = lastImage && preprocessImage(lastImage, height, width);
   const images = last ? { first, last } : { first };
@@ -99,7 +99,7 @@ export async function imageCondition(
   channels.set(mask);
   channels.set(data, mask.length);
   run.onTensor?.("condition", { data: channels.slice(), shape: [1, channels.length / (T * h * w), T, h, w] });
-  return { channels, firstFrame: undefined };
+  return { channels, firstFrame: undefined, conditionFrames: last ? [0, T - 1] : [0] };
 }
 
 /**

@@ -6,6 +6,8 @@ export interface ImageCondition {
   readonly channels: Float32Array | undefined;
   /** Latents of the first frame `[z, 1, h, w]` (Wan 2.2 TI2V image to video). */
   readonly firstFrame: Float32Array | undefined;
+  /** Latent frames that show the images: the first, and the last where one was given. */
+  readonly conditionFrames: readonly number[];
 }
 
 /** Latents with the image's channels behind them, or with its frame in place of the first one. */
