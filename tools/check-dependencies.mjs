@@ -11,12 +11,13 @@ const allowed = {
   runtime: [],
   "software-adapter": [],
   video: ["runtime/errors", "runtime/node-import"],
+  quality: ["runtime/errors", "video"],
   tokenizers: ["runtime/errors"],
   core: ["runtime"],
   diffusion: ["runtime", "core", "tokenizers"],
   ...Object.fromEntries(adapters.map((name) => [name, ["core"]])),
   hooks: ["core", ...adapters],
-  cli: ["runtime", "core", "diffusion", "video", "hooks", "software-adapter", ...adapters],
+  cli: ["runtime", "core", "diffusion", "video", "quality", "hooks", "software-adapter", ...adapters],
 };
 const problems = [];
 

@@ -6,6 +6,7 @@ import { envCommand } from "./commands/env.js";
 import { generateCommand } from "./commands/generate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { planCommand } from "./commands/plan.js";
+import { scoreCommand } from "./commands/score.js";
 import { describeError, EXIT, exitCodeOf } from "./exit-codes.js";
 import type { CommandIo } from "./io.js";
 import { VERSION } from "./version.js";
@@ -37,6 +38,7 @@ Examples:
   generateCommand(program, io, exit);
   planCommand(program, io);
   inspectCommand(program, io, exit);
+  scoreCommand(program, io);
   doctorCommand(program, io, exit);
   benchCommand(program, io);
   envCommand(program, io, exit);

@@ -11,21 +11,30 @@ export const VIDEO_ERROR_CODES: Readonly<Record<VideoErrorCode, { readonly usage
   FRAME_SIZE: { usage: false },
   /** not a readable PNG: … */
   PNG: { usage: false },
+  /** … can only be read with ffmpeg, which is not here */
+  VIDEO_DECODER: { usage: false },
   /** no encoder for … (…) here; looked for: … */
   VIDEO_ENCODER: { usage: false },
-  /** folder "…" holds other things than frames: … */
+  /** folder "…" holds no frames */
   VIDEO_FOLDER: { usage: true },
   /** can not tell a video format from "…"… */
   VIDEO_FORMAT: { usage: true },
+  /** there is no file or folder "…" */
+  VIDEO_MISSING: { usage: true },
   /** video … is …, expected a positive integer */
   VIDEO_OPTIONS: { usage: true },
+  /** ffmpeg can not read it: … */
+  VIDEO_READ: { usage: false },
 };
 
 export type VideoErrorCode =
   | "FRAME_COUNT"
   | "FRAME_SIZE"
   | "PNG"
+  | "VIDEO_DECODER"
   | "VIDEO_ENCODER"
   | "VIDEO_FOLDER"
   | "VIDEO_FORMAT"
-  | "VIDEO_OPTIONS";
+  | "VIDEO_MISSING"
+  | "VIDEO_OPTIONS"
+  | "VIDEO_READ";

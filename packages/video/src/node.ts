@@ -1,4 +1,5 @@
-/** Entry `@lvsa/video/node`: video files written by Node. */
+/** Entry `@lvsa/video/node`: video files written and read by Node. */
+export { type ReadVideo, type ReadVideoOptions, readVideo } from "./node/read-video.js";
 export { nodeVideoBackends } from "./node/video-backends.js";
 export {
   checkVideoOutput,

@@ -80,3 +80,46 @@ export function rgbToI420(
   }
   return out;
 }
+
+export interface YuvLayout {
+  /** Pixels for one chroma sample, across and down; undefined: grey. */
+  readonly chroma: readonly [across: number, down: number] | undefined;
+  /** Values from 0 to 255 instead of BT.709's limited range. */
+  readonly isFull: boolean;
+}
+
+/**
+ * BT.709 back to RGB; each pixel takes the chroma sample that covers it.
+ *
+ * @param planes Y `[height, width]`, then Cb and Cr of the layout's size, rounded up
+ * @returns `[height, width, 3]` bytes
+ */
+export function yuvToRgb(
+  planes: Uint8Array,
+  width: number,
+  height: number,
+  { chroma, isFull }: YuvLayout,
+): Uint8Array {
+  const out = new Uint8ClampedArray(width * height * 3);
+  const [across, down] = chroma ?? [1, 1];
+  const columns = Math.ceil(width / across);
+  const cbStart = width * height;
+  const crStart = cbStart + columns * Math.ceil(height / down);
+  const [floor, lumaRange, chromaRange] = isFull ? [0, 255, 255] : [16, 219, 224];
+  for (let row = 0; row < height; row++) {
+    for (let column = 0; column < width; column++) {
+      const y = ((planes[row * width + column]! - floor) * 255) / lumaRange;
+      const sample = Math.floor(row / down) * columns + Math.floor(column / across);
+      const cb = chroma ? ((planes[cbStart + sample]! - 128) * 255) / chromaRange : 0;
+      const cr = chroma ? ((planes[crStart + sample]! - 128) * 255) / chromaRange : 0;
+      const at = (row * width + column) * 3;
+      const red = y + 2 * (1 - KR) * cr;
+      const blue = y + 2 * (1 - KB) * cb;
+      // The clamped array rounds.
+      out[at] = red;
+      out[at + 1] = (y - KR * red - KB * blue) / KG;
+      out[at + 2] = blue;
+    }
+  }
+  return new Uint8Array(out.buffer);
+}

@@ -1,0 +1,83 @@
+/** Numbers about numbers, in double precision. Spread is of the population (divided by n). */
+
+export function sum(values: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i]!;
+  return total;
+}
+
+/** NaN of nothing. */
+export function mean(values: ArrayLike<number>): number {
+  return sum(values) / values.length;
+}
+
+/** The mean of both middle values where their number is even; NaN of nothing. */
+export function median(values: ArrayLike<number>): number {
+  if (values.length === 0) return Number.NaN;
+  const sorted = Float64Array.from(values).sort();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export function variance(values: ArrayLike<number>): number {
+  const centre = mean(values);
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += (values[i]! - centre) ** 2;
+  return total / values.length;
+}
+
+/** A share with its uncertainty, both from 0 to 1. */
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** 97.5 % of a normal distribution lie below this many standard deviations. */
+const Z95 = 1.959963984540054;
+
+/**
+ * Wilson's interval: between which shares the true one lies with 95 % confidence when `hits` of `trials` were seen.
+ * Honest for few trials and near 0 and 1, where the usual one is not. Nothing seen: 0 to 1.
+ * Source: E. B. Wilson 1927; Brown, Cai, DasGupta 2001.
+ */
+export function wilsonInterval(hits: number, trials: number): Interval {
+  if (trials === 0) return { low: 0, high: 1 };
+  const share = hits / trials;
+  const scale = 1 + Z95 ** 2 / trials;
+  const centre = (share + Z95 ** 2 / (2 * trials)) / scale;
+  const half = (Z95 * Math.sqrt((share * (1 - share)) / trials + Z95 ** 2 / (4 * trials * trials))) / scale;
+  return { low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
+}
+
+/** Random numbers in [0, 1) that are the same on every machine (xorshift32; a tool of statistics, not of generation). */
+export function randomSource(seed: number): () => number {
+  let state = (seed ^ 0x9e3779b9) >>> 0 || 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    state >>>= 0;
+    return state / 2 ** 32;
+  };
+}
+
+/**
+ * The mean of paired differences with its 95 % bootstrap interval (percentiles of means of samples drawn again with
+ * replacement). The same numbers always give the same interval. Fewer than two pairs have no interval.
+ */
+export function pairedBootstrap(
+  differences: readonly number[],
+  samples = 2000,
+): { readonly mean: number; readonly interval: Interval | undefined } {
+  if (differences.length < 2) return { mean: mean(differences), interval: undefined };
+  const random = randomSource(differences.length);
+  const means = Float64Array.from({ length: samples }, () => {
+    let total = 0;
+    for (let i = 0; i < differences.length; i++) {
+      total += differences[Math.floor(random() * differences.length)]!;
+    }
+    return total / differences.length;
+  }).sort();
+  const at = (share: number) => means[Math.min(samples - 1, Math.floor(share * samples))]!;
+  return { mean: mean(differences), interval: { low: at(0.025), high: at(0.975) } };
+}
