@@ -11,7 +11,7 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   ADAPTER_IN_WEIGHTS: { usage: false },
   /** "…" is no address. */
   BAD_ADDRESS: { usage: false },
-  /** the name "__metadata__" is kept for the file itself. */
+  /** tensor … […] is not made of whole blocks of …. */
   BAD_TENSOR: { usage: false },
   /** kernel … has … bindings, … tensors were given */
   BINDING_COUNT: { usage: false },
@@ -52,11 +52,11 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   NO_WEBGPU: { usage: false },
   /** the package `webgpu` is not installed or does not load here */
   NO_WEBGPU_PACKAGE: { usage: false },
-  /** tensor … begins at byte …, the file ends at byte …. */
+  /** tensor … begins at data byte …, beyond the file's … bytes. */
   OFFSETS_NOT_CONTIGUOUS: { usage: false },
-  /** tensor … begins at data byte …, before … ends (…). */
+  /** tensor … begins at data byte …, beyond the file's … bytes. */
   OFFSETS_OVERLAP: { usage: false },
-  /** the data_offsets of tensor … are not a begin and an end: …. */
+  /** tensor … begins at data byte …, beyond the file's … bytes. */
   OFFSET_OUT_OF_RANGE: { usage: false },
   /** the GPU has no memory for another … bytes: … */
   OUT_OF_MEMORY: { usage: false },
@@ -70,7 +70,7 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   SHADER_ERROR: { usage: false },
   /** tensor … holds … elements, … were given */
   SHAPE_MISMATCH: { usage: false },
-  /** tensor … (…, [……]) takes … bytes, but its data_offsets hold …. */
+  /** tensor … (…, […]) takes no whole number of blocks and bytes. */
   SIZE_MISMATCH: { usage: false },
   /** … bytes do not fit into one array. */
   TOO_LARGE: { usage: false },
@@ -78,11 +78,11 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   TRUNCATED: { usage: false },
   /** cannot … */
   UNALIGNED_VIEW: { usage: false },
-  /** tensor … has the unknown dtype …. */
+  /** tensor … is quantized with …, which can not be read. */
   UNKNOWN_DTYPE: { usage: false },
   /** element … of … is …, which does not fit into F16. */
   UNSUPPORTED_DTYPE: { usage: false },
-  /** layer … is quantized in …, which can not be read. */
+  /** tensor … is quantized with …, which can not be read. */
   UNSUPPORTED_QUANTIZATION: { usage: false },
   /** tensor … is …, the model expects …. */
   WRONG_SHAPE: { usage: false },

@@ -5,6 +5,7 @@ import {
   isLvsaError,
   openWeights,
   type SafetensorsDType,
+  type StoredType,
   subFolder,
   TRANSFORMERS_WEIGHTS,
   type WeightSource,
@@ -49,7 +50,7 @@ export interface ComponentInspection {
   readonly parameters: number;
   /** As stored. */
   readonly bytes: number;
-  readonly dtypes: Readonly<Partial<Record<SafetensorsDType, { tensors: number; bytes: number }>>>;
+  readonly dtypes: Readonly<Partial<Record<StoredType, { tensors: number; bytes: number }>>>;
   /** Type that most of the model has once it is read: 8-bit codes become floats. Undefined without weights. */
   readonly readAs: SafetensorsDType | undefined;
   /** Names and shapes against the class; undefined where there was nothing to compare. */
@@ -180,7 +181,7 @@ function summarize(
   weights: WeightSource,
 ): Pick<ComponentInspection, "files" | "tensors" | "parameters" | "bytes" | "dtypes" | "readAs"> {
   const files = new Map<string, { tensors: number; bytes: number }>();
-  const dtypes = new Map<SafetensorsDType, { tensors: number; bytes: number }>();
+  const dtypes = new Map<StoredType, { tensors: number; bytes: number }>();
   const read = new Map<SafetensorsDType, { tensors: number; bytes: number }>();
   let parameters = 0;
   for (const name of weights.names()) {

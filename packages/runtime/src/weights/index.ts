@@ -1,6 +1,11 @@
 /** What `@lvsa/runtime` shows of its weights code. */
 export { type ByteSource, blobSource, memorySource } from "./byte-source.js";
+export type { ScaledDType } from "./converted-tensor.js";
 export { type FolderReader, type HttpFolderOptions, httpFolder, memoryFolder, subFolder } from "./folder.js";
+export type { GgmlQuantization } from "./gguf/ggml-types.js";
+export type { GgufScalar, GgufValue } from "./gguf/gguf-cursor.js";
+export { isGguf } from "./gguf/gguf-header.js";
+export { type GgufWeights, type OpenGgufOptions, openGguf } from "./gguf/gguf-weights.js";
 export type { WeightsErrorCode } from "./header.js";
 export type { HttpSourceOptions } from "./http/exchange.js";
 export { httpSource } from "./http/http-source.js";
@@ -11,7 +16,7 @@ export {
   TRANSFORMERS_WEIGHTS,
   type WeightsVariant,
 } from "./open-weights.js";
-export { type PlainWeightsOptions, plainWeights, type ScaledDType } from "./quantized/plain-weights.js";
+export { type PlainWeightsOptions, plainWeights } from "./quantized/plain-weights.js";
 export { type SafetensorsDType, storedByteLength } from "./safetensors-dtype.js";
 export { expectTensor, openSafetensors } from "./safetensors-weights.js";
 export { encodeSafetensors, type TensorToWrite } from "./safetensors-writer.js";
@@ -28,6 +33,7 @@ export {
   type ByteRange,
   type OnChunk,
   STREAM_CHUNK_BYTES,
+  type StoredType,
   type TensorInfo,
   type WeightSource,
 } from "./weight-source.js";

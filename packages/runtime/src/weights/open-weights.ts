@@ -1,8 +1,9 @@
 /** Finds the weights of one component (transformer, vae, text_encoder) in a folder of the diffusers format. */
 import { printable } from "../printable.js";
+import type { ScaledDType } from "./converted-tensor.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
-import { plainWeights, type ScaledDType } from "./quantized/plain-weights.js";
+import { plainWeights } from "./quantized/plain-weights.js";
 import { readQuantizationConfig } from "./quantized/refuse-config.js";
 import { openSafetensors } from "./safetensors-weights.js";
 import { openShardedSafetensors } from "./shard-index.js";

@@ -1,9 +1,13 @@
 /** What loaders read tensors from, whatever holds them. */
 import type { Shape } from "../tensor/shape.js";
+import type { GgmlQuantization } from "./gguf/ggml-types.js";
 import type { SafetensorsDType } from "./safetensors-dtype.js";
 
 /** Size of the buffer that tensors stream through: large enough for full disk speed. */
 export const STREAM_CHUNK_BYTES = 16 * 1024 * 1024;
+
+/** How a file may hold a tensor: numbers, codes, or blocks of quantized numbers. */
+export type StoredType = SafetensorsDType | GgmlQuantization;
 
 export interface TensorInfo {
   readonly dtype: SafetensorsDType;
@@ -12,8 +16,8 @@ export interface TensorInfo {
   readonly byteLength: number;
   /** Name of the file that holds it. */
   readonly file: string;
-  /** How the file holds it, where that is converted on reading: 8-bit codes with or without scales. */
-  readonly stored?: { readonly dtype: SafetensorsDType; readonly byteLength: number };
+  /** How the file holds it, where that is converted on reading: codes with or without scales, blocks. */
+  readonly stored?: { readonly dtype: StoredType; readonly byteLength: number };
 }
 
 /** A part of a tensor's stored bytes. */

@@ -3,9 +3,15 @@
  * plain floats under their plain names. Scales are applied when the codes are read.
  */
 
-import { ShapeError } from "../../errors.js";
 import { quoted } from "../../printable.js";
-import { encodeFloats } from "../../tensor/dtype.js";
+import {
+  NUMBERS_AT_A_TIME,
+  readConverted,
+  roundedTo,
+  SCALED_BYTES,
+  type ScaledDType,
+  streamConverted,
+} from "../converted-tensor.js";
 import { weightsError } from "../header.js";
 import { missingTensor, PrefixedWeights } from "../weight-names.js";
 import type { ByteRange, OnChunk, TensorInfo, WeightSource } from "../weight-source.js";
@@ -16,9 +22,6 @@ import { findQuantized, type QuantizedLayout, type QuantizedTensor } from "./fin
 import type { QuantizationConfig } from "./refuse-config.js";
 import { refuseByNames } from "./refuse-names.js";
 import { applyScales } from "./scale-grid.js";
-
-/** What codes times scales are rounded to. */
-export type ScaledDType = "F32" | "F16" | "BF16";
 
 export interface PlainWeightsOptions extends QuantizationConfig {
   /**
@@ -67,10 +70,6 @@ async function requireOnes(source: WeightSource, name: string, plain: string): P
   );
 }
 
-/** Codes converted at a time: a multiple of 24, as every stream wants it. */
-const CODES_AT_A_TIME = 24 * 16384;
-const BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
-
 class PlainWeights implements WeightSource {
   readonly metadata: Readonly<Record<string, string>>;
   readonly totalBytes: number;
@@ -116,51 +115,26 @@ class PlainWeights implements WeightSource {
     const stored = this.#source.info(tensor.codes);
     const dtype = this.#dtypeOf(tensor);
     return {
-      ...{ dtype, shape: tensor.shape, byteLength: stored.byteLength * BYTES[dtype], file: stored.file },
+      ...{
+        dtype,
+        shape: tensor.shape,
+        byteLength: stored.byteLength * SCALED_BYTES[dtype],
+        file: stored.file,
+      },
       stored: { dtype: stored.dtype, byteLength: stored.byteLength },
     };
   }
 
   async read(name: string, range?: ByteRange): Promise<Uint8Array> {
     const tensor = this.#tensors.get(name);
-    const { byteLength } = this.info(name);
-    if (!tensor) return this.#source.read(name, range);
-    const { byteOffset, byteLength: length } = range ?? { byteOffset: 0, byteLength };
-    const bytes = new Uint8Array(length);
-    await this.stream(name, CODES_AT_A_TIME, (chunk, at) => bytes.set(chunk, at - byteOffset), range);
-    return bytes;
+    if (!tensor) return this.#source.read(this.#known(name), range);
+    return readConverted(await this.#converted(name, tensor), range);
   }
 
   async stream(name: string, chunkBytes: number, onChunk: OnChunk, range?: ByteRange): Promise<void> {
     const tensor = this.#tensors.get(name);
-    const { byteLength } = this.info(name);
-    if (!tensor) return this.#source.stream(name, chunkBytes, onChunk, range);
-    const dtype = this.#dtypeOf(tensor);
-    const width = BYTES[dtype];
-    const { byteOffset, byteLength: length } = range ?? { byteOffset: 0, byteLength };
-    if (!(byteOffset >= 0 && length >= 0 && byteOffset + length <= byteLength)) {
-      throw new ShapeError(
-        "RANGE_OUTSIDE_TENSOR",
-        `bytes ${byteOffset} to ${byteOffset + length} are outside of tensor ${quoted(name)} (${byteLength} bytes).`,
-      );
-    }
-    if (byteOffset % width !== 0 || length % width !== 0)
-      throw new ShapeError(
-        "RANGE_SPLITS_ELEMENT",
-        `tensor ${quoted(name)} is read in whole elements of ${width} bytes.`,
-      );
-    const convert = await this.#converter(name, tensor);
-    const step = Math.max(24, chunkBytes - (chunkBytes % 24));
-    await this.#source.stream(
-      tensor.codes,
-      Math.min(CODES_AT_A_TIME, Math.max(24, Math.floor(step / width / 24) * 24)),
-      async (codes, first) => {
-        const bytes = convert(codes, first);
-        for (let at = 0; at < bytes.length; at += step)
-          await onChunk(bytes.subarray(at, Math.min(at + step, bytes.length)), first * width + at);
-      },
-      { byteOffset: byteOffset / width, byteLength: length / width },
-    );
+    if (!tensor) return this.#source.stream(this.#known(name), chunkBytes, onChunk, range);
+    return streamConverted(await this.#converted(name, tensor), chunkBytes, onChunk, range);
   }
 
   withPrefix(prefix: string): WeightSource {
@@ -180,36 +154,41 @@ class PlainWeights implements WeightSource {
     return tensor.scale ? this.#scaled : "BF16";
   }
 
-  /** Codes that begin at an element of the tensor, to bytes of its plain type, which the next call overwrites. */
-  async #converter(
-    name: string,
-    { dtype, scale, codes: stored }: QuantizedTensor,
-  ): Promise<(codes: Uint8Array, first: number) => Uint8Array> {
+  /** A name that is presented: what is hidden can not be read. */
+  #known(name: string): string {
+    this.info(name);
+    return name;
+  }
+
+  /** Codes to their plain type, one number for each. */
+  async #converted(name: string, { dtype: codes, scale, codes: stored, shape }: QuantizedTensor) {
+    const common = {
+      ...{ name, count: shape.reduce((a, b) => a * b, 1), block: { elements: 1, bytes: 1 } },
+      stream: (chunkBytes: number, onChunk: OnChunk, range: ByteRange) =>
+        this.#source.stream(stored, chunkBytes, onChunk, range),
+    };
     if (!scale) {
-      const table = float8AsBfloat16(dtype as Exclude<CodeDType, "I8">);
-      return (codes) => {
-        const halves = new Uint16Array(codes.length);
-        for (let i = 0; i < codes.length; i++) halves[i] = table[codes[i]!]!;
-        return new Uint8Array(halves.buffer);
+      const table = float8AsBfloat16(codes as Exclude<CodeDType, "I8">);
+      return {
+        ...{ ...common, dtype: "BF16" as const },
+        convert: (bytes: Uint8Array) => {
+          const halves = new Uint16Array(bytes.length);
+          for (let i = 0; i < bytes.length; i++) halves[i] = table[bytes[i]!]!;
+          return new Uint8Array(halves.buffer);
+        },
       };
     }
-    const values = codeValues(dtype);
+    const values = codeValues(codes);
     const scales = await this.#readScale(scale.name);
-    const target = this.#scaled;
-    const floats = new Float32Array(CODES_AT_A_TIME);
-    return (codes, first) => {
-      const out = floats.subarray(0, codes.length);
-      applyScales(codes, first, values, scales, scale.divisor, scale.grid, out);
-      if (target === "F32") return new Uint8Array(out.buffer, 0, out.byteLength);
-      const largest = out.findIndex((value) => Math.abs(value) >= 65520 && Number.isFinite(value));
-      if (target === "F16" && largest >= 0) {
-        throw weightsError(
-          "UNSUPPORTED_DTYPE",
-          `element ${first + largest} of ${quoted(name)} is ${out[largest]}, which does not fit into F16.`,
-          { where: this.#source.info(stored).file, fix: "Ask for its weights as F32 or BF16." },
-        );
-      }
-      return encodeFloats(out, target === "F16" ? "f16" : "bf16");
+    const { file } = this.#source.info(stored);
+    const floats = new Float32Array(NUMBERS_AT_A_TIME);
+    return {
+      ...{ ...common, dtype: this.#scaled },
+      convert: (bytes: Uint8Array, first: number) => {
+        const out = floats.subarray(0, bytes.length);
+        applyScales(bytes, first, values, scales, scale.divisor, scale.grid, out);
+        return roundedTo(this.#scaled, out, first, { name, file });
+      },
     };
   }
 
