@@ -14,6 +14,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   /** … is not JSON: … */
   BAD_JSON: { usage: false },
   BAD_OPTION: { usage: true },
+  /** the file is no run state that can be read: … */
+  BAD_RUN_STATE: { usage: false },
   /** …: the model makes multiples of … pixels. */
   BAD_SIZE: { usage: true },
   /** token id … is outside of … with … rows */
@@ -33,7 +35,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   INPUT_NOT_FINITE: { usage: true },
   /** … steps; expected a whole number of at least 1. */
   INVALID_STEPS: { usage: true },
-  /** the initial latents are […], this clip needs […] */
+  /** … are […], this clip needs […] */
   LATENTS_SHAPE: { usage: true },
   /** … has no component …. */
   MISSING_COMPONENT: { usage: false },
@@ -55,6 +57,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   NO_UNDERSTANDING: { usage: false },
   /** the plugin package … does not load */
   PLUGIN_NOT_FOUND: { usage: false },
+  /** this run can not go on: … */
+  RUN_CHANGED: { usage: true },
   /** steps_offset … with … steps gives the timestep …; training had 0 to … */
   SCHEDULER_CONFIG_INVALID: { usage: false },
   /** the step needs "…", which an earlier step makes */
@@ -109,6 +113,7 @@ export type DiffusionErrorCode =
   | "BAD_FRAME_COUNT"
   | "BAD_JSON"
   | "BAD_OPTION"
+  | "BAD_RUN_STATE"
   | "BAD_SIZE"
   | "BAD_TOKEN_ID"
   | "ENGINE_DISPOSED"
@@ -130,6 +135,7 @@ export type DiffusionErrorCode =
   | "NOT_FOUND"
   | "NO_UNDERSTANDING"
   | "PLUGIN_NOT_FOUND"
+  | "RUN_CHANGED"
   | "SCHEDULER_CONFIG_INVALID"
   | "SCHEDULER_HISTORY_MISSING"
   | "SCHEDULER_NEEDS_MU"

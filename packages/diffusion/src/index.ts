@@ -10,4 +10,7 @@ export { NotFiniteError } from "./pipelines/not-finite.js";
 export type * from "./pipelines/video-pipeline.js";
 export * from "./prompts/index.js";
 export * from "./random/index.js";
+export type { RunState } from "./run-state/run-state.js";
+export { encodeRunState, readRunState } from "./run-state/run-state-file.js";
+export type { PartState, Stateful } from "./run-state/stateful.js";
 export * from "./schedulers/index.js";

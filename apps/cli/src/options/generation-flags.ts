@@ -16,7 +16,9 @@ type NotWritten =
   | "signal"
   | "onStep"
   | "onStage"
-  | "onTensor";
+  | "onTensor"
+  | "onState"
+  | "resumeFrom";
 export type WrittenOption = Exclude<OptionName, NotWritten>;
 
 const FLAGS = {

@@ -1,7 +1,7 @@
 /** What every family's pipeline owes its caller: options, stopping, turns, bytes, numbers, memory. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Device, FolderReader, LvsaError } from "@lvsa/runtime";
+import { type Device, type FolderReader, type LvsaError, memorySource } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { readJson, referenceCases, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from "vitest";
@@ -11,6 +11,8 @@ import type { NotFiniteError } from "../pipelines/not-finite.js";
 import type { PromptEncoder } from "../pipelines/prompt-embeds.js";
 import type { GenerateOptions, GenerationResult } from "../pipelines/video-pipeline.js";
 import { openWanPrompts } from "../pipelines/wan/wan-prompts.js";
+import type { RunState } from "../run-state/run-state.js";
+import { encodeRunState, readRunState } from "../run-state/run-state-file.js";
 import { type WatchedFolder, watchedFolder } from "../testing-support/watched-folder.js";
 import { Engine } from "./engine.js";
 
@@ -64,7 +66,7 @@ test("the reference folder holds whole checkpoints", () => {
   requireCases(families);
 });
 
-async function drain({ frames }: GenerationResult): Promise<number[]> {
+async function drain({ frames }: Pick<GenerationResult, "frames">): Promise<number[]> {
   const sums: number[] = [];
   for await (const frame of frames) sums.push(frame.reduce((sum, byte) => sum + byte, 0));
   return sums;
@@ -290,6 +292,59 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     expect(error.message).toContain(part);
     expect(error.step).toBe(part === "transformer" ? 0 : undefined);
     expect(error.latents!.data.every(Number.isFinite)).toBe(true);
+  });
+
+  it("goes on from the state after any step, to the same latents and frames", async () => {
+    const clip = { ...o, numInferenceSteps: 3 };
+    const files: Uint8Array[] = [];
+    const onState = (state: RunState) => void files.push(encodeRunState(state));
+    const whole = await engine.generate({ ...clip, onState });
+    const frames = await drain(whole);
+    expect(files).toHaveLength(3);
+    const { seed: _, ...rest } = clip;
+    for (const [i, file] of files.entries()) {
+      using other = await Engine.open(folder, { device, precision: "f32", registered: false });
+      const { state } = (await readRunState(memorySource(file)))!;
+      expect(state.step).toBe(i + 1);
+      const steps: number[] = [];
+      const onStep = ({ index }: { index: number }) => void steps.push(index);
+      const resumed = await other.generate({ ...rest, resumeFrom: state, onStep });
+      expect(steps).toEqual([0, 1, 2].slice(i + 1));
+      expect(resumed.latents).toEqual(whole.latents);
+      expect(resumed.settings).toEqual(whole.settings);
+      if (i === 1) expect(await drain(resumed)).toEqual(frames);
+      const changed = { ...rest, resumeFrom: state, prompt: "A dog." };
+      await expect(other.generate(changed)).rejects.toMatchObject({ code: "RUN_CHANGED", isUsage: true });
+      await expect(other.generate({ ...clip, resumeFrom: state })).rejects.toMatchObject({
+        code: "BAD_OPTION",
+      });
+    }
+  });
+
+  it("decodes latents of an earlier run, with the autoencoder alone", async () => {
+    const result = await engine.generate(o);
+    const frames = await drain(result);
+    const { numFrames, height, width } = o;
+    const size = { numFrames, height, width } as const;
+    using other = await Engine.open(folder, { device, precision: "f32", registered: false });
+    folder.reset();
+    const decoded = await other.decode({ ...size, latents: result.latents, fps: 5 });
+    const { frameCount } = result;
+    expect(decoded).toMatchObject({ frameCount, height: o.height, width: o.width, fps: 5 });
+    expect(await drain(decoded)).toEqual(frames);
+    expect([...folder.bytesRead.keys()]).toEqual(["vae"]);
+    const { latents } = result;
+    for (const [bad, code] of [
+      [{ ...size, latents, numFrames: 5 }, "LATENTS_SHAPE"],
+      [
+        { ...size, latents: { ...latents, data: latents.data.slice().fill(Number.NaN, 0, 1) } },
+        "INPUT_NOT_FINITE",
+      ],
+      [{ ...size, latents: new Float32Array(2) as never }, "BAD_OPTION"],
+      [{ ...size, latents, fps: 0 }, "BAD_OPTION"],
+    ] as const) {
+      await expect(other.decode(bad)).rejects.toMatchObject({ code, isUsage: true });
+    }
   });
 
   it("takes embeddings instead of a prompt, without the text encoder", async (context) => {

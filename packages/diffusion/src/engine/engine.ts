@@ -9,6 +9,8 @@ import {
 import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
 import { readModelIndex } from "../checkpoint/checkpoint-folder.js";
 import type {
+  DecodeOptions,
+  DecodeResult,
   GenerateOptions,
   GenerationResult,
   Precision,
@@ -104,6 +106,15 @@ export class Engine implements PluginHost {
    */
   async generate(options: GenerateOptions): Promise<GenerationResult> {
     return this.pipeline.generate(options);
+  }
+
+  /**
+   * Frames of latents that an earlier run made, in a turn of its own: only the autoencoder is loaded.
+   *
+   * @throws as the pipeline's `decode`
+   */
+  async decode(options: DecodeOptions): Promise<DecodeResult> {
+    return this.pipeline.decode(options);
   }
 
   /**

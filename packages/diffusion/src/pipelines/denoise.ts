@@ -43,13 +43,17 @@ export interface DenoiseRun<Condition> {
   readonly generation: number;
   /** For schedulers that add noise: one tensor, shaped as the latents. */
   readonly drawNoise?: () => Float32Array;
+  /** Steps done before: `initial` are the latents after them. Default 0. */
+  readonly firstStep?: number;
+  /** Hears the latents after every step, which waits for it. */
+  readonly afterStep?: (done: number, latents: HostTensor) => Promise<void> | void;
   readonly options?: Pick<GenerateOptions, "signal" | "onStage" | "onStep" | "onTensor">;
 }
 
 const WHAT = "the generation";
 
 /**
- * Runs every step of the scheduler. Returns the final latents.
+ * Runs every step of the scheduler that is to come. Returns the final latents.
  *
  * @throws AbortError, NotFiniteError with the latents before the step
  */
@@ -60,7 +64,7 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
   let latents = run.initial.data;
   // What encoding the prompt needed goes before the first block takes its own.
   await device.releaseMemory();
-  for (let index = 0; index < count; index++) {
+  for (let index = run.firstStep ?? 0; index < count; index++) {
     throwIfAborted(options.signal, WHAT);
     options.onStage?.({ stage: "denoise", done: index, total: count });
     const started = performance.now();
@@ -101,6 +105,7 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
       seconds: (performance.now() - started) / 1000,
       memory: device.memory(),
     });
+    await run.afterStep?.(index + 1, { data: latents, shape });
   }
   throwIfAborted(options.signal, WHAT);
   return { data: latents, shape };

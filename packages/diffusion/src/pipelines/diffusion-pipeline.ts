@@ -7,12 +7,13 @@ import type { AttentionDispatcher, CheckpointGeometry } from "@lvsa/core";
 import { ConfigError, type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
 import { type VideoGrid, type VideoSize, videoGrid } from "../models/definition/video-grid.js";
 import type { ModelGeometry } from "../models/definition/video-model.js";
-import { plainSeed, randomSeed, seedForJson, TorchCpuGenerator } from "../random/index.js";
+import { plainSeed, randomSeed, TorchCpuGenerator } from "../random/index.js";
+import { checkRunState, type RunState, restoreParts } from "../run-state/run-state.js";
 import type { Scheduler } from "../schedulers/index.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
 import { FrameReader } from "./frame-reader.js";
 import type { FamilyOptions } from "./generate-options.js";
-import { initialLatents, withoutUndefined } from "./generation-start.js";
+import { assertLatentsShape, initialLatents, withoutUndefined } from "./generation-start.js";
 import type { Guidance } from "./guidance.js";
 import { assertGivenFinite } from "./not-finite.js";
 import { commonNotes } from "./notes.js";
@@ -20,7 +21,10 @@ import { Owned } from "./owned.js";
 import type { DecoderOf, ModelOf, PipelineParts, Stage, VideoDecoder } from "./pipeline-parts.js";
 import { rgbFrames } from "./rgb-frames.js";
 import { type Turn, Turns } from "./turns.js";
+import { usedSettings } from "./used-settings.js";
 import type {
+  DecodeOptions,
+  DecodeResult,
   GenerateOptions,
   GenerationDefaults,
   GenerationResult,
@@ -31,16 +35,20 @@ import type {
 /** Options with the model's defaults filled in. */
 export type Settings = Omit<GenerateOptions, keyof GenerationDefaults> & GenerationDefaults;
 
-/** What a family makes of the settings, before anything is loaded. */
-export interface ClipPlan {
+/** What decoding needs of the settings. */
+export interface LatentPlan {
   readonly settings: Settings;
   /** Latents in the family's own layout. */
   readonly shape: readonly number[];
+  /** Frames that the autoencoder makes of the clip; default: as many as asked for. */
+  readonly frameCount?: number;
+}
+
+/** What a family makes of the settings, before anything is loaded. */
+export interface ClipPlan extends LatentPlan {
   /** After `setTimesteps`. */
   readonly scheduler: Scheduler;
   readonly guidance: Guidance;
-  /** Frames that the autoencoder makes of the clip; default: as many as asked for. */
-  readonly frameCount?: number;
   /** For the result's metadata, besides what all families state. */
   readonly used?: GenerationResult["settings"];
   /** What had no effect, and other remarks. */
@@ -142,6 +150,11 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
 
   /** @throws UsageError for options that do not fit this checkpoint */
   protected abstract plan(settings: Settings, given: GenerateOptions): Plan;
+  /** The part of the plan that needs neither prompts nor images. */
+  protected latentPlan(settings: Settings): LatentPlan {
+    return { settings, shape: this.grid(settings).latentShape };
+  }
+
   /** Encodes prompts and images; what it uploads belongs to `run.owned`. */
   protected abstract conditions(plan: Plan, run: Run): Promise<Conditions<Condition>>;
   /** Runs one pass. Returns a new tensor in the layout of the latents. */
@@ -152,7 +165,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     plan: Plan,
   ): Promise<Tensor>;
   /** What the autoencoder decodes, a new tensor. */
-  protected rawLatents(vae: DecoderOf<Parts>, { data, shape }: HostTensor, _plan: Plan): Tensor {
+  protected rawLatents(vae: DecoderOf<Parts>, { data, shape }: HostTensor, _plan: LatentPlan): Tensor {
     using normalized = this.device.upload(data, shape);
     return vae.denormalize(normalized);
   }
@@ -173,15 +186,34 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const settings: Settings = { ...this.defaults, ...given };
     for (const name of GIVEN_TENSORS) assertGivenFinite(name, given[name]);
     const plan = this.plan(settings, given);
-    const seed = plainSeed(given.seed ?? randomSeed());
+    const { scheduler } = plan;
+    const { resumeFrom, onState } = given;
+    const seed = resumeFrom?.seed ?? plainSeed(given.seed ?? randomSeed());
+    const startedFromLatents = resumeFrom?.startedFromLatents ?? given.initialLatents !== undefined;
+    const drawsNoise = scheduler.timesteps.some((_, i) => scheduler.plan(i).noiseDraws > 0);
+    const usesSeed = !startedFromLatents || drawsNoise;
+    const used = usedSettings(plan, usesSeed ? seed : undefined);
     // Schedulers that add noise go on drawing from the generator of the initial latents.
     const generator = new TorchCpuGenerator(seed);
-    const initial = initialLatents(given.initialLatents, plan.shape, generator);
+    const parts = { scheduler, generator };
+    const { family } = this;
+    const identity = { family, timesteps: scheduler.timesteps, settings: used };
+    if (resumeFrom) {
+      checkRunState(resumeFrom, { ...identity, shape: plan.shape });
+      restoreParts(resumeFrom, parts);
+    }
+    const initial = resumeFrom?.latents ?? initialLatents(given.initialLatents, plan.shape, generator);
+    const stateAfter = (step: number, latents: HostTensor): RunState => ({
+      ...{ ...identity, step, latents, seed, startedFromLatents },
+      parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.state()])),
+    });
     return this.#work(given, async (run, turn) => {
       const conditions = await this.conditions(plan, run);
       const { device } = this;
       const denoised = await denoise<Condition>({
-        ...{ device, scheduler: plan.scheduler, initial, guidance: plan.guidance, options: run },
+        ...{ device, scheduler, initial, guidance: plan.guidance, options: run },
+        firstStep: resumeFrom?.step ?? 0,
+        ...(onState ? { afterStep: (step, latents) => onState(stateAfter(step, latents)) } : {}),
         ...{ positive: conditions.positive, negative: conditions.negative },
         predictor: (timestep) => this.#predictor(plan, timestep, run),
         generation: ++this.#generation,
@@ -189,8 +221,6 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       });
       const latents = this.finalLatents(denoised, conditions);
       turn.rest(BEFORE_FRAMES_MS);
-      const drawsNoise = plan.scheduler.timesteps.some((_, i) => plan.scheduler.plan(i).noiseDraws > 0);
-      const usesSeed = given.initialLatents === undefined || drawsNoise;
       const notes = [
         ...this.parts.notes,
         ...plan.notes,
@@ -202,16 +232,24 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...{ latents, width, height, fps, seed, notes },
         frames: new FrameReader(() => this.#decode(latents, plan, turn)),
         frameCount: plan.frameCount ?? numFrames,
-        settings: {
-          prompt: settings.prompt ?? null,
-          negative_prompt: usedNegative(plan),
-          ...{ num_frames: numFrames, height, width },
-          num_inference_steps: settings.numInferenceSteps,
-          guidance_scale: plan.guidance.isOn ? settings.guidanceScale : 1,
-          ...plan.used,
-          seed: usesSeed ? seedForJson(seed) : null,
-          fps,
-        },
+        settings: used,
+      };
+    });
+  }
+
+  async decode({ latents, ...options }: DecodeOptions): Promise<DecodeResult> {
+    this.#requireOpen();
+    // Of the options of a generation, those of the clip: the prompt has done its work.
+    const given = withoutUndefined(this.options.parse({ ...options, prompt: "", initialLatents: latents }));
+    assertGivenFinite("latents", latents);
+    const plan = this.latentPlan({ ...this.defaults, ...given });
+    assertLatentsShape("latents", latents, plan.shape);
+    const { numFrames, height, width, fps } = plan.settings;
+    return this.#work(given, async (_run, turn) => {
+      turn.rest(BEFORE_FRAMES_MS);
+      return {
+        ...{ height, width, fps, frameCount: plan.frameCount ?? numFrames },
+        frames: new FrameReader(() => this.#decode(latents, plan, turn)),
       };
     });
   }
@@ -282,7 +320,11 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     };
   }
 
-  async *#decode(latents: HostTensor, plan: Plan, turn: Turn): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#decode(
+    latents: HostTensor,
+    plan: LatentPlan,
+    turn: Turn,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const { device } = this;
     try {
       this.#requireOpen();
@@ -332,10 +374,4 @@ function disposedError(cause?: unknown): ConfigError {
     fix: "Dispose an engine after its last generation, and open another one to go on.",
     ...(cause === undefined ? {} : { cause }),
   });
-}
-
-/** The negative prompt where it counted; null where guidance was off or embeddings were given. */
-function usedNegative({ guidance, settings }: ClipPlan): string | null {
-  if (!guidance.isOn || settings.negativePromptEmbeds !== undefined) return null;
-  return settings.negativePrompt;
 }

@@ -5,6 +5,7 @@
 import { nearestName, UsageError } from "@lvsa/runtime";
 import * as z from "zod";
 import { type Seed, seedProblem } from "../random/index.js";
+import type { RunState } from "../run-state/run-state.js";
 import type { GenerateOptions, HostTensor, RgbImage } from "./video-pipeline.js";
 
 /** The schedulers' limit. */
@@ -88,6 +89,11 @@ const fields = {
   onStep: callback,
   onStage: callback,
   onTensor: callback,
+  onState: callback,
+  resumeFrom: z.custom<RunState>((value) => {
+    const { latents, parts, timesteps } = (value ?? {}) as Partial<RunState>;
+    return hostTensor.safeParse(latents).success && typeof parts === "object" && Array.isArray(timesteps);
+  }, "expected the state of a run"),
 } satisfies Record<keyof GenerateOptions, z.ZodType>;
 
 export type OptionName = keyof GenerateOptions;
@@ -99,7 +105,7 @@ export const generateFields: Readonly<typeof fields> = fields;
 const COMMON = [
   ...(["prompt", "negativePrompt", "numFrames", "height", "width", "numInferenceSteps"] as const),
   ...(["guidanceScale", "flowShift", "seed", "fps", "maxSequenceLength", "initialLatents"] as const),
-  ...(["signal", "onStep", "onStage", "onTensor"] as const),
+  ...(["signal", "onStep", "onStage", "onTensor", "onState", "resumeFrom"] as const),
 ];
 
 /** Options that mean another kind of input, and have a code of their own. */
@@ -128,6 +134,8 @@ export class FamilyOptions {
     for (const [one, other] of [
       ["prompt", "promptEmbeds"],
       ["negativePrompt", "negativePromptEmbeds"],
+      ["resumeFrom", "seed"],
+      ["resumeFrom", "initialLatents"],
     ] as const) {
       if (given[one] === undefined || given[other] === undefined) continue;
       throw badOption(`${one} and ${other} exclude each other`, `Leave one of them out.`);

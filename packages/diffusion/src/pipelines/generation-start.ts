@@ -15,14 +15,18 @@ export function initialLatents(
   if (!given) {
     return { data: noise.randn(shape), shape };
   }
-  if (given.shape.join() !== shape.join()) {
-    throw new UsageError(
-      "LATENTS_SHAPE",
-      `the initial latents are [${given.shape.join(", ")}], this clip needs [${shape.join(", ")}]`,
-      { fix: "Match --num-frames, --height and --width to the latents." },
-    );
-  }
+  assertLatentsShape("initialLatents", given, shape);
   return given;
+}
+
+/** @throws UsageError `LATENTS_SHAPE` */
+export function assertLatentsShape(name: string, given: HostTensor, shape: readonly number[]): void {
+  if (given.shape.join() === shape.join()) return;
+  throw new UsageError(
+    "LATENTS_SHAPE",
+    `${name} are [${given.shape.join(", ")}], this clip needs [${shape.join(", ")}]`,
+    { fix: "Match --num-frames, --height and --width to the latents." },
+  );
 }
 
 /** Storage type between residual additions. */

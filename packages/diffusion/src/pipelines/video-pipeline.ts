@@ -3,15 +3,14 @@ import type { AttentionDispatcher, HostPipeline } from "@lvsa/core";
 import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
 import type { ModelDefaults } from "../models/definition/video-model.js";
 import type { Seed } from "../random/index.js";
+import type { RunState } from "../run-state/run-state.js";
+import type { RunSettings } from "../run-state/stateful.js";
+import type { HostTensor } from "./host-tensor.js";
 
 /** Storage type between residual additions: `auto` is f16 on GPUs that have it, else f32. */
 export type Precision = "auto" | "f32" | "f16";
 
-/** Numbers with their shape, on the CPU. */
-export interface HostTensor {
-  readonly data: Float32Array;
-  readonly shape: readonly number[];
-}
+export type { HostTensor } from "./host-tensor.js";
 
 /** An image as rows of RGB bytes. */
 export interface RgbImage {
@@ -75,6 +74,16 @@ export interface GenerateOptions {
   readonly onStep?: (report: StepReport) => void;
   /** Hears which part is at work: loading, encoding the prompt, decoding. */
   readonly onStage?: (report: StageReport) => void;
+  /**
+   * Hears the state after every step, and the next step waits for the promise it may return: write it somewhere
+   * (`encodeRunState`), and the run survives the process.
+   */
+  readonly onState?: (state: RunState) => Promise<void> | void;
+  /**
+   * Goes on after the state's last step, with the options that the run began with, to bit-identical latents on the same
+   * device and checkpoint. Seed and initial latents are those of the state.
+   */
+  readonly resumeFrom?: RunState;
   /** For tests and tools: hears predictions and latents of every step. Copied for the listener. */
   readonly onTensor?: (name: string, tensor: HostTensor) => void;
 }
@@ -113,10 +122,19 @@ export interface GenerationResult {
   /** A number where that is exact, else a bigint; `settings.seed` has its digits as text then. */
   readonly seed: Seed;
   /** Everything that shaped the result, for metadata; null: not given, or without effect (then a note says so). */
-  readonly settings: Readonly<Record<string, string | number | boolean | null>>;
+  readonly settings: RunSettings;
   /** Remarks for the user, e.g. that the prompt was cut, or that an option had no effect. */
   readonly notes: readonly string[];
 }
+
+/** Latents of a run that is over, and the clip that they are of. */
+export interface DecodeOptions
+  extends Pick<GenerateOptions, "numFrames" | "height" | "width" | "fps" | "signal" | "onStage"> {
+  /** As `GenerationResult.latents`. */
+  readonly latents: HostTensor;
+}
+
+export type DecodeResult = Pick<GenerationResult, "frames" | "frameCount" | "width" | "height" | "fps">;
 
 /** What a pipeline does when it is told nothing. */
 export type GenerationDefaults = ModelDefaults;
@@ -133,9 +151,16 @@ export interface VideoPipeline extends HostPipeline {
    * One generation after the other: a second call waits for the first, and for frames that are being read.
    *
    * @throws UsageError `BAD_OPTION` and others before anything is loaded; AbortError; NotFiniteError; ConfigError
-   *   `ENGINE_DISPOSED` when the pipeline is disposed before or meanwhile
+   *   `ENGINE_DISPOSED` when the pipeline is disposed before or meanwhile; `RUN_CHANGED`, `BAD_RUN_STATE` for
+   *   `resumeFrom`
    */
   generate(options: GenerateOptions): Promise<GenerationResult>;
+  /**
+   * Frames of latents that an earlier run made: only the autoencoder is loaded.
+   *
+   * @throws UsageError `BAD_OPTION`, `LATENTS_SHAPE`, `INPUT_NOT_FINITE`; while frames are read as those of `generate`
+   */
+  decode(options: DecodeOptions): Promise<DecodeResult>;
   dispose(): void;
 }
 

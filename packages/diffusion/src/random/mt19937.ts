@@ -17,6 +17,21 @@ export class Mt19937 {
     }
   }
 
+  /** 624 words and the position in them; a copy. */
+  state(): number[] {
+    return [...this.#state, this.#index];
+  }
+
+  /** Returns false for what `state` never gives. */
+  restore(words: readonly number[]): boolean {
+    const index = words[WORDS]!;
+    const isState = words.length === WORDS + 1 && index <= WORDS && words.every((w) => w >>> 0 === w);
+    if (!isState) return false;
+    this.#state.set(words.slice(0, WORDS));
+    this.#index = index;
+    return true;
+  }
+
   /** Next unsigned 32-bit integer. */
   nextUint32(): number {
     if (this.#index === WORDS) this.#twist();

@@ -1,5 +1,6 @@
 /** Seeded normal noise, equal to PyTorch's on the CPU. */
 import { ConfigError } from "@lvsa/runtime";
+import { badRunState, type PartState, type Stateful } from "../run-state/stateful.js";
 import { roundToBfloat16, roundToFloat16 } from "./float-rounding.js";
 import { Mt19937 } from "./mt19937.js";
 import { boxMullerFloat32, boxMullerRounded } from "./normal-fill.js";
@@ -15,7 +16,7 @@ const BLOCK = 16;
  * those of PyTorch's x86 build (seen with 2.6). Draws of fewer than 16 numbers take another path in PyTorch
  * (float64 Box-Muller with one number kept for the next such draw), which is followed too.
  */
-export class TorchCpuGenerator {
+export class TorchCpuGenerator implements Stateful {
   #engine: Mt19937;
   #keptNormal: number | undefined;
 
@@ -61,6 +62,19 @@ export class TorchCpuGenerator {
       fill(out, tail);
     }
     return out;
+  }
+
+  state(): PartState {
+    return { values: { words: this.#engine.state(), kept_normal: this.#keptNormal ?? null }, tensors: {} };
+  }
+
+  restore({ values }: PartState): void {
+    const { words, kept_normal: kept } = values;
+    const isKept = kept === null || typeof kept === "number";
+    if (!isKept || !Array.isArray(words) || !this.#engine.restore(words)) {
+      throw badRunState("it is not that of a Mersenne Twister");
+    }
+    this.#keptNormal = kept ?? undefined;
   }
 
   #fillUniform(out: Float32Array, from: number, bits: number): void {

@@ -1,5 +1,6 @@
 /** What pipelines use of a scheduler, whatever its kind. */
 import { ConfigError, UsageError } from "@lvsa/runtime";
+import { badRunState, type PartState, type Stateful } from "../run-state/stateful.js";
 import { applyStepPlan, type StepHistory, type StepResult } from "./apply-step-plan.js";
 import type { StepPlan } from "./step-plan.js";
 
@@ -19,7 +20,7 @@ export interface StepInputs {
   readonly drawNoise?: () => Float32Array;
 }
 
-export interface Scheduler {
+export interface Scheduler extends Stateful {
   /** As in `scheduler_config.json`. */
   readonly className: string;
   readonly numTrainTimesteps: number;
@@ -85,6 +86,34 @@ export abstract class BaseScheduler implements Scheduler {
     this.#history = result.history;
     this.#nextStep = stepIndex + 1;
     return result;
+  }
+
+  /** What earlier steps left for the next one. */
+  state(): PartState {
+    const { x0, corrected } = this.#history;
+    const flat = (data: Float32Array) => ({ data, shape: [data.length] });
+    return {
+      values: { class: this.className, next_step: this.#nextStep },
+      tensors: {
+        ...Object.fromEntries(x0.map((data, i) => [`x0.${i}`, flat(data)])),
+        ...(corrected ? { corrected: flat(corrected) } : {}),
+      },
+    };
+  }
+
+  /** After `setTimesteps` as in the run that the state is of. */
+  restore({ values, tensors }: PartState): void {
+    if (values.class !== this.className) {
+      throw badRunState(`it is that of a ${String(values.class)}, the scheduler is a ${this.className}`);
+    }
+    const next = values.next_step;
+    if (typeof next !== "number" || !(next >= 0 && next <= this.#timesteps.length)) {
+      throw badRunState(`${String(next)} of ${this.#timesteps.length} steps are done`);
+    }
+    const x0: Float32Array[] = [];
+    for (let i = 0; tensors[`x0.${i}`]; i++) x0.push(tensors[`x0.${i}`]!.data);
+    this.#history = { x0, ...(tensors.corrected ? { corrected: tensors.corrected.data } : {}) };
+    this.#nextStep = next;
   }
 
   /** @throws ConfigError `SCHEDULER_NOT_FINITE` before the first step, where any step has a factor that is no number */

@@ -17,6 +17,7 @@ import {
   type ClipPlan,
   type Conditions,
   DiffusionPipeline,
+  type LatentPlan,
   type Run,
   type Settings,
 } from "../diffusion-pipeline.js";
@@ -41,12 +42,7 @@ interface CogVideoXParts extends PipelineParts<CogVideoXTransformer3DModel, Auto
   readonly prompts: PromptEncoder;
 }
 
-interface CogVideoXPlan extends ClipPlan {
-  /** Latent frames in front that are padding: 1.5 joins them in pairs. */
-  readonly padding: number;
-}
-
-export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVideoXPlan, Tensor> {
+export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPlan, Tensor> {
   readonly family = "cogvideox";
   protected override readonly options = cogVideoXOptions;
 
@@ -84,10 +80,9 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
     return grid;
   }
 
-  protected override plan(settings: Settings, given: GenerateOptions): CogVideoXPlan {
+  protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
     const { guidanceScale, numInferenceSteps, numFrames, useDynamicGuidance = false } = settings;
-    const { latentShape: shape, latentFrames, latentFramesPadded } = this.grid(settings);
-    const padding = latentFramesPadded - latentFrames;
+    const { shape, frameCount } = this.latentPlan(settings);
     for (const name of ["promptEmbeds", "negativePromptEmbeds"] as const) {
       checkEmbeds(name, given[name], this.transformers[0].config.text_embed_dim);
     }
@@ -102,9 +97,8 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
     const guidance = scaledGuidance(isOn, (timestep) =>
       useDynamicGuidance ? dynamicGuidanceScale(guidanceScale, steps, timestep) : guidanceScale,
     );
-    const frameCount = this.#decodedFrames(latentFrames);
     return {
-      ...{ settings, shape, padding, scheduler, guidance, frameCount },
+      ...{ settings, shape, scheduler, guidance, frameCount },
       used: { ...used, use_dynamic_cfg: isOn && useDynamicGuidance },
       notes: [
         ...notes,
@@ -118,7 +112,12 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
     };
   }
 
-  protected override async conditions(plan: CogVideoXPlan, run: Run): Promise<Conditions<Tensor>> {
+  protected override latentPlan(settings: Settings) {
+    const { latentShape: shape, latentFrames } = this.grid(settings);
+    return { settings, shape, frameCount: this.#decodedFrames(latentFrames) };
+  }
+
+  protected override async conditions(plan: ClipPlan, run: Run): Promise<Conditions<Tensor>> {
     const { positive, negative, notes } = await encodePrompts(this.parts.prompts, plan, run);
     return {
       positive: this.upload(run, positive.embeds),
@@ -139,9 +138,11 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, CogVide
   protected override rawLatents(
     vae: AutoencoderKLCogVideoX,
     latents: HostTensor,
-    { padding }: CogVideoXPlan,
+    { settings }: LatentPlan,
   ): Tensor {
-    return rawLatents(this.device, vae, latents, padding);
+    // 1.5 joins latent frames in pairs; what was put in front for that is padding.
+    const { latentFrames, latentFramesPadded } = this.grid(settings);
+    return rawLatents(this.device, vae, latents, latentFramesPadded - latentFrames);
   }
 
   /** An even number of latent frames has no frame that stands alone. */

@@ -1,0 +1,34 @@
+/** What of a run's settings goes into its metadata: those that counted. */
+import { type Seed, seedForJson } from "../random/index.js";
+import type { RunSettings } from "../run-state/stateful.js";
+import type { Guidance } from "./guidance.js";
+import type { GenerateOptions, GenerationDefaults } from "./video-pipeline.js";
+
+/** What of a clip's plan they are about. */
+export interface SettledPlan {
+  readonly settings: GenerationDefaults & Pick<GenerateOptions, "prompt" | "negativePromptEmbeds">;
+  readonly guidance: Pick<Guidance, "isOn">;
+  readonly used?: RunSettings;
+}
+
+/** What shaped the result, for its metadata. @param seed where it counted */
+export function usedSettings(plan: SettledPlan, seed: Seed | undefined): RunSettings {
+  const { settings } = plan;
+  const { numFrames, height, width, fps } = settings;
+  return {
+    prompt: settings.prompt ?? null,
+    negative_prompt: usedNegative(plan),
+    ...{ num_frames: numFrames, height, width },
+    num_inference_steps: settings.numInferenceSteps,
+    guidance_scale: plan.guidance.isOn ? settings.guidanceScale : 1,
+    ...plan.used,
+    seed: seed === undefined ? null : seedForJson(seed),
+    fps,
+  };
+}
+
+/** The negative prompt where it counted; null where guidance was off or embeddings were given. */
+function usedNegative({ guidance, settings }: SettledPlan): string | null {
+  if (!guidance.isOn || settings.negativePromptEmbeds !== undefined) return null;
+  return settings.negativePrompt;
+}
