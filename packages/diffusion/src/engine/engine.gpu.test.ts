@@ -324,13 +324,12 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
   it("decodes latents of an earlier run, with the autoencoder alone", async () => {
     const result = await engine.generate(o);
     const frames = await drain(result);
-    const { numFrames, height, width } = o;
-    const size = { numFrames, height, width } as const;
+    const size = { numFrames: 9, height: 32, width: 48 };
     using other = await Engine.open(folder, { device, precision: "f32", registered: false });
     folder.reset();
     const decoded = await other.decode({ ...size, latents: result.latents, fps: 5 });
     const { frameCount } = result;
-    expect(decoded).toMatchObject({ frameCount, height: o.height, width: o.width, fps: 5 });
+    expect(decoded).toMatchObject({ frameCount, height: 32, width: 48, fps: 5 });
     expect(await drain(decoded)).toEqual(frames);
     expect([...folder.bytesRead.keys()]).toEqual(["vae"]);
     const { latents } = result;
