@@ -1,7 +1,8 @@
 /** What a user gets: each package packed, installed from the registry's other packages into an empty folder, and used. */
-import { existsSync, readFileSync } from "node:fs";
-import { stat, writeFile } from "node:fs/promises";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
+import { ModuleKind, ScriptTarget, transpileModule } from "typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { manifestOf, PackedPackages, published, root, run } from "./testing/packed.js";
 
@@ -149,6 +150,80 @@ describe("packed and installed alone", () => {
     if (other) expect(existsSync(join(place, "node_modules", other.name))).toBe(false);
   });
 });
+
+/** `examples/add-a-model` as its author publishes it: JavaScript, a manifest, a tarball. */
+async function packRipple(): Promise<string> {
+  const place = join(packed.folder, "lvsa-ripple");
+  await mkdir(place, { recursive: true });
+  const source = join(root, "examples/add-a-model");
+  const target = { module: ModuleKind.ESNext, target: ScriptTarget.ES2022 };
+  for (const file of readdirSync(source).filter((name) => /(?<!\.test)\.ts$/.test(name))) {
+    const { outputText } = transpileModule(readFileSync(join(source, file), "utf8"), {
+      compilerOptions: target,
+    });
+    await writeFile(join(place, file.replace(/ts$/, "js")), outputText);
+  }
+  const peerDependencies = Object.fromEntries(
+    ["core", "diffusion", "hooks", "runtime"].map((name) => [`@lvsa/${name}`, "*"]),
+  );
+  const manifest = {
+    name: "lvsa-ripple",
+    version: "1.0.0",
+    type: "module",
+    exports: "./index.js",
+    peerDependencies,
+  };
+  await writeFile(join(place, "package.json"), JSON.stringify(manifest));
+  const { stdout } = await run("npm", ["pack", "--silent"], place);
+  return join(place, stdout.trim().split(/\s+/).at(-1)!);
+}
+
+describe("a package of others", () => {
+  // pnpm hides packages from those that do not name them: nothing may be found by luck.
+  test("brings its model and its variable, and nobody changes a line", async () => {
+    const names = ["@lvsa/diffusion", "@lvsa/hooks", "@lvsa/core", "@lvsa/runtime", ...software, "webgpu"];
+    const place = await packed.install("ripple", names, "pnpm", { "lvsa-ripple": await packRipple() });
+    await mkdir(join(place, "checkpoint"));
+    await writeFile(join(place, "checkpoint/model_index.json"), '{"_class_name": "RipplePipeline"}');
+    await writeFile(
+      join(place, "app.js"),
+      `import { Engine } from "@lvsa/diffusion";
+       import { createDevice, nodeFolder } from "@lvsa/diffusion/node";
+       const device = await createDevice({ adapter: process.env.ADAPTER });
+       const engine = await Engine.open(nodeFolder("checkpoint"), { device });
+       const { latents } = await engine.generate({ prompt: "rain", numFrames: 97, seed: 1 });
+       console.log(latents.data.reduce((sum, x) => sum + Math.abs(x), 0));
+       process.exit(0);`,
+    );
+    const app = (env: Readonly<Record<string, string>>) =>
+      run(
+        process.execPath,
+        ["--import", "@lvsa/hooks/register", "--import", "lvsa-ripple", "app.js"],
+        place,
+        {
+          ...{ ADAPTER: adapter, ...env },
+        },
+      );
+    const dense = await app({});
+    const sparse = await app({ LVSA_RIPPLE_HOOK: "1" });
+    const misspelt = await app({ LVSA_RIPLE_HOOK: "1" });
+    expect(lvsaLines(dense.stderr)).toEqual([]);
+    expect(lvsaLines(sparse.stderr)).toEqual([
+      "[LVSA-hook] Installed LVSA hook on RippleAttention (T_lat=auto)",
+      expect.stringMatching(/^\[LVSA\] engaged \(ripple\): T_lat=25 P=6 seq_len=150 .* -> SPARSE$/),
+    ]);
+    expect(lvsaLines(misspelt.stderr)).toEqual([
+      "[LVSA] Warning: unknown variable LVSA_RIPLE_HOOK; did you mean LVSA_RIPPLE_HOOK?",
+    ]);
+    expect(sparse.stdout).toMatch(/^[\d.]+\s*$/);
+    expect(sparse.stdout).not.toBe(dense.stdout);
+    expect(misspelt.stdout).toBe(dense.stdout);
+  });
+});
+
+function lvsaLines(text: string): string[] {
+  return text.split(/\r?\n/).filter((line) => line.startsWith("[LVSA"));
+}
 
 /** Frames, height and width of the case's dense run. */
 function clipOf(caseFile: string): [number, number, number] {

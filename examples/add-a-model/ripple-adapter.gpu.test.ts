@@ -2,7 +2,7 @@
 import { type InstallLvsaOptions, installLvsa } from "@lvsa/core";
 import { adapterConformance, type ConformanceFixture, conformanceChecks } from "@lvsa/core/testing";
 import { runMutants } from "@lvsa/core/testing/adapter-mutants";
-import { hooksRequested } from "@lvsa/hooks";
+import { resolveHooks } from "@lvsa/hooks";
 import type { Device } from "@lvsa/runtime";
 import { relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -108,8 +108,8 @@ describe("the whole model", () => {
 
   test("the hook goes by its own variable and installs the same adapter", () => {
     const hooks = [rippleHook];
-    expect(hooksRequested({ hooks, env: { LVSA_RIPPLE_HOOK: "1" } })).toBe(true);
-    expect(hooksRequested({ hooks, env: {} })).toBe(false);
+    expect(resolveHooks({ hooks, env: { LVSA_RIPPLE_HOOK: "1" } }).on).toEqual(hooks);
+    expect(resolveHooks({ hooks, env: {} }).on).toEqual([]);
     const target = rippleHook.target(adapterModule, { transformers: [model], geometry: host });
     expect(target).toMatchObject({ referenceLatentFrames: 9, temporalFactor: 4 });
     const installed = target.install({});

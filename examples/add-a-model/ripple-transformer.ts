@@ -20,13 +20,14 @@ export const RIPPLE_CONFIG: RippleConfig = {
 
 export class RippleTransformer implements AttentionTarget {
   readonly family = "ripple";
-  readonly attention = new AttentionDispatcher();
   readonly #layers: readonly RippleAttention[];
 
   /** Random weights. */
   constructor(
     readonly device: Device,
     readonly config: RippleConfig = RIPPLE_CONFIG,
+    // An engine hands its own over, so that plugins see the calls.
+    readonly attention: AttentionDispatcher = new AttentionDispatcher(),
   ) {
     const indices = Array.from({ length: config.num_layers }, (_, i) => i);
     this.#layers = indices.map((i) => new RippleAttention(device, i, config));

@@ -83,13 +83,20 @@ export class PackedPackages {
 
   /**
    * An empty folder in which a user typed `npm i ...names`. Packages of ours come from their tarballs, also where only
-   * another one needs them; nothing else is linked or put there.
+   * another one needs them; nothing else is linked or put there. `others` are tarballs of packages of others, by name.
    */
-  async install(label: string, names: readonly string[], installer: Installer = "npm"): Promise<string> {
+  async install(
+    label: string,
+    names: readonly string[],
+    installer: Installer = "npm",
+    others: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     const place = join(this.folder, label);
     await mkdir(place, { recursive: true });
     const ours = Object.fromEntries([...this.#tarballs].map(([name, path]) => [name, `file:${path}`]));
-    const dependencies = Object.fromEntries(names.map((name) => [name, ours[name] ?? testedVersion(name)]));
+    const versions = names.map((name) => [name, ours[name] ?? testedVersion(name)]);
+    const theirs = Object.entries(others).map(([name, path]) => [name, `file:${path}`]);
+    const dependencies = Object.fromEntries([...versions, ...theirs]);
     const manifest = { name: "users-project", private: true, type: "module", dependencies };
     if (installer === "npm") {
       await writeFile(join(place, "package.json"), JSON.stringify({ ...manifest, overrides: ours }));

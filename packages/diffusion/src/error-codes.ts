@@ -55,6 +55,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   NOT_FOUND: { usage: false },
   /** Cosmos 3: the prompt has no keys and values for layer … */
   NO_UNDERSTANDING: { usage: false },
+  /** … is a pipeline of @lvsa/diffusion */
+  PIPELINE_EXISTS: { usage: false },
   /** the plugin package … does not load */
   PLUGIN_NOT_FOUND: { usage: false },
   /** this run can not go on: … */
@@ -134,6 +136,7 @@ export type DiffusionErrorCode =
   | "NOT_FINITE"
   | "NOT_FOUND"
   | "NO_UNDERSTANDING"
+  | "PIPELINE_EXISTS"
   | "PLUGIN_NOT_FOUND"
   | "RUN_CHANGED"
   | "SCHEDULER_CONFIG_INVALID"

@@ -1,5 +1,5 @@
 export * from "./engine/engine.js";
-export { knownPipelines } from "./engine/pipeline-registry.js";
+export { knownPipelines, registerPipeline } from "./engine/pipeline-registry.js";
 export * from "./error-codes.js";
 export {
   FamilyOptions,

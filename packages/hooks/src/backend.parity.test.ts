@@ -2,14 +2,7 @@
 import type { Device, Tensor } from "@lvsa/runtime";
 import { goldenCases, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  BACKEND_NAME,
-  HookLog,
-  listHooks,
-  registerLvsaBackend,
-  resolveSettings,
-  SparseAttention,
-} from "./index.js";
+import { BACKEND_NAME, HookLog, registerLvsaBackend, resolveHooks, SparseAttention } from "./index.js";
 
 interface Input {
   readonly env: Readonly<Record<string, string>>;
@@ -64,7 +57,7 @@ describe("backend LVSA", () => {
       ...env,
       ...(frames === undefined ? {} : { LVSA_TOTAL_LATENT_FRAMES: frames }),
     };
-    const read = () => resolveSettings({}, given).settings;
+    const read = () => resolveHooks({ env: given }).settings;
     if (frames === "0" || env.LVSA_BACKEND === "bogus") {
       // Dense for ever, or another kernel than was asked for, without a word: refused here.
       expect(read).toThrow(/is "(0|bogus)"; expected/);
@@ -136,7 +129,9 @@ describe("backend LVSA", () => {
   });
 
   it("takes surplus tokens for text only when the host says so", () => {
-    const { settings } = resolveSettings({}, { LVSA_TOTAL_LATENT_FRAMES: "5", LVSA_PATCHES_PER_FRAME: "4" });
+    const { settings } = resolveHooks({
+      env: { LVSA_TOTAL_LATENT_FRAMES: "5", LVSA_PATCHES_PER_FRAME: "4" },
+    });
     using attention = new SparseAttention({
       family: "wan",
       origin: "forward_cuda",
@@ -173,7 +168,7 @@ describe("backend LVSA", () => {
           geometry: { spatialFactor: 8, temporalFactor: 4, transformerConfig: {} },
         },
       },
-      { settings: {}, log: new HookLog({}), hook: listHooks().find(({ family }) => family === "wan")! },
+      { resolved: resolveHooks({ env: {} }), log: new HookLog({}) },
     );
     expect(registered.map(([name]) => name)).toEqual([info.output.name]);
     expect(BACKEND_NAME).toBe(info.output.name);

@@ -2,9 +2,10 @@
 import type { AttentionDispatcher, BackendCall, BackendExtra, BackendRunner } from "@lvsa/core";
 import { ConfigError, type Tensor, UsageError } from "@lvsa/core";
 import { type HookSettings, hookSettingsSchema } from "./env-schema.js";
+import { type HookHost, loadPackage } from "./hook-definition.js";
 import type { HookLog } from "./hook-events.js";
 import type { ModelFacts } from "./lvsa-settings.js";
-import { type HookDefinition, type HookHost, loadPackage, type PackageLoaders } from "./plugins.js";
+import type { ResolvedHooks } from "./resolve-hooks.js";
 import { SparseAttention } from "./sparse-attention.js";
 
 export const BACKEND_NAME = "LVSA";
@@ -19,11 +20,9 @@ export interface BackendHost {
 }
 
 export interface BackendOptions {
-  readonly settings: HookSettings;
+  /** The hook of the model, on or not, tells training length and defaults. */
+  readonly resolved: ResolvedHooks;
   readonly log: HookLog;
-  /** The model's hook: training length and defaults come from its package. */
-  readonly hook?: HookDefinition;
-  readonly packages?: PackageLoaders;
 }
 
 /**
@@ -47,11 +46,15 @@ export async function registerLvsaBackend(host: BackendHost, options: BackendOpt
 }
 
 /** What the model's package says; an error is kept until somebody uses the backend. */
-async function modelFacts(pipeline: HookHost, options: BackendOptions): Promise<ModelFacts | Error> {
-  const { hook, packages, settings } = options;
+async function modelFacts(
+  pipeline: BackendHost["pipeline"],
+  { resolved }: BackendOptions,
+): Promise<ModelFacts | Error> {
+  const { settings } = resolved;
+  const hook = resolved.hookOf(pipeline.family);
   const { temporalFactor } = pipeline.geometry;
   try {
-    if (hook) return hook.target(await loadPackage(hook, packages), pipeline);
+    if (hook) return hook.target(await loadPackage(hook, resolved.options.packages), pipeline);
     const { referenceLatentFrames } = settings;
     if (referenceLatentFrames !== undefined) return { referenceLatentFrames, temporalFactor };
     return new ConfigError("NO_REFERENCE_FRAMES", "nobody knows the training length of this model", {
@@ -107,7 +110,7 @@ class LvsaBackend {
     const attention = new SparseAttention({
       family: this.#family,
       origin: ORIGIN,
-      settings: { ...this.#options.settings, ...extraSettings(role, extra) },
+      settings: { ...this.#options.resolved.settings, ...extraSettings(role, extra) },
       model: this.#model,
       log: this.#options.log,
       counter: "backend",

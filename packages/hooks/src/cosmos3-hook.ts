@@ -14,7 +14,7 @@ import {
   type LayerProcessor,
   type LvsaConfigInput,
 } from "@lvsa/core";
-import type { HookHost, HookTarget } from "./plugins.js";
+import type { HookHost, HookTarget } from "./hook-definition.js";
 
 const FAMILY = "cosmos3";
 

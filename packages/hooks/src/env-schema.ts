@@ -1,5 +1,5 @@
 /**
- * Every `LVSA_*` variable, once: its name, how its text is read, which values it takes, its default and what it
+ * Every `LVSA_*` variable but the hooks' switches, once: its name, how its text is read, which values it takes, its default and what it
  * does. Settings, the table of the README and `lvsa env` all come from here.
  */
 import * as z from "zod";
@@ -57,11 +57,6 @@ const NEEDED_ONLY = "Only for hosts that cannot tell; where the host tells, it m
 
 /** Explicit options have the names on the left; `LVSA_CONFIG` has them in snake case. */
 export const hookSettingsSchema = z.strictObject({
-  // Which models
-  wanHook: flag("LVSA_WAN_HOOK", "off", "Sparse self attention in Wan 2.1 and 2.2."),
-  hunyuanHook: flag("LVSA_HUNYUAN_HOOK", "off", "Sparse joint attention in HunyuanVideo 1.5."),
-  cogvideoxHook: flag("LVSA_COGVIDEOX_HOOK", "off", "Sparse joint attention in CogVideoX."),
-  cosmos3Hook: flag("LVSA_COSMOS3_HOOK", "off", "Sparse attention in the generation stream of Cosmos 3."),
   // When
   auto: flag("LVSA_AUTO", "off", "Engage only in clips that are longer than the model's training length."),
   strict: flag("LVSA_STRICT", "off", "Falling back to dense attention is an error."),
@@ -217,7 +212,12 @@ export const CONFIG_VARIABLE: VariableInfo = {
 };
 
 /** Names that other parts of this repository read. */
-export const FOREIGN_VARIABLES: readonly string[] = ["LVSA_TEST_ADAPTER", "LVSA_REFERENCE_DIR"];
+export const FOREIGN_VARIABLES: readonly string[] = [
+  "LVSA_TEST_ADAPTER",
+  "LVSA_REFERENCE_DIR",
+  "LVSA_CHROMIUM",
+  "LVSA_FUZZ_SEED",
+];
 
 /** All settings in the order of the table. */
 export const SETTINGS: readonly { readonly name: SettingName; readonly info: VariableInfo }[] =

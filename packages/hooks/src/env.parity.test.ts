@@ -1,9 +1,9 @@
 /** Variables as the Python plugin reads them. Every difference is listed with its reason. */
 import { goldenCases, isForeignReference, requireCases } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
-import { resolveSettings } from "./env.js";
 import type { HookSettings } from "./env-schema.js";
 import { patchCandidates } from "./geometry.js";
+import { resolveHooks } from "./resolve-hooks.js";
 
 type Env = Readonly<Record<string, string>>;
 interface ConfigOutput {
@@ -105,7 +105,7 @@ describe("settings from variables", () => {
   it.each(environments.map(({ input, output }) => ({ env: input.env, output })))(
     "$env",
     ({ env, output }) => {
-      const read = () => resolveSettings({}, { ...ON, ...env });
+      const read = () => resolveHooks({ env: { ...ON, ...env } });
       const refusal = REFUSED.find(([, test]) => test(env));
       if (output.error || refusal) {
         const variable = Object.keys(env).find((name) => name !== "LVSA_CONFIG" || output.error) ?? "";
@@ -124,7 +124,7 @@ describe("settings from variables", () => {
     for (const { input, output } of environments) {
       if (output.error || REFUSED.some(([, test]) => test(input.env)) || MERGED[JSON.stringify(input.env)])
         continue;
-      const { settings } = resolveSettings({}, input.env);
+      const { settings } = resolveHooks({ env: input.env });
       const own = asOriginal(settings);
       const latent = Object.fromEntries(
         Object.entries(own)
@@ -160,7 +160,7 @@ describe("settings from LVSA_CONFIG", () => {
   it("there are cases", () => requireCases(texts));
 
   it.each(texts.map(({ input, output }) => ({ json: input.json, output })))("$json", ({ json, output }) => {
-    const read = () => resolveSettings({}, { ...ON, LVSA_CONFIG: json });
+    const read = () => resolveHooks({ env: { ...ON, LVSA_CONFIG: json } });
     // An empty text is as good as none, as in the environment of the original.
     if (json === "") expect(asOriginal(read().settings)).toEqual(ORIGINAL_DEFAULTS);
     else if (output.error || badTypes.includes(json)) {
@@ -190,12 +190,12 @@ describe("tokens per frame", () => {
   it.each(patches.map(({ input, output }) => ({ env: input.env, output })))("$env", ({ env, output }) => {
     // Bad values: the original takes 1560, or never engages; here they are refused.
     if (isBad(env)) {
-      expect(() => resolveSettings({}, { ...ON, ...env })).toThrow(
+      expect(() => resolveHooks({ env: { ...ON, ...env } })).toThrow(
         expect.objectContaining({ code: "INVALID_VARIABLE" }),
       );
       return;
     }
-    const { settings } = resolveSettings({}, env);
+    const { settings } = resolveHooks({ env });
     const said = settings.patchesPerFrame ?? (settings.videoHeight && settings.videoWidth);
     // 1560 is 832x480 in one model: no guess where nothing, half of it, or a picture below one token is said.
     const isGuess = !said || (output.value[0] === 1560 && env.LVSA_VIDEO_HEIGHT === "15");

@@ -2,11 +2,14 @@ import { readFileSync } from "node:fs";
 import { nearestName } from "@lvsa/runtime";
 import { describe, expect, it } from "vitest";
 import {
+  defineHook,
   environmentMarkdown,
   environmentReport,
   HookLog,
-  hooksRequested,
-  resolveSettings,
+  type HooksOptions,
+  listHooks,
+  registerHook,
+  resolveHooks,
   SETTINGS,
   SparseAttention,
   VERSION,
@@ -23,7 +26,7 @@ describe("precedence", () => {
   };
 
   it("explicit options win over variables, variables over LVSA_CONFIG", () => {
-    const { settings, sources } = resolveSettings({ windowSize: 8 }, env);
+    const { settings, sources } = resolveHooks({ windowSize: 8, env });
     expect(settings).toMatchObject({ windowSize: 8, nFirstFrames: 12, sparsityScale: 0.5 });
     expect(sources).toMatchObject({
       windowSize: "option",
@@ -34,16 +37,25 @@ describe("precedence", () => {
   });
 
   it("holds for switches too, so that code can switch off what a variable switches on", () => {
-    expect(hooksRequested({ env: ON })).toBe(true);
-    expect(hooksRequested({ env: ON, wanHook: false })).toBe(false);
-    expect(hooksRequested({ env: { LVSA_CONFIG: '{"wan_hook": true}' } })).toBe(true);
-    expect(hooksRequested({ env: { LVSA_CONFIG: '{"wan_hook": true}', LVSA_WAN_HOOK: "0" } })).toBe(false);
-    expect(hooksRequested({ env: {} })).toBe(false);
+    const on = (options: HooksOptions) => resolveHooks(options).on.map(({ family }) => family);
+    const config = { LVSA_CONFIG: '{"wan_hook": true}' };
+    expect(on({ env: ON })).toEqual(["wan"]);
+    expect(on({ env: ON, families: [] })).toEqual([]);
+    expect(on({ env: ON, families: ["cosmos3"] })).toEqual(["cosmos3"]);
+    expect(on({ env: config })).toEqual(["wan"]);
+    expect(on({ env: { ...config, LVSA_WAN_HOOK: "0" } })).toEqual([]);
+    expect(on({ env: {} })).toEqual([]);
+  });
+
+  it("a family that no hook is for is refused with the nearest", () => {
+    expect(() => resolveHooks({ env: {}, families: ["wann"] }).on).toThrow(
+      expect.objectContaining({ code: "INVALID_OPTION", fix: "Did you mean wan?" }),
+    );
   });
 
   it("explicit options are checked always, and strictly", () => {
-    expect(() => resolveSettings({ windowSize: -1 })).toThrow(/windowSize/);
-    expect(() => resolveSettings({ windowSise: 1 } as never)).toThrow(
+    expect(() => resolveHooks({ windowSize: -1, env: {} })).toThrow(/windowSize/);
+    expect(() => resolveHooks({ windowSise: 1, env: {} } as never)).toThrow(
       expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining("windowSise") }),
     );
   });
@@ -67,7 +79,7 @@ describe("bad values", () => {
     ["LVSA_MASK_LOG", "abc", "a range such as 3-7"],
     ["LVSA_STRICT", "maybe", "1, true or yes for on"],
   ])("%s=%s is refused when a hook is on", (variable, text, accepted) => {
-    const read = () => resolveSettings({}, { ...ON, [variable]: text });
+    const read = () => resolveHooks({ env: { ...ON, [variable]: text } });
     expect(read).toThrow(
       expect.objectContaining({
         code: "INVALID_VARIABLE",
@@ -77,22 +89,22 @@ describe("bad values", () => {
     );
     expect(read).toThrow(accepted);
     // Nobody asked for LVSA: a line, and everything else goes on.
-    const { warnings, settings } = resolveSettings({}, { [variable]: text });
+    const { warnings, settings } = resolveHooks({ env: { [variable]: text } });
     expect(warnings[0]).toContain(variable);
     expect(settings).toEqual({});
   });
 
   it("a hook's own variable is never half read", () => {
-    expect(() => resolveSettings({}, { LVSA_WAN_HOOK: "on" })).toThrow('LVSA_WAN_HOOK is "on"');
+    expect(() => resolveHooks({ env: { LVSA_WAN_HOOK: "on" } })).toThrow('LVSA_WAN_HOOK is "on"');
   });
 
   it("all of them are named at once", () => {
-    const read = () => resolveSettings({}, { ...ON, LVSA_WINDOW_SIZE: "x", LVSA_CFG_PASSES: "y" });
+    const read = () => resolveHooks({ env: { ...ON, LVSA_WINDOW_SIZE: "x", LVSA_CFG_PASSES: "y" } });
     expect(read).toThrow(/LVSA_WINDOW_SIZE[\s\S]*LVSA_CFG_PASSES/);
   });
 
   it("settings in which a query sees nothing are refused when the hook is set up", () => {
-    const settings = resolveSettings({ windowSize: 3, nFirstFrames: 0, keyFrameInterval: 3 }).settings;
+    const settings = resolveHooks({ windowSize: 3, nFirstFrames: 0, keyFrameInterval: 3, env: {} }).settings;
     const model = { referenceLatentFrames: 21, temporalFactor: 4 };
     const options = {
       family: "wan",
@@ -130,16 +142,24 @@ describe("names", () => {
       LVSA_REFERENCE_DIR: "y",
       PATH: "z",
     };
-    expect(resolveSettings({}, env).warnings).toEqual([
+    expect(resolveHooks({ env }).warnings).toEqual([
       "unknown variable LVSA_QQQQQQQQ",
       "unknown variable LVSA_WINDOW_SISE; did you mean LVSA_WINDOW_SIZE?",
+    ]);
+    // A hook that nobody brings: its variable, and its entry.
+    const other = { LVSA_WNA_HOOK: "1", LVSA_CONFIG: '{"cosmo3_hook": true}' };
+    const resolved = resolveHooks({ env: other });
+    expect(resolved.on).toEqual([]);
+    expect(resolved.warnings).toEqual([
+      "LVSA_CONFIG speaks of an unknown hook, LVSA_COSMO3_HOOK; did you mean LVSA_COSMOS3_HOOK?",
+      "unknown variable LVSA_WNA_HOOK; did you mean LVSA_WAN_HOOK?",
     ]);
     expect(nearestName("LVSA_WAN_HOK", ["LVSA_HUNYUAN_HOOK", "LVSA_WAN_HOOK"])).toBe("LVSA_WAN_HOOK");
   });
 
   it("dead ones are explained in a line each", () => {
     const env = { LVSA_SCHEDULE_START: "5", LVSA_SCHEDULE_END: "5", LVSA_TOTAL_STEPS: "50" };
-    const { warnings } = resolveSettings({}, env);
+    const { warnings } = resolveHooks({ env });
     expect(warnings).toHaveLength(3);
     for (const variable of Object.keys(env)) {
       expect(warnings.filter((line) => line.startsWith(`${variable} has no effect: `))).toHaveLength(1);
@@ -165,7 +185,21 @@ describe("tables", () => {
     expect(row("LVSA_STRICT")).toMatchObject({ seen: undefined, value: true, source: "LVSA_CONFIG" });
     expect(row("LVSA_AUTO")).toMatchObject({ value: true, source: "option" });
     expect(row("LVSA_CFG_PASSES")).toMatchObject({ value: undefined, defaultText: "2", source: "default" });
-    expect(rows).toHaveLength(SETTINGS.length + 1);
+    expect(rows).toHaveLength(listHooks().length + SETTINGS.length + 1);
+  });
+
+  it("the report knows hooks that packages registered", () => {
+    using _mine = registerHook(
+      defineHook({
+        ...{ family: "mymodel", variable: "LVSA_MYMODEL_HOOK", packageName: "x", layer: "MyAttention" },
+        target: () => {
+          throw new Error("not asked");
+        },
+      }),
+    );
+    const { rows, warnings } = environmentReport({ LVSA_MYMODEL_HOOK: "1" });
+    expect(warnings).toEqual([]);
+    expect(rows[0]).toMatchObject({ variable: "LVSA_MYMODEL_HOOK", value: true, source: "variable" });
   });
 });
 

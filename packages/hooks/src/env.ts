@@ -1,12 +1,10 @@
 /**
- * Settings from explicit options, `LVSA_*` variables and `LVSA_CONFIG`. Options win over variables, variables over
- * entries of `LVSA_CONFIG`, and all of them over the model's defaults. This file and `register.ts` are the only
- * ones that read the process's environment.
+ * Variables to values, each once. Options win over variables, variables over entries of `LVSA_CONFIG`. This file is the
+ * only one that reads the process's environment. Which hooks exist is not asked here: every `LVSA_<NAME>_HOOK` is a switch.
  */
 import { nearestName, UsageError } from "@lvsa/core";
 import {
   CONFIG_VARIABLE,
-  FOREIGN_VARIABLES,
   type HookSettings,
   hookSettingsSchema,
   SETTINGS,
@@ -15,30 +13,31 @@ import {
   type VariableInfo,
 } from "./env-schema.js";
 import { ACCEPTED, readSwitch, readValue } from "./env-values.js";
+import { HOOK_VARIABLE } from "./hook-definition.js";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Who said a value. */
 export type SettingSource = "option" | "variable" | "LVSA_CONFIG" | "default";
 
-export interface ResolvedSettings {
-  readonly settings: HookSettings;
-  readonly sources: Readonly<Record<SettingName, SettingSource>>;
-  /** Switches of hooks that the schema does not know, by variable. */
-  readonly switches: Readonly<Record<string, boolean>>;
-  /** Bad variables that nobody needs, unknown names, settings without effect: a line each. */
-  readonly warnings: readonly string[];
-  /** The bad variables among them. */
-  readonly problems: readonly string[];
+export interface HookSwitch {
+  readonly on: boolean;
+  readonly source: "variable" | "LVSA_CONFIG";
 }
 
-export interface ResolveOptions {
-  /** `LVSA_*` switches of further hooks, e.g. `LVSA_MYMODEL_HOOK`. */
-  readonly switches?: readonly string[];
-  /** LVSA was asked for by other means than a hook's variable: bad variables are errors. */
-  readonly asked?: boolean;
-  /** For reports: bad variables are never errors. */
-  readonly tolerant?: boolean;
+export interface EnvironmentValues {
+  readonly settings: HookSettings;
+  readonly sources: Readonly<Record<SettingName, SettingSource>>;
+  /** Of every hook that is mentioned, by its variable. */
+  readonly switches: ReadonlyMap<string, HookSwitch>;
+  /** `LVSA_*` names in the environment. */
+  readonly names: readonly string[];
+  /** Unknown entries of `LVSA_CONFIG`, settings without effect: a line each. */
+  readonly warnings: readonly string[];
+  /** Variables with bad values. */
+  readonly problems: readonly string[];
+  /** Whether a hook's variable is on, or neither on nor off. */
+  readonly asks: boolean;
 }
 
 /** The environment of this process; empty in browsers. */
@@ -47,21 +46,15 @@ export function processEnvironment(): Environment {
   return process?.env ?? {};
 }
 
-/**
- * @throws ConfigError `INVALID_VARIABLE` for bad variables when LVSA is asked for (else they are warnings);
- * `INVALID_OPTION` for bad explicit options, always
- */
-export function resolveSettings(
-  explicit: HookSettings = {},
-  environment: Environment = {},
-  options: ResolveOptions = {},
-): ResolvedSettings {
+/** @throws UsageError `INVALID_OPTION` for bad explicit options */
+export function readEnvironment(explicit: HookSettings, environment: Environment): EnvironmentValues {
   const given = checkExplicit(explicit);
   const problems: string[] = [];
   const warnings: string[] = [];
   const values: Partial<Record<SettingName, unknown>> = {};
   const sources = {} as Record<SettingName, SettingSource>;
-  const fromConfig = readConfig(environment[CONFIG_VARIABLE.variable], problems, warnings);
+  const switches = new Map<string, HookSwitch>();
+  const fromConfig = readConfig(environment[CONFIG_VARIABLE.variable], switches, problems, warnings);
 
   for (const { name, info } of SETTINGS) {
     const layers: [SettingSource, unknown][] = [
@@ -75,30 +68,22 @@ export function resolveSettings(
     values[name] = value;
     if (info.inert) warnings.push(`${info.variable} has no effect: ${info.inert}`);
   }
-  const switches: Record<string, boolean> = {};
-  for (const variable of options.switches ?? []) {
-    const text = environment[variable];
-    if (text === undefined) continue;
-    const value = readSwitch(text);
-    if (value === undefined) problems.push(problemText(variable, text, ACCEPTED.switch));
-    else switches[variable] = value;
+  const names = Object.keys(environment).filter(
+    (name) => /^LVSA_/.test(name) && environment[name] !== undefined,
+  );
+  let asks = false;
+  for (const variable of names.filter((name) => HOOK_VARIABLE.test(name))) {
+    const text = environment[variable]!;
+    const on = readSwitch(text);
+    if (on === undefined) problems.push(problemText(variable, text, ACCEPTED.switch));
+    else switches.set(variable, { on, source: "variable" });
+    asks ||= on === undefined;
   }
-  warnings.push(...unknownNames(environment, options.switches ?? []));
-
-  const settings = values as HookSettings;
-  const { wanHook, hunyuanHook, cogvideoxHook, cosmos3Hook } = settings;
-  const hooks = [wanHook, hunyuanHook, cogvideoxHook, cosmos3Hook, ...Object.values(switches)];
-  const asked =
-    options.asked || hooks.includes(true) || problems.some((text) => /^LVSA_\w+_HOOK /.test(text));
-  if (problems.length > 0 && asked && !options.tolerant) {
-    throw new UsageError("INVALID_VARIABLE", problems.join("\n"), {
-      fix: "Correct or unset the variable; `lvsa env` shows all of them.",
-    });
-  }
-  return { settings, sources, switches, warnings: [...problems, ...warnings], problems };
+  asks ||= [...switches.values()].some(({ on }) => on);
+  return { settings: values as HookSettings, sources, switches, names, warnings, problems, asks };
 }
 
-/** @throws ConfigError `INVALID_OPTION` */
+/** @throws UsageError `INVALID_OPTION` */
 function checkExplicit(explicit: HookSettings): HookSettings {
   const parsed = hookSettingsSchema.safeParse(explicit);
   if (parsed.success) return parsed.data;
@@ -124,6 +109,7 @@ function readVariable(
 
 function readConfig(
   text: string | undefined,
+  switches: Map<string, HookSwitch>,
   problems: string[],
   warnings: string[],
 ): Partial<Record<SettingName, unknown>> {
@@ -137,16 +123,27 @@ function readConfig(
   const keys = SETTINGS.map(({ name }) => snakeCase(name));
   for (const [key, value] of Object.entries(json)) {
     const setting = SETTINGS[keys.indexOf(key)];
-    if (!setting) {
+    const variable = hookVariableOf(key);
+    if (variable && typeof value === "boolean") {
+      switches.set(variable, { on: value, source: "LVSA_CONFIG" });
+    } else if (variable && value !== null) {
+      problems.push(problemText(`LVSA_CONFIG, ${key}`, JSON.stringify(value), "true or false"));
+    } else if (!setting && !variable) {
       const nearest = nearestName(key.toLowerCase(), keys);
       warnings.push(`LVSA_CONFIG has an unknown entry ${key}${nearest ? `; did you mean ${nearest}?` : ""}`);
-    } else if (accepts(setting.name, value)) {
+    } else if (setting && accepts(setting.name, value)) {
       values[setting.name] = value;
-    } else if (value !== null) {
+    } else if (setting && value !== null) {
       problems.push(problemText(`LVSA_CONFIG, ${key}`, JSON.stringify(value), setting.info.accepted));
     }
   }
   return values;
+}
+
+/** `LVSA_WAN_HOOK` of `wan_hook`. */
+function hookVariableOf(key: string): string | undefined {
+  const variable = `LVSA_${key.toUpperCase()}`;
+  return key === key.toLowerCase() && HOOK_VARIABLE.test(variable) ? variable : undefined;
 }
 
 function accepts(name: SettingName, value: unknown): boolean {
@@ -155,17 +152,4 @@ function accepts(name: SettingName, value: unknown): boolean {
 
 function problemText(variable: string, text: string, accepted: string): string {
   return `${variable} is ${text.startsWith('"') ? text : JSON.stringify(text)}; expected ${accepted}`;
-}
-
-function unknownNames(environment: Environment, switches: readonly string[]): string[] {
-  const settings = SETTINGS.map(({ info }) => info.variable);
-  const suggested = [...settings, CONFIG_VARIABLE.variable, ...switches];
-  const known = new Set([...suggested, ...FOREIGN_VARIABLES]);
-  return Object.keys(environment)
-    .filter((name) => /^LVSA_/.test(name) && environment[name] !== undefined && !known.has(name))
-    .sort()
-    .map((name) => {
-      const nearest = nearestName(name, suggested);
-      return `unknown variable ${name}${nearest ? `; did you mean ${nearest}?` : ""}`;
-    });
 }

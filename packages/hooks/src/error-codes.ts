@@ -11,6 +11,8 @@ export const HOOKS_ERROR_CODES: Readonly<Record<HooksErrorCode, { readonly usage
   ADAPTER_UNFIT: { usage: false },
   /** LVSA_WINDOW_SIZE …, LVSA_N_FIRST_FRAMES … and LVSA_KEY_FRAME_INTERVAL … are all below one latent frame (… video frames): every query would attend to nothing */
   EMPTY_PATTERN: { usage: false },
+  /** the hook of … goes by …, which is no LVSA_<NAME>_HOOK */
+  HOOK_VARIABLE: { usage: false },
   /** Bad settings of the backend LVSA for the role …. …. */
   INVALID_OPTION: { usage: true },
   INVALID_VARIABLE: { usage: true },
@@ -24,6 +26,7 @@ export type HooksErrorCode =
   | "ADAPTER_MISSING"
   | "ADAPTER_UNFIT"
   | "EMPTY_PATTERN"
+  | "HOOK_VARIABLE"
   | "INVALID_OPTION"
   | "INVALID_VARIABLE"
   | "NO_REFERENCE_FRAMES"

@@ -1,9 +1,10 @@
 /** LVSA in an engine of one's own: its `GPUDevice`, its buffers, one call per attention layer. */
 import { borrowTensor, type Device, type FloatDType, type Tensor, wrapDevice } from "@lvsa/core";
-import { HookLog } from "./hook-events.js";
+import { defineHook, type HookDefinition } from "./hook-definition.js";
+import { listHooks } from "./hook-list.js";
 import type { ModelFacts } from "./lvsa-settings.js";
-import { type HooksOptions, isHookOn, settingsOf } from "./plugin.js";
-import { defineHook, type HookDefinition, listHooks } from "./plugins.js";
+import { hookLog } from "./plugin.js";
+import { type HooksOptions, resolveHooks } from "./resolve-hooks.js";
 import { SparseAttention, type SparseAttentionCall } from "./sparse-attention.js";
 
 export interface ForeignHookOptions extends HooksOptions {
@@ -54,18 +55,18 @@ export interface ForeignHook extends Disposable {
 }
 
 /** The hook of a family, or undefined where its variable is off. @throws ConfigError for bad settings */
-export function createForeignHook(options: ForeignHookOptions): ForeignHook | undefined {
-  const { family, gpu, model } = options;
-  const definition = definitionOf(family, options.hooks);
-  const resolved = settingsOf({ ...options, hooks: [...(options.hooks ?? []), definition] });
-  if (!isHookOn(definition, resolved, options.families)) return undefined;
+export function createForeignHook({
+  gpu,
+  family,
+  model,
+  ...given
+}: ForeignHookOptions): ForeignHook | undefined {
+  const definition = definitionOf(family, given.hooks);
+  const resolved = resolveHooks({ ...given, hooks: [...(given.hooks ?? []), definition] });
+  // A host without a logger of its own: lines must not end up in what it writes to its standard output.
+  const log = hookLog(resolved, (line) => console.error(line));
+  if (!resolved.on.some((hook) => hook.family === family)) return undefined;
   const { settings } = resolved;
-  const log = new HookLog({
-    logger: options.logger ?? ((line) => console.log(line)),
-    ...(options.onEvent ? { onEvent: options.onEvent } : {}),
-    ...(settings.warnFallback === undefined ? {} : { warnFallback: settings.warnFallback }),
-  });
-  for (const message of resolved.warnings) log.emit({ type: "warning", message });
   const attention = new SparseAttention({
     family,
     origin: `${family}_hook`,

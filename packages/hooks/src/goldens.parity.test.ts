@@ -8,7 +8,7 @@ import {
   MaskLog,
   parseMaskLog,
   resolveGeometry,
-  resolveSettings,
+  resolveHooks,
   StepTracker,
   serveArguments,
 } from "./index.js";
@@ -45,7 +45,7 @@ describe("step counter", () => {
     for (const { input, output } of counters) {
       const { env, counter, script = [] } = input;
       const label = `${counter} ${JSON.stringify(env)} ${input.name}`;
-      const read = () => resolveSettings({}, { LVSA_WAN_HOOK: "1", ...env }).settings;
+      const read = () => resolveHooks({ env: { LVSA_WAN_HOOK: "1", ...env } }).settings;
       // Below 1 the original takes 1 for passes, or never moves on for layers; here both are refused, as bad texts are.
       if (output.error || /^-|^0$/.test(env.LVSA_CFG_PASSES ?? "") || /^-/.test(env.LVSA_N_BLOCKS ?? "")) {
         // The original's hooks ignore LVSA_N_BLOCKS, bad or not.
@@ -135,10 +135,10 @@ describe("geometry", () => {
       const given = { ...env, LVSA_TOTAL_LATENT_FRAMES: String(input.T), LVSA_WAN_HOOK: "1" };
       if (input.T < 1 || /^(0|-\d+|,)$/.test(env.LVSA_PATCHES_PER_FRAME ?? "")) {
         // No clip at all: refused instead of never matching.
-        expect(() => resolveSettings({}, given), label).toThrow("expected");
+        expect(() => resolveHooks({ env: given }), label).toThrow("expected");
         continue;
       }
-      const { settings } = resolveSettings({}, given);
+      const { settings } = resolveHooks({ env: given });
       const told = resolveGeometry({ tokens: input.seq_len, textTokens: output.text_tokens ?? 0 }, settings);
       if (output.P === null) {
         expect(told, label).toMatchObject({ ok: false, reason: "geometry_detect" });
@@ -178,7 +178,7 @@ describe("mask log", () => {
     const parsed = parseMaskLog(spec);
     if (refused.has(spec)) {
       expect(parsed).toBeUndefined();
-      expect(() => resolveSettings({}, { LVSA_WAN_HOOK: "1", LVSA_MASK_LOG: spec })).toThrow(
+      expect(() => resolveHooks({ env: { LVSA_WAN_HOOK: "1", LVSA_MASK_LOG: spec } })).toThrow(
         `LVSA_MASK_LOG is ${JSON.stringify(spec)}; expected nothing or 0 (never)`,
       );
       // Nothing is lost: the original never printed.
@@ -213,7 +213,7 @@ describe("fallback lines", () => {
     "with LVSA_WARN_FALLBACK=$LVSA_WARN_FALLBACK",
     ({ LVSA_WARN_FALLBACK, calls, output }) => {
       const read = () =>
-        resolveSettings({}, { LVSA_WAN_HOOK: "1", LVSA_WARN_FALLBACK: LVSA_WARN_FALLBACK! }).settings;
+        resolveHooks({ env: { LVSA_WAN_HOOK: "1", LVSA_WARN_FALLBACK: LVSA_WARN_FALLBACK! } }).settings;
       if (["on", "2"].includes(LVSA_WARN_FALLBACK!)) {
         expect(read).toThrow("LVSA_WARN_FALLBACK is");
         return;

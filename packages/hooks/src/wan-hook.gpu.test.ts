@@ -84,7 +84,7 @@ describe("LVSA_WAN_HOOK", () => {
     const byEnvironment = await latents(byName);
     vi.unstubAllEnvs();
     using byOptions = await open([
-      lvsaPlugin({ env: {}, wanHook: true, windowSize: 4, referenceLatentFrames: 5 }),
+      lvsaPlugin({ env: {}, families: ["wan"], windowSize: 4, referenceLatentFrames: 5 }),
     ]);
     expect(byEnvironment).toEqual(await latents(byOptions));
     expect(byEnvironment).not.toEqual(await dense());

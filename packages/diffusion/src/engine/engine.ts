@@ -34,6 +34,7 @@ export interface EngineOptions {
   readonly registered?: boolean;
   /** Attention backends by role; plugins may bring backends of their own. */
   readonly attention?: AttentionConfig;
+  /** Where plugins' lines go; default: standard error. */
   readonly log?: (line: string) => void;
 }
 
@@ -61,7 +62,7 @@ export class Engine implements PluginHost {
       ...(options.precision ? { precision: options.precision } : {}),
       ...(options.keepLoaded ? { keepLoaded: true } : {}),
     });
-    const engine = new Engine(options.device, pipeline, options.log ?? (() => {}));
+    const engine = new Engine(options.device, pipeline, options.log ?? ((line) => console.error(line)));
     try {
       const named = await Promise.all(
         (options.plugins ?? []).map((plugin) => resolvePlugin(plugin, options.importPlugin)),

@@ -30,20 +30,53 @@ const loaders: Readonly<Record<string, () => Promise<PipelineLoader>>> = {
   Cosmos3OmniPipeline: cosmos3,
 };
 
+/** Pipelines that packages of others brought to this process; across copies of this package. */
+const REGISTRY = Symbol.for("lvsa.pipelines");
+
+type RegisteredPipelines = Map<string, () => Promise<PipelineLoader>>;
+
+function registered(): RegisteredPipelines {
+  const holder = globalThis as { [REGISTRY]?: RegisteredPipelines };
+  holder[REGISTRY] ??= new Map();
+  return holder[REGISTRY];
+}
+
+/**
+ * Makes a pipeline known to every `Engine.open` of this process: checkpoints whose `model_index.json` names `className` open
+ * with it. `load` is called when the first one does, and gives what opens a folder (`(folder, options) =>
+ * MyPipeline.fromPretrained(folder, options)`). Registering a name again replaces it. Disposing the result takes it back.
+ * Registrations lie on `globalThis` under `Symbol.for("lvsa.pipelines")`.
+ *
+ * @throws ConfigError `PIPELINE_EXISTS` for a class that this package has itself
+ */
+export function registerPipeline(className: string, load: () => Promise<PipelineLoader>): Disposable {
+  if (Object.hasOwn(loaders, className)) {
+    throw new ConfigError("PIPELINE_EXISTS", `${className} is a pipeline of @lvsa/diffusion`, {
+      fix: "Give the class, and `_class_name` in the checkpoint's model_index.json, a name of its own.",
+    });
+  }
+  registered().set(className, load);
+  return {
+    [Symbol.dispose]: () => {
+      if (registered().get(className) === load) registered().delete(className);
+    },
+  };
+}
+
 /** Class names that `Engine.open` knows. */
 export function knownPipelines(): string[] {
-  return Object.keys(loaders);
+  return [...Object.keys(loaders), ...registered().keys()];
 }
 
 /** @throws ConfigError `UNKNOWN_PIPELINE` with the known names */
 export function pipelineLoader(className: string): Promise<PipelineLoader> {
-  const loader = Object.hasOwn(loaders, className) ? loaders[className] : undefined;
+  const loader = Object.hasOwn(loaders, className) ? loaders[className] : registered().get(className);
   if (loader) return loader();
   throw new ConfigError(
     "UNKNOWN_PIPELINE",
     `model_index.json names the class ${className}, which is not supported`,
     {
-      fix: `Known classes: ${knownPipelines().join(", ")}.`,
+      fix: `Known classes: ${knownPipelines().join(", ")}. A package that has it calls registerPipeline.`,
     },
   );
 }

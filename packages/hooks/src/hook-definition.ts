@@ -1,4 +1,4 @@
-/** The hooks that exist, one per model family: which variable, which package, which layers. */
+/** What a hook is: one model family, the variable that switches it on, and how its layers are taken over. */
 import {
   type AttentionTarget,
   checkFamily,
@@ -10,7 +10,6 @@ import {
   installLvsa,
   type ModelAdapter,
 } from "@lvsa/core";
-import { type Cosmos3Package, cosmos3Target } from "./cosmos3-hook.js";
 import type { ModelFacts } from "./lvsa-settings.js";
 
 /** What a hook knows about the model at hand, and how it takes its layers over. */
@@ -27,24 +26,44 @@ export interface HookHost {
 export interface HookDefinition {
   /** As the pipeline names it, e.g. `wan`. */
   readonly family: string;
-  /** `LVSA_WAN_HOOK` */
+  /** `LVSA_<NAME>_HOOK`, upper case. */
   readonly variable: string;
-  /** Loaded when the hook is on. */
+  /** What is installed with npm; the name in errors. */
   readonly packageName: string;
+  /** Loads the package when the hook is on. Default: by its name, from where this package lies. */
+  readonly load?: () => Promise<unknown>;
   /** Class of the layers in the Python host, for log lines. */
   readonly layer: string;
+  /** A sentence for tables of variables. */
+  readonly about?: string;
   /** How fallback lines put what was seen, where the Python plugin has a form of its own. */
   readonly details?: (event: FallbackEvent) => FallbackEvent["details"];
   /** `module` is what the package exports. */
   target(module: Readonly<Record<string, unknown>>, host: HookHost): HookTarget;
 }
 
-/** Type-checks a definition; `lvsaPlugin({ hooks: [defineHook({ … })] })` adds it to those listed here. */
+/** What the name of a hook's variable looks like. */
+export const HOOK_VARIABLE = /^LVSA_[A-Z0-9_]+_HOOK$/;
+
+/**
+ * Checks a definition. `registerHook(defineHook({ … }))` makes it known to the process, `lvsaPlugin({ hooks: [defineHook({ … })] })` to
+ * one plugin.
+ *
+ * @throws HookError `HOOK_VARIABLE` for a variable that is no `LVSA_<NAME>_HOOK`
+ */
 export function defineHook(definition: HookDefinition): HookDefinition {
-  return definition;
+  const { family, variable } = definition;
+  if (HOOK_VARIABLE.test(variable)) return definition;
+  throw new HookError(
+    "HOOK_VARIABLE",
+    `the hook of ${family} goes by ${variable}, which is no LVSA_<NAME>_HOOK`,
+    {
+      fix: `Name it LVSA_${family.toUpperCase().replace(/[^A-Z0-9]+/g, "_")}_HOOK.`,
+    },
+  );
 }
 
-/** A hook whose package exports `create…Adapter()`. */
+/** A hook whose package exports `create…Adapter()`. @throws HookError as `defineHook` does */
 export function defineAdapterHook(
   definition: Omit<HookDefinition, "target"> & { readonly create: string },
 ): HookDefinition {
@@ -55,59 +74,7 @@ export function defineAdapterHook(
   });
 }
 
-/** In the order in which the Python plugin installs them. */
-export function listHooks(): readonly HookDefinition[] {
-  return [
-    defineAdapterHook({
-      family: "hunyuan",
-      variable: "LVSA_HUNYUAN_HOOK",
-      packageName: "@lvsa/adapter-hunyuan",
-      layer: "HunyuanVideo15Attention",
-      details: withStep,
-      create: "createHunyuanAdapter",
-    }),
-    defineAdapterHook({
-      family: "wan",
-      variable: "LVSA_WAN_HOOK",
-      packageName: "@lvsa/adapter-wan",
-      layer: "WanSelfAttention",
-      details: withTokens,
-      create: "createWanAdapter",
-    }),
-    defineAdapterHook({
-      family: "cogvideox",
-      variable: "LVSA_COGVIDEOX_HOOK",
-      packageName: "@lvsa/adapter-cogvideox",
-      layer: "CogVideoXAttention",
-      details: withStep,
-      create: "createCogVideoXAdapter",
-    }),
-    defineHook({
-      family: "cosmos3",
-      variable: "LVSA_COSMOS3_HOOK",
-      packageName: "@lvsa/cosmos3-processor",
-      layer: "Cosmos3CrossAttention",
-      details: withStep,
-      target: (module, host) => {
-        exported(module, "Cosmos3LvsaProcessor", { packageName: "@lvsa/cosmos3-processor" });
-        return cosmos3Target(module as unknown as Cosmos3Package, host);
-      },
-    }),
-  ];
-}
-
-/** A mismatch as the Wan hook of the Python plugin puts it; several processes do not exist here. */
-function withTokens({ reason, details, sequenceLength }: FallbackEvent): FallbackEvent["details"] {
-  if (reason !== "geometry_mismatch") return details;
-  return { T_lat: details.T_lat ?? null, full_seq: sequenceLength, distributed: false };
-}
-
-/** A mismatch as its other hooks put it. */
-function withStep({ reason, details, step = 0 }: FallbackEvent): FallbackEvent["details"] {
-  return reason === "geometry_mismatch" ? { step, T_lat: details.T_lat ?? null } : details;
-}
-
-/** How packages are loaded. Bundlers need literal names: `{ wan: () => import("@lvsa/adapter-wan") }`. */
+/** How packages are loaded, by family. Bundlers need literal names: `{ wan: () => import("@lvsa/adapter-wan") }`. */
 export type PackageLoaders = Readonly<Record<string, () => Promise<unknown>>>;
 
 /**
@@ -115,12 +82,12 @@ export type PackageLoaders = Readonly<Record<string, () => Promise<unknown>>>;
  * @throws HookError `ADAPTER_MISSING` with the line that installs it
  */
 export async function loadPackage(
-  { family, packageName, variable }: HookDefinition,
+  { family, packageName, variable, load }: HookDefinition,
   loaders: PackageLoaders = {},
 ): Promise<Readonly<Record<string, unknown>>> {
   try {
-    const load = loaders[family] ?? (() => import(/* @vite-ignore */ packageName));
-    return (await load()) as Record<string, unknown>;
+    const chosen = loaders[family] ?? load ?? (() => import(/* @vite-ignore */ packageName));
+    return (await chosen()) as Record<string, unknown>;
   } catch (cause) {
     throw new HookError("ADAPTER_MISSING", `${variable} is on, and ${packageName} does not load`, {
       fix: `npm install ${packageName}`,
@@ -141,7 +108,8 @@ export function adapterTarget(adapter: ModelAdapter, host: HookHost): HookTarget
   };
 }
 
-function exported<Value>(
+/** A function that a hook's package must export. @throws HookError `ADAPTER_UNFIT` when it does not */
+export function exported<Value>(
   module: Readonly<Record<string, unknown>>,
   name: string,
   { packageName }: { readonly packageName: string },

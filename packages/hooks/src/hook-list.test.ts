@@ -1,6 +1,15 @@
 import { AttentionDispatcher } from "@lvsa/core";
 import { describe, expect, it } from "vitest";
-import { defineAdapterHook, defineHook, type HookHost, listHooks, loadPackage, lvsaPlugin } from "./index.js";
+import {
+  defineAdapterHook,
+  defineHook,
+  type HookHost,
+  listHooks,
+  loadPackage,
+  lvsaPlugin,
+  registerHook,
+  resolveHooks,
+} from "./index.js";
 import { fakeEngine } from "./testing-support/fake-engine.js";
 
 const host = (transformerConfig: Record<string, unknown>, referenceLatentFrames?: number): HookHost => ({
@@ -76,6 +85,47 @@ describe("hooks", () => {
     ).rejects.toThrow('LVSA_MYMODEL_HOOK is "on"');
   });
 
+  it("that a package registered listen to their variable until they are taken back", async () => {
+    let installed = 0;
+    const mine = defineHook({
+      ...{ family: "mymodel", variable: "LVSA_MYMODEL_HOOK", packageName: "mymodel", layer: "MyAttention" },
+      load: async () => ({ answer: 42 }),
+      target: (module) => {
+        expect(module.answer).toBe(42);
+        const install = () => {
+          installed++;
+          return { blocks: 2, [Symbol.dispose]() {} };
+        };
+        return { referenceLatentFrames: 7, temporalFactor: 4, install };
+      },
+    });
+    // The plugin of a process exists before packages add to it.
+    const plugin = lvsaPlugin(resolveHooks({ env: { LVSA_MYMODEL_HOOK: "1", LVSA_WINDOW_SIZE: "8" } }));
+    const registration = registerHook(mine);
+    expect(listHooks()[0]).toBe(mine);
+    const { engine, lines } = fakeEngine("mymodel", new AttentionDispatcher());
+    (await plugin.setup(engine))[Symbol.dispose]();
+    expect(lines).toEqual(["[LVSA-hook] Installed LVSA hook on MyAttention (T_lat=auto)"]);
+    registration[Symbol.dispose]();
+    expect(listHooks()).toHaveLength(4);
+    (await plugin.setup(engine))[Symbol.dispose]();
+    expect(lines[1]).toContain("unknown variable LVSA_MYMODEL_HOOK");
+    expect(installed).toBe(1);
+  });
+
+  it("that a package registers for a known family take its place", () => {
+    const mine = { ...listHooks().find(({ family }) => family === "wan")!, packageName: "better-wan" };
+    using _mine = registerHook(mine);
+    expect(listHooks().filter(({ family }) => family === "wan")).toEqual([mine]);
+  });
+
+  it("go by a variable of their own form", () => {
+    const hook = { ...listHooks()[0]!, family: "my-model", variable: "MYMODEL" };
+    expect(() => defineHook(hook)).toThrow(
+      expect.objectContaining({ code: "HOOK_VARIABLE", fix: "Name it LVSA_MY_MODEL_HOOK." }),
+    );
+  });
+
   it("name both owners when somebody has the layers", async () => {
     const { engine } = fakeEngine("wan", new AttentionDispatcher());
     const layer = engine.pipeline.transformers[0]!.attentionModules()[1]!;
@@ -144,7 +194,7 @@ describe("hooks", () => {
 
   it("in browsers take options in place of the environment", async () => {
     const { engine, lines } = fakeEngine("wan", new AttentionDispatcher());
-    using _plugin = await lvsaPlugin({ env: {}, wanHook: true, sparsityScale: 0.5 }).setup(engine);
+    using _plugin = await lvsaPlugin({ env: {}, families: ["wan"], sparsityScale: 0.5 }).setup(engine);
     expect(lines).toEqual([
       "[LVSA-hook] Installed LVSA hook on WanSelfAttention (T_lat=auto, sparsity_scale=0.5)",
     ]);
