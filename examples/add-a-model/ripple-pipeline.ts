@@ -4,6 +4,8 @@
  */
 import { AttentionDispatcher } from "@lvsa/core";
 import {
+  type DecodeOptions,
+  type DecodeResult,
   type GenerateOptions,
   type GenerationDefaults,
   type GenerationResult,
@@ -50,14 +52,8 @@ export class RipplePipeline implements VideoPipeline {
     if (!options.prompt) {
       throw new UsageError("NO_PROMPT", "there is no prompt", { fix: "Say what the video shows." });
     }
-    const {
-      numFrames,
-      height,
-      width,
-      numInferenceSteps: count,
-      seed,
-      fps,
-    } = { seed: 0, ...this.defaults, ...options };
+    const { numFrames, height, width, numInferenceSteps: count } = { ...this.defaults, ...options };
+    const { seed = 0 } = options;
     const { latentFrames, patchesPerFrame } = this.clip(numFrames, height, width);
     const geometry = { latentFrames, patchesPerFrame, height: height / 16, width: width / 16 };
     const channels = RIPPLE_CONFIG.num_attention_heads * RIPPLE_CONFIG.attention_head_dim;
@@ -71,19 +67,23 @@ export class RipplePipeline implements VideoPipeline {
       using output = this.transformers[0].forward(noisy, geometry, { index, count, generation });
       data = await this.device.read(output);
     }
-    const grey = (frame: number) =>
-      128 + 64 * Math.tanh(data[Math.floor((frame + 3) / 4) * patchesPerFrame * channels]!);
-    const frames = Array.from({ length: numFrames }, (_, f) =>
-      new Uint8Array(height * width * 3).fill(grey(f)),
-    );
+    const latents = { data, shape };
     return {
-      ...{ latents: { data, shape }, frameCount: numFrames, height, width, fps, seed },
-      frames: (async function* () {
-        yield* frames;
-      })(),
+      ...(await this.decode({ ...options, latents })),
+      ...{ latents, seed, notes: [] },
       settings: { prompt: options.prompt, num_frames: numFrames, num_inference_steps: count },
-      notes: [],
     };
+  }
+
+  async decode({ latents: { data, shape }, ...options }: DecodeOptions): Promise<DecodeResult> {
+    const { numFrames, height, width, fps } = { ...this.defaults, ...options };
+    const { patchesPerFrame } = this.clip(numFrames, height, width);
+    const grey = (frame: number) =>
+      128 + 64 * Math.tanh(data[Math.floor((frame + 3) / 4) * patchesPerFrame * shape[2]!]!);
+    async function* paint() {
+      for (let f = 0; f < numFrames; f++) yield new Uint8Array(height * width * 3).fill(grey(f));
+    }
+    return { frames: paint(), frameCount: numFrames, height, width, fps };
   }
 
   dispose(): void {
