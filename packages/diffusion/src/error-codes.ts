@@ -85,7 +85,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   SHAPE_MISMATCH: { usage: false },
   /** … sigmas for … steps */
   SIGMAS_INVALID: { usage: false },
-  /** … inference steps; this scheduler takes 1 to … */
+  /** … inference steps; … takes 1 to … */
   STEPS_INVALID: { usage: true },
   /** the tokenizer lacks an eos token or <|vision_start|> */
   TOKENIZER_INVALID: { usage: false },

@@ -86,7 +86,7 @@ export function addGenerateOptions(command: Command): Command {
   addGenerationFlags(command, "numFrames", "height", "width", "fps");
   command.optionsGroup("Sampling:");
   addGenerationFlags(command, "numInferenceSteps", "guidanceScale", "guidanceScale2", "useDynamicGuidance");
-  addGenerationFlags(command, "flowShift", "seed");
+  addGenerationFlags(command, "preset", "scheduler", "sigmas", "flowShift", "boundaryStepIndex", "seed");
   command
     .option(
       "--initial-latents <file.safetensors>",

@@ -34,6 +34,10 @@ const FLAGS = {
   guidanceScale2: "--guidance-2 <scale>",
   useDynamicGuidance: "--dynamic-guidance",
   flowShift: "--flow-shift <number>",
+  preset: "--preset <name>",
+  scheduler: "--scheduler <class>",
+  sigmas: "--sigmas <numbers>",
+  boundaryStepIndex: "--boundary-step <index>",
   seed: "--seed <number>",
 } as const satisfies Record<WrittenOption, string>;
 
@@ -86,6 +90,17 @@ function seed(): z.ZodType<Seed | undefined> {
     .optional();
 }
 
+/** `1,0.75,0.5`: what is no number becomes one that the schema refuses. */
+function numbers(name: "sigmas"): z.ZodType<readonly number[] | undefined> {
+  return z
+    .string()
+    .transform((text) =>
+      text.split(",").map((part) => (DECIMAL.test(part.trim()) ? Number(part) : Number.NaN)),
+    )
+    .pipe(generateFields[name])
+    .optional();
+}
+
 /** By the names that commander gives them. */
 export const generationFields = {
   prompt: text("prompt"),
@@ -100,6 +115,10 @@ export const generationFields = {
   guidance2: number("guidanceScale2"),
   dynamicGuidance: textField("useDynamicGuidance") as z.ZodType<boolean | undefined>,
   flowShift: number("flowShift"),
+  preset: text("preset"),
+  scheduler: text("scheduler"),
+  sigmas: numbers("sigmas"),
+  boundaryStep: number("boundaryStepIndex"),
   seed: seed(),
 };
 
@@ -113,6 +132,7 @@ const RENAMED = {
   guidanceScale: "guidance",
   guidanceScale2: "guidance2",
   useDynamicGuidance: "dynamicGuidance",
+  boundaryStepIndex: "boundaryStep",
 } as const satisfies Partial<Record<WrittenOption, keyof GenerationFlags>>;
 
 /** What was given, by the library's names. */

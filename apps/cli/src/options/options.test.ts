@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { UsageError } from "../exit-codes.js";
 import { VERSION } from "../version.js";
 import { addGenerateOptions, ignoredOptions, parseGenerateOptions } from "./generate-options.js";
+import { generationOptions } from "./generation-flags.js";
 import { lvsaConfigOf } from "./lvsa-options.js";
 import { optionName } from "./parse-options.js";
 import { addPlanOptions, parsePlanOptions } from "./plan-options.js";
@@ -61,6 +62,18 @@ describe("lvsa generate", () => {
     });
   });
 
+  it("reads what few-step models need", () => {
+    const options = generate(
+      ...["--preset", "lightx2v-4step", "--scheduler", "FlowMatchLCMScheduler", "--sigmas", "1, .75,0.5"],
+      ...["--boundary-step", "2"],
+    );
+    expect(options).toMatchObject({ preset: "lightx2v-4step", sigmas: [1, 0.75, 0.5], boundaryStep: 2 });
+    expect(generationOptions(options)).toEqual({
+      ...{ preset: "lightx2v-4step", scheduler: "FlowMatchLCMScheduler", sigmas: [1, 0.75, 0.5] },
+      boundaryStepIndex: 2,
+    });
+  });
+
   it("needs a prompt only with a model, and prints the compact mask once by default", () => {
     expect(generate().prompt).toBeUndefined();
     expect(generate("--show-mask-compact").showMaskCompact).toBe("once");
@@ -88,6 +101,9 @@ describe("lvsa generate", () => {
     [["--guidance-2", "abc"], '--guidance-2: expected a number of at least 0, got "abc"'],
     [["--guidance", "nan"], "--guidance"],
     [["--fps", "0"], "--fps: expected a number above 0"],
+    [["--sigmas", "1,x"], "--sigmas: "],
+    [["--sigmas", "0.5,1"], "--sigmas: expected falling numbers from 1 to 0"],
+    [["--boundary-step", "-1"], "--boundary-step: expected a whole number of at least 0"],
     [["--precision", "bf16"], "--precision: expected auto, f32 or f16"],
     [["--math", "f16"], "--math: expected auto, exact or fast"],
     [["--show-mask-compact", "often"], "--show-mask-compact: expected once or step"],

@@ -9,6 +9,7 @@ import { openCogVideoXPrompts } from "../pipelines/cogvideox/cogvideox-prompts.j
 import { HunyuanVideo15PromptEncoder } from "../pipelines/hunyuan/hunyuan-prompts.js";
 import type { NotFiniteError } from "../pipelines/not-finite.js";
 import type { PromptEncoder } from "../pipelines/prompt-embeds.js";
+import { presetNames } from "../pipelines/sampling-presets.js";
 import type { GenerateOptions, GenerationResult } from "../pipelines/video-pipeline.js";
 import { openWanPrompts } from "../pipelines/wan/wan-prompts.js";
 import type { RunState } from "../run-state/run-state.js";
@@ -145,6 +146,47 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     const guided = await engine.generate({ ...o, guidanceScale: 4, negativePrompt: "ugly" });
     expect(guided.settings).toMatchObject({ negative_prompt: "ugly", guidance_scale: 4, seed: 3 });
     expect(guided.notes).toEqual([]);
+  });
+
+  it("runs a preset with one pass for each step, and says what it set", async (context) => {
+    if (!presetNames(name).includes("lightx2v-4step")) return context.skip(`${name} has no presets`);
+    const heard: string[] = [];
+    const { numInferenceSteps: _, ...rest } = o;
+    const options = { ...rest, preset: "lightx2v-4step", onTensor: (tensor: string) => heard.push(tensor) };
+    const { settings, notes } = await engine.generate(options);
+    expect(heard.filter((tensor) => tensor.endsWith("noise_cond"))).toHaveLength(4);
+    expect(heard.filter((tensor) => tensor.endsWith("noise_uncond"))).toEqual([]);
+    expect(settings).toMatchObject({
+      ...{ preset: "lightx2v-4step", scheduler: "FlowMatchEulerDiscreteScheduler", flow_shift: 5 },
+      ...{ num_inference_steps: 4, guidance_scale: 1, sigmas: "1, 0.75, 0.5, 0.25" },
+    });
+    expect(notes).toContainEqual(expect.stringMatching(/^Preset lightx2v-4step: .*guidanceScale 1/));
+    const bad = await engine
+      .generate({ ...rest, preset: "lightx2v-4step", guidanceScale: 5 })
+      .catch((e) => e);
+    expect(bad).toMatchObject({
+      code: "BAD_OPTION",
+      message: expect.stringMatching(/guidanceScale 1 \(got 5\)/),
+    });
+  });
+
+  it("starts from what the scheduler starts from, and refuses levels that contradict the steps", async (context) => {
+    if (!presetNames(name).includes("rcm-4step")) return context.skip(`${name} has no rCM models`);
+    const latents: number[] = [];
+    const run = { ...o, guidanceScale: 1, numInferenceSteps: 1 };
+    for (const scheduler of [undefined, "RCMScheduler"]) {
+      const { latents: final } = await engine.generate({ ...run, ...(scheduler ? { scheduler } : {}) });
+      latents.push(final.data[0]!);
+    }
+    expect(latents[0]).not.toBe(latents[1]);
+    for (const [bad, message] of [
+      [{ scheduler: "RCMScheduler", sigmas: [1] }, /RCMScheduler .*takes none/],
+      [{ sigmas: [1, 0.5] }, /2 sigmas and 1 steps/],
+      [{ boundaryStepIndex: 1 }, /boundaryStepIndex .*second transformer/],
+    ] as const) {
+      const error = await engine.generate({ ...run, ...bad }).catch((e: LvsaError) => e);
+      expect(error).toMatchObject({ code: "BAD_OPTION", message: expect.stringMatching(message) });
+    }
   });
 
   it("reads the layers once for both prompts, and not again for prompts that it knows", async () => {

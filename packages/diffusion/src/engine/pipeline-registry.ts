@@ -25,6 +25,7 @@ const cogvideox = async (): Promise<PipelineLoader> => {
 const loaders: Readonly<Record<string, () => Promise<PipelineLoader>>> = {
   WanPipeline: wan,
   WanImageToVideoPipeline: wan,
+  WanDMDPipeline: wan,
   HunyuanVideo15Pipeline: hunyuan,
   CogVideoXPipeline: cogvideox,
   Cosmos3OmniPipeline: cosmos3,

@@ -37,8 +37,8 @@ export interface DenoiseRun<Condition> {
   readonly positive: Condition;
   /** Needed where guidance is on. */
   readonly negative?: Condition | undefined;
-  /** The transformer of a timestep, loaded. */
-  readonly predictor: (timestep: number) => Promise<Predictor<Condition>>;
+  /** The transformer of a step, loaded. */
+  readonly predictor: (index: number) => Promise<Predictor<Condition>>;
   /** Changes with every clip. */
   readonly generation: number;
   /** For schedulers that add noise: one tensor, shaped as the latents. */
@@ -69,7 +69,7 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
     options.onStage?.({ stage: "denoise", done: index, total: count });
     const started = performance.now();
     const timestep = scheduler.timesteps[index]!;
-    const predictor = await run.predictor(timestep);
+    const predictor = await run.predictor(index);
     const details: NotFiniteDetails = {
       step: index,
       latents: { data: latents, shape },

@@ -20,6 +20,7 @@ import { commonNotes } from "./notes.js";
 import { Owned } from "./owned.js";
 import type { DecoderOf, ModelOf, PipelineParts, Stage, VideoDecoder } from "./pipeline-parts.js";
 import { rgbFrames } from "./rgb-frames.js";
+import { withPreset } from "./sampling-presets.js";
 import { type Turn, Turns } from "./turns.js";
 import { usedSettings } from "./used-settings.js";
 import type {
@@ -170,9 +171,14 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     return vae.denormalize(normalized);
   }
 
-  /** The transformer that works at a timestep. */
-  protected stageAt(_timestep: number, _plan: Plan): Stage<ModelOf<Parts>> {
+  /** The transformer that works at a step. */
+  protected stageAt(_index: number, _plan: Plan): Stage<ModelOf<Parts>> {
     return this.parts.stages[0];
+  }
+
+  /** Options of a checkpoint whose class says how it samples. */
+  protected withCheckpointPreset(options: GenerateOptions): GenerateOptions {
+    return options;
   }
 
   /** Last change to the latents. */
@@ -182,7 +188,12 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
 
   async generate(options: GenerateOptions): Promise<GenerationResult> {
     this.#requireOpen();
-    const given = withoutUndefined(this.options.parse(options));
+    const asked = withoutUndefined(this.options.parse(options));
+    const { options: given, note } = withPreset(
+      this.withCheckpointPreset(asked),
+      this.family,
+      this.parts.stages.length,
+    );
     const settings: Settings = { ...this.defaults, ...given };
     for (const name of GIVEN_TENSORS) assertGivenFinite(name, given[name]);
     const plan = this.plan(settings, given);
@@ -202,7 +213,9 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       checkRunState(resumeFrom, { ...identity, shape: plan.shape });
       restoreParts(resumeFrom, parts);
     }
-    const initial = resumeFrom?.latents ?? initialLatents(given.initialLatents, plan.shape, generator);
+    const initial =
+      resumeFrom?.latents ??
+      initialLatents(given.initialLatents, plan.shape, generator, scheduler.initNoiseSigma);
     const stateAfter = (step: number, latents: HostTensor): RunState => ({
       ...{ ...identity, step, latents, seed, startedFromLatents },
       parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.state()])),
@@ -215,7 +228,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         firstStep: resumeFrom?.step ?? 0,
         ...(onState ? { afterStep: (step, latents) => onState(stateAfter(step, latents)) } : {}),
         ...{ positive: conditions.positive, negative: conditions.negative },
-        predictor: (timestep) => this.#predictor(plan, timestep, run),
+        predictor: (index) => this.#predictor(plan, index, run),
         generation: ++this.#generation,
         drawNoise: () => generator.randn(plan.shape),
       });
@@ -223,6 +236,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       turn.rest(BEFORE_FRAMES_MS);
       const notes = [
         ...this.parts.notes,
+        ...(note === undefined ? [] : [note]),
         ...plan.notes,
         ...commonNotes(plan, given, usesSeed),
         ...(conditions.notes ?? []),
@@ -277,8 +291,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     return run.owned.add(this.device.upload(data, shape));
   }
 
-  async #predictor(plan: Plan, timestep: number, run: Run): Promise<Predictor<Condition>> {
-    const { weights } = this.stageAt(timestep, plan);
+  async #predictor(plan: Plan, index: number, run: Run): Promise<Predictor<Condition>> {
+    const { weights } = this.stageAt(index, plan);
     if (!weights.isLoaded) for (const other of this.parts.stages) other.weights.unload();
     const model: ModelOf<Parts> = await weights.get(run);
     return {

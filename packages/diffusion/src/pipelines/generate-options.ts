@@ -6,7 +6,7 @@ import { nearestName, UsageError } from "@lvsa/runtime";
 import * as z from "zod";
 import { type Seed, seedProblem } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
-import type { GenerateOptions, HostTensor, RgbImage } from "./video-pipeline.js";
+import type { GenerateOptions, HostTensor, RgbImage, SchedulerSettings } from "./video-pipeline.js";
 
 /** The schedulers' limit. */
 const MAX_STEPS = 1000;
@@ -15,6 +15,7 @@ const MAX_FPS = 1000;
 
 const WHOLE = "expected a whole number of at least 1";
 const positiveInteger = () => z.int(WHOLE).min(1, WHOLE);
+const LEVELS = "expected falling numbers from 1 to 0";
 const text = z.string("expected a text");
 const callback = z.custom<never>((value) => typeof value === "function", "expected a function");
 
@@ -63,6 +64,27 @@ const fields = {
     .number("expected a number above 0")
     .positive("expected a number above 0")
     .describe("shift of the noise schedule (default: the checkpoint's)"),
+  scheduler: z
+    .custom<string | SchedulerSettings>(
+      (value) =>
+        (typeof value === "string" && value !== "") ||
+        (typeof value === "object" &&
+          value !== null &&
+          typeof (value as Partial<SchedulerSettings>)._class_name === "string"),
+      "expected the name of a scheduler class, or a configuration with its _class_name",
+    )
+    .describe("scheduler class instead of the checkpoint's, with the checkpoint's shift"),
+  sigmas: z
+    .array(z.number(LEVELS).min(0, LEVELS).max(1, LEVELS), LEVELS)
+    .min(1, LEVELS)
+    .max(MAX_STEPS, LEVELS)
+    .refine((levels) => levels.every((level, i) => i === 0 || level < levels[i - 1]!), LEVELS)
+    .describe("noise levels before the shift, one for each step (default: the scheduler's)"),
+  preset: text.describe("scheduler, levels, shift, steps and guidance of a few-step model together"),
+  boundaryStepIndex: z
+    .int("expected a whole number of at least 0")
+    .min(0, "expected a whole number of at least 0")
+    .describe("steps of the first transformer, where there are two (default: by the noise level)"),
   seed: z
     .custom<Seed>((value) => seedProblem(value) === undefined, {
       error: ({ input }) => seedProblem(input) ?? "expected a seed",
@@ -104,7 +126,15 @@ export const generateFields: Readonly<typeof fields> = fields;
 /** What every family takes. */
 const COMMON = [
   ...(["prompt", "negativePrompt", "numFrames", "height", "width", "numInferenceSteps"] as const),
-  ...(["guidanceScale", "flowShift", "seed", "fps", "maxSequenceLength", "initialLatents"] as const),
+  ...([
+    "guidanceScale",
+    "flowShift",
+    "scheduler",
+    "seed",
+    "fps",
+    "maxSequenceLength",
+    "initialLatents",
+  ] as const),
   ...(["signal", "onStep", "onStage", "onTensor", "onState", "resumeFrom"] as const),
 ];
 

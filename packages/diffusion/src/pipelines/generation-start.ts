@@ -4,19 +4,20 @@ import type { TorchCpuGenerator } from "../random/index.js";
 import type { HostTensor, PipelineOptions } from "./video-pipeline.js";
 
 /**
- * The given latents, or noise from a generator, from which a scheduler may go on drawing.
+ * The given latents, or noise from a generator, from which a scheduler may go on drawing, times what the scheduler
+ * starts from (`initNoiseSigma`).
  * @throws ConfigError when the given ones have another shape
  */
 export function initialLatents(
   given: HostTensor | undefined,
   shape: readonly number[],
   noise: TorchCpuGenerator,
+  scale: number,
 ): HostTensor {
-  if (!given) {
-    return { data: noise.randn(shape), shape };
-  }
+  const scaled = (data: Float32Array) => (scale === 1 ? data : data.map((value) => value * scale));
+  if (!given) return { data: scaled(noise.randn(shape)), shape };
   assertLatentsShape("initialLatents", given, shape);
-  return given;
+  return { data: scaled(given.data), shape };
 }
 
 /** @throws UsageError `LATENTS_SHAPE` */

@@ -12,13 +12,15 @@ export interface Guidance {
   ): Float32Array;
 }
 
-/** Guidance in every step or in none, with a scale that may depend on the timestep. */
-export function scaledGuidance(isOn: boolean, scaleAt: (timestep: number) => number): Guidance {
+/** Guidance in every step or in none, with a scale that may depend on the step. */
+export function scaledGuidance(
+  isOn: boolean,
+  scaleAt: (step: { readonly index: number; readonly timestep: number }) => number,
+): Guidance {
   return {
     isOn,
     isOnAt: () => isOn,
-    combine: (positive, negative, { timestep }) =>
-      negative ? guide(positive, negative, scaleAt(timestep)) : positive,
+    combine: (positive, negative, step) => (negative ? guide(positive, negative, scaleAt(step)) : positive),
   };
 }
 

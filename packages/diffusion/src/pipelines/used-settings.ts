@@ -1,13 +1,15 @@
 /** What of a run's settings goes into its metadata: those that counted. */
 import { type Seed, seedForJson } from "../random/index.js";
 import type { RunSettings } from "../run-state/stateful.js";
+import type { Scheduler } from "../schedulers/index.js";
 import type { Guidance } from "./guidance.js";
 import type { GenerateOptions, GenerationDefaults } from "./video-pipeline.js";
 
 /** What of a clip's plan they are about. */
 export interface SettledPlan {
-  readonly settings: GenerationDefaults & Pick<GenerateOptions, "prompt" | "negativePromptEmbeds">;
+  readonly settings: GenerationDefaults & Pick<GenerateOptions, "prompt" | "negativePromptEmbeds" | "preset">;
   readonly guidance: Pick<Guidance, "isOn">;
+  readonly scheduler: Pick<Scheduler, "timesteps">;
   readonly used?: RunSettings;
 }
 
@@ -19,8 +21,9 @@ export function usedSettings(plan: SettledPlan, seed: Seed | undefined): RunSett
     prompt: settings.prompt ?? null,
     negative_prompt: usedNegative(plan),
     ...{ num_frames: numFrames, height, width },
-    num_inference_steps: settings.numInferenceSteps,
+    num_inference_steps: plan.scheduler.timesteps.length,
     guidance_scale: plan.guidance.isOn ? settings.guidanceScale : 1,
+    preset: settings.preset ?? null,
     ...plan.used,
     seed: seed === undefined ? null : seedForJson(seed),
     fps,

@@ -12,6 +12,12 @@ export type Precision = "auto" | "f32" | "f16";
 
 export type { HostTensor } from "./host-tensor.js";
 
+/** As in `scheduler_config.json`. */
+export interface SchedulerSettings {
+  readonly _class_name: string;
+  readonly [key: string]: unknown;
+}
+
 /** An image as rows of RGB bytes. */
 export interface RgbImage {
   /** `[height, width, 3]` */
@@ -52,6 +58,17 @@ export interface GenerateOptions {
   readonly useDynamicGuidance?: boolean;
   /** Shift of the noise schedule; default: the checkpoint's. */
   readonly flowShift?: number;
+  /**
+   * Another scheduler than the checkpoint's: a class by name, with the checkpoint's configuration and shift, or a whole
+   * configuration with its `_class_name`.
+   */
+  readonly scheduler?: string | SchedulerSettings;
+  /** Noise levels before the shift, one for each step, from 1 down (diffusers' `sigmas`); default: the scheduler's. */
+  readonly sigmas?: readonly number[];
+  /** Settings that a few-step model was distilled for, by name: see `samplingPresets`. Options that it sets must agree. */
+  readonly preset?: string;
+  /** Two-stage Wan: steps of the first transformer; default: by the checkpoint's `boundary_ratio`. */
+  readonly boundaryStepIndex?: number;
   /**
    * The numbers of `torch.Generator("cpu").manual_seed(seed)`: any integer from -2^63 to 2^64 - 1, from 2^53 on as a
    * bigint. Default: a random seed, reported in the result.

@@ -1,8 +1,11 @@
 /** The scheduler that a checkpoint's `scheduler_config.json` names. */
 import { ConfigError, quoted } from "@lvsa/runtime";
 import { CogVideoXDDIMScheduler } from "./ddim-cogvideox.js";
+import { DMDScheduler } from "./dmd.js";
 import { CogVideoXDPMScheduler } from "./dpm-cogvideox.js";
 import { FlowMatchEulerDiscreteScheduler } from "./flow-match-euler-discrete.js";
+import { FlowMatchLCMScheduler } from "./flow-match-lcm.js";
+import { RCMScheduler } from "./rcm.js";
 import type { Scheduler } from "./scheduler.js";
 import { UniPCMultistepScheduler } from "./unipc-multistep.js";
 
@@ -14,6 +17,9 @@ export type SchedulerClasses = Readonly<Record<string, (config: unknown) => Sche
 export const FLOW_SCHEDULERS: SchedulerClasses = {
   UniPCMultistepScheduler: (config) => UniPCMultistepScheduler.fromConfig(config),
   FlowMatchEulerDiscreteScheduler: (config) => FlowMatchEulerDiscreteScheduler.fromConfig(config),
+  FlowMatchLCMScheduler: (config) => FlowMatchLCMScheduler.fromConfig(config),
+  DMDScheduler: (config) => DMDScheduler.fromConfig(config),
+  RCMScheduler: (config) => RCMScheduler.fromConfig(config),
 };
 
 /** For CogVideoX, which counts the steps of a diffusion process. */

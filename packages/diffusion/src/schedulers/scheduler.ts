@@ -26,6 +26,10 @@ export interface Scheduler extends Stateful {
   readonly numTrainTimesteps: number;
   /** Key of the config that sets how far the noise levels are shifted; undefined where no such key has an effect. */
   readonly flowShiftKey: "flow_shift" | "shift" | undefined;
+  /** Whether `setTimesteps` uses given `sigmas` as they are. */
+  readonly takesSigmas: boolean;
+  /** Steps that the configuration's own list has, where it has one. */
+  readonly defaultSteps: number | undefined;
   /** One per step; integers, or float32 values for flow-matching Euler. Empty before `setTimesteps`. */
   readonly timesteps: readonly number[];
   /** Flow schedulers: steps + 1 noise levels in float32, the last one 0. Empty for CogVideoX's schedulers. */
@@ -45,6 +49,8 @@ export abstract class BaseScheduler implements Scheduler {
   abstract readonly className: string;
   abstract readonly numTrainTimesteps: number;
   readonly flowShiftKey: "flow_shift" | "shift" | undefined = undefined;
+  readonly takesSigmas: boolean = false;
+  readonly defaultSteps: number | undefined = undefined;
   readonly initNoiseSigma: number = 1;
   #timesteps: readonly number[] = [];
   #sigmas: readonly number[] = [];

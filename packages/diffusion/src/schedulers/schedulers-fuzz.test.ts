@@ -21,6 +21,7 @@ const bases: readonly Readonly<Record<string, unknown>>[] = [
     ...{ use_dynamic_shifting: false, shift_terminal: null, use_karras_sigmas: false },
     ...{ use_exponential_sigmas: false, time_shift_type: "exponential", stochastic_sampling: false },
   },
+  { _class_name: "FlowMatchLCMScheduler", num_train_timesteps: 1000, shift: 5, scale_factors: null },
   {
     ...{ _class_name: "UniPCMultistepScheduler", num_train_timesteps: 1000, flow_shift: 3, solver_order: 2 },
     ...{ use_flow_sigmas: true, prediction_type: "flow_prediction", solver_type: "bh2", sigma_min: null },
@@ -94,9 +95,9 @@ describe("configurations out of range", () => {
     [{ ...cogvideox, num_train_timesteps: 1e9 }, 10, "SCHEDULER_CONFIG_INVALID"],
     [{ ...bases[2], shift: 1e308 }, 4, "SCHEDULER_NOT_FINITE"],
     [{ ...bases[2], shift_terminal: 1 }, 4, "SCHEDULER_CONFIG_INVALID"],
-    [{ ...bases[3], shift_terminal: -2 }, 4, "SCHEDULER_CONFIG_INVALID"],
-    [{ ...bases[3], num_train_timesteps: 4e9 }, 4, "SCHEDULER_CONFIG_INVALID"],
-    [{ ...bases[3], flow_shift: 1e308 }, 4, "SCHEDULER_NOT_FINITE"],
+    [{ ...bases[4], shift_terminal: -2 }, 4, "SCHEDULER_CONFIG_INVALID"],
+    [{ ...bases[4], num_train_timesteps: 4e9 }, 4, "SCHEDULER_CONFIG_INVALID"],
+    [{ ...bases[4], flow_shift: 1e308 }, 4, "SCHEDULER_NOT_FINITE"],
   ])("%o with %i steps: %s", (config, steps, code) => {
     expect(() => {
       createScheduler(config).setTimesteps(steps);

@@ -57,6 +57,7 @@ export class UniPCMultistepScheduler extends BaseScheduler {
   readonly className = NAME;
   readonly numTrainTimesteps: number;
   override readonly flowShiftKey: "flow_shift" | undefined;
+  override readonly takesSigmas: boolean;
   readonly config: UniPCMultistepConfig;
 
   private constructor(config: UniPCMultistepConfig) {
@@ -64,6 +65,7 @@ export class UniPCMultistepScheduler extends BaseScheduler {
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
     const { use_karras_sigmas, use_dynamic_shifting } = config;
+    this.takesSigmas = !use_karras_sigmas;
     this.flowShiftKey = use_karras_sigmas || use_dynamic_shifting ? undefined : "flow_shift";
   }
 

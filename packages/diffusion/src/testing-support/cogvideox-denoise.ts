@@ -20,7 +20,7 @@ export const denoiseCase = denoiseCaseOf({
         : guidanceScale;
     // Stored as float32.
     report.check("guidance", scheduler.timesteps.map(scaleAt), { rel_l2: 1e-7 });
-    return scaledGuidance(true, scaleAt);
+    return scaledGuidance(true, ({ timestep }) => scaleAt(timestep));
   },
   conditions: async (device, _model, _source, { tensors }) => {
     const text = (which: string) => {

@@ -26,7 +26,7 @@ import { scaledGuidance } from "../guidance.js";
 import { withoutEffect } from "../notes.js";
 import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import { checkEmbeds, encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
-import { schedulerFor } from "../shifted-scheduler.js";
+import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { rawLatents } from "./cogvideox-latents.js";
 import { openCogVideoXPrompts } from "./cogvideox-prompts.js";
@@ -81,20 +81,15 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
-    const { guidanceScale, numInferenceSteps, numFrames, useDynamicGuidance = false } = settings;
+    const { guidanceScale, numFrames, useDynamicGuidance = false } = settings;
     const { shape, frameCount } = this.latentPlan(settings);
     for (const name of ["promptEmbeds", "negativePromptEmbeds"] as const) {
       checkEmbeds(name, given[name], this.transformers[0].config.text_embed_dim);
     }
-    const { scheduler, used, notes } = schedulerFor(
-      COGVIDEOX_SCHEDULERS,
-      this.parts.schedulerConfig,
-      settings.flowShift,
-    );
-    scheduler.setTimesteps(numInferenceSteps);
-    const steps = scheduler.timesteps.length;
+    const source = { classes: COGVIDEOX_SCHEDULERS, config: this.parts.schedulerConfig };
+    const { scheduler, steps, used, notes } = runScheduler(source, given, settings);
     const isOn = guidanceScale > 1;
-    const guidance = scaledGuidance(isOn, (timestep) =>
+    const guidance = scaledGuidance(isOn, ({ timestep }) =>
       useDynamicGuidance ? dynamicGuidanceScale(guidanceScale, steps, timestep) : guidanceScale,
     );
     return {

@@ -15,7 +15,7 @@ import type { Cosmos3Understanding } from "../../models/transformers/cosmos3-und
 import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-cosmos3.js";
 import { cosmos3Transformer } from "../../models/transformers/transformer-cosmos3-definition.js";
 import { encodeCosmos3Prompt } from "../../prompts/prompts-cosmos3.js";
-import { cosmos3NativeSigmas, FLOW_SCHEDULERS } from "../../schedulers/index.js";
+import { cosmos3NativeSigmas, FLOW_SCHEDULERS, type Scheduler } from "../../schedulers/index.js";
 import { withWeights } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
@@ -29,14 +29,14 @@ import { FamilyOptions } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
 import { withoutEffect } from "../notes.js";
 import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
-import { schedulerFor } from "../shifted-scheduler.js";
+import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, PipelineOptions } from "../video-pipeline.js";
 
 /** Of the classes that its checkpoints hold. */
 const DEFINITIONS = [cosmos3Transformer, autoencoderKLWan];
 
 /** No embeddings: the transformer reads token ids. */
-const cosmos3Options = new FamilyOptions("Cosmos 3", []);
+const cosmos3Options = new FamilyOptions("Cosmos 3", ["sigmas"]);
 
 /** What `model_index.json` says besides its components. */
 const settingsSchema = z.looseObject({
@@ -77,15 +77,13 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
-    const { numInferenceSteps: count, guidanceScale } = settings;
+    const { guidanceScale } = settings;
     const shape = this.grid(settings).latentShape;
-    const { scheduler, used, notes } = schedulerFor(
-      FLOW_SCHEDULERS,
-      this.parts.schedulerConfig,
-      settings.flowShift,
-    );
-    const sigmas = cosmos3NativeSigmas(count, scheduler.numTrainTimesteps);
-    scheduler.setTimesteps(count, this.parts.index.use_native_flow_schedule ? { sigmas } : {});
+    const { use_native_flow_schedule: isNative } = this.parts.index;
+    const familySigmas = (steps: number, { numTrainTimesteps }: Scheduler) =>
+      isNative ? cosmos3NativeSigmas(steps, numTrainTimesteps) : undefined;
+    const source = { classes: FLOW_SCHEDULERS, config: this.parts.schedulerConfig, familySigmas };
+    const { scheduler, used, notes } = runScheduler(source, given, settings);
     const neverCuts = withoutEffect("maxSequenceLength", "Cosmos 3 takes prompts of any length");
     return {
       ...{ settings, shape, scheduler, used },

@@ -26,7 +26,7 @@ import { withoutEffect } from "../notes.js";
 import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import type { EncodedPrompt } from "../prompt-cache.js";
 import { checkEmbeds, encodePrompts } from "../prompt-embeds.js";
-import { schedulerFor } from "../shifted-scheduler.js";
+import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, GenerationDefaults, PipelineOptions } from "../video-pipeline.js";
 import { ClassifierFreeGuidance } from "./classifier-free-guidance.js";
 import { HunyuanVideo15PromptEncoder } from "./hunyuan-prompts.js";
@@ -42,6 +42,7 @@ const DEFINITIONS = [
 
 const hunyuanOptions = new FamilyOptions("HunyuanVideo", [
   ...(["promptEmbeds", "negativePromptEmbeds", "promptEmbeds2", "negativePromptEmbeds2"] as const),
+  ...(["sigmas", "preset"] as const),
 ]);
 
 interface HunyuanParts extends PipelineParts<HunyuanVideo15Transformer3DModel, AutoencoderKLHunyuanVideo15> {
@@ -91,7 +92,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
-    const { numInferenceSteps: count, guidanceScale } = settings;
+    const { guidanceScale } = settings;
     const shape = this.grid(settings).latentShape;
     const { text_embed_dim: width1, text_embed_2_dim: width2 } = this.transformers[0].config;
     for (const [name, columns] of [
@@ -100,12 +101,12 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     ]) {
       checkEmbeds(name, given[name], columns);
     }
-    const { scheduler, used, notes } = schedulerFor(
-      FLOW_SCHEDULERS,
-      this.parts.schedulerConfig,
-      settings.flowShift,
-    );
-    scheduler.setTimesteps(count, { sigmas: hunyuanVideo15Sigmas(count) });
+    const source = {
+      classes: FLOW_SCHEDULERS,
+      config: this.parts.schedulerConfig,
+      familySigmas: hunyuanVideo15Sigmas,
+    };
+    const { scheduler, used, notes } = runScheduler(source, given, settings);
     const guider = this.parts.guider.withScale(guidanceScale);
     const isSwitchedOff = !guider.config.enabled && given.guidanceScale !== undefined;
     const why = "guider_config.json of this checkpoint switches guidance off";

@@ -10,7 +10,7 @@ import type { VideoGrid } from "../../models/definition/video-grid.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
-import { FLOW_SCHEDULERS } from "../../schedulers/index.js";
+import { FLOW_SCHEDULERS, type Scheduler } from "../../schedulers/index.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
@@ -19,10 +19,11 @@ import {
   type Run,
   type Settings,
 } from "../diffusion-pipeline.js";
+import { badOption } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
 import { autoencoder, openParts, type PipelineParts, type Stage, stageOf } from "../pipeline-parts.js";
 import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
-import { schedulerFor } from "../shifted-scheduler.js";
+import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { imageCondition } from "./wan-image-condition.js";
 import { type ImageCondition, modelInput, tokenTimesteps, withFirstFrame } from "./wan-model-input.js";
@@ -39,6 +40,11 @@ import { wanStages } from "./wan-stages.js";
 
 /** Of the classes that its checkpoints hold. */
 const DEFINITIONS = [wanTransformer, autoencoderKLWan, umt5Encoder, t5Encoder];
+
+/** Pipeline class that checkpoints of FastVideo name. */
+const DMD_CLASS = "WanDMDPipeline";
+/** Of the autoencoder of Wan 2.2 TI2V. */
+const TI2V_LATENT_CHANNELS = 48;
 
 /** Text rows that a transformer with image tokens expects. */
 const ROWS_WITH_IMAGE = 512;
@@ -58,6 +64,8 @@ interface Condition extends ImageCondition {
 
 interface WanPlan extends ClipPlan {
   readonly shape: VideoGrid["latentShape"];
+  /** First step of the second transformer; infinite where there is none. */
+  readonly secondFrom: number;
 }
 
 export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition> {
@@ -104,21 +112,21 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     checkWanOptions(given, settings, this.parts.abilities);
     const rows = this.parts.abilities.hasImageEmbeds ? ROWS_WITH_IMAGE : undefined;
     checkWanEmbeds(given, this.transformers[0].config, rows);
-    const { scheduler, used, notes } = schedulerFor(
-      FLOW_SCHEDULERS,
-      this.parts.schedulerConfig,
-      settings.flowShift,
-    );
-    scheduler.setTimesteps(settings.numInferenceSteps);
+    const source = { classes: FLOW_SCHEDULERS, config: this.parts.schedulerConfig };
+    const { scheduler, used, notes } = runScheduler(source, given, settings);
     const second = settings.guidanceScale2 ?? guidanceScale;
     const isOn = guidanceScale > 1;
-    const scaleAt = (timestep: number) =>
-      this.#isSecondAt(timestep, scheduler.numTrainTimesteps) ? second : guidanceScale;
+    const secondFrom = this.#secondFrom(scheduler, given.boundaryStepIndex);
+    const scaleAt = ({ index }: { index: number }) => (index >= secondFrom ? second : guidanceScale);
     const usesSecond = isOn && this.parts.stages.length > 1;
     return {
-      ...{ shape, scheduler, guidance: scaledGuidance(isOn, scaleAt) },
+      ...{ shape, scheduler, secondFrom, guidance: scaledGuidance(isOn, scaleAt) },
       settings: { ...settings, maxSequenceLength: rows ?? settings.maxSequenceLength },
-      used: { guidance_scale_2: usesSecond ? second : null, ...used },
+      used: {
+        guidance_scale_2: usesSecond ? second : null,
+        boundary_step_index: Number.isFinite(secondFrom) ? secondFrom : null,
+        ...used,
+      },
       notes: [...notes, ...wanNotes(given, isOn, guidanceScale, rows)],
     };
   }
@@ -138,9 +146,9 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     };
   }
 
-  protected override stageAt(timestep: number, { scheduler }: WanPlan): Stage<WanTransformer3DModel> {
+  protected override stageAt(index: number, { secondFrom }: WanPlan): Stage<WanTransformer3DModel> {
     const { stages } = this.parts;
-    return (this.#isSecondAt(timestep, scheduler.numTrainTimesteps) && stages[1]) || stages[0];
+    return (index >= secondFrom && stages[1]) || stages[0];
   }
 
   protected override async forward(
@@ -165,9 +173,27 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     return positive.firstFrame ? { data: withFirstFrame(data, positive.firstFrame, shape), shape } : latents;
   }
 
-  /** The high-noise transformer works down to the boundary, the other below. */
-  #isSecondAt(timestep: number, trainTimesteps: number): boolean {
+  /** FastVideo's class for models that were distilled to three steps; without it, as asked. */
+  protected override withCheckpointPreset(options: GenerateOptions): GenerateOptions {
+    if (this.className !== DMD_CLASS || options.preset !== undefined || options.scheduler !== undefined) {
+      return options;
+    }
+    const isTi2v = this.parts.configs.vae.z_dim === TI2V_LATENT_CHANNELS;
+    return { ...options, preset: isTi2v ? "fastwan-5b-3step" : "fastwan-3step" };
+  }
+
+  /** First step of the second transformer: the high-noise one works down to the boundary, unless a step is given. */
+  #secondFrom({ timesteps, numTrainTimesteps }: Scheduler, given: number | undefined): number {
     const { boundary, stages } = this.parts;
-    return stages.length > 1 && boundary !== undefined && timestep < boundary * trainTimesteps;
+    if (stages.length < 2 || boundary === undefined) return Number.POSITIVE_INFINITY;
+    if (given !== undefined) {
+      if (given <= timesteps.length) return given;
+      throw badOption(
+        `boundaryStepIndex is ${given}, and there are ${timesteps.length} steps`,
+        "Give a step of the run, or leave boundaryStepIndex out.",
+      );
+    }
+    const first = timesteps.findIndex((timestep) => timestep < boundary * numTrainTimesteps);
+    return first < 0 ? Number.POSITIVE_INFINITY : first;
   }
 }

@@ -10,7 +10,14 @@ import type { GenerateOptions } from "../video-pipeline.js";
 import { checkImageSize } from "./wan-image-condition.js";
 
 export const wanOptions = new FamilyOptions("Wan", [
-  ...(["guidanceScale2", "promptEmbeds", "negativePromptEmbeds"] as const),
+  ...([
+    "guidanceScale2",
+    "boundaryStepIndex",
+    "sigmas",
+    "preset",
+    "promptEmbeds",
+    "negativePromptEmbeds",
+  ] as const),
   ...(["image", "lastImage", "imageEmbeds"] as const),
 ]);
 
@@ -51,6 +58,12 @@ export function checkWanOptions(
     throw badOption(
       `guidanceScale2 is the scale of a second transformer, and this checkpoint has one`,
       "Leave guidanceScale2 out.",
+    );
+  }
+  if (given.boundaryStepIndex !== undefined && stages < 2) {
+    throw badOption(
+      "boundaryStepIndex says when a second transformer takes over, and this checkpoint has one",
+      "Leave boundaryStepIndex out.",
     );
   }
   if (!has.image && given.image) throw imageUnsupported("this checkpoint", "image");
