@@ -13,6 +13,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   BAD_FRAME_COUNT: { usage: true },
   /** … is not JSON: … */
   BAD_JSON: { usage: false },
+  /** loras: …: … */
   BAD_OPTION: { usage: true },
   /** the file is no run state that can be read: … */
   BAD_RUN_STATE: { usage: false },
@@ -37,6 +38,11 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   INVALID_STEPS: { usage: true },
   /** … are […], this clip needs […] */
   LATENTS_SHAPE: { usage: true },
+  LORA_INCOMPLETE: { usage: false },
+  /** … and … are the same part of one module */
+  LORA_UNKNOWN_KEY: { usage: false },
+  /** … is […], … […] needs … */
+  LORA_WRONG_SHAPE: { usage: false },
   /** … has no component …. */
   MISSING_COMPONENT: { usage: false },
   /** …: the processor returned no encoder stream */
@@ -127,6 +133,9 @@ export type DiffusionErrorCode =
   | "INPUT_NOT_FINITE"
   | "INVALID_STEPS"
   | "LATENTS_SHAPE"
+  | "LORA_INCOMPLETE"
+  | "LORA_UNKNOWN_KEY"
+  | "LORA_WRONG_SHAPE"
   | "MISSING_COMPONENT"
   | "MISSING_STREAM"
   | "MISSING_TENSOR"

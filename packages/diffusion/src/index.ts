@@ -1,6 +1,7 @@
 export * from "./engine/engine.js";
 export { knownPipelines, registerPipeline } from "./engine/pipeline-registry.js";
 export * from "./error-codes.js";
+export type { LoraOptions } from "./lora/lora-set.js";
 export {
   FamilyOptions,
   generateFields,

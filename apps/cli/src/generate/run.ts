@@ -12,6 +12,7 @@ import { VERSION } from "../version.js";
 import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "./checkpoint.js";
 import { hookPlugins } from "./hooks.js";
 import { readLatents, writeLatents } from "./latents-file.js";
+import { openLoras } from "./loras.js";
 import { checkMemory } from "./memory-check.js";
 import { checkOutputs, type OutputPaths, outputPaths } from "./output-check.js";
 import { profileTable, ruleLines } from "./profile-table.js";
@@ -53,7 +54,8 @@ export async function runGenerate(
     throwIfAborted(signal, "the run");
     const estimate = await checkMemory(inspection, options, device);
     const log = (line: string) => reporter.log(line);
-    using engine = await Engine.open(folder, { device, precision: options.precision, plugins, log });
+    const loras = await openLoras(options);
+    using engine = await Engine.open(folder, { device, precision: options.precision, plugins, log, loras });
     const { pipeline } = engine;
     const { defaults } = pipeline;
     const numFrames = options.numFrames ?? defaults.numFrames;

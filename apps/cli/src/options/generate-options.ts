@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
+import { addLoraOptions, loraArgument } from "./lora-options.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
 
@@ -9,6 +10,8 @@ const schema = z
   .object({
     model: z.string().min(1, "expected a folder").optional(),
     ...generationFields,
+    lora: z.array(loraArgument).optional(),
+    lora2: z.array(loraArgument).optional(),
     output: z.string().min(1, "expected a path").optional(),
     outputLatent: z.string().min(1, "expected a path").optional(),
     initialLatents: z.string().min(1, "expected a path").optional(),
@@ -81,6 +84,7 @@ export function addGenerateOptions(command: Command): Command {
       "--model <folder>",
       "checkpoint in the diffusers folder format (default: a tiny one with random weights)",
     );
+  addLoraOptions(command);
   addGenerationFlags(command, "prompt", "negativePrompt", "maxSequenceLength");
   command.optionsGroup("Video:");
   addGenerationFlags(command, "numFrames", "height", "width", "fps");

@@ -74,6 +74,21 @@ describe("lvsa generate", () => {
     });
   });
 
+  it("reads LoRAs with their weights, however often they are given", () => {
+    const { lora, lora2 } = generate(
+      ...["--lora", "a.safetensors", "--lora", "C:\\loras\\b.safetensors:0.8", "--lora", "c:d:-.5"],
+      ...["--lora-2", "e.safetensors:2"],
+    );
+    expect(lora).toEqual([
+      { path: "a.safetensors", weight: 1 },
+      { path: "C:\\loras\\b.safetensors", weight: 0.8 },
+      { path: "c:d", weight: -0.5 },
+    ]);
+    expect(lora2).toEqual([{ path: "e.safetensors", weight: 2 }]);
+    expect(() => generate("--lora", "")).toThrow("--lora: expected a file");
+    expect(() => generate("--lora", "a:1e999")).toThrow("--lora: expected a finite weight");
+  });
+
   it("needs a prompt only with a model, and prints the compact mask once by default", () => {
     expect(generate().prompt).toBeUndefined();
     expect(generate("--show-mask-compact").showMaskCompact).toBe("once");

@@ -8,6 +8,7 @@ import {
 } from "@lvsa/core";
 import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
 import { readModelIndex } from "../checkpoint/checkpoint-folder.js";
+import type { LoraOptions } from "../lora/lora-set.js";
 import type {
   DecodeOptions,
   DecodeResult,
@@ -23,6 +24,8 @@ export interface EngineOptions {
   readonly precision?: Precision;
   /** See `PipelineOptions.keepLoaded`. */
   readonly keepLoaded?: boolean;
+  /** See `PipelineOptions.loras`. */
+  readonly loras?: readonly LoraOptions[];
   /** Besides those registered in the process: plugins, or names of packages that export `plugin`. */
   readonly plugins?: readonly (EnginePlugin | string)[];
   /**
@@ -61,6 +64,7 @@ export class Engine implements PluginHost {
       attention: new AttentionDispatcher(),
       ...(options.precision ? { precision: options.precision } : {}),
       ...(options.keepLoaded ? { keepLoaded: true } : {}),
+      ...(options.loras ? { loras: options.loras } : {}),
     });
     const engine = new Engine(options.device, pipeline, options.log ?? ((line) => console.error(line)));
     try {

@@ -1,25 +1,11 @@
 /** A part of a checkpoint whose weights come to the GPU when they are first needed, and may leave again. */
-import { type FolderReader, openWeights, subFolder, throwIfAborted, type WeightSource } from "@lvsa/runtime";
+import { type FolderReader, throwIfAborted, type WeightSource } from "@lvsa/runtime";
 import type { LoadOptions } from "../models/parameters.js";
 import type { GenerateOptions } from "./video-pipeline.js";
+import { withWeights } from "./with-weights.js";
 
 /** What a load hears and tells. */
 export type LoadRun = Pick<GenerateOptions, "signal" | "onStage">;
-
-/** Opens a component's weights for `body`. diffusers models are named `diffusion_pytorch_model`, text encoders `model`. */
-export async function withWeights<T>(
-  folder: FolderReader,
-  component: string,
-  body: (source: WeightSource) => Promise<T>,
-  baseName: "diffusion_pytorch_model" | "model" = "diffusion_pytorch_model",
-): Promise<T> {
-  const source = await openWeights(subFolder(folder, component), baseName);
-  try {
-    return await body(source);
-  } finally {
-    await source.close();
-  }
-}
 
 export interface ComponentParts<Model> {
   readonly folder: FolderReader;
@@ -27,6 +13,8 @@ export interface ComponentParts<Model> {
   readonly name: string;
   /** Only these tensors; default: all. */
   readonly only?: (name: string) => boolean;
+  /** What reads through the file's weights, e.g. to add LoRAs to them. */
+  readonly wrap?: (source: WeightSource) => WeightSource;
   load(source: WeightSource, options: LoadOptions): Promise<Model>;
   unload(model: Model): void;
 }
@@ -43,10 +31,12 @@ export function loadable<Model extends Loadable>(
   name: string,
   model: Model,
   only?: (name: string) => boolean,
+  wrap?: (source: WeightSource) => WeightSource,
 ): Component<Model> {
   return new Component({
     ...{ folder, name },
     ...(only ? { only } : {}),
+    ...(wrap ? { wrap } : {}),
     load: async (source, options) => {
       await model.load(source, options);
       return model;
@@ -95,9 +85,9 @@ export class Component<Model> {
   }
 
   #load({ signal, onStage }: LoadRun): Promise<Model> {
-    const { folder, name, only } = this.#parts;
+    const { folder, name, only, wrap = (source) => source } = this.#parts;
     return withWeights(folder, name, (source) =>
-      this.#parts.load(source, {
+      this.#parts.load(wrap(source), {
         ...(only ? { only } : {}),
         ...(signal ? { signal } : {}),
         onProgress: (done, total) => onStage?.({ stage: "load", component: name, done, total }),

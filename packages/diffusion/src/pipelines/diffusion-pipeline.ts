@@ -203,7 +203,10 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const startedFromLatents = resumeFrom?.startedFromLatents ?? given.initialLatents !== undefined;
     const drawsNoise = scheduler.timesteps.some((_, i) => scheduler.plan(i).noiseDraws > 0);
     const usesSeed = !startedFromLatents || drawsNoise;
-    const used = usedSettings(plan, usesSeed ? seed : undefined);
+    const used = {
+      ...usedSettings(plan, usesSeed ? seed : undefined),
+      loras: this.parts.loras.used,
+    };
     // Schedulers that add noise go on drawing from the generator of the initial latents.
     const generator = new TorchCpuGenerator(seed);
     const parts = { scheduler, generator };
@@ -236,6 +239,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       turn.rest(BEFORE_FRAMES_MS);
       const notes = [
         ...this.parts.notes,
+        ...this.parts.loras.notes,
         ...(note === undefined ? [] : [note]),
         ...plan.notes,
         ...commonNotes(plan, given, usesSeed),
@@ -280,6 +284,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       model.dispose();
     }
     this.parts.vae.unload();
+    void this.parts.loras.close();
   }
 
   [Symbol.dispose](): void {

@@ -4,6 +4,7 @@ import { AttentionDispatcher, type AttentionTarget } from "@lvsa/core";
 import type { Device, FloatDType, FolderReader, Tensor, WeightSource } from "@lvsa/runtime";
 import { checkComponents } from "../checkpoint/check-components.js";
 import { type ModelIndex, readSchedulerConfig } from "../checkpoint/checkpoint-folder.js";
+import { LoraSet } from "../lora/lora-set.js";
 import type { ModelDefinition, VideoModelDefinition } from "../models/definition/define-model.js";
 import type { ResolvedConfig } from "../models/definition/resolved-config.js";
 import type { ComponentConfigs } from "../models/definition/video-model.js";
@@ -50,6 +51,8 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   readonly configs: ComponentConfigs & Record<"transformer" | "vae", ResolvedConfig>;
   /** `scheduler_config.json` with the class of `model_index.json`. */
   readonly schedulerConfig: unknown;
+  /** Added to the transformers' weights when these are loaded. */
+  readonly loras: LoraSet;
   /** Remarks on the checkpoint, for every result. */
   readonly notes: readonly string[];
   readonly keepLoaded: boolean;
@@ -61,14 +64,14 @@ export type DecoderOf<Parts extends PipelineParts> =
 
 /** A transformer with the weights of a component of the folder. */
 export function stageOf<Model extends Loadable & { computeDtype: FloatDType }>(
-  folder: FolderReader,
+  { folder, loras }: Pick<PipelineParts, "folder" | "loras">,
   name: string,
   model: Model,
   options: PipelineOptions,
   only?: (name: string) => boolean,
 ): Stage<Model> {
   model.computeDtype = computeDtype(options.device, options.precision);
-  return { model, weights: loadable(folder, name, model, only) };
+  return { model, weights: loadable(folder, name, model, only, (source) => loras.wrap(name, source)) };
 }
 
 /**
@@ -88,7 +91,19 @@ export async function openParts(
   const components = await checkComponents(folder, index, definitions);
   const notes = [...components.notes, ...scheduler.notes];
   const className = index._class_name;
-  return { device, attention, keepLoaded, folder, className, schedulerConfig: scheduler.config, notes };
+  // f32 is for results without rounding; else changed weights take as much memory as unchanged ones.
+  const merged = options.precision === "f32" ? "f32" : "stored";
+  const loras = await LoraSet.open(options.loras ?? [], folder, index, definitions, merged);
+  return {
+    loras,
+    device,
+    attention,
+    keepLoaded,
+    folder,
+    className,
+    schedulerConfig: scheduler.config,
+    notes,
+  };
 }
 
 /** The autoencoder of a folder; `only` says which half of it is needed. */

@@ -1,6 +1,7 @@
 /** What all pipelines have in common: options, progress, results. */
 import type { AttentionDispatcher, HostPipeline } from "@lvsa/core";
 import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
+import type { LoraOptions } from "../lora/lora-set.js";
 import type { ModelDefaults } from "../models/definition/video-model.js";
 import type { Seed } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
@@ -191,6 +192,11 @@ export interface PipelineOptions {
    * the memory, and it is the peak of a long clip.
    */
   readonly keepLoaded?: boolean;
+  /**
+   * Added to the transformers' weights while these are read. With `precision: "f32"` the changed weights are f32, else
+   * of the file's type, and take no memory of their own.
+   */
+  readonly loras?: readonly LoraOptions[];
 }
 
 /** Opens a checkpoint in the diffusers folder format; weights are loaded when they are first needed. */

@@ -56,7 +56,7 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     const vaeFile = "vae/config.json";
     const vaeConfig = autoencoderKLCogVideoX.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLCogVideoX, vaeConfig);
-    const stages: CogVideoXParts["stages"] = [stageOf(folder, "transformer", model, options)];
+    const stages: CogVideoXParts["stages"] = [stageOf(parts, "transformer", model, options)];
     const prompts = await openCogVideoXPrompts(device, folder);
     const configs = { transformer: model.config, vae: vaeConfig };
     return new CogVideoXPipeline({

@@ -16,7 +16,6 @@ import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-co
 import { cosmos3Transformer } from "../../models/transformers/transformer-cosmos3-definition.js";
 import { encodeCosmos3Prompt } from "../../prompts/prompts-cosmos3.js";
 import { cosmos3NativeSigmas, FLOW_SCHEDULERS, type Scheduler } from "../../schedulers/index.js";
-import { withWeights } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
@@ -31,6 +30,7 @@ import { withoutEffect } from "../notes.js";
 import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, PipelineOptions } from "../video-pipeline.js";
+import { withWeights } from "../with-weights.js";
 
 /** Of the classes that its checkpoints hold. */
 const DEFINITIONS = [cosmos3Transformer, autoencoderKLWan];
@@ -70,7 +70,7 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
     const vaeConfig = autoencoderKLWan.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);
     const tokenizer = await loadTokenizer(subFolder(folder, "text_tokenizer"));
-    const stages: Cosmos3Parts["stages"] = [stageOf(folder, "transformer", model, options)];
+    const stages: Cosmos3Parts["stages"] = [stageOf(parts, "transformer", model, options)];
     const configs = { transformer: model.config, vae: vaeConfig };
     const definition = cosmos3Transformer;
     return new Cosmos3OmniPipeline({ ...parts, index, stages, vae, definition, configs, tokenizer });
@@ -97,7 +97,7 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
     { settings, guidance }: ClipPlan,
     run: Run,
   ): Promise<Conditions<Cosmos3Understanding>> {
-    const { folder, index, tokenizer } = this.parts;
+    const { folder, index, tokenizer, loras } = this.parts;
     const { numFrames, height, width, fps, prompt = "", negativePrompt } = settings;
     const common = { numFrames, height, width, fps, useSystemPrompt: index.default_use_system_prompt };
     const ids = [encodeCosmos3Prompt(tokenizer, prompt, common).ids];
@@ -106,7 +106,7 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
     }
     const component = "transformer";
     const understood = await withWeights(folder, component, (source) =>
-      this.transformers[0].understand(source, ids, {
+      this.transformers[0].understand(loras.wrap(component, source), ids, {
         signal: run.signal,
         onProgress: (done, total) => run.onStage?.({ stage: "encode-prompt", component, done, total }),
       }),

@@ -82,7 +82,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
         : { guidance_scale: definition.video.defaults(configs).guidanceScale },
     );
     const prompts = await HunyuanVideo15PromptEncoder.open(device, folder);
-    const stages: HunyuanParts["stages"] = [stageOf(folder, "transformer", model, options, isNeeded)];
+    const stages: HunyuanParts["stages"] = [stageOf(parts, "transformer", model, options, isNeeded)];
     return new HunyuanVideo15Pipeline({ ...parts, stages, vae, definition, configs, prompts, guider });
   }
 

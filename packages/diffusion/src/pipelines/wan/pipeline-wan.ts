@@ -82,7 +82,7 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
       components.map(async (name) => {
         const config = await readJson(folder, `${name}/config.json`);
         const model = WanTransformer3DModel.create(device, config, { attention: parts.attention, name });
-        return stageOf(folder, name, model, options);
+        return stageOf(parts, name, model, options);
       }),
     );
     const vaeConfig = autoencoderKLWan.configToRun(
