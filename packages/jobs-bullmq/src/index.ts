@@ -1,0 +1,1 @@
+export { type BullMqOptions, openBullMqQueue } from "./bullmq-queue.js";

@@ -1,0 +1,1 @@
+export { openPgBossQueue, type PgBossOptions } from "./pgboss-queue.js";

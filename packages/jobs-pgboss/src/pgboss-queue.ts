@@ -1,0 +1,36 @@
+/** Jobs on PostgreSQL: records are rows of ours, pg-boss brings their ids to workers. */
+import { type JobQueue, type QueueOptions, RecordQueue, resolveQueueOptions } from "@lvsa/jobs";
+import pg from "pg";
+import { PgBossDelivery } from "./pgboss-delivery.js";
+import { PostgresStore } from "./postgres-store.js";
+
+export interface PgBossOptions extends QueueOptions {
+  /** `postgres://user:password@host:port/database` */
+  readonly url: string;
+  /** Schema of our table, and with `_boss` behind it of pg-boss's; both are made if they are not there. Default `lvsa`. */
+  readonly schema?: string;
+  /** How often a worker that waits looks for a job; default 500 ms. */
+  readonly pollMs?: number;
+}
+
+/** Opens the queue; any number of processes may. */
+export async function openPgBossQueue(options: PgBossOptions): Promise<JobQueue> {
+  const { url, schema = "lvsa", pollMs = 500, ...queue } = options;
+  resolveQueueOptions(queue);
+  const pool = new pg.Pool({ connectionString: url, max: 5 });
+  // A lost idle connection is replaced at the next query; without a listener it would end the process.
+  pool.on("error", () => {});
+  const store = new PostgresStore(pool, schema);
+  const delivery = new PgBossDelivery(url, schema, store, pollMs);
+  try {
+    await store.prepare();
+    await delivery.start();
+    // A process that died between the two halves of `add` left records that nobody announced.
+    for (const id of await store.queued()) await delivery.announce(id);
+  } catch (error) {
+    await delivery.close();
+    await store.close();
+    throw error;
+  }
+  return new RecordQueue(store, delivery, queue);
+}

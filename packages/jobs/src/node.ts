@@ -1,0 +1,9 @@
+export { type CliRunnerOptions, cliRunner } from "./node/cli-runner.js";
+export { type FileQueueOptions, openFileQueue } from "./node/file-queue.js";
+export {
+  type Runner,
+  RunnerDiedError,
+  type RunnerReport,
+  runWorker,
+  type WorkerOptions,
+} from "./node/worker.js";

@@ -1,0 +1,113 @@
+/** Runs a job by the command line, `lvsa generate`, in a process of its own: the worker's event loop stays free. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { ConfigError, LvsaError } from "@lvsa/runtime/errors";
+import type { JobRecord, JobResult } from "../job.js";
+import { type Runner, RunnerDiedError } from "./worker.js";
+
+export interface CliRunnerOptions {
+  /** The command before its arguments, e.g. `["node", "…/lvsa/dist/main.js"]`. */
+  readonly command: readonly [string, ...string[]];
+  /** Folders of checkpoints by the names that requests give them. */
+  readonly models: ReadonlyMap<string, string>;
+  /** Further arguments of every `generate`, e.g. `["--device", "embedded"]`. */
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** After so long a process that was asked to stop is killed; default 10 s. */
+  readonly graceMs?: number;
+}
+
+export const VIDEO_FILE = "video.mp4";
+
+export function cliRunner(options: CliRunnerOptions): Runner {
+  return {
+    async run(job, { folder, signal, onProgress }) {
+      const [program, ...first] = options.command;
+      const args = [...first, ...generateArguments(job, folder, options)];
+      const child = spawn(program, args, {
+        cwd: folder,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, ...options.env },
+      });
+      let kill: NodeJS.Timeout | undefined;
+      const stop = () => {
+        child.kill("SIGTERM");
+        kill = setTimeout(() => child.kill("SIGKILL"), options.graceMs ?? 10_000);
+      };
+      signal.addEventListener("abort", stop);
+      if (signal.aborted) stop();
+      let result: JobResult | undefined;
+      let failure: LvsaError | undefined;
+      let lastWords = "";
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        lastWords = (lastWords + text).slice(-2000);
+      });
+      const lines = createInterface({ input: child.stdout });
+      lines.on("line", (line) => {
+        const event = parseEvent(line);
+        if (event.event === "step")
+          onProgress({ progress: (90 * (Number(event.step) + 1)) / Number(event.steps) });
+        if (event.event === "stage" && event.stage === "decode")
+          onProgress({ progress: 90 + (9 * Number(event.done)) / Math.max(1, Number(event.total)) });
+        if (event.event === "error") failure = new LvsaError(String(event.code), String(event.message));
+        if (event.event === "result") {
+          const { width, height, frames, fps } = event as unknown as Omit<JobResult, "file" | "bytes">;
+          result = { file: VIDEO_FILE, bytes: 0, width, height, frames, fps };
+        }
+      });
+      try {
+        // `close`: after the last byte of its output.
+        const [code, killedBy] = (await once(child, "close")) as [number | null, string | null];
+        if (code === 0 && result) return { ...result, bytes: (await stat(join(folder, VIDEO_FILE))).size };
+        if (failure) throw failure;
+        throw new RunnerDiedError(
+          `the process ended with ${killedBy ?? `code ${code}`}: ${lastWords.trim()}`,
+        );
+      } finally {
+        clearTimeout(kill);
+        signal.removeEventListener("abort", stop);
+      }
+    },
+  };
+}
+
+function generateArguments(job: JobRecord, folder: string, options: CliRunnerOptions): string[] {
+  const { request } = job;
+  const model = options.models.get(request.model);
+  if (model === undefined)
+    throw new ConfigError("MODEL_UNKNOWN", `this worker has no model ${JSON.stringify(request.model)}`, {
+      fix: "Give all workers of a queue the same models.",
+    });
+  const flags: Record<string, string | number | undefined> = {
+    "--model": model,
+    "--prompt": request.prompt,
+    "--negative-prompt": request.negativePrompt,
+    "--width": request.width,
+    "--height": request.height,
+    "--num-frames": request.numFrames,
+    "--fps": request.fps,
+    "--steps": request.numInferenceSteps,
+    "--guidance-scale": request.guidanceScale,
+    "--flow-shift": request.flowShift,
+    "--seed": request.seed,
+    "--image": request.image && join(folder, request.image),
+    "--output": join(folder, VIDEO_FILE),
+  };
+  // One word each: a prompt that begins with a dash is a prompt all the same.
+  const words = Object.entries(flags).flatMap(([flag, value]) =>
+    value === undefined ? [] : [`${flag}=${value}`],
+  );
+  return ["generate", "--json", ...words, ...(request.lvsa ? ["--lvsa"] : []), ...(options.args ?? [])];
+}
+
+function parseEvent(line: string): Record<string, unknown> {
+  try {
+    const event: unknown = JSON.parse(line);
+    return typeof event === "object" && event !== null ? (event as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}

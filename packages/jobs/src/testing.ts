@@ -1,0 +1,1 @@
+export { describeQueue, type QueueFixture } from "./testing/describe-queue.js";
