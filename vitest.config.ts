@@ -7,6 +7,7 @@ const root = fileURLToPath(new URL(".", import.meta.url));
 
 // Tests read the packages' sources, so that nothing has to be built first (except for `e2e`).
 const alias = [
+  { find: "@lvsa/server", replacement: `${root}apps/server/src/index.ts` },
   { find: /^@lvsa\/([a-z0-9-]+)$/, replacement: `${root}packages/$1/src/index.ts` },
   { find: /^@lvsa\/([a-z0-9-]+)\/(.+)$/, replacement: `${root}packages/$1/src/$2.ts` },
 ];

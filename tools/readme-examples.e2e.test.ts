@@ -11,6 +11,7 @@ import { join } from "node:path";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Installer, manifestOf, PackedPackages, published, root, run } from "./testing/packed.js";
+import { startPostgres, startRedis } from "./testing/servers.js";
 
 const SHORT_CLIP = "numFrames: 9, height: 32, width: 48";
 const adapter = process.env.LVSA_TEST_ADAPTER || "auto";
@@ -47,6 +48,9 @@ function shortened(source: string): string {
   const clip = /numFrames: \d+(?:,\s+height: \d+,\s+width: \d+)?/g;
   return source.replace(clip, `${SHORT_CLIP}, numInferenceSteps: 2`);
 }
+
+/** Servers that examples need, by the variable that tells their address. */
+const servers = { REDIS_URL: startRedis, DATABASE_URL: startPostgres } as const;
 
 let packed: PackedPackages;
 beforeAll(async () => {
@@ -86,9 +90,21 @@ describe.each<Installer>(["npm", "pnpm"])("installed by %s as its README says", 
       join(place, "main.mjs"),
       `${outputText}\nconsole.log("reached the end");\nprocess.exit(0);\n`,
     );
-    // Rejects with what the example printed to stderr unless the process ends with 0.
-    const { stdout } = await run(process.execPath, ["main.mjs"], place);
-    expect(stdout).toContain("reached the end");
+    const variable = (Object.keys(servers) as (keyof typeof servers)[]).find((name) => source.includes(name));
+    const server = variable && (await servers[variable]());
+    if (variable && !server) skip(`the example of ${label} needs a server that is not installed here`);
+    try {
+      // Rejects with what the example printed to stderr unless the process ends with 0.
+      const { stdout } = await run(
+        process.execPath,
+        ["main.mjs"],
+        place,
+        server ? { [variable!]: server.url } : {},
+      );
+      expect(stdout).toContain("reached the end");
+    } finally {
+      await server?.stop();
+    }
     const video = /writeVideo\("([^"]+)"/.exec(source)?.[1];
     // A header without frames is smaller.
     if (video) expect(statSync(join(place, video)).size).toBeGreaterThan(300);

@@ -7,6 +7,7 @@ import { generateCommand } from "./commands/generate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { planCommand } from "./commands/plan.js";
 import { scoreCommand } from "./commands/score.js";
+import { serveCommand } from "./commands/serve.js";
 import { describeError, EXIT, exitCodeOf } from "./exit-codes.js";
 import type { CommandIo } from "./io.js";
 import { VERSION } from "./version.js";
@@ -42,6 +43,7 @@ Examples:
   doctorCommand(program, io, exit);
   benchCommand(program, io);
   envCommand(program, io, exit);
+  serveCommand(program, io);
   try {
     if (args.length === 0) {
       program.outputHelp();

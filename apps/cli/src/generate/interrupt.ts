@@ -8,12 +8,16 @@ export interface Interrupt extends Disposable {
 
 const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const;
 
-export function listenForInterrupt(notice: (line: string) => void): Interrupt {
+/** @param line what Ctrl-C is answered with */
+export function listenForInterrupt(
+  notice: (line: string) => void,
+  line = "Stopping after the current step; press Ctrl-C again to stop at once.",
+): Interrupt {
   const controller = new AbortController();
   const stop = (signal: NodeJS.Signals) => {
     const code = SIGNALS[signal as keyof typeof SIGNALS];
     if (controller.signal.aborted) process.exit(code);
-    if (signal === "SIGINT") notice("Stopping after the current step; press Ctrl-C again to stop at once.");
+    if (signal === "SIGINT") notice(line);
     controller.abort(new Interruption(signal, code));
   };
   for (const signal of Object.keys(SIGNALS)) process.on(signal, stop);
