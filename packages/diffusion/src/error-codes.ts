@@ -99,6 +99,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   UNKNOWN_CLASS: { usage: false },
   /** no model family is known by the name …. */
   UNKNOWN_FAMILY: { usage: false },
+  /** the … tensors are of no model that is known; they begin with …. */
+  UNKNOWN_FILE: { usage: false },
   /** the guider … is not supported */
   UNKNOWN_GUIDER: { usage: false },
   /** no model is known by the name …. */
@@ -164,6 +166,7 @@ export type DiffusionErrorCode =
   | "TOKENIZER_INVALID"
   | "UNKNOWN_CLASS"
   | "UNKNOWN_FAMILY"
+  | "UNKNOWN_FILE"
   | "UNKNOWN_GUIDER"
   | "UNKNOWN_MODEL"
   | "UNKNOWN_MODEL_CLASS"

@@ -60,6 +60,8 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   OFFSET_OUT_OF_RANGE: { usage: false },
   /** the GPU has no memory for another … bytes: … */
   OUT_OF_MEMORY: { usage: false },
+  /** the file is a pickle of PyTorch, which can run any program when it is read. */
+  PICKLED_WEIGHTS: { usage: false },
   /** bytes … to … are outside of tensor … (… bytes). */
   RANGE_OUTSIDE_TENSOR: { usage: false },
   /** tensor … is read in whole elements of … bytes. */
@@ -118,6 +120,7 @@ export type RuntimeErrorCode =
   | "OFFSETS_OVERLAP"
   | "OFFSET_OUT_OF_RANGE"
   | "OUT_OF_MEMORY"
+  | "PICKLED_WEIGHTS"
   | "RANGE_OUTSIDE_TENSOR"
   | "RANGE_SPLITS_ELEMENT"
   | "READ_FAILED"

@@ -7,6 +7,7 @@ import { type ByteSource, readTarget } from "../weights/byte-source.js";
 import { decodeText, type FolderReader, joinPath } from "../weights/folder.js";
 import { largestFile, tooLarge } from "../weights/folder-limits.js";
 import { weightsError } from "../weights/header.js";
+import type { WeightsFile } from "../weights/open-file.js";
 
 // One read call takes at most 2 GiB - 1 bytes.
 const LARGEST_READ = 2 ** 30;
@@ -83,6 +84,11 @@ class NodeFileSource implements ByteSource {
     this.#file = undefined;
     await file?.close();
   }
+}
+
+/** A file of weights on disk, opened when it is read. */
+export function nodeFile(path: string): WeightsFile {
+  return { name: path, open: () => fileSource(path) };
 }
 
 /** A folder on disk. It need not exist: reading from it says so. */

@@ -5,6 +5,7 @@ import { weightsError } from "./header.js";
 import { addressForMessages } from "./http/address.js";
 import type { HttpSourceOptions } from "./http/exchange.js";
 import { httpExists, httpGet, httpSource } from "./http/http-source.js";
+import type { WeightSource } from "./weight-source.js";
 
 /** All paths are relative to the folder, with `/`. */
 export interface FolderReader {
@@ -22,6 +23,11 @@ export interface FolderReader {
   list(path?: string): Promise<string[]>;
   /** The caller closes it. @throws WeightsError `NOT_FOUND`, `READ_FAILED` */
   open(path: string): Promise<ByteSource>;
+  /**
+   * Weights of the component at `path`, where the folder is one in appearance only and has them from elsewhere. The caller
+   * closes them. Undefined where its files hold them as usual.
+   */
+  weights?(path: string): Promise<WeightSource | undefined>;
 }
 
 /**
@@ -61,6 +67,7 @@ export function subFolder(folder: FolderReader, path: string): FolderReader {
     exists: (child) => folder.exists(inside(child)),
     list: (child = "") => folder.list(inside(child)),
     open: (child) => folder.open(inside(child)),
+    ...(folder.weights ? { weights: (child) => folder.weights!(joinPath(path, child)) } : {}),
   };
 }
 

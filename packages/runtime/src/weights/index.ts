@@ -1,4 +1,5 @@
 /** What `@lvsa/runtime` shows of its weights code. */
+export { type Arrangement, arrangeWeights } from "./arranged-weights.js";
 export { type ByteSource, blobSource, memorySource } from "./byte-source.js";
 export type { ScaledDType } from "./converted-tensor.js";
 export { type FolderReader, type HttpFolderOptions, httpFolder, memoryFolder, subFolder } from "./folder.js";
@@ -9,6 +10,7 @@ export { type GgufWeights, type OpenGgufOptions, openGguf } from "./gguf/gguf-we
 export type { WeightsErrorCode } from "./header.js";
 export type { HttpSourceOptions } from "./http/exchange.js";
 export { httpSource } from "./http/http-source.js";
+export { type OpenFileOptions, openWeightsFile, type WeightsFile } from "./open-file.js";
 export {
   DIFFUSERS_WEIGHTS,
   type OpenWeightsOptions,

@@ -167,7 +167,7 @@ describe("openWeights", () => {
     ["nothing", [], /diffusers format/],
     ["pickled weights", [`${BASE}.bin`], /diffusion_pytorch_model\.bin: convert to safetensors/],
     ["another base name", ["model.safetensors"], /model\.safetensors: rename/],
-    ["a GGUF file", ["wan-Q4_K_M.gguf"], /GGUF can not be read, and renaming does not help/],
+    ["a GGUF file", ["wan-Q4_K_M.gguf"], /give it by its own name/],
     ["an unfinished download", [`${BASE}.safetensors.incomplete`], /finish the download/],
   ])("says what it looked for and found: %s", async (_, names, fix) => {
     const folder = memoryFolder(Object.fromEntries(names.map((name) => [name, "x"])), "checkpoint/vae");

@@ -2,6 +2,7 @@
 import { printable } from "../printable.js";
 import type { ScaledDType } from "./converted-tensor.js";
 import type { FolderReader } from "./folder.js";
+import { openGguf } from "./gguf/gguf-weights.js";
 import { weightsError } from "./header.js";
 import { plainWeights } from "./quantized/plain-weights.js";
 import { readQuantizationConfig } from "./quantized/refuse-config.js";
@@ -26,7 +27,8 @@ export const TRANSFORMERS_WEIGHTS = "model";
 
 /**
  * Opens `<baseName>.safetensors`, or the shards of `<baseName>.safetensors.index.json`, from the top of `folder`
- * (see `subFolder`); where both are there, the one that diffusers or transformers would take. Gives plain tensors: 8-bit
+ * (see `subFolder`); where both are there, the one that diffusers or transformers would take. `<baseName>.gguf`, with the
+ * names of the class, is read where neither is there. Gives plain tensors: 8-bit
  * codes and their scales become floats when they are read (see `plainWeights`). The caller closes the result.
  * @throws WeightsError `NOT_FOUND`, which names what was looked for and what is there instead;
  *   `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`
@@ -36,10 +38,13 @@ export async function openWeights(
   baseName: string,
   options: OpenWeightsOptions = {},
 ): Promise<WeightSource> {
+  const elsewhere = await folder.weights?.("");
+  if (elsewhere) return elsewhere;
   const variants = options.variant ? [options.variant] : [undefined, "bf16" as const, "fp16" as const];
   const candidates = variants.flatMap((variant) => candidateNames(baseName, variant));
   for (const name of candidates) {
     if (!(await folder.exists(name))) continue;
+    if (name.endsWith(".gguf")) return openGguf(await folder.open(name), options);
     const quantization = await readQuantizationConfig(folder);
     const source = name.endsWith(".json")
       ? await openShardedSafetensors(folder, name)
@@ -62,7 +67,7 @@ export async function openWeights(
 function candidateNames(baseName: string, variant: WeightsVariant | undefined): string[] {
   if (!variant) {
     const names = [`${baseName}.safetensors`, `${baseName}.safetensors.index.json`];
-    return baseName === DIFFUSERS_WEIGHTS ? names.reverse() : names;
+    return [...(baseName === DIFFUSERS_WEIGHTS ? names.reverse() : names), `${baseName}.gguf`];
   }
   return [
     `${baseName}.${variant}.safetensors`,
@@ -82,7 +87,7 @@ function notFound(folder: FolderReader, files: readonly string[], candidates: re
   if (pickled.length > 0)
     fix = `The folder holds ${list(pickled)}: convert to safetensors (only that is read).`;
   if (gguf.length > 0)
-    fix = `The folder holds ${list(gguf)}: GGUF can not be read, and renaming does not help. Use the checkpoint in the diffusers format.`;
+    fix = `The folder holds ${list(gguf)}: give it by its own name, as the file of that component.`;
   if (partial.length > 0) fix = `The folder holds ${list(partial)}: finish the download.`;
   return weightsError("NOT_FOUND", `no weights: looked for ${candidates.join(", ")}.`, {
     where: folder.name,

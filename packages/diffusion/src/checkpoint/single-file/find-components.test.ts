@@ -1,0 +1,418 @@
+/** Tiny models under the original names of each family: the same tensors, bit by bit, and the same configuration. */
+import {
+  encodeSafetensors,
+  memorySource,
+  openSafetensors,
+  type TensorToWrite,
+  type WeightSource,
+} from "@lvsa/runtime";
+import { describe, expect, it } from "vitest";
+import { knownModels } from "../../catalog/known-models.js";
+import { getModelClass } from "../../models/model-classes.js";
+import { componentWeights, findComponents } from "./find-components.js";
+
+interface Values {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+type Model = Record<string, Values>;
+
+/** All parameters of a class, each number another one. */
+function modelOf(className: string, config: object): Model {
+  let next = 0;
+  const definition = getModelClass(className).variant(config, new Map());
+  return Object.fromEntries(
+    definition.parameters(config).map(({ name, shape }) => [
+      name,
+      {
+        shape,
+        data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => (next++ % 65521) / 64),
+      },
+    ]),
+  );
+}
+
+const open = (tensors: Model): Promise<WeightSource> =>
+  openSafetensors(
+    memorySource(
+      encodeSafetensors(
+        Object.fromEntries(
+          Object.entries(tensors).map(([name, one]): [string, TensorToWrite] => [
+            name,
+            { dtype: "F32", ...one },
+          ]),
+        ),
+      ),
+      "file.safetensors",
+    ),
+  );
+
+/** The one component of a file, as the class reads it. */
+async function loaded(tensors: Model) {
+  const source = await open(tensors);
+  const found = findComponents(source);
+  expect(found.map(({ kind }) => kind.title)).toHaveLength(1);
+  const weights = componentWeights(source, found[0]!);
+  const model: Model = {};
+  for (const name of weights.names()) {
+    const bytes = await weights.read(name);
+    model[name] = { shape: weights.info(name).shape, data: new Float32Array(bytes.slice().buffer) };
+  }
+  return { model, weights, ...found[0]! };
+}
+
+function expectSame(actual: Model, expected: Model): void {
+  expect(Object.keys(actual).sort()).toEqual(Object.keys(expected).sort());
+  for (const [name, { shape, data }] of Object.entries(expected)) {
+    expect(actual[name]!.shape, name).toEqual(shape);
+    expect(Buffer.compare(Buffer.from(actual[name]!.data.buffer), Buffer.from(data.buffer)), name).toBe(0);
+  }
+}
+
+const joined = (...parts: readonly Values[]): Values => ({
+  shape: [parts.reduce((sum, { shape }) => sum + shape[0]!, 0), ...parts[0]!.shape.slice(1)],
+  data: Float32Array.from(parts.flatMap(({ data }) => [...data])),
+});
+const rows = ({ shape, data }: Values, of: number, part: number): Values => ({
+  shape: [shape[0]! / of, ...shape.slice(1)],
+  data: data.slice((data.length / of) * part, (data.length / of) * (part + 1)),
+});
+
+/** Applies replacements from the class's names to the original ones, in order, as the conversion scripts do it. */
+function renamed(model: Model, replacements: readonly (readonly [string | RegExp, string])[]): Model {
+  return Object.fromEntries(
+    Object.entries(model).map(([name, value]) => [
+      replacements.reduce((text, [from, to]) => text.replace(from, to), name),
+      value,
+    ]),
+  );
+}
+
+const HUNYUAN = {
+  ...{ num_attention_heads: 2, attention_head_dim: 8, num_layers: 2, num_refiner_layers: 2, mlp_ratio: 2 },
+  ...{ in_channels: 9, out_channels: 4, text_embed_dim: 12, text_embed_2_dim: 10, image_embed_dim: 6 },
+};
+const COGVIDEOX = {
+  ...{ num_attention_heads: 2, attention_head_dim: 16, in_channels: 4, out_channels: 4, num_layers: 2 },
+  ...{ time_embed_dim: 8, text_embed_dim: 12 },
+};
+
+describe("original names", () => {
+  it("HunyuanVideo 1.5, transformer", async () => {
+    const model = modelOf("HunyuanVideo15Transformer3DModel", HUNYUAN);
+    const file: Model = {};
+    for (const end of ["weight", "bias"]) {
+      for (const i of [0, 1]) {
+        const own = `context_embedder.token_refiner.refiner_blocks.${i}.attn`;
+        const original = `txt_in.individual_token_refiner.blocks.${i}`;
+        file[`${original}.self_attn_qkv.${end}`] = joined(
+          ...["to_q", "to_k", "to_v"].map((name) => model[`${own}.${name}.${end}`]!),
+        );
+      }
+      const last = model[`norm_out.linear.${end}`]!;
+      file[`final_layer.adaLN_modulation.1.${end}`] = joined(rows(last, 2, 1), rows(last, 2, 0));
+    }
+    const others = Object.fromEntries(
+      Object.entries(model).filter(
+        ([name]) => !/refiner_blocks\.\d+\.attn\.to_[qkv]\./.test(name) && !name.startsWith("norm_out."),
+      ),
+    );
+    Object.assign(
+      file,
+      renamed(others, [
+        ["context_embedder.token_refiner.refiner_blocks", "txt_in.individual_token_refiner.blocks"],
+        [/^(txt_in\.individual.*)\.attn\.to_out\.0/, "$1.self_attn_proj"],
+        [/^(txt_in\.individual.*)\.ff\.net\.0\.proj/, "$1.mlp.fc1"],
+        [/^(txt_in\.individual.*)\.ff\.net\.2/, "$1.mlp.fc2"],
+        [/^(txt_in\.individual.*)\.norm_out\.linear/, "$1.adaLN_modulation.1"],
+        ["context_embedder.time_text_embed.timestep_embedder.linear_1", "txt_in.t_embedder.mlp.0"],
+        ["context_embedder.time_text_embed.timestep_embedder.linear_2", "txt_in.t_embedder.mlp.2"],
+        ["context_embedder.time_text_embed.text_embedder", "txt_in.c_embedder"],
+        ["context_embedder.proj_in", "txt_in.input_embedder"],
+        ["context_embedder_2.norm", "byt5_in.layernorm"],
+        ["context_embedder_2.linear_", "byt5_in.fc"],
+        ["image_embedder.norm_in", "vision_in.proj.0"],
+        ["image_embedder.linear_1", "vision_in.proj.1"],
+        ["image_embedder.linear_2", "vision_in.proj.3"],
+        ["image_embedder.norm_out", "vision_in.proj.4"],
+        ["x_embedder", "img_in"],
+        ["cond_type_embed.", "cond_type_embedding."],
+        ["time_embed.timestep_embedder.linear_1", "time_in.mlp.0"],
+        ["time_embed.timestep_embedder.linear_2", "time_in.mlp.2"],
+        ["transformer_blocks", "double_blocks"],
+        ["norm1_context", "txt_mod"],
+        ["norm1.linear", "img_mod.linear"],
+        [/^(double_blocks.*)\.attn\.to_([qkv])\./, "$1.img_attn_$2."],
+        [/^(double_blocks.*)\.attn\.norm_([qk])\./, "$1.img_attn_$2_norm."],
+        [/^(double_blocks.*)\.attn\.to_out\.0/, "$1.img_attn_proj"],
+        [/^(double_blocks.*)\.attn\.add_([qkv])_proj/, "$1.txt_attn_$2"],
+        [/^(double_blocks.*)\.attn\.norm_added_([qk])/, "$1.txt_attn_$2_norm"],
+        [/^(double_blocks.*)\.attn\.to_add_out/, "$1.txt_attn_proj"],
+        [/^(double_blocks.*)\.ff\.net\.0\.proj/, "$1.img_mlp.fc1"],
+        [/^(double_blocks.*)\.ff\.net\.2/, "$1.img_mlp.fc2"],
+        [/^(double_blocks.*)\.ff_context\.net\.0\.proj/, "$1.txt_mlp.fc1"],
+        [/^(double_blocks.*)\.ff_context\.net\.2/, "$1.txt_mlp.fc2"],
+        [/^proj_out/, "final_layer.linear"],
+      ]),
+    );
+    const { model: read, config } = await loaded(file);
+    expectSame(read, model);
+    expect(config).toMatchObject(HUNYUAN);
+  });
+
+  it("HunyuanVideo 1.5, autoencoder", async () => {
+    const small = {
+      ...{ block_out_channels: [8, 16, 32], latent_channels: 4, layers_per_block: 1 },
+      ...{ spatial_compression_ratio: 4, temporal_compression_ratio: 2 },
+    };
+    const model = modelOf("AutoencoderKLHunyuanVideo15", small);
+    const file = renamed(model, [
+      ["mid_block.resnets.0", "mid.block_1"],
+      ["mid_block.resnets.1", "mid.block_2"],
+      [/mid_block\.attentions\.0\.to_([qkv])/, "mid.attn_1.$1"],
+      ["mid_block.attentions.0", "mid.attn_1"],
+      ["down_blocks", "down"],
+      ["up_blocks", "up"],
+      ["resnets", "block"],
+      ["downsamplers.0", "downsample"],
+      ["upsamplers.0", "upsample"],
+      ["conv_shortcut", "nin_shortcut"],
+    ]);
+    const { model: read, config } = await loaded(file);
+    expectSame(read, model);
+    expect(config).toMatchObject(small);
+  });
+
+  it.each([
+    ["with patches of one frame", {}],
+    ["1.5, with patches of two", { patch_size_t: 2, patch_bias: false }],
+  ])("CogVideoX, transformer %s", async (_, extra) => {
+    const model = modelOf("CogVideoXTransformer3DModel", { ...COGVIDEOX, ...extra });
+    const file: Model = {};
+    const part = (name: string, end: string, i: number) => rows(model[`${name}.${end}`]!, 6, i);
+    for (const layer of [0, 1]) {
+      const own = `transformer_blocks.${layer}`;
+      for (const end of ["weight", "bias"]) {
+        file[`model.diffusion_model.transformer.layers.${layer}.attention.query_key_value.${end}`] = joined(
+          ...["to_q", "to_k", "to_v"].map((name) => model[`${own}.attn1.${name}.${end}`]!),
+        );
+        const [one, two] = [`${own}.norm1.linear`, `${own}.norm2.linear`];
+        file[`model.diffusion_model.mixins.adaln_layer.adaLN_modulations.${layer}.1.${end}`] = joined(
+          ...[0, 1, 2].map((i) => part(one, end, i)),
+          ...[0, 1, 2].map((i) => part(two, end, i)),
+          ...[3, 4, 5].map((i) => part(one, end, i)),
+          ...[3, 4, 5].map((i) => part(two, end, i)),
+        );
+      }
+    }
+    const others = Object.fromEntries(
+      Object.entries(model).filter(([name]) => !/\.(to_[qkv]|norm[12]\.linear)\./.test(name)),
+    );
+    Object.assign(
+      file,
+      renamed(others, [
+        [/^transformer_blocks\.(\d+)\.attn1\.norm_q/, "mixins.adaln_layer.query_layernorm_list.$1"],
+        [/^transformer_blocks\.(\d+)\.attn1\.norm_k/, "mixins.adaln_layer.key_layernorm_list.$1"],
+        [/^transformer_blocks/, "transformer.layers"],
+        ["attn1.to_out.0", "attention.dense"],
+        ["ff.net.0.proj", "mlp.dense_h_to_4h"],
+        ["ff.net.2", "mlp.dense_4h_to_h"],
+        ["norm1.norm", "input_layernorm"],
+        ["norm2.norm", "post_attention_layernorm"],
+        ["time_embedding.linear_1", "time_embed.0"],
+        ["time_embedding.linear_2", "time_embed.2"],
+        ["norm_final", "transformer.final_layernorm"],
+        ["norm_out.norm", "mixins.final_layer.norm_final"],
+        ["norm_out.linear", "mixins.final_layer.adaLN_modulation.1"],
+        [/^proj_out/, "mixins.final_layer.linear"],
+        [/^patch_embed/, "mixins.patch_embed"],
+        [/^/, "model.diffusion_model."],
+      ]),
+    );
+    file["model.diffusion_model.mixins.pos_embed.freqs_sin"] = { shape: [2], data: new Float32Array(2) };
+    const { model: read, config, prefix } = await loaded(file);
+    expectSame(read, model);
+    expect(prefix).toBe("model.diffusion_model.");
+    expect(config).toMatchObject({ ...COGVIDEOX, ...extra });
+  });
+
+  it("CogVideoX, autoencoder", async () => {
+    const small = { block_out_channels: [32, 64, 64], latent_channels: 4, layers_per_block: 1 };
+    const types = {
+      down_block_types: small.block_out_channels.map(() => "CogVideoXDownBlock3D"),
+      up_block_types: small.block_out_channels.map(() => "CogVideoXUpBlock3D"),
+    };
+    const model = modelOf("AutoencoderKLCogVideoX", { ...small, ...types });
+    const file = renamed(model, [
+      ["mid_block.resnets.0", "mid.block_1"],
+      ["mid_block.resnets.1", "mid.block_2"],
+      ["down_blocks", "down"],
+      [/up_blocks\.0/, "up.two"],
+      [/up_blocks\.2/, "up.0"],
+      [/up_blocks\.1/, "up.1"],
+      ["up.two", "up.2"],
+      ["resnets", "block"],
+      ["downsamplers.0", "downsample"],
+      ["upsamplers.0", "upsample"],
+      ["conv_shortcut", "nin_shortcut"],
+    ]);
+    file["loss.logvar"] = { shape: [1], data: new Float32Array(1) };
+    const { model: read, config } = await loaded(file);
+    expectSame(read, model);
+    expect(config).toMatchObject(small);
+  });
+
+  it("CLIP of Wan's repository, with its projection the other way round", async () => {
+    const small = {
+      ...{ hidden_size: 128, intermediate_size: 96, num_hidden_layers: 2, num_attention_heads: 2 },
+      ...{ image_size: 8, patch_size: 4, projection_dim: 20 },
+    };
+    const model = modelOf("CLIPVisionModelWithProjection", small);
+    const vision = "vision_model.encoder.layers";
+    const projection = model["visual_projection.weight"]!;
+    const file: Model = {
+      "visual.cls_embedding": { ...model["vision_model.embeddings.class_embedding"]!, shape: [1, 1, 128] },
+      "visual.pos_embedding": {
+        ...model["vision_model.embeddings.position_embedding.weight"]!,
+        shape: [1, 5, 128],
+      },
+      "visual.head": {
+        shape: [128, 20],
+        data: Float32Array.from(
+          { length: 2560 },
+          (_, i) => projection.data[(i % 20) * 128 + Math.floor(i / 20)]!,
+        ),
+      },
+    };
+    for (const layer of [0, 1]) {
+      for (const end of ["weight", "bias"]) {
+        file[`visual.transformer.${layer}.attn.to_qkv.${end}`] = joined(
+          ...["q_proj", "k_proj", "v_proj"].map(
+            (name) => model[`${vision}.${layer}.self_attn.${name}.${end}`]!,
+          ),
+        );
+      }
+    }
+    const others = Object.fromEntries(
+      Object.entries(model).filter(([name]) => !/_embedding$|position_|visual_|\.[qkv]_proj\./.test(name)),
+    );
+    Object.assign(
+      file,
+      renamed(others, [
+        ["vision_model.embeddings.patch_embedding", "patch_embedding"],
+        ["vision_model.pre_layrnorm", "pre_norm"],
+        ["vision_model.post_layernorm", "post_norm"],
+        ["vision_model.encoder.layers", "transformer"],
+        ["layer_norm", "norm"],
+        ["self_attn.out_proj", "attn.proj"],
+        ["mlp.fc1", "mlp.0"],
+        ["mlp.fc2", "mlp.2"],
+        [/^/, "visual."],
+      ]),
+    );
+    const { model: read, config } = await loaded(file);
+    expectSame(read, model);
+    expect(config).toMatchObject(small);
+  });
+
+  it("Qwen2.5-VL under the names of llama.cpp", async () => {
+    const small = {
+      ...{ vocab_size: 20, hidden_size: 256, intermediate_size: 24, num_hidden_layers: 2 },
+      ...{ num_attention_heads: 2, num_key_value_heads: 1 },
+    };
+    const model = modelOf("Qwen2_5_VLTextModel", small);
+    const file = renamed(model, [
+      [/^layers/, "blk"],
+      ["self_attn.o_proj", "attn_output"],
+      [/self_attn\.([qkv])_proj/, "attn_$1"],
+      [/mlp\.(\w+)_proj/, "ffn_$1"],
+      ["input_layernorm", "attn_norm"],
+      ["post_attention_layernorm", "ffn_norm"],
+      ["embed_tokens", "token_embd"],
+      [/^norm\./, "output_norm."],
+    ]);
+    const { model: read, config } = await loaded(file);
+    expectSame(read, model);
+    expect(config).toMatchObject(small);
+  });
+});
+
+describe("the names of the classes", () => {
+  const components = knownModels().flatMap(({ name, components: parts }) =>
+    Object.entries(parts).map(
+      ([part, { className, config }]) => [`${name}, ${part}`, className, config] as const,
+    ),
+  );
+
+  it.each(components)("%s: the configuration follows from the shapes", (_, className, config) => {
+    const definition = getModelClass(className).variant(config, new Map());
+    const parameters = definition.parameters(config);
+    const shapes = new Map(parameters.map(({ name, shape }) => [name, shape]));
+    // Shapes alone: nobody writes a model of billions of parameters.
+    const source = {
+      names: () => [...shapes.keys()],
+      has: (name: string) => shapes.has(name),
+      info: (name: string) => ({ dtype: "BF16", shape: shapes.get(name)!, byteLength: 0, file: "f" }),
+    } as unknown as WeightSource;
+    const found = findComponents(source);
+    expect(found.map(({ kind }) => kind.className)).toHaveLength(1);
+    const derived = definition.variant(found[0]!.config, shapes);
+    expect(derived.className).toBe(definition.className);
+    expect(derived.parameters(found[0]!.config)).toEqual(parameters);
+    const ignored = new Set(NOT_IN_SHAPES);
+    const [expected, actual] = [definition.parseConfig(config), derived.parseConfig(found[0]!.config)];
+    for (const key of Object.keys(derived.parseConfig({}) as object)) {
+      if (!ignored.has(key)) expect((actual as never)[key], key).toEqual((expected as never)[key]);
+    }
+  });
+});
+
+/** What no tensor's shape shows: scale factors, training sizes, tasks. */
+const NOT_IN_SHAPES = [
+  ...["target_size", "task_type", "scaling_factor", "invert_scale_latents", "rope_scaling"],
+  ...["rope_parameters", "relative_attention_max_distance", "base_fps", "architectures", "rope_axes_dim"],
+];
+
+describe("files", () => {
+  it("of nothing that is known are refused, with what is", async () => {
+    const source = await open({ "unet.conv_in.weight": { shape: [1], data: new Float32Array(1) } });
+    expect(() => findComponents(source)).toThrow(
+      expect.objectContaining({
+        code: "UNKNOWN_FILE",
+        fix: expect.stringContaining("Wan transformer"),
+        where: "file.safetensors",
+      }),
+    );
+  });
+
+  it("of a whole pipeline hold several components, each behind its prefix", async () => {
+    const transformer = modelOf("WanTransformer3DModel", {
+      ...{ num_attention_heads: 1, ffn_dim: 8, num_layers: 1, text_dim: 6, freq_dim: 4 },
+    });
+    const umt5 = modelOf("UMT5EncoderModel", {
+      ...{ model_type: "umt5", vocab_size: 9, d_model: 6, d_kv: 2, d_ff: 4, num_layers: 2, num_heads: 2 },
+    });
+    const vae = modelOf("AutoencoderKLWan", { base_dim: 2 });
+    const source = await open({
+      ...renamed(transformer, [[/^/, "model.diffusion_model."]]),
+      ...renamed(umt5, [[/^/, "text_encoders.umt5xxl.transformer."]]),
+      ...renamed(vae, [[/^/, "vae."]]),
+    });
+    const found = findComponents(source);
+    expect(Object.fromEntries(found.map(({ kind, prefix }) => [kind.role, prefix]))).toEqual({
+      transformer: "model.diffusion_model.",
+      text_encoder: "text_encoders.umt5xxl.transformer.",
+      vae: "vae.",
+    });
+    for (const one of found) {
+      const expected = { transformer, text_encoder: umt5, vae }[one.kind.role as "vae"];
+      expect(componentWeights(source, one).names().sort()).toEqual(Object.keys(expected).sort());
+    }
+  });
+
+  it("keep tensors that the kind does not know under their names", async () => {
+    const vae = modelOf("AutoencoderKLWan", { base_dim: 2 });
+    const { weights } = await loaded({ ...vae, "loss.x": { shape: [1], data: new Float32Array(1) } });
+    expect(weights.names()).toContain("loss.x");
+  });
+});
