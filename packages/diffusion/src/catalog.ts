@@ -34,6 +34,13 @@ export type {
   WeightFile,
 } from "./checkpoint/inspect-component.js";
 export {
+  type CheckpointFiles,
+  type ComponentFile,
+  type OpenCheckpointOptions,
+  type OpenedCheckpoint,
+  openCheckpoint,
+} from "./checkpoint/single-file/open-checkpoint.js";
+export {
   checkParameters,
   type ParameterCheck,
   type WrongShape,

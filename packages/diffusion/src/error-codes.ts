@@ -61,6 +61,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   NOT_FOUND: { usage: false },
   /** Cosmos 3: the prompt has no keys and values for layer … */
   NO_UNDERSTANDING: { usage: false },
+  /** … (…) has … …, the transformer's … is …. */
+  PARTS_DO_NOT_FIT: { usage: false },
   /** … is a pipeline of @lvsa/diffusion */
   PIPELINE_EXISTS: { usage: false },
   /** the plugin package … does not load */
@@ -95,6 +97,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   STEPS_INVALID: { usage: true },
   /** the tokenizer lacks an eos token or <|vision_start|> */
   TOKENIZER_INVALID: { usage: false },
+  /** two files hold …: … and …. */
+  TWO_COMPONENTS: { usage: false },
   /** no decoder is known by the name …. */
   UNKNOWN_CLASS: { usage: false },
   /** no model family is known by the name …. */
@@ -113,6 +117,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   UNSUPPORTED_CONFIG: { usage: false },
   /** there are no random weights in …. */
   UNSUPPORTED_DTYPE: { usage: false },
+  /** the file given as … holds: …. */
+  WRONG_COMPONENT: { usage: false },
   /** tensor … is …, expected F32, F16 or BF16 */
   WRONG_DTYPE: { usage: false },
 };
@@ -147,6 +153,7 @@ export type DiffusionErrorCode =
   | "NOT_FINITE"
   | "NOT_FOUND"
   | "NO_UNDERSTANDING"
+  | "PARTS_DO_NOT_FIT"
   | "PIPELINE_EXISTS"
   | "PLUGIN_NOT_FOUND"
   | "RUN_CHANGED"
@@ -164,6 +171,7 @@ export type DiffusionErrorCode =
   | "SIGMAS_INVALID"
   | "STEPS_INVALID"
   | "TOKENIZER_INVALID"
+  | "TWO_COMPONENTS"
   | "UNKNOWN_CLASS"
   | "UNKNOWN_FAMILY"
   | "UNKNOWN_FILE"
@@ -173,4 +181,5 @@ export type DiffusionErrorCode =
   | "UNKNOWN_PIPELINE"
   | "UNSUPPORTED_CONFIG"
   | "UNSUPPORTED_DTYPE"
+  | "WRONG_COMPONENT"
   | "WRONG_DTYPE";

@@ -1,3 +1,10 @@
+export {
+  type CheckpointFiles,
+  type ComponentFile,
+  type OpenCheckpointOptions,
+  type OpenedCheckpoint,
+  openCheckpoint,
+} from "./checkpoint/single-file/open-checkpoint.js";
 export * from "./engine/engine.js";
 export { knownPipelines, registerPipeline } from "./engine/pipeline-registry.js";
 export * from "./error-codes.js";

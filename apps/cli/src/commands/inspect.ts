@@ -1,31 +1,33 @@
 /** `lvsa inspect`: what a checkpoint holds, and what is wrong with it. */
-import { stat } from "node:fs/promises";
 import { getKnownModel, inspectCheckpoint } from "@lvsa/diffusion/catalog";
-import { nodeFolder } from "@lvsa/runtime/node";
 import type { Command } from "commander";
+import { kindOfPath, openModel } from "../checkpoint/open-model.js";
 import { EXIT } from "../exit-codes.js";
 import { inspectToJson, renderInspectText } from "../inspect/render-inspect.js";
 import { knownToJson, renderKnownText } from "../inspect/render-known.js";
 import type { CommandIo } from "../io.js";
+import { givenComponents } from "../options/model-options.js";
 import { addInspectOptions, parseInspectOptions } from "../options/other-options.js";
 
 export function inspectCommand(program: Command, io: CommandIo, exit: (code: number) => void): void {
   const command = program
     .command("inspect")
     .description("Components, parameters and problems of a checkpoint");
-  addInspectOptions(command).action(async (given: string, raw: Record<string, unknown>) => {
-    const { model, files, json } = parseInspectOptions({ ...raw, model: given });
-    const isFolder = (await stat(model).catch(() => undefined))?.isDirectory() === true;
-    if (!isFolder) {
+  addInspectOptions(command).action(async (given: string | undefined, raw: Record<string, unknown>) => {
+    const options = parseInspectOptions({ ...raw, ...(given === undefined ? {} : { model: given }) });
+    const { model, files, json } = options;
+    const isName = model !== undefined && (await kindOfPath(model)) === undefined;
+    if (isName && givenComponents(options).length === 0) {
       const known = getKnownModel(model);
       io.out(json ? `${JSON.stringify(knownToJson(known), undefined, 2)}\n` : renderKnownText(known));
       return;
     }
-    const inspection = await inspectCheckpoint(nodeFolder(model));
+    const { folder, missing } = await openModel(options, true);
+    const inspection = await inspectCheckpoint(folder);
     io.out(
       json
-        ? `${JSON.stringify(inspectToJson(inspection), undefined, 2)}\n`
-        : renderInspectText(inspection, { files }),
+        ? `${JSON.stringify({ ...inspectToJson(inspection), missing_flags: missing }, undefined, 2)}\n`
+        : renderInspectText(inspection, { files, missing }),
     );
     if (!inspection.ok) exit(EXIT.failed);
   });

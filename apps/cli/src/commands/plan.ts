@@ -20,12 +20,12 @@ export function planCommand(program: Command, io: CommandIo): void {
     .command("plan")
     .description("Tokens, attended frames, operations and memory of a generation");
   addPlanOptions(command).action(async (model: string | undefined, raw: Record<string, unknown>) => {
-    await runPlan(parsePlanOptions({ ...raw, model: model ?? raw.model ?? "" }), io);
+    await runPlan(parsePlanOptions({ ...raw, model: model ?? raw.model }), io);
   });
 }
 
 async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void> {
-  const model = await resolveModel(options.model);
+  const model = await resolveModel(options);
   const counts = options.numFrames.length > 0 ? options.numFrames : [undefined];
   const { height, width, guidance: guidanceScale, precision } = options;
   const plans: { plan: ModelPlan; memory: MemoryPlan }[] = [];

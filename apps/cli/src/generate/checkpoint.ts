@@ -1,13 +1,14 @@
 /** Which checkpoint runs, and whether its files are whole. */
-import { stat } from "node:fs/promises";
-import { basename, resolve } from "node:path";
-import { type CheckpointInspection, findKnownModel } from "@lvsa/diffusion/catalog";
-import { ConfigError, WeightsError } from "@lvsa/runtime";
+import type { CheckpointInspection } from "@lvsa/diffusion/catalog";
+import { type FolderReader, WeightsError } from "@lvsa/runtime";
+import { nodeFolder } from "@lvsa/runtime/node";
 import { BUNDLED_MODEL } from "../bundled-model.js";
+import { openModel } from "../checkpoint/open-model.js";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
+import { givenComponents, type ModelOptions } from "../options/model-options.js";
 
 export interface CheckpointChoice {
-  readonly path: string;
+  readonly folder: FolderReader;
   /** For metadata and messages. */
   readonly name: string;
   readonly isBundled: boolean;
@@ -23,22 +24,13 @@ const BUNDLED_DEFAULTS = {
   maxSequenceLength: 64,
 } as const satisfies Partial<GenerateCommandOptions>;
 
-/** @throws ConfigError `NOT_A_CHECKPOINT` when there is no such folder */
-export async function chooseCheckpoint(model: string | undefined): Promise<CheckpointChoice> {
-  if (model === undefined) return { path: BUNDLED_MODEL, name: "tiny-wan (random weights)", isBundled: true };
-  const path = resolve(model);
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isDirectory()) return { path, name: basename(path), isBundled: false };
-  const known = findKnownModel(model);
-  throw new ConfigError(
-    "NOT_A_CHECKPOINT",
-    found ? `${path} is not a folder` : `there is no folder ${path}`,
-    {
-      fix: known
-        ? `Download ${known.repository ?? known.name} and give its folder; only \`lvsa plan\` and \`lvsa inspect\` know models by name.`
-        : "Give the folder of a checkpoint in the diffusers format (the one that holds model_index.json).",
-    },
-  );
+/** @throws ConfigError, WeightsError as `openModel` */
+export async function chooseCheckpoint(options: ModelOptions): Promise<CheckpointChoice> {
+  if (options.model !== undefined || givenComponents(options).length > 0) {
+    const { folder, name } = await openModel(options);
+    return { folder, name, isBundled: false };
+  }
+  return { folder: nodeFolder(BUNDLED_MODEL), name: "tiny-wan (random weights)", isBundled: true };
 }
 
 /** The small model's own defaults under the user's options. */

@@ -52,9 +52,9 @@ describe("outputs", () => {
 
 describe("checkpoints", () => {
   it("are folders; known names are explained", async () => {
-    expect(await chooseCheckpoint(undefined)).toMatchObject({ path: TINY, isBundled: true });
-    expect(await chooseCheckpoint(TINY)).toMatchObject({ name: "tiny-wan", isBundled: false });
-    await expect(chooseCheckpoint("wan2.1-t2v-1.3b")).rejects.toThrow(
+    expect(await chooseCheckpoint({})).toMatchObject({ folder: { name: TINY }, isBundled: true });
+    expect(await chooseCheckpoint({ model: TINY })).toMatchObject({ name: "tiny-wan", isBundled: false });
+    await expect(chooseCheckpoint({ model: "wan2.1-t2v-1.3b" })).rejects.toThrow(
       expect.objectContaining({ fix: expect.stringContaining("Download Wan-AI/") as string }),
     );
   });

@@ -2,7 +2,7 @@
 import { Engine, type GenerationResult, NotFiniteError, seedForJson } from "@lvsa/diffusion";
 import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
 import { type Device, deviceLabel, kernelSummary, throwIfAborted } from "@lvsa/runtime";
-import { createDevice, nodeFolder } from "@lvsa/runtime/node";
+import { createDevice } from "@lvsa/runtime/node";
 import { writeVideo } from "@lvsa/video/node";
 import { createAdapterRegistry } from "../adapters.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
@@ -31,7 +31,7 @@ export async function runGenerate(
     reporter.notice(`warning: ${names.join(", ")} ignored without ${without}`);
   }
   // 1. Everything that can be wrong without a GPU
-  const checkpoint = await chooseCheckpoint(given.model);
+  const checkpoint = await chooseCheckpoint(given);
   const options = checkpoint.isBundled ? withBundledDefaults(given) : given;
   if (checkpoint.isBundled) {
     reporter.notice(
@@ -43,7 +43,7 @@ export async function runGenerate(
   await checkOutputs(paths);
   const initialLatents =
     options.initialLatents === undefined ? undefined : await readLatents(options.initialLatents);
-  const folder = nodeFolder(checkpoint.path);
+  const { folder } = checkpoint;
   const inspection = await inspectCheckpoint(folder);
   requireWholeWeights(inspection);
   throwIfAborted(signal, "the run");

@@ -7,6 +7,8 @@ import { formatBytes, formatCount } from "../output/units.js";
 export interface RenderInspectOptions {
   /** List every file. Default: only how many there are. */
   readonly files?: boolean;
+  /** Flags without which these parts make no video. */
+  readonly missing?: readonly string[];
 }
 
 /** Lines end with newlines. */
@@ -48,6 +50,7 @@ export function renderInspectText(
     ...renderTable(columns, [...rows, sums]),
     ...(options.files ? files(inspection) : []),
     ...problems(inspection),
+    ...(options.missing?.length ? ["", `To make a video, also give ${options.missing.join(", ")}.`] : []),
   ];
   return printable(`${lines.join("\n")}\n`);
 }

@@ -4,11 +4,13 @@ import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLoraOptions, loraArgument } from "./lora-options.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
+import { addComponentOptions, componentFields, givenComponents } from "./model-options.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
 
 const schema = z
   .object({
-    model: z.string().min(1, "expected a folder").optional(),
+    model: z.string().min(1, "expected a folder or a file").optional(),
+    ...componentFields,
     ...generationFields,
     lora: z.array(loraArgument).optional(),
     lora2: z.array(loraArgument).optional(),
@@ -34,7 +36,8 @@ const schema = z
     quiet: z.boolean().default(false),
   })
   .superRefine((options, context) => {
-    if (options.model !== undefined && options.prompt === undefined) {
+    const isChosen = options.model !== undefined || givenComponents(options).length > 0;
+    if (isChosen && options.prompt === undefined) {
       context.addIssue({ code: "custom", path: ["prompt"], message: "a prompt is needed" });
     }
     if (options.json && options.quiet) {
@@ -81,9 +84,10 @@ export function addGenerateOptions(command: Command): Command {
   command
     .optionsGroup("Model and prompt:")
     .option(
-      "--model <folder>",
-      "checkpoint in the diffusers folder format (default: a tiny one with random weights)",
+      "--model <path>",
+      "checkpoint: a diffusers folder, or one file of weights (default: a tiny one with random weights)",
     );
+  addComponentOptions(command);
   addLoraOptions(command);
   addGenerationFlags(command, "prompt", "negativePrompt", "maxSequenceLength");
   command.optionsGroup("Video:");
@@ -131,6 +135,8 @@ export function addGenerateOptions(command: Command): Command {
 Examples:
   lvsa generate --prompt "A cat walks in the garden." --output cat.mp4
   lvsa generate --model ./Wan2.1-T2V-1.3B-Diffusers --prompt "A red fox in the snow." \\
-    --num-frames 161 --lvsa --seed 42 --output fox.mp4`,
+    --num-frames 161 --lvsa --seed 42 --output fox.mp4
+  lvsa generate --transformer wan2.1-t2v-14b-Q4_K_M.gguf --text-encoder umt5-xxl-encoder-Q8_0.gguf \\
+    --vae wan_2.1_vae.safetensors --prompt "A red fox in the snow." --output fox.mp4`,
     );
 }

@@ -2,6 +2,7 @@
 import { type GenerateOptions, generateFields, type OptionName, parseSeed, type Seed } from "@lvsa/diffusion";
 import { type Command, Option } from "commander";
 import * as z from "zod";
+import { withComponentFlags } from "./model-options.js";
 
 /** What a command line can not write: tensors come from files, callbacks from programs. */
 type NotWritten =
@@ -59,7 +60,7 @@ export function flagOf(name: WrittenOption): string {
 
 /** Names of the library in a text for people, as they are typed here: for those that no sentence has by chance. */
 export function withFlags(text: string): string {
-  return text.replace(/\b[a-z]+(?:[A-Z][a-z]*)+\d?\b/g, (word) => {
+  return withComponentFlags(text).replace(/\b[a-z]+(?:[A-Z][a-z]*)+\d?\b/g, (word) => {
     if (word === "initialLatents") return "--initial-latents";
     return Object.hasOwn(FLAGS, word) ? flagOf(word as WrittenOption) : word;
   });

@@ -3,28 +3,32 @@ import { type Command, Option } from "commander";
 import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
+import { addComponentOptions, componentFields, requireModel } from "./model-options.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
 
-const schema = z.object({
-  model: z.string().min(1, "expected a folder or a known model"),
-  numFrames: z
-    .string()
-    .transform((text) => text.split(","))
-    .pipe(z.array(wholeNumber(1)))
-    .default([]),
-  height: generationFields.height,
-  width: generationFields.width,
-  steps: generationFields.steps,
-  guidance: generationFields.guidance,
-  guidance2: generationFields.guidance2,
-  precision: z.enum(["f32", "f16"], "expected f32 or f16").default("f32"),
-  dense: z.boolean().default(false),
-  ...lvsaFields,
-  png: z.string().min(1, "expected a path").optional(),
-  html: z.string().min(1, "expected a path").optional(),
-  showMask: z.boolean().default(false),
-  json: z.boolean().default(false),
-});
+const schema = z
+  .object({
+    model: z.string().min(1, "expected a folder, a file or a known model").optional(),
+    ...componentFields,
+    numFrames: z
+      .string()
+      .transform((text) => text.split(","))
+      .pipe(z.array(wholeNumber(1)))
+      .default([]),
+    height: generationFields.height,
+    width: generationFields.width,
+    steps: generationFields.steps,
+    guidance: generationFields.guidance,
+    guidance2: generationFields.guidance2,
+    precision: z.enum(["f32", "f16"], "expected f32 or f16").default("f32"),
+    dense: z.boolean().default(false),
+    ...lvsaFields,
+    png: z.string().min(1, "expected a path").optional(),
+    html: z.string().min(1, "expected a path").optional(),
+    showMask: z.boolean().default(false),
+    json: z.boolean().default(false),
+  })
+  .superRefine(requireModel);
 
 export type PlanCommandOptions = z.infer<typeof schema>;
 
@@ -35,9 +39,12 @@ export function parsePlanOptions(raw: unknown): PlanCommandOptions {
 
 export function addPlanOptions(command: Command): Command {
   command
-    .argument("[model]", "checkpoint folder, or a model known by name")
-    .option("--model <model>", "the same as an option")
-    .option("--num-frames <frames>", "video frames; several counts with commas (default: the model's)");
+    .argument("[model]", "checkpoint folder or file, or a model known by name")
+    .option("--model <model>", "the same as an option");
+  addComponentOptions(command).option(
+    "--num-frames <frames>",
+    "video frames; several counts with commas (default: the model's)",
+  );
   addGenerationFlags(command, "height", "width", "numInferenceSteps", "guidanceScale", "guidanceScale2");
   command
     .addOption(new Option("--precision <type>", "storage of activations: f32 or f16").default("f32"))

@@ -1,19 +1,19 @@
-/** The model that `--model` means: a checkpoint folder, or one that is known by name. */
-import { stat } from "node:fs/promises";
+/** The model that `--model` means: a checkpoint (folder, file or files), or one that is known by name. */
 import {
   describeCheckpoint,
   getKnownModel,
   inspectCheckpoint,
   type ModelDescription,
 } from "@lvsa/diffusion/catalog";
-import { nodeFolder } from "@lvsa/runtime/node";
+import { kindOfPath, openModel } from "../checkpoint/open-model.js";
+import { givenComponents, type ModelOptions } from "../options/model-options.js";
 
-/** @throws ConfigError `UNKNOWN_MODEL` with the known names, or what is wrong with the folder */
-export async function resolveModel(nameOrPath: string): Promise<ModelDescription> {
-  const isFolder = await stat(nameOrPath).then(
-    (found) => found.isDirectory(),
-    () => false,
-  );
-  if (!isFolder) return getKnownModel(nameOrPath);
-  return describeCheckpoint(await inspectCheckpoint(nodeFolder(nameOrPath)));
+/** @throws ConfigError `UNKNOWN_MODEL` with the known names, or what is wrong with the checkpoint */
+export async function resolveModel(options: ModelOptions): Promise<ModelDescription> {
+  const { model } = options;
+  const isName = model !== undefined && (await kindOfPath(model)) === undefined;
+  if (isName && givenComponents(options).length === 0) return getKnownModel(model);
+  // A plan needs no text encoder where none was given.
+  const { folder } = await openModel(options, true);
+  return describeCheckpoint(await inspectCheckpoint(folder));
 }

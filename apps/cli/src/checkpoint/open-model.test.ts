@@ -1,0 +1,83 @@
+/** `inspect`, `plan` and `generate` with single files in place of a folder. */
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { runProgram } from "../program.js";
+
+const formats = fileURLToPath(new URL("../../../../fixtures/reference/formats", import.meta.url));
+const transformer = join(formats, "wan-gguf-q4_0", "model.gguf");
+const vae = join(formats, "wan-vae-z16", "vae.safetensors");
+
+async function run(...args: string[]) {
+  const [out, err]: [string[], string[]] = [[], []];
+  const io = {
+    out: (text: string) => void out.push(text),
+    err: (text: string) => void err.push(text),
+    redraw: () => {},
+    isTerminal: false,
+  };
+  const code = await runProgram(args, io);
+  return { code, out: out.join(""), err: err.join("") };
+}
+
+describe("single files", () => {
+  it("are inspected, and what else a video needs is said", async () => {
+    const one = await run("inspect", transformer);
+    expect(one.code).toBe(0);
+    expect(one.out).toMatch(/transformer +WanTransformer3DModel .* Q4_0/);
+    expect(one.out).toContain("To make a video, also give --vae, --text-encoder, --tokenizer.");
+    const all = await run("inspect", "--transformer", transformer, "--vae", vae, "--json");
+    const json = JSON.parse(all.out) as {
+      pipeline_class: string;
+      missing_flags: string[];
+      components: object;
+    };
+    expect(json.pipeline_class).toBe("WanPipeline");
+    expect(Object.keys(json.components)).toEqual(expect.arrayContaining(["transformer", "vae"]));
+    expect(json.missing_flags).toEqual(["--text-encoder", "--tokenizer"]);
+  });
+
+  it("are planned without a text encoder", async () => {
+    const { code, out } = await run(
+      "plan",
+      "--transformer",
+      transformer,
+      "--vae",
+      vae,
+      "--num-frames",
+      "17",
+      "--json",
+    );
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ model: transformer });
+  });
+
+  it("are refused by generate where something is missing, with the flags to give", async () => {
+    const { code, err } = await run(
+      "generate",
+      "--transformer",
+      transformer,
+      "--vae",
+      vae,
+      "--prompt",
+      "a cat",
+    );
+    expect(code).toBe(1);
+    expect(err).toContain("Wan also needs the text encoder and the tokenizer.");
+    expect(err).toContain("Give --text-encoder and --tokenizer, or as --model a checkpoint");
+  });
+
+  it("that are pickles are refused with a command; a path that is not there is named", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "lvsa-files-"));
+    const pickle = join(folder, "vae.pth");
+    await writeFile(pickle, Uint8Array.of(0x50, 0x4b, 3, 4, 0, 0, 0, 0, 8));
+    const refused = await run("inspect", "--vae", pickle);
+    expect(refused.code).toBe(1);
+    expect(refused.err).toContain("python -c");
+    const absent = await run("inspect", "--vae", join(folder, "none"));
+    expect(absent.err).toContain("Check the path of --vae.");
+    expect((await run("plan", "--num-frames", "17")).code).toBe(2);
+  });
+});

@@ -1,0 +1,72 @@
+/** The checkpoint that `--model` and the flags of components mean: a folder, a file, or a set of files. */
+import { stat } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import {
+  type CheckpointFiles,
+  type ComponentFile,
+  findKnownModel,
+  openCheckpoint,
+} from "@lvsa/diffusion/catalog";
+import { ConfigError, type FolderReader } from "@lvsa/runtime";
+import { nodeFile, nodeFolder } from "@lvsa/runtime/node";
+import { componentFlag, givenComponents, type ModelOptions } from "../options/model-options.js";
+
+export interface OpenedModel {
+  readonly folder: FolderReader;
+  /** For metadata and messages. */
+  readonly name: string;
+  /** Flags without which no video can be made; empty unless it was opened as a part. */
+  readonly missing: readonly string[];
+}
+
+type PathKind = "folder" | "file" | undefined;
+
+export function kindOfPath(path: string): Promise<PathKind> {
+  return stat(path).then(
+    (found): PathKind => (found.isDirectory() ? "folder" : "file"),
+    () => undefined,
+  );
+}
+
+/**
+ * @param isPartial take what is there; see `openCheckpoint`
+ * @throws ConfigError `NOT_A_CHECKPOINT` when there is no such folder or file; what `openCheckpoint` throws
+ */
+export async function openModel(options: ModelOptions, isPartial = false): Promise<OpenedModel> {
+  const components = givenComponents(options);
+  const model = options.model === undefined ? undefined : resolve(options.model);
+  const kind = model === undefined ? undefined : await kindOfPath(model);
+  if (model !== undefined && kind === undefined) throw noSuchModel(options.model!, model);
+  if (kind === "folder" && components.length === 0) {
+    return { folder: nodeFolder(model!), name: basename(model!), missing: [] };
+  }
+  const files: Record<string, ComponentFile> = {};
+  for (const name of components) files[name] = await componentFile(options[name]!, componentFlag(name));
+  const given: CheckpointFiles = {
+    ...files,
+    ...(kind === "folder" ? { folder: nodeFolder(model!) } : {}),
+    ...(kind === "file" ? { files: [nodeFile(model!)] } : {}),
+  };
+  const opened = await openCheckpoint(given, { isPartial });
+  const name = basename(model ?? resolve(options[components[0]!]!));
+  return { folder: opened, name, missing: opened.missing.map((one) => componentFlag(one as never)) };
+}
+
+async function componentFile(given: string, flag: string): Promise<ComponentFile> {
+  const path = resolve(given);
+  const kind = await kindOfPath(path);
+  if (kind === "folder") return nodeFolder(path);
+  if (kind === "file") return nodeFile(path);
+  throw new ConfigError("NOT_A_CHECKPOINT", `there is no file ${path}`, {
+    fix: `Check the path of ${flag}.`,
+  });
+}
+
+function noSuchModel(model: string, path: string): ConfigError {
+  const known = findKnownModel(model);
+  return new ConfigError("NOT_A_CHECKPOINT", `there is no folder or file ${path}`, {
+    fix: known
+      ? `Download ${known.repository ?? known.name} and give its folder; only \`lvsa plan\` and \`lvsa inspect\` know models by name.`
+      : "Give the folder of a checkpoint in the diffusers format (the one that holds model_index.json), or a file of weights.",
+  });
+}
