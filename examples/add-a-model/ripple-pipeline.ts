@@ -12,6 +12,7 @@ import {
   type PipelineOptions,
   TorchCpuGenerator,
   type VideoPipeline,
+  type VideoSizeOptions,
 } from "@lvsa/diffusion";
 import { type Device, type FolderReader, UsageError } from "@lvsa/runtime";
 import { createRippleAdapter } from "./ripple-adapter.js";
@@ -39,6 +40,11 @@ export class RipplePipeline implements VideoPipeline {
     readonly attention: AttentionDispatcher,
   ) {
     this.transformers = [new RippleTransformer(device, RIPPLE_CONFIG, attention)];
+  }
+
+  videoSize(options: VideoSizeOptions) {
+    const { numFrames, height, width } = { ...this.defaults, ...options };
+    return { numFrames, height, width };
   }
 
   clip(numFrames: number, height: number, width: number) {

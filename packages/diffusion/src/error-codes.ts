@@ -24,12 +24,10 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   ENGINE_DISPOSED: { usage: false },
   /** the frames of this result are read already, or being read */
   FRAMES_TAKEN: { usage: false },
-  /** this checkpoint needs image embeddings, and none were given */
+  /** this checkpoint needs image embeddings, none were given, and it holds no image encoder to make them */
   IMAGE_EMBEDS_NEEDED: { usage: true },
-  /** … makes a video from an image, and none was given */
+  /** … makes a video from …, and … was not given */
   IMAGE_NEEDED: { usage: true },
-  /** the image is …x…, the video …x… */
-  IMAGE_SIZE: { usage: true },
   /** … makes videos from text only; an image was given (…) */
   IMAGE_UNSUPPORTED: { usage: true },
   /** … holds … at element … */
@@ -113,7 +111,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   UNKNOWN_MODEL_CLASS: { usage: false },
   /** model_index.json names the class …, which is not supported */
   UNKNOWN_PIPELINE: { usage: false },
-  /** … with … is not supported */
+  /** … is not supported */
   UNSUPPORTED_CONFIG: { usage: false },
   /** there are no random weights in …. */
   UNSUPPORTED_DTYPE: { usage: false },
@@ -136,7 +134,6 @@ export type DiffusionErrorCode =
   | "FRAMES_TAKEN"
   | "IMAGE_EMBEDS_NEEDED"
   | "IMAGE_NEEDED"
-  | "IMAGE_SIZE"
   | "IMAGE_UNSUPPORTED"
   | "INPUT_NOT_FINITE"
   | "INVALID_STEPS"

@@ -85,6 +85,7 @@ class TextReporter extends QuietReporter {
     const names = {
       load: `loading ${component ?? "weights"}`,
       "encode-prompt": "encoding the prompt",
+      "encode-image": "encoding the image",
       decode: "decoding",
     };
     const name = names[stage];

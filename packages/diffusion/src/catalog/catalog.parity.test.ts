@@ -25,7 +25,7 @@ if (process.env.LVSA_REFERENCE_DIR) {
     const unused = modelClassNames().filter((name) => !used.has(name));
     expect(unused).toEqual([
       ...["UMT5Model", "UMT5ForConditionalGeneration", "T5Model", "T5ForConditionalGeneration"],
-      ...["Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel"],
+      ...["Qwen2_5_VLForConditionalGeneration", "Qwen2_5_VLModel", "CLIPVisionModel"],
     ]);
   });
 }

@@ -15,8 +15,8 @@ export interface CheckedComponents {
   readonly notes: readonly string[];
 }
 
-/** Parts that a pipeline always loads itself; image encoders, for one, are not among them. */
-const NEEDED = /^(transformer|vae|text_encoder)(_\d+)?$/;
+/** Parts that a pipeline loads itself: of a class that it does not know there is no doing without them. */
+const NEEDED = /^(transformer|vae|text_encoder|image_encoder)(_\d+)?$/;
 
 /**
  * Reads the configurations and the headers of the weights of every component that a pipeline loads, and compares them

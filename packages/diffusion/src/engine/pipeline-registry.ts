@@ -27,7 +27,9 @@ const loaders: Readonly<Record<string, () => Promise<PipelineLoader>>> = {
   WanImageToVideoPipeline: wan,
   WanDMDPipeline: wan,
   HunyuanVideo15Pipeline: hunyuan,
+  HunyuanVideo15ImageToVideoPipeline: hunyuan,
   CogVideoXPipeline: cogvideox,
+  CogVideoXImageToVideoPipeline: cogvideox,
   Cosmos3OmniPipeline: cosmos3,
 };
 

@@ -31,6 +31,7 @@ import type {
   GenerationResult,
   HostTensor,
   VideoPipeline,
+  VideoSizeOptions,
 } from "./video-pipeline.js";
 
 /** Options with the model's defaults filled in. */
@@ -38,6 +39,7 @@ export type Settings = Omit<GenerateOptions, keyof GenerationDefaults> & Generat
 
 /** What decoding needs of the settings. */
 export interface LatentPlan {
+  /** Of which the result has size, frames and speed. */
   readonly settings: Settings;
   /** Latents in the family's own layout. */
   readonly shape: readonly number[];
@@ -47,6 +49,8 @@ export interface LatentPlan {
 
 /** What a family makes of the settings, before anything is loaded. */
 export interface ClipPlan extends LatentPlan {
+  /** Of noise that conditions need, drawn before the initial latents. */
+  readonly conditionNoise?: readonly number[];
   /** After `setTimesteps`. */
   readonly scheduler: Scheduler;
   readonly guidance: Guidance;
@@ -134,6 +138,15 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     };
   }
 
+  videoSize({ numFrames, height, width }: VideoSizeOptions): VideoSize {
+    const { defaults } = this;
+    return {
+      numFrames: numFrames ?? defaults.numFrames,
+      height: height ?? defaults.height,
+      width: width ?? defaults.width,
+    };
+  }
+
   clip(numFrames: number, height: number, width: number): ClipSize {
     const { tokenFrames, patchesPerFrame } = this.grid({ numFrames, height, width });
     return { latentFrames: tokenFrames, patchesPerFrame };
@@ -157,7 +170,15 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   }
 
   /** Encodes prompts and images; what it uploads belongs to `run.owned`. */
-  protected abstract conditions(plan: Plan, run: Run): Promise<Conditions<Condition>>;
+  protected abstract conditions(
+    plan: Plan,
+    run: Run,
+    noise: HostTensor | undefined,
+  ): Promise<Conditions<Condition>>;
+  /** The latents of the first step, from those that were given or drawn. */
+  protected startLatents(latents: HostTensor, _conditions: Conditions<Condition>): HostTensor {
+    return latents;
+  }
   /** Runs one pass. Returns a new tensor in the layout of the latents. */
   protected abstract forward(
     model: ModelOf<Parts>,
@@ -194,7 +215,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       this.family,
       this.parts.stages.length,
     );
-    const settings: Settings = { ...this.defaults, ...given };
+    const settings: Settings = { ...this.defaults, ...given, ...this.videoSize(given) };
     for (const name of GIVEN_TENSORS) assertGivenFinite(name, given[name]);
     const plan = this.plan(settings, given);
     const { scheduler } = plan;
@@ -202,13 +223,17 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const seed = resumeFrom?.seed ?? plainSeed(given.seed ?? randomSeed());
     const startedFromLatents = resumeFrom?.startedFromLatents ?? given.initialLatents !== undefined;
     const drawsNoise = scheduler.timesteps.some((_, i) => scheduler.plan(i).noiseDraws > 0);
-    const usesSeed = !startedFromLatents || drawsNoise;
+    const usesSeed = !startedFromLatents || drawsNoise || plan.conditionNoise !== undefined;
     const used = {
       ...usedSettings(plan, usesSeed ? seed : undefined),
       loras: this.parts.loras.used,
     };
     // Schedulers that add noise go on drawing from the generator of the initial latents.
     const generator = new TorchCpuGenerator(seed);
+    const noise = plan.conditionNoise && {
+      data: generator.randn(plan.conditionNoise),
+      shape: plan.conditionNoise,
+    };
     const parts = { scheduler, generator };
     const { family } = this;
     const identity = { family, timesteps: scheduler.timesteps, settings: used };
@@ -224,10 +249,12 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.state()])),
     });
     return this.#work(given, async (run, turn) => {
-      const conditions = await this.conditions(plan, run);
+      const conditions = await this.conditions(plan, run, noise);
       const { device } = this;
       const denoised = await denoise<Condition>({
-        ...{ device, scheduler, initial, guidance: plan.guidance, options: run },
+        ...{ device, scheduler, guidance: plan.guidance, options: run },
+        // A run that goes on has them as they were.
+        initial: resumeFrom ? initial : this.startLatents(initial, conditions),
         firstStep: resumeFrom?.step ?? 0,
         ...(onState ? { afterStep: (step, latents) => onState(stateAfter(step, latents)) } : {}),
         ...{ positive: conditions.positive, negative: conditions.negative },
@@ -245,7 +272,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...commonNotes(plan, given, usesSeed),
         ...(conditions.notes ?? []),
       ];
-      const { numFrames, height, width, fps } = settings;
+      const { numFrames, height, width, fps } = plan.settings;
       return {
         ...{ latents, width, height, fps, seed, notes },
         frames: new FrameReader(() => this.#decode(latents, plan, turn)),
@@ -260,7 +287,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     // Of the options of a generation, those of the clip: the prompt has done its work.
     const given = withoutUndefined(this.options.parse({ ...options, prompt: "", initialLatents: latents }));
     assertGivenFinite("latents", latents);
-    const plan = this.latentPlan({ ...this.defaults, ...given });
+    const plan = this.latentPlan({ ...this.defaults, ...given, ...this.videoSize(given) });
     assertLatentsShape("latents", latents, plan.shape);
     const { numFrames, height, width, fps } = plan.settings;
     return this.#work(given, async (_run, turn) => {

@@ -30,8 +30,10 @@ const hostTensor = z.custom<HostTensor>((value) => {
 }, "expected { data: Float32Array, shape } with as many numbers as the shape says");
 
 const rgbImage = z.custom<RgbImage>((value) => {
-  const { data, width, height } = (value ?? {}) as Partial<RgbImage>;
-  return data instanceof Uint8Array && data.length === Number(width) * Number(height) * 3 && data.length > 0;
+  const { data, width = 0, height = 0, name, sha256 } = (value ?? {}) as Partial<RgbImage>;
+  const isSize = [width, height].every((pixels) => Number.isSafeInteger(pixels) && pixels > 0);
+  const isText = [name, sha256].every((text) => text === undefined || typeof text === "string");
+  return data instanceof Uint8Array && isSize && isText && data.length === width * height * 3;
 }, "expected { data: Uint8Array, width, height } with three bytes per pixel");
 
 const fields = {
@@ -101,8 +103,8 @@ const fields = {
     "longest prompt; what goes beyond is cut (default: the model's)",
   ),
   initialLatents: hostTensor,
-  image: rgbImage,
-  lastImage: rgbImage,
+  image: rgbImage.describe("first frame, of any size (image-to-video models)"),
+  lastImage: rgbImage.describe("last frame, for models that take one"),
   imageEmbeds: hostTensor,
   signal: z.custom<AbortSignal>(
     (value) => typeof (value as AbortSignal | undefined)?.addEventListener === "function",
@@ -212,6 +214,17 @@ export class FamilyOptions {
 
 export function badOption(message: string, fix: string): UsageError {
   return new UsageError("BAD_OPTION", message, { fix });
+}
+
+/** @param images what is missing, e.g. `an image` */
+export function imageNeeded(model: string, images: string, option = "image"): UsageError {
+  return new UsageError(
+    "IMAGE_NEEDED",
+    `${model} makes a video from ${images}, and ${option} was not given`,
+    {
+      fix: `Give ${option}, or use a checkpoint that does without.`,
+    },
+  );
 }
 
 export function imageUnsupported(model: string, option: string): UsageError {

@@ -123,6 +123,11 @@ export function autoencoder<Decoder extends VideoDecoder>(
   });
 }
 
+/** Of an autoencoder: what encoding needs. */
+export function isEncoder(name: string): boolean {
+  return name.startsWith("encoder.") || name.startsWith("quant_conv.");
+}
+
 /** Of an autoencoder: what decoding needs. */
 export function isDecoder(name: string): boolean {
   return name.startsWith("decoder.") || name.startsWith("post_quant_conv.");

@@ -103,18 +103,19 @@ export async function encodePrompts(
   return { positive, negative, notes };
 }
 
-/** @throws UsageError unless given embeddings are `[1, rows, width]`, with exactly `rows` where that is given */
+/** @throws UsageError unless given embeddings are `[batch, rows, width]`, with exactly `rows` where that is given */
 export function checkEmbeds(
   name: string,
   embeds: HostTensor | undefined,
   width: number,
   rows?: number,
+  batch = 1,
 ): void {
   if (!embeds) return;
   const { shape } = embeds;
-  const fits = shape.length === 3 && shape[0] === 1 && shape[2] === width;
+  const fits = shape.length === 3 && shape[0] === batch && shape[2] === width;
   if (fits && (rows === undefined || shape[1] === rows)) return;
-  const expected = `[1, ${rows ?? "rows"}, ${width}]`;
+  const expected = `[${batch}, ${rows ?? "rows"}, ${width}]`;
   throw badOption(
     `${name} is [${shape.join(", ")}], expected ${expected}`,
     "Encode with the encoder that belongs to this checkpoint.",

@@ -2,6 +2,7 @@
 import type { AttentionDispatcher, HostPipeline } from "@lvsa/core";
 import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
 import type { LoraOptions } from "../lora/lora-set.js";
+import type { VideoSize } from "../models/definition/video-grid.js";
 import type { ModelDefaults } from "../models/definition/video-model.js";
 import type { Seed } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
@@ -25,6 +26,10 @@ export interface RgbImage {
   readonly data: Uint8Array;
   readonly width: number;
   readonly height: number;
+  /** For the result's metadata: a name without its folder. */
+  readonly name?: string;
+  /** For the result's metadata: of the file, in hexadecimal digits. */
+  readonly sha256?: string;
 }
 
 /**
@@ -81,11 +86,14 @@ export interface GenerateOptions {
   readonly maxSequenceLength?: number;
   /** Initial noise in the family's own layout instead of noise from the seed. */
   readonly initialLatents?: HostTensor;
-  /** First frame (image-to-video checkpoints). */
+  /**
+   * First frame (image-to-video checkpoints), of any size: it is resized as in the family's diffusers pipeline.
+   * HunyuanVideo takes the video's size from it, unless one is given.
+   */
   readonly image?: RgbImage;
   /** Last frame, where the model takes one. */
   readonly lastImage?: RgbImage;
-  /** Image embeddings, where the model wants them: image encoders are not part of this package. */
+  /** Wan 2.1: the image encoder's result `[1, rows, width]` (`[2, rows, width]` for first and last image) instead of its run. */
   readonly imageEmbeds?: HostTensor;
   /** Stops the generation, and the decoding of its frames, with `AbortError`, whose `cause` is the signal's reason. */
   readonly signal?: AbortSignal;
@@ -107,7 +115,7 @@ export interface GenerateOptions {
 }
 
 export interface StageReport {
-  readonly stage: "load" | "encode-prompt" | "denoise" | "decode";
+  readonly stage: "load" | "encode-prompt" | "encode-image" | "denoise" | "decode";
   /** What exactly, e.g. `transformer`. */
   readonly component?: string;
   readonly done: number;
@@ -157,12 +165,17 @@ export type DecodeResult = Pick<GenerationResult, "frames" | "frameCount" | "wid
 /** What a pipeline does when it is told nothing. */
 export type GenerationDefaults = ModelDefaults;
 
+/** What a video's size follows from. */
+export type VideoSizeOptions = Pick<GenerateOptions, "numFrames" | "height" | "width" | "image">;
+
 export interface VideoPipeline extends HostPipeline {
   /** Class in `model_index.json`. */
   readonly className: string;
   readonly device: Device;
   readonly attention: AttentionDispatcher;
   readonly defaults: GenerationDefaults;
+  /** Frames and pixels of a generation with these options: given ones, those of the image, or the defaults. */
+  videoSize(options: VideoSizeOptions): VideoSize;
   /** Rows and tokens that the transformer will see. @throws ConfigError when the sizes do not fit the model */
   clip(numFrames: number, height: number, width: number): { latentFrames: number; patchesPerFrame: number };
   /**

@@ -1,6 +1,7 @@
 /** Noise schedule that CogVideoX's two schedulers share: diffusers' `alphas_cumprod`, in float64. */
 import { ConfigError, quoted } from "@lvsa/runtime";
 import * as z from "zod";
+import { roundHalfEven } from "../numbers/round-half-even.js";
 import { linspace } from "./noise-levels.js";
 import { optional, parseSchedulerConfig, rejectOptions, trainTimesteps } from "./scheduler-config.js";
 import { type StepTerm, terms } from "./step-plan.js";
@@ -106,10 +107,4 @@ function torchLinspace(start: number, end: number, count: number): number[] {
   return Array.from({ length: count }, (_, i) =>
     i < Math.floor(count / 2) ? start + step * i : end - step * (count - i - 1),
   );
-}
-
-function roundHalfEven(value: number): number {
-  const lower = Math.floor(value);
-  const rest = value - lower;
-  return rest > 0.5 || (rest === 0.5 && lower % 2 !== 0) ? lower + 1 : lower;
 }

@@ -2,22 +2,30 @@
 import type { Device, Tensor } from "@lvsa/runtime";
 import { floatTensor, type GoldenTensors } from "@lvsa/runtime/testing";
 import type { HunyuanVideo15ForwardInputs } from "../models/transformers/transformer-hunyuan-video15.js";
+import type { HostTensor } from "../pipelines/video-pipeline.js";
 
-/** Rows of `[1, L, C]` whose mask is 1, or undefined when there are none. */
+/** Rows of `[1, L, C]` whose mask is 1, as embeddings that a caller gives, or undefined when there are none. */
+export function validEmbeds(
+  tensors: GoldenTensors,
+  name: string,
+  maskName = `${name}_mask`,
+): HostTensor | undefined {
+  const { data, shape } = floatTensor(tensors, name);
+  const mask = floatTensor(tensors, maskName).data;
+  const width = shape[2]!;
+  const kept = data.filter((_, i) => mask[Math.floor(i / width)]! > 0);
+  return kept.length === 0 ? undefined : { data: kept, shape: [1, kept.length / width, width] };
+}
+
+/** The same on the GPU. */
 export function validRows(
   device: Device,
   tensors: GoldenTensors,
   name: string,
   maskName: string,
 ): Tensor | undefined {
-  const { data, shape } = floatTensor(tensors, name);
-  const mask = floatTensor(tensors, maskName).data;
-  const width = shape[2]!;
-  const kept = Array.from(mask.keys()).filter((row) => mask[row]! > 0);
-  if (kept.length === 0) return undefined;
-  const rows = new Float32Array(kept.length * width);
-  for (const [i, row] of kept.entries()) rows.set(data.subarray(row * width, (row + 1) * width), i * width);
-  return device.upload(rows, [1, kept.length, width]);
+  const rows = validEmbeds(tensors, name, maskName);
+  return rows && device.upload(rows.data, rows.shape);
 }
 
 /** All inputs under a prefix; the caller disposes them with `disposeInputs`. */
@@ -35,6 +43,7 @@ export function hunyuanInputs(
   return {
     latents: device.upload(latents.data, latents.shape),
     timestep: floatTensor(tensors, `${prefix}.timestep`).data[0]!,
+    timestepR: tensors[`${prefix}.timestep_r`] && floatTensor(tensors, `${prefix}.timestep_r`).data[0]!,
     encoderHiddenStates: text,
     encoderHiddenStates2: validRows(device, tensors, `${prefix}.glyph`, `${prefix}.glyph_mask`),
     imageEmbeds: hasImage ? device.upload(image.data, image.shape) : undefined,

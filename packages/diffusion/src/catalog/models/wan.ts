@@ -69,6 +69,7 @@ const clip: ComponentDescription = {
     projection_dim: 1024,
     patch_size: 14,
     image_size: 224,
+    hidden_act: "gelu",
   },
   storedDType: "bf16",
 };

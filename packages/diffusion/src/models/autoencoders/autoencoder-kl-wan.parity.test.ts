@@ -57,7 +57,7 @@ describe.each(cases)("$name", (reference) => {
     if (tensors["vae.encode.video"]) {
       const golden = floatTensor(tensors, "vae.encode.video");
       const video = device.upload(golden.data, golden.shape);
-      const moments = vae.encode(video);
+      const moments = await vae.encode(video);
       report.check("vae.encode.moments", await device.read(moments), single_pass, "encode");
       const [, z2, ...rest] = moments.shape as [number, number, ...number[]];
       const mean = device.scope(() =>

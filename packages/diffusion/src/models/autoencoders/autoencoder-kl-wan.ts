@@ -12,6 +12,7 @@ import {
   permute,
   ShapeError,
   type Tensor,
+  throwIfAborted,
   type WeightSource,
 } from "@lvsa/runtime";
 import { ModelWeights } from "../definition/model-weights.js";
@@ -20,6 +21,12 @@ import { type AutoencoderKLWanConfig, autoencoderKLWan } from "./autoencoder-kl-
 import { FeatureCache } from "./feature-cache.js";
 import { type ChunkContext, WanLayers } from "./wan-layers.js";
 import { averageDown, duplicateUp } from "./wan-shortcuts.js";
+
+export interface EncodeVideoOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Hears of latent frames that are done, and how many there will be. */
+  readonly onChunk?: ((done: number, count: number) => void) | undefined;
+}
 
 export class AutoencoderKLWan {
   readonly config: AutoencoderKLWanConfig;
@@ -86,38 +93,59 @@ export class AutoencoderKLWan {
 
   /**
    * Encodes video `[1, 3, F, H, W]` in [-1, 1], F = 4k + 1. Returns moments `[1, 2·z, T, h, w]`: mean, then log
-   * variance (not clamped). Owned by the caller.
+   * variance (not clamped). Owned by the caller. @throws ShapeError, AbortError
    */
-  encode(video: Tensor): Tensor {
+  async encode(video: Tensor, options: EncodeVideoOptions = {}): Promise<Tensor> {
     const device = this.#device;
     const [, channels, F, H, W] = video.shape as [number, number, number, number, number];
+    using last = device.scope(() => permute(device, video.reshape([channels, F, H, W]), [1, 2, 3, 0]));
+    return await this.encodeFrames(F, H, W, (start, end) => last.rows(start, end), options);
+  }
+
+  /**
+   * The same for a video that is made while it is encoded: `frames(start, end)` gives `[end − start, H, W, 3]`, which is
+   * freed here.
+   */
+  async encodeFrames(
+    F: number,
+    H: number,
+    W: number,
+    frames: (start: number, end: number) => Tensor,
+    { signal, onChunk }: EncodeVideoOptions = {},
+  ): Promise<Tensor> {
+    const device = this.#device;
     if ((F - 1) % this.temporalFactor || H % this.spatialFactor || W % this.spatialFactor) {
       throw new ShapeError("SHAPE_MISMATCH", `AutoencoderKLWan: cannot encode ${F} frames of ${W}x${H}`, {
         fix: `Use ${this.temporalFactor}k+1 frames and sizes that ${this.spatialFactor} divides.`,
       });
     }
     const cache = new FeatureCache(device);
+    const parts: Tensor[] = [];
+    const count = (F - 1) / this.temporalFactor + 1;
     try {
+      for (let start = 0; start < F; ) {
+        throwIfAborted(signal, "encoding the video");
+        const end = start === 0 ? 1 : start + this.temporalFactor;
+        const context = { cache, isFirst: start === 0 };
+        parts.push(
+          device.scope(() => {
+            const chunk = frames(start, end);
+            const patched = this.#patchify(chunk.reshape([1, ...chunk.shape]));
+            return this.#layers.pointConv("quant_conv", this.#encoder(patched, context));
+          }),
+        );
+        start = end;
+        // The first chunk has another shape than the others, which need none of its memory.
+        await (parts.length === 1 ? device.releaseMemory() : device.pace());
+        onChunk?.(parts.length, count);
+      }
       return device.scope(() => {
-        const last = permute(device, video.reshape([channels, F, H, W]), [1, 2, 3, 0]);
-        const parts: Tensor[] = [];
-        for (let start = 0; start < F; ) {
-          const end = start === 0 ? 1 : start + this.temporalFactor;
-          const context = { cache, isFirst: start === 0 };
-          parts.push(
-            device.scope(() => {
-              const chunk = last.rows(start, end);
-              const patched = this.#patchify(chunk.reshape([1, ...chunk.shape]));
-              return this.#layers.pointConv("quant_conv", this.#encoder(patched, context));
-            }),
-          );
-          start = end;
-        }
         const joined = parts.length === 1 ? parts[0]! : concat(device, parts, 1);
         const [, T, h, w, z] = joined.shape as [number, number, number, number, number];
         return permute(device, joined.reshape([T, h, w, z]), [3, 0, 1, 2]).reshape([1, z, T, h, w]);
       });
     } finally {
+      for (const part of parts) part.dispose();
       cache.clear();
     }
   }

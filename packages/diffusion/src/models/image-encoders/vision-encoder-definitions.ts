@@ -1,6 +1,6 @@
 /** Parameters of the image encoders of the image-to-video repositories (transformers). */
 import * as z from "zod";
-import { layerCount, size } from "../definition/config-fields.js";
+import { layerCount, positive, size } from "../definition/config-fields.js";
 import { defineModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 import { imageTokens } from "./image-tokens.js";
@@ -14,7 +14,13 @@ const clipConfig = z.looseObject({
   num_channels: size.default(3),
   image_size: size.default(224),
   patch_size: size.default(32),
+  hidden_act: z.string().default("quick_gelu"),
+  layer_norm_eps: positive.default(1e-5),
+  /** Not a key of config.json: the class without it is another one, in files that differ in nothing else. */
+  has_projection: z.boolean().default(true),
 });
+
+export type ClipVisionConfig = z.infer<typeof clipConfig>;
 
 const siglipConfig = z.looseObject({
   hidden_size: size.default(768),
@@ -24,18 +30,41 @@ const siglipConfig = z.looseObject({
   num_channels: size.default(3),
   image_size: size.default(224),
   patch_size: size.default(16),
+  hidden_act: z.string().default("gelu_pytorch_tanh"),
+  layer_norm_eps: positive.default(1e-6),
+  /** Whether the pooling head is there. */
+  vision_use_head: z.boolean().default(true),
 });
+
+export type SiglipVisionConfig = z.infer<typeof siglipConfig>;
+
+/** By the names of transformers. */
+const ACTIVATIONS = ["gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "silu", "relu"];
 
 const common = {
   library: "transformers",
   role: "image encoder",
   ignored: [/\.position_ids$/],
   layerPattern: /^vision_model\.encoder\.layers\.\d+\./,
+  unsupported: (config: {
+    hidden_act: string;
+    hidden_size: number;
+    num_attention_heads: number;
+    num_channels: number;
+  }) => [
+    !ACTIVATIONS.includes(config.hidden_act) && `hidden_act ${config.hidden_act}`,
+    config.hidden_size % config.num_attention_heads !== 0 &&
+      `num_attention_heads ${config.num_attention_heads} with hidden_size ${config.hidden_size}`,
+    config.num_channels !== 3 && `num_channels ${config.num_channels}`,
+  ],
 } as const;
 
 export const clipVision = defineModel({
   ...common,
   className: "CLIPVisionModelWithProjection",
+  // What diffusers' pipeline names; the projection is not used either way.
+  otherNames: ["CLIPVisionModel"],
+  inferConfig: (shapes) => ({ has_projection: shapes.has("visual_projection.weight") }),
   schema: clipConfig,
   list: (model, config) => {
     const width = config.hidden_size;
@@ -48,13 +77,16 @@ export const clipVision = defineModel({
     vision.norm("pre_layrnorm", width);
     layers(vision, config);
     vision.norm("post_layernorm", width);
-    model.linear("visual_projection", config.projection_dim, width, { bias: false });
+    if (config.has_projection) {
+      model.linear("visual_projection", config.projection_dim, width, { bias: false });
+    }
   },
 });
 
 export const siglipVision = defineModel({
   ...common,
   className: "SiglipVisionModel",
+  inferConfig: (shapes) => ({ vision_use_head: shapes.has("vision_model.head.probe") }),
   schema: siglipConfig,
   list: (model, config) => {
     const width = config.hidden_size;
@@ -66,6 +98,7 @@ export const siglipVision = defineModel({
     vision.tensor("embeddings.position_embedding.weight", [imageTokens(config, false), width]);
     layers(vision, config);
     vision.norm("post_layernorm", width);
+    if (!config.vision_use_head) return;
     const head = vision.at("head");
     head.tensor("probe", [1, 1, width]);
     head.tensor("attention.in_proj_weight", [3 * width, width]);

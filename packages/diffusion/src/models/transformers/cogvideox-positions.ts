@@ -4,6 +4,7 @@
  */
 import type { TemporalFrequencies, VideoGeometry } from "@lvsa/core";
 import { UsageError } from "@lvsa/runtime";
+import { roundHalfEven } from "../../numbers/round-half-even.js";
 import { integerPositions, type RotaryAxis, rotaryFrequencies } from "../embeddings.js";
 import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-definition.js";
 
@@ -71,12 +72,39 @@ function cropRegion(height: number, width: number, baseWidth: number, baseHeight
   return { top, left, bottom: top + resizedHeight, right: left + resizedWidth };
 }
 
-/** Python's `round`. */
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  if (rest !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
+/** Whether a clip has the length that the table of learned positions is for; for others there is the sin-cos table. */
+export function hasLearnedLength(
+  config: CogVideoXTransformerConfig,
+  { latentFrames }: Pick<VideoGeometry, "latentFrames">,
+): boolean {
+  return config.sample_frames === (latentFrames - 1) * config.temporal_compression_ratio + 1;
+}
+
+/**
+ * Learned positions are of one size and of one number of text rows. @param text rows of the text
+ * @throws UsageError
+ */
+export function checkLearnedPositions(
+  config: CogVideoXTransformerConfig,
+  { height, width }: Pick<VideoGeometry, "height" | "width">,
+  text = config.max_text_seq_length,
+): void {
+  const p = config.patch_size;
+  const own = { height: Math.floor(config.sample_height / p), width: Math.floor(config.sample_width / p) };
+  if (height !== own.height || width !== own.width) {
+    throw new UsageError(
+      "BAD_SIZE",
+      `CogVideoX image to video: ${width}x${height} tokens per frame, the model has positions for ${own.width}x${own.height} alone`,
+      { fix: "Leave height and width out." },
+    );
+  }
+  if (text !== config.max_text_seq_length) {
+    throw new UsageError(
+      "BAD_OPTION",
+      `CogVideoX image to video: ${text} rows of text, the model has positions for ${config.max_text_seq_length}`,
+      { fix: `Use ${config.max_text_seq_length} rows, padding included.` },
+    );
+  }
 }
 
 /** The 2B model's table, `[tokens, channels]`: a quarter for time, then half of the rest each for column and row. */

@@ -60,8 +60,12 @@ export const cogVideoXTransformer = defineVideoModel({
   schema,
   list,
   unsupported: (config) => [
-    Boolean(config.ofs_embed_dim) && `ofs_embed_dim ${config.ofs_embed_dim} (image to video)`,
-    config.use_learned_positional_embeddings && "use_learned_positional_embeddings true (image to video)",
+    Boolean(config.ofs_embed_dim) &&
+      config.ofs_embed_dim !== config.time_embed_dim &&
+      `ofs_embed_dim ${config.ofs_embed_dim} with time_embed_dim ${config.time_embed_dim}`,
+    config.use_learned_positional_embeddings &&
+      config.patch_size_t !== null &&
+      "use_learned_positional_embeddings true with patch_size_t",
     config.activation_fn !== "gelu-approximate" && `activation_fn ${config.activation_fn}`,
     config.timestep_activation_fn !== "silu" && `timestep_activation_fn ${config.timestep_activation_fn}`,
     !config.flip_sin_to_cos && "flip_sin_to_cos false",

@@ -11,7 +11,7 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
 import { ParityReport } from "../../testing-support/parity.js";
-import { hasExpected, openCase, readJson } from "../../testing-support/reference-case.js";
+import { hasExpected, openCase, readJson, values } from "../../testing-support/reference-case.js";
 import { Taps } from "../../testing-support/taps.js";
 import { createOrReason } from "../../testing-support/unsupported.js";
 import { CogVideoXTransformer3DModel } from "./transformer-cogvideox.js";
@@ -62,7 +62,7 @@ describe.each(cases)("$name", (reference) => {
       const taps = new Taps(device);
       const output = await model.forward({
         latents: inputs[0]!,
-        timestep: floatTensor(tensors, `${prefix}.timestep`).data[0]!,
+        timestep: values(tensors, `${prefix}.timestep`)[0]!,
         encoderHiddenStates: inputs[1]!,
         tap: taps.tap,
       });
@@ -79,8 +79,8 @@ describe.each(cases)("$name", (reference) => {
       for (const [name, actual] of kept) {
         const stage = `${prefix}.${name}`;
         if (!report.has(stage)) continue;
-        const values = name.startsWith("rope_") ? eachTwice(actual) : actual;
-        report.check(stage, values, perLayer, name.replace(/\d+/, "{i}"));
+        const twice = name.startsWith("rope_") ? eachTwice(actual) : actual;
+        report.check(stage, twice, perLayer, name.replace(/\d+/, "{i}"));
       }
     }
     model.dispose();

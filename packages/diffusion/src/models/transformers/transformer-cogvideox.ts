@@ -16,6 +16,7 @@ import {
 } from "@lvsa/core";
 import {
   activate,
+  add,
   type Device,
   type FloatDType,
   layerNorm,
@@ -32,13 +33,18 @@ import { type LoadOptions, Parameters } from "../parameters.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { videoGeometry } from "../video-geometry.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
-import { cogVideoXRotaryAxes, cogVideoXSinCosTable } from "./cogvideox-positions.js";
+import {
+  checkLearnedPositions,
+  cogVideoXRotaryAxes,
+  cogVideoXSinCosTable,
+  hasLearnedLength,
+} from "./cogvideox-positions.js";
 import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runJointBlocks, type Streams } from "./run-blocks.js";
 import { type CogVideoXTransformerConfig, cogVideoXTransformer } from "./transformer-cogvideox-definition.js";
 
 export interface CogVideoXForwardInputs extends PassControl {
-  /** Latents `[1, T, C, h, w]` f32: frames before channels. */
+  /** Latents `[1, T, C, h, w]` f32: frames before channels; those of an image behind the noisy ones of each frame. */
   readonly latents: Tensor;
   /** 0 to 999. */
   readonly timestep: number;
@@ -48,6 +54,15 @@ export interface CogVideoXForwardInputs extends PassControl {
   readonly conditionFrames?: readonly number[] | undefined;
   readonly step?: StepInfo | undefined;
   readonly tap?: Tap | undefined;
+}
+
+/** What image to video of 1.5 always gets as `ofs`. */
+const OFS = 2;
+
+/** What is added to the embedded streams; `text` only where it is not zero. */
+interface Positions {
+  readonly video: Tensor;
+  readonly text: Tensor | undefined;
 }
 
 interface Block {
@@ -176,14 +191,12 @@ export class CogVideoXTransformer3DModel {
       tap?.("rope_cos", tables.cos);
       tap?.("rope_sin", tables.sin);
     }
-    const positions = tables ? undefined : this.#sinCosTable(geometry);
     // 1. Time, patches, text
     const start = device.scope(() => {
-      const temb = this.#timeEmbedding(inputs.timestep);
-      tap?.("temb", temb);
+      const temb = this.#timeEmbedding(inputs.timestep, tap);
       return {
         activatedTemb: activate(device, temb, "silu"),
-        streams: this.#embed(inputs, geometry, positions),
+        streams: this.#embed(inputs, geometry, this.#addedPositions(inputs, geometry)),
       };
     });
     tap?.("patch_embed.hidden", start.streams.hidden);
@@ -202,13 +215,22 @@ export class CogVideoXTransformer3DModel {
     );
   }
 
-  #timeEmbedding(timestep: number): Tensor {
-    const width = this.config.num_attention_heads * this.config.attention_head_dim;
-    const features = this.#device.upload(timestepFeatures([timestep], width), [1, width]);
-    return timestepEmbedding(this.#device, features, this.#parameters.scoped("time_embedding."));
+  #timeEmbedding(timestep: number, tap: Tap | undefined): Tensor {
+    const device = this.#device;
+    const embed = (value: number, width: number, name: string) => {
+      const features = device.upload(timestepFeatures([value], width), [1, width]);
+      return timestepEmbedding(device, features, this.#parameters.scoped(`${name}.`));
+    };
+    const { num_attention_heads: heads, attention_head_dim: headDim, ofs_embed_dim: ofsWidth } = this.config;
+    const temb = embed(timestep, heads * headDim, "time_embedding");
+    tap?.("temb", temb);
+    if (!ofsWidth) return temb;
+    const ofs = embed(OFS, ofsWidth, "ofs_embedding");
+    tap?.("ofs_embed", ofs);
+    return add(device, temb, ofs);
   }
 
-  #embed(inputs: CogVideoXForwardInputs, geometry: VideoGeometry, positions: Tensor | undefined): Streams {
+  #embed(inputs: CogVideoXForwardInputs, geometry: VideoGeometry, positions: Positions | undefined): Streams {
     const device = this.#device;
     const p = this.#parameters.scoped("patch_embed.");
     const { latentFrames: T, height: H, width: W } = geometry;
@@ -223,11 +245,12 @@ export class CogVideoXTransformer3DModel {
     const weight = p.get("proj.weight");
     const hidden = linear(device, patches, weight.reshape([weight.dim(0), weight.size / weight.dim(0)]), {
       bias: p.optional("proj.bias"),
-      ...(positions ? { residual: positions } : {}),
+      ...(positions ? { residual: positions.video } : {}),
       outDtype: "f32",
     });
     const encoder = linear(device, inputs.encoderHiddenStates, p.get("text_proj.weight"), {
       bias: p.get("text_proj.bias"),
+      ...(positions?.text ? { residual: positions.text } : {}),
       outDtype: "f32",
     });
     return { hidden, encoder };
@@ -332,6 +355,23 @@ export class CogVideoXTransformer3DModel {
     return this.#rotary.tables(`${latentFrames}x${height}x${width}`, change, () =>
       rotaryGrid(...cogVideoXRotaryAxes(this.config, geometry, change)),
     );
+  }
+
+  /** Of the 2B model, and of image to video besides the rotary ones; none otherwise. Views: for a scope. */
+  #addedPositions(inputs: CogVideoXForwardInputs, geometry: VideoGeometry): Positions | undefined {
+    const { config } = this;
+    if (config.use_learned_positional_embeddings) {
+      const text = inputs.encoderHiddenStates.dim(1);
+      checkLearnedPositions(config, geometry, text);
+      if (hasLearnedLength(config, geometry)) {
+        const table = this.#parameters.get("patch_embed.pos_embedding");
+        const [, rows, width] = table.shape as [number, number, number];
+        const flat = table.reshape([rows, width]);
+        const part = (start: number, end: number) => flat.rows(start, end).reshape([1, end - start, width]);
+        return { text: part(0, text), video: part(text, rows) };
+      }
+    } else if (config.use_rotary_positional_embeddings) return undefined;
+    return { video: this.#sinCosTable(geometry), text: undefined };
   }
 
   /** The 2B model's position table `[1, tokens, C]`, kept until the grid changes. */

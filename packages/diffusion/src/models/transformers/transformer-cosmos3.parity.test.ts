@@ -92,4 +92,35 @@ describe.each(cases)("$name", (reference) => {
     model.dispose();
     report.finish();
   });
+
+  test("a pass whose first frame is given equals diffusers, layer by layer", async (context) => {
+    const { tensors, parameters, checkpoint } = await openCase(reference);
+    if (!tensors.cond_mask || !tensors["tf.gen_in"]) context.skip(`${reference.name} has no picture`);
+    const report = new ParityReport(`${reference.name} transformer`, tensors);
+    const folder = join(checkpoint, "transformer");
+    const model = Cosmos3OmniTransformer.create(device, readJson(join(folder, "config.json")));
+    const source = await openWeights(nodeFolder(folder), "diffusion_pytorch_model");
+    await model.load(source);
+    const taps = new Taps(device);
+    const ends = [parameters.eos_token_id as number, parameters.vision_start_id as number];
+    const ids = [...values(tensors, "positive.input_ids"), ...ends];
+    const [understanding] = await model.understand(source, [ids], { tap: taps.tap });
+    const { data, shape } = floatTensor(tensors, "init_latents");
+    using latents = device.upload(data, shape);
+    const mask = values(tensors, "cond_mask");
+    using output = await model.forward({
+      ...{ latents, understanding: understanding!, fps: parameters.fps as number, tap: taps.tap },
+      timestep: values(tensors, "tf.timestep")[0]!,
+      conditionFrames: mask.flatMap((given, frame) => (given === 1 ? [frame] : [])),
+    });
+    for (const [name, actual] of await taps.read()) {
+      if (!report.has(`tf.${name}`)) continue;
+      report.check(`tf.${name}`, actual, caseTolerance(parameters, "per_layer"), name.replace(/\d+/, "{i}"));
+    }
+    report.check("step0.pred_positive", await device.read(output), caseTolerance(parameters, "pred"));
+    understanding![Symbol.dispose]();
+    model.dispose();
+    await source.close();
+    report.finish();
+  });
 });

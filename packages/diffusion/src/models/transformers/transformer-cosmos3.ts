@@ -1,5 +1,5 @@
 /**
- * Cosmos3OmniTransformer, text to video: a causal language model over the prompt and, layer by layer beside it with
+ * Cosmos3OmniTransformer, text and image to video: a causal language model over the prompt and, layer by layer beside it with
  * weights of its own, a diffusion stream over video tokens that looks at the prompt's keys and values.
  * Source: diffusers `models/transformers/transformer_cosmos3.py`. Batch 1: guidance runs as two passes.
  *
@@ -59,7 +59,10 @@ export interface Cosmos3ForwardInputs extends PassControl {
   readonly understanding: Cosmos3Understanding;
   /** Video frames per second, which spread the positions in time. Default `base_fps`. */
   readonly fps?: number;
-  /** Latent frames whose content is given (image to video), for sparse attention. Default: none. */
+  /**
+   * Latent frames whose content is given (image to video): they are clean, get no timestep, and have no velocity.
+   * Sparse attention hears of them. Default: none.
+   */
   readonly conditionFrames?: readonly number[] | undefined;
   readonly step?: StepInfo | undefined;
   readonly tap?: Tap | undefined;
@@ -260,6 +263,9 @@ export class Cosmos3OmniTransformer {
         const normed = rmsNorm(device, hidden, { weight, eps: this.config.rms_norm_eps });
         const patches = linear(device, normed, p.get("proj_out.weight"), { bias: p.get("proj_out.bias") });
         const { latent_patch_size } = this.config;
+        for (const rows of givenRows(patches, geometry)) {
+          device.copyBytes(device.zeros(rows.shape, rows.dtype), rows);
+        }
         return fromCosmos3Patches(device, patches, geometry, latent_patch_size, inputs.latents.shape);
       },
     );
@@ -270,7 +276,7 @@ export class Cosmos3OmniTransformer {
     this.#understanding.dispose();
   }
 
-  /** Patch projection plus the timestep's embedding, which every token gets. `[1, tokens, hidden_size]` */
+  /** Patch projection plus the timestep's embedding, which tokens of given frames do not get. `[1, tokens, hidden_size]` */
   #embed({ latents, timestep }: Cosmos3ForwardInputs, geometry: VideoGeometry): Tensor {
     const device = this.#device;
     const p = this.#parameters;
@@ -279,15 +285,14 @@ export class Cosmos3OmniTransformer {
     const features = device.upload(timestepFeatures([scaled], TIME_FEATURES), [1, TIME_FEATURES]);
     const time = timestepEmbedding(device, features, p.scoped("time_embedder."));
     const bias = add(device, time.reshape([time.size]), p.get("proj_in.bias"));
-    return linear(
-      device,
-      toCosmos3Patches(device, latents, geometry, latent_patch_size),
-      p.get("proj_in.weight"),
-      {
-        bias,
-        outDtype: "f32",
-      },
-    );
+    const patches = toCosmos3Patches(device, latents, geometry, latent_patch_size);
+    const weight = p.get("proj_in.weight");
+    const hidden = linear(device, patches, weight, { bias, outDtype: "f32" });
+    const given = givenRows(patches, geometry);
+    for (const [i, rows] of givenRows(hidden, geometry).entries()) {
+      linear(device, given[i]!, weight, { bias: p.get("proj_in.bias"), out: rows });
+    }
+    return hidden;
   }
 
   #understandLayer(
@@ -339,6 +344,12 @@ export class Cosmos3OmniTransformer {
       dtype: this.computeDtype,
     });
   }
+}
+
+/** Rows `[patchesPerFrame, width]` of each given frame in `[1, tokens, width]`, as views. */
+function givenRows(tokens: Tensor, { conditionFrames = [], patchesPerFrame: P }: VideoGeometry): Tensor[] {
+  const rows = tokens.reshape([tokens.dim(1), tokens.dim(2)]);
+  return conditionFrames.map((frame) => rows.rows(frame * P, (frame + 1) * P));
 }
 
 function contextOf(understanding: Cosmos3Understanding, index: number): KeyValue {

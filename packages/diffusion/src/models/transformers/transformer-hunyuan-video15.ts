@@ -15,6 +15,7 @@ import {
 } from "@lvsa/core";
 import {
   activate,
+  add,
   type Device,
   type FloatDType,
   layerNorm,
@@ -54,6 +55,8 @@ export interface HunyuanVideo15ForwardInputs extends PassControl {
   readonly latents: Tensor;
   /** 0 to 1000. */
   readonly timestep: number;
+  /** Where the step ends, for models that were trained on average velocities (`use_meanflow`). */
+  readonly timestepR?: number | undefined;
   /** Text embeddings `[1, L, text_embed_dim]`, valid tokens only. */
   readonly encoderHiddenStates: Tensor;
   /** Glyph embeddings `[1, L2, text_embed_2_dim]`, valid tokens only; none when the prompt quotes no text. */
@@ -224,11 +227,15 @@ export class HunyuanVideo15Transformer3DModel {
       bias: p.get("x_embedder.proj.bias"),
       outDtype: "f32",
     });
-    const timeFeatures = device.upload(timestepFeatures([inputs.timestep], TIME_FEATURES), [
-      1,
-      TIME_FEATURES,
-    ]);
-    const temb = timestepEmbedding(device, timeFeatures, p.scoped("time_embed.timestep_embedder."));
+    const features = (timestep: number) =>
+      device.upload(timestepFeatures([timestep], TIME_FEATURES), [1, TIME_FEATURES]);
+    const timeFeatures = features(inputs.timestep);
+    const start = timestepEmbedding(device, timeFeatures, p.scoped("time_embed.timestep_embedder."));
+    const end =
+      this.config.use_meanflow && inputs.timestepR !== undefined
+        ? timestepEmbedding(device, features(inputs.timestepR), p.scoped("time_embed.timestep_embedder_r."))
+        : undefined;
+    const temb = end ? add(device, start, end) : start;
     const encoder = encoderStream(
       device,
       p,

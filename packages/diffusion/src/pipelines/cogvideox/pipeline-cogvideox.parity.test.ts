@@ -7,6 +7,7 @@ import { caseSettings } from "../../testing-support/case-settings.js";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
 import { denoiseCase } from "../../testing-support/cogvideox-denoise.js";
 import { checkSteps } from "../../testing-support/denoising-steps.js";
+import { expectImageRun, withTokenizersOf } from "../../testing-support/image-run.js";
 import { ParityReport } from "../../testing-support/parity.js";
 import { hasExpected, openCase, values } from "../../testing-support/reference-case.js";
 import { type ByteTolerance, expectFrames } from "../../testing-support/rgb-bytes.js";
@@ -123,6 +124,34 @@ describe.each(cases)("$name", (reference) => {
     expect(thrown(() => pipeline.clip(size[0], size[1] + 1, size[2])).code).toBe("BAD_SIZE");
     expect(thrown(() => pipeline.clip(size[0], size[1], size[2] + 1)).code).toBe("BAD_SIZE");
     pipeline.dispose();
+  });
+
+  test("image to video from picture and seed equals diffusers, stage by stage", async (context) => {
+    const opened = await openCase(reference);
+    const { tensors, parameters, checkpoint } = opened;
+    if (!tensors.image_latents) context.skip(`${reference.name} has no picture`);
+    const report = new ParityReport(`${reference.name} image to video`, tensors);
+    const before = device.memory().liveBytes;
+    const pipeline = await CogVideoXPipeline.fromPretrained(
+      withTokenizersOf(checkpoint, "cogvideox", "pipeline"),
+      { device, precision: "f32" },
+    );
+    await expectImageRun(pipeline, opened, report, {
+      stages: ["image_mean", "image_logvar", "image_latents"],
+      noises: ["image_noise", "init_latents"],
+      options: {
+        promptEmbeds: floatTensor(tensors, "positive.text"),
+        negativePromptEmbeds: floatTensor(tensors, "negative.text"),
+        height: parameters.height as number,
+        width: parameters.width as number,
+        useDynamicGuidance: parameters.use_dynamic_cfg === true,
+      },
+    });
+    const promptEmbeds = floatTensor(tensors, "positive.text");
+    await expect(pipeline.generate({ promptEmbeds })).rejects.toMatchObject({ code: "IMAGE_NEEDED" });
+    pipeline.dispose();
+    expect(device.memory().liveBytes).toBe(before);
+    report.finish();
   });
 
   test("denoising from given embeddings equals diffusers", async (context) => {

@@ -1,6 +1,7 @@
 /**
- * CogVideoXPipeline: text to video with CogVideoX 2B, 5B and 1.5. Source: diffusers
- * `pipelines/cogvideo/pipeline_cogvideox.py`. Latents are `[1, T, C, h, w]`: frames before channels.
+ * CogVideoXPipeline: text to video with CogVideoX 2B, 5B and 1.5, image to video with 5B and 1.5. Sources: diffusers
+ * `pipelines/cogvideo/pipeline_cogvideox.py` and `pipeline_cogvideox_image2video.py`. Latents are `[1, T, C, h, w]`:
+ * frames before channels.
  */
 import type { FolderReader, Tensor } from "@lvsa/runtime";
 import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
@@ -8,10 +9,11 @@ import { AutoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl
 import { autoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox-definition.js";
 import type { VideoGrid, VideoSize } from "../../models/definition/video-grid.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
-import { cogVideoXRotaryAxes } from "../../models/transformers/cogvideox-positions.js";
+import { checkLearnedPositions, cogVideoXRotaryAxes } from "../../models/transformers/cogvideox-positions.js";
 import { CogVideoXTransformer3DModel } from "../../models/transformers/transformer-cogvideox.js";
 import { cogVideoXTransformer } from "../../models/transformers/transformer-cogvideox-definition.js";
 import { COGVIDEOX_SCHEDULERS, dynamicGuidanceScale } from "../../schedulers/index.js";
+import type { Component } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
@@ -21,13 +23,15 @@ import {
   type Run,
   type Settings,
 } from "../diffusion-pipeline.js";
-import { FamilyOptions } from "../generate-options.js";
+import { FamilyOptions, imageNeeded, imageUnsupported } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
+import { imageSettings, stretchNotes, withEncoder } from "../image-conditions.js";
 import { withoutEffect } from "../notes.js";
-import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
+import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import { checkEmbeds, encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
+import { imageLatents, withImageChannels } from "./cogvideox-image.js";
 import { rawLatents } from "./cogvideox-latents.js";
 import { openCogVideoXPrompts } from "./cogvideox-prompts.js";
 
@@ -35,14 +39,24 @@ import { openCogVideoXPrompts } from "./cogvideox-prompts.js";
 const DEFINITIONS = [cogVideoXTransformer, autoencoderKLCogVideoX, t5Encoder, umt5Encoder];
 
 const cogVideoXOptions = new FamilyOptions("CogVideoX", [
-  ...(["useDynamicGuidance", "promptEmbeds", "negativePromptEmbeds"] as const),
+  ...(["useDynamicGuidance", "promptEmbeds", "negativePromptEmbeds", "image"] as const),
 ]);
+
+/** What one prediction is conditioned on. */
+interface Condition {
+  readonly text: Tensor;
+  readonly image: HostTensor | undefined;
+}
 
 interface CogVideoXParts extends PipelineParts<CogVideoXTransformer3DModel, AutoencoderKLCogVideoX> {
   readonly prompts: PromptEncoder;
+  /** The half of the autoencoder that images go through. */
+  readonly encoder: Component<AutoencoderKLCogVideoX>;
+  /** Makes videos from images, and from nothing else. */
+  readonly takesImage: boolean;
 }
 
-export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPlan, Tensor> {
+export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPlan, Condition> {
   readonly family = "cogvideox";
   protected override readonly options = cogVideoXOptions;
 
@@ -56,16 +70,16 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     const vaeFile = "vae/config.json";
     const vaeConfig = autoencoderKLCogVideoX.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLCogVideoX, vaeConfig);
+    const encoder = autoencoder(folder, device, AutoencoderKLCogVideoX, vaeConfig, isEncoder);
+    const takesImage =
+      index._class_name === "CogVideoXImageToVideoPipeline" ||
+      model.config.in_channels > vaeConfig.latent_channels;
     const stages: CogVideoXParts["stages"] = [stageOf(parts, "transformer", model, options)];
     const prompts = await openCogVideoXPrompts(device, folder);
     const configs = { transformer: model.config, vae: vaeConfig };
     return new CogVideoXPipeline({
-      ...parts,
-      stages,
-      vae,
+      ...{ ...parts, stages, vae, encoder, configs, prompts, takesImage },
       definition: cogVideoXTransformer,
-      configs,
-      prompts,
     });
   }
 
@@ -73,18 +87,23 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
   protected override grid(size: VideoSize): VideoGrid {
     const grid = super.grid(size);
     const { config } = this.transformers[0];
-    if (config.use_rotary_positional_embeddings) {
-      const { tokenFrames: latentFrames, patchRows: height, patchColumns: width, patchesPerFrame } = grid;
-      cogVideoXRotaryAxes(config, { latentFrames, height, width, patchesPerFrame }, undefined);
-    }
+    const { tokenFrames: latentFrames, patchRows: height, patchColumns: width, patchesPerFrame } = grid;
+    const geometry = { latentFrames, height, width, patchesPerFrame };
+    if (config.use_rotary_positional_embeddings) cogVideoXRotaryAxes(config, geometry, undefined);
+    if (config.use_learned_positional_embeddings) checkLearnedPositions(config, geometry);
     return grid;
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
     const { guidanceScale, numFrames, useDynamicGuidance = false } = settings;
     const { shape, frameCount } = this.latentPlan(settings);
+    const { takesImage } = this.parts;
+    if (takesImage && !given.image) throw imageNeeded(this.className, "an image");
+    if (!takesImage && given.image) throw imageUnsupported("this checkpoint", "image");
+    const { text_embed_dim: textWidth } = this.transformers[0].config;
+    const rows = this.#textRows;
     for (const name of ["promptEmbeds", "negativePromptEmbeds"] as const) {
-      checkEmbeds(name, given[name], this.transformers[0].config.text_embed_dim);
+      checkEmbeds(name, given[name], textWidth, rows);
     }
     const source = { classes: COGVIDEOX_SCHEDULERS, config: this.parts.schedulerConfig };
     const { scheduler, steps, used, notes } = runScheduler(source, given, settings);
@@ -93,10 +112,17 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
       useDynamicGuidance ? dynamicGuidanceScale(guidanceScale, steps, timestep) : guidanceScale,
     );
     return {
-      ...{ settings, shape, scheduler, guidance, frameCount },
-      used: { ...used, use_dynamic_cfg: isOn && useDynamicGuidance },
+      ...{ shape, scheduler, guidance, frameCount },
+      settings: { ...settings, maxSequenceLength: rows ?? settings.maxSequenceLength },
+      // The picture's latents are a sample, the seed's first numbers.
+      ...(takesImage ? { conditionNoise: [1, shape[2], 1, shape[3], shape[4]] } : {}),
+      used: { ...used, use_dynamic_cfg: isOn && useDynamicGuidance, ...imageSettings(given.image) },
       notes: [
         ...notes,
+        ...stretchNotes([given.image], settings),
+        ...(rows === undefined || (given.maxSequenceLength ?? rows) === rows
+          ? []
+          : [withoutEffect("maxSequenceLength", `this checkpoint takes ${rows} tokens`)]),
         ...(useDynamicGuidance && !isOn
           ? [withoutEffect("useDynamicGuidance", `guidance is off with guidanceScale ${guidanceScale}`)]
           : []),
@@ -112,22 +138,37 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     return { settings, shape, frameCount: this.#decodedFrames(latentFrames) };
   }
 
-  protected override async conditions(plan: ClipPlan, run: Run): Promise<Conditions<Tensor>> {
+  protected override async conditions(
+    plan: ClipPlan,
+    run: Run,
+    noise: HostTensor | undefined,
+  ): Promise<Conditions<Condition>> {
     const { positive, negative, notes } = await encodePrompts(this.parts.prompts, plan, run);
+    const { image: picture } = plan.settings;
+    const image =
+      picture && noise
+        ? await withEncoder(this.parts.encoder, run, (vae) =>
+            imageLatents(this.device, vae, picture, plan.settings, { shape: plan.shape, noise }, run),
+          )
+        : undefined;
+    const condition = (text: HostTensor): Condition => ({ image, text: this.upload(run, text) });
     return {
-      positive: this.upload(run, positive.embeds),
-      negative: negative && this.upload(run, negative.embeds),
-      notes,
+      ...{ positive: condition(positive.embeds), notes },
+      negative: negative && condition(negative.embeds),
     };
   }
 
   protected override async forward(
     model: CogVideoXTransformer3DModel,
-    { latents: { data, shape }, timestep, step, control }: StepInput,
-    text: Tensor,
+    { latents: noisy, timestep, step, control }: StepInput,
+    { text, image }: Condition,
   ): Promise<Tensor> {
+    const { data, shape } = withImageChannels(noisy, image);
     using latents = this.device.upload(data, shape);
-    return await model.forward({ ...control, latents, timestep, encoderHiddenStates: text, step });
+    return await model.forward({
+      ...{ ...control, latents, timestep, encoderHiddenStates: text, step },
+      conditionFrames: image ? [0] : [],
+    });
   }
 
   protected override rawLatents(
@@ -138,6 +179,12 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     // 1.5 joins latent frames in pairs; what was put in front for that is padding.
     const { latentFrames, latentFramesPadded } = this.grid(settings);
     return rawLatents(this.device, vae, latents, latentFramesPadded - latentFrames);
+  }
+
+  /** Rows of text where the model takes no other number: those with learned positions. */
+  get #textRows(): number | undefined {
+    const { config } = this.transformers[0];
+    return config.use_learned_positional_embeddings ? config.max_text_seq_length : undefined;
   }
 
   /** An even number of latent frames has no frame that stands alone. */

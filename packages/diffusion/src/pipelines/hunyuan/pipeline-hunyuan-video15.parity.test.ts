@@ -6,10 +6,13 @@ import { caseSettings } from "../../testing-support/case-settings.js";
 import { caseTolerance } from "../../testing-support/case-tolerance.js";
 import { checkSteps } from "../../testing-support/denoising-steps.js";
 import { denoiseCase } from "../../testing-support/hunyuan-denoise.js";
+import { validEmbeds } from "../../testing-support/hunyuan-inputs.js";
+import { expectImageRun, withTokenizersOf } from "../../testing-support/image-run.js";
 import { ParityReport } from "../../testing-support/parity.js";
 import { hasExpected, openCase, values } from "../../testing-support/reference-case.js";
 import { type ByteTolerance, expectFrames } from "../../testing-support/rgb-bytes.js";
 import { unsupportedLoop } from "../../testing-support/unsupported.js";
+import { withoutUndefined } from "../generation-start.js";
 import type { HostTensor } from "../video-pipeline.js";
 import { HunyuanVideo15Pipeline } from "./pipeline-hunyuan-video15.js";
 
@@ -75,6 +78,36 @@ describe.each(cases)("$name", (reference) => {
       const golden = values(tensors, `${name}.frames`);
       await expectFrames(`${reference.name} ${name} frames`, result.frames, golden, uint8);
     }
+    pipeline.dispose();
+    expect(device.memory().liveBytes).toBe(before);
+    report.finish();
+  });
+
+  test("image to video from picture and latents equals diffusers, stage by stage", async (context) => {
+    const opened = await openCase(reference);
+    const { tensors, checkpoint } = opened;
+    if (!tensors.cond_latents) context.skip(`${reference.name} has no picture`);
+    const report = new ParityReport(`${reference.name} image to video`, tensors);
+    const before = device.memory().liveBytes;
+    const folder = withTokenizersOf(checkpoint, "hunyuan", "pipeline");
+    const pipeline = await HunyuanVideo15Pipeline.fromPretrained(folder, { device, precision: "f32" });
+    const embeds = (which: string) => validEmbeds(tensors, which);
+    // No height and no width: they come from the picture.
+    await expectImageRun(pipeline, opened, report, {
+      stages: ["image_embeds", "image_latents"],
+      noises: [],
+      options: {
+        initialLatents: floatTensor(tensors, "init_latents"),
+        ...withoutUndefined({
+          promptEmbeds: embeds("positive.text"),
+          promptEmbeds2: embeds("positive.glyph"),
+          negativePromptEmbeds: embeds("negative.text"),
+          negativePromptEmbeds2: embeds("negative.glyph"),
+        }),
+      },
+    });
+    const promptEmbeds = embeds("positive.text")!;
+    await expect(pipeline.generate({ promptEmbeds })).rejects.toMatchObject({ code: "IMAGE_NEEDED" });
     pipeline.dispose();
     expect(device.memory().liveBytes).toBe(before);
     report.finish();

@@ -1,15 +1,20 @@
 /**
- * HunyuanVideo15Pipeline: text to video. Source: diffusers `pipelines/hunyuan_video1_5/pipeline_hunyuan_video1_5.py`.
+ * HunyuanVideo15Pipeline: text to video and image to video. Sources: diffusers
+ * `pipelines/hunyuan_video1_5/pipeline_hunyuan_video1_5.py` and `pipeline_hunyuan_video1_5_image2video.py`.
  *
- * diffusers pads text to 1000, glyphs to 256 and images (none here) to 729 tokens and masks the padding in every
- * layer; here only real tokens exist.
+ * diffusers pads text to 1000 and glyphs to 256 tokens, has 729 masked image tokens where there is no image, and masks
+ * all of these in every layer; here only real tokens exist.
  */
-import type { FolderReader, Tensor } from "@lvsa/runtime";
+import { ConfigError, type FolderReader, type Tensor } from "@lvsa/runtime";
 import { hasComponent, readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import { autoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15-definition.js";
+import type { VideoSize } from "../../models/definition/video-grid.js";
+import { VisionEncoder } from "../../models/image-encoders/vision-encoder.js";
+import { siglipVision } from "../../models/image-encoders/vision-encoder-definitions.js";
 import { qwen25VLText } from "../../models/text-encoders/qwen2-5-vl-text-definition.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
+import { closestSize } from "../../models/transformers/hunyuan-video15-size.js";
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
 import { hunyuanVideo15Transformer } from "../../models/transformers/transformer-hunyuan-video15-definition.js";
 import { FLOW_SCHEDULERS, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
@@ -21,14 +26,23 @@ import {
   type Run,
   type Settings,
 } from "../diffusion-pipeline.js";
-import { FamilyOptions } from "../generate-options.js";
+import { FamilyOptions, imageNeeded, imageUnsupported } from "../generate-options.js";
+import { withoutUndefined } from "../generation-start.js";
+import { ImageEmbedder, imageSettings } from "../image-conditions.js";
 import { withoutEffect } from "../notes.js";
-import { autoencoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
+import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import type { EncodedPrompt } from "../prompt-cache.js";
 import { checkEmbeds, encodePrompts } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
-import type { GenerateOptions, GenerationDefaults, PipelineOptions } from "../video-pipeline.js";
+import type {
+  GenerateOptions,
+  GenerationDefaults,
+  HostTensor,
+  PipelineOptions,
+  VideoSizeOptions,
+} from "../video-pipeline.js";
 import { ClassifierFreeGuidance } from "./classifier-free-guidance.js";
+import { encodeImage, type ImageParts, modelInput } from "./hunyuan-image.js";
 import { HunyuanVideo15PromptEncoder } from "./hunyuan-prompts.js";
 
 /** Of the classes that its checkpoints hold. */
@@ -38,21 +52,29 @@ const DEFINITIONS = [
   qwen25VLText,
   t5Encoder,
   umt5Encoder,
+  siglipVision,
 ];
 
 const hunyuanOptions = new FamilyOptions("HunyuanVideo", [
   ...(["promptEmbeds", "negativePromptEmbeds", "promptEmbeds2", "negativePromptEmbeds2"] as const),
-  ...(["sigmas", "preset"] as const),
+  ...(["sigmas", "preset", "image"] as const),
 ]);
 
 interface HunyuanParts extends PipelineParts<HunyuanVideo15Transformer3DModel, AutoencoderKLHunyuanVideo15> {
   readonly prompts: HunyuanVideo15PromptEncoder;
   readonly guider: ClassifierFreeGuidance;
+  /** Of image to video; undefined in a checkpoint for text to video. */
+  readonly imageParts: ImageParts | undefined;
 }
 
+/** What one prediction is conditioned on. */
 interface Condition {
   readonly text: Tensor;
   readonly glyph: Tensor | undefined;
+  /** Rows of the image encoder. */
+  readonly imageEmbeds: Tensor | undefined;
+  /** Of the first frame. */
+  readonly imageLatents: HostTensor | undefined;
 }
 
 export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, ClipPlan, Condition> {
@@ -69,8 +91,9 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     const parts = await openParts(folder, index, options, DEFINITIONS);
     const config = await readJson(folder, "transformer/config.json");
     const model = HunyuanVideo15Transformer3DModel.create(device, config, { attention: parts.attention });
+    const takesImage = index._class_name === "HunyuanVideo15ImageToVideoPipeline";
     // Text to video never looks at images.
-    const isNeeded = (name: string) => !name.startsWith("image_embedder.");
+    const isNeeded = (name: string) => takesImage || !name.startsWith("image_embedder.");
     const vaeFile = "vae/config.json";
     const vaeConfig = autoencoderKLHunyuanVideo15.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLHunyuanVideo15, vaeConfig);
@@ -83,7 +106,29 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     );
     const prompts = await HunyuanVideo15PromptEncoder.open(device, folder);
     const stages: HunyuanParts["stages"] = [stageOf(parts, "transformer", model, options, isNeeded)];
-    return new HunyuanVideo15Pipeline({ ...parts, stages, vae, definition, configs, prompts, guider });
+    const images = takesImage
+      ? await ImageEmbedder.open(device, folder, index, "feature_extractor", VisionEncoder.siglip)
+      : undefined;
+    if (takesImage && !images) {
+      throw new ConfigError("MISSING_COMPONENT", `${index._class_name} needs an image_encoder`, {
+        where: "model_index.json",
+        fix: "Download the whole checkpoint.",
+      });
+    }
+    const encoder = autoencoder(folder, device, AutoencoderKLHunyuanVideo15, vaeConfig, isEncoder);
+    const imageParts = images && { images, encoder };
+    return new HunyuanVideo15Pipeline({
+      ...{ ...parts, stages, vae, definition, configs, prompts, guider, imageParts },
+    });
+  }
+
+  /** Of image to video: about as many pixels as the model makes, as wide to high as the picture. */
+  override videoSize(options: VideoSizeOptions): VideoSize {
+    const { image } = options;
+    if (!image) return super.videoSize(options);
+    const { target_size: target } = this.transformers[0].config;
+    const closest = closestSize(image, target, this.modelGeometry.vaeSpatial);
+    return super.videoSize({ ...closest, ...withoutUndefined(options) });
   }
 
   /** Those of the model, with the scale that the checkpoint's guider states. */
@@ -94,6 +139,9 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
     const { guidanceScale } = settings;
     const shape = this.grid(settings).latentShape;
+    const { imageParts } = this.parts;
+    if (imageParts && !given.image) throw imageNeeded(this.className, "an image");
+    if (!imageParts && given.image) throw imageUnsupported("this checkpoint", "image");
     const { text_embed_dim: width1, text_embed_2_dim: width2 } = this.transformers[0].config;
     for (const [name, columns] of [
       ...([["promptEmbeds", width1] as const, ["negativePromptEmbeds", width1] as const] as const),
@@ -117,14 +165,26 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
         isOnAt: (index, steps) => guider.isEnabled(index, steps),
         combine: (positive, negative) => guider.combine(positive, negative),
       },
-      used: { guidance_scale: guider.config.enabled ? guidanceScale : null, ...used },
+      used: {
+        ...{ guidance_scale: guider.config.enabled ? guidanceScale : null, ...used },
+        ...imageSettings(given.image),
+      },
       notes: [...notes, ...(isSwitchedOff ? [withoutEffect("guidanceScale", why)] : [])],
     };
   }
 
   protected override async conditions(plan: ClipPlan, run: Run): Promise<Conditions<Condition>> {
     const { positive, negative, notes } = await encodePrompts(this.parts.prompts, plan, run);
+    const { image: picture } = plan.settings;
+    const { imageParts } = this.parts;
+    const image =
+      picture && imageParts && (await encodeImage(this.device, imageParts, picture, plan.settings, run));
+    const shared = {
+      imageEmbeds: image && this.upload(run, image.embeds),
+      imageLatents: image?.latents,
+    };
     const condition = ({ embeds, embeds2 }: EncodedPrompt): Condition => ({
+      ...shared,
       text: this.upload(run, embeds),
       glyph: embeds2 && this.upload(run, embeds2),
     });
@@ -133,21 +193,19 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
 
   protected override async forward(
     model: HunyuanVideo15Transformer3DModel,
-    { latents: { data, shape }, timestep, step, control }: StepInput,
-    { text, glyph }: Condition,
+    { latents: noisy, timestep, step, control }: StepInput,
+    { text, glyph, imageEmbeds, imageLatents }: Condition,
+    { scheduler }: ClipPlan,
   ): Promise<Tensor> {
-    // Noisy latents, and zeros for condition latents and mask: `[1, in_channels, T, h, w]`.
-    const channels = model.config.in_channels;
-    const input = new Float32Array((data.length / shape[1]!) * channels);
-    input.set(data);
-    using latents = this.device.upload(input, [1, channels, ...shape.slice(2)]);
+    const { data, shape } = modelInput(noisy, imageLatents, model.config.in_channels);
+    using latents = this.device.upload(data, shape);
     return await model.forward({
-      ...control,
-      latents,
-      timestep,
+      ...{ ...control, latents, timestep, step, imageEmbeds },
+      // The next step's; the last one ends at 0.
+      timestepR: model.config.use_meanflow ? (scheduler.timesteps[step.index + 1] ?? 0) : undefined,
       encoderHiddenStates: text,
       encoderHiddenStates2: glyph,
-      step,
+      conditionFrames: imageLatents ? [0] : [],
     });
   }
 }

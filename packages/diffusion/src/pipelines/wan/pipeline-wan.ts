@@ -1,5 +1,5 @@
 /**
- * WanPipeline: Wan 2.1 and 2.2, text to video and (with given image embeddings) image to video.
+ * WanPipeline: Wan 2.1 and 2.2, text to video and image to video.
  * Sources: diffusers `pipelines/wan/pipeline_wan.py` and `pipeline_wan_i2v.py`.
  */
 import type { FolderReader, Tensor } from "@lvsa/runtime";
@@ -7,10 +7,13 @@ import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js"
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import { autoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan-definition.js";
 import type { VideoGrid } from "../../models/definition/video-grid.js";
+import { VisionEncoder } from "../../models/image-encoders/vision-encoder.js";
+import { clipVision } from "../../models/image-encoders/vision-encoder-definitions.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
 import { FLOW_SCHEDULERS, type Scheduler } from "../../schedulers/index.js";
+import type { Component } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
@@ -21,12 +24,20 @@ import {
 } from "../diffusion-pipeline.js";
 import { badOption } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
-import { autoencoder, openParts, type PipelineParts, type Stage, stageOf } from "../pipeline-parts.js";
+import { ImageEmbedder, imageSettings, stretchNotes, withFirstFrame } from "../image-conditions.js";
+import {
+  autoencoder,
+  isEncoder,
+  openParts,
+  type PipelineParts,
+  type Stage,
+  stageOf,
+} from "../pipeline-parts.js";
 import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { imageCondition } from "./wan-image-condition.js";
-import { type ImageCondition, modelInput, tokenTimesteps, withFirstFrame } from "./wan-model-input.js";
+import { type ImageCondition, modelInput, tokenTimesteps } from "./wan-model-input.js";
 import {
   checkWanEmbeds,
   checkWanOptions,
@@ -39,7 +50,7 @@ import { openWanPrompts } from "./wan-prompts.js";
 import { wanStages } from "./wan-stages.js";
 
 /** Of the classes that its checkpoints hold. */
-const DEFINITIONS = [wanTransformer, autoencoderKLWan, umt5Encoder, t5Encoder];
+const DEFINITIONS = [wanTransformer, autoencoderKLWan, umt5Encoder, t5Encoder, clipVision];
 
 /** Pipeline class that checkpoints of FastVideo name. */
 const DMD_CLASS = "WanDMDPipeline";
@@ -54,6 +65,10 @@ interface WanParts extends PipelineParts<WanTransformer3DModel, AutoencoderKLWan
   /** Share of the noise schedule below which the second transformer works. */
   readonly boundary: number | undefined;
   readonly prompts: PromptEncoder;
+  /** The half of the autoencoder that images go through. */
+  readonly encoder: Component<AutoencoderKLWan>;
+  /** Where the transformer attends to embeddings of images. */
+  readonly images: ImageEmbedder | undefined;
 }
 
 /** What one prediction is conditioned on. */
@@ -95,12 +110,16 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
       stages.map(({ model }) => model.config),
       vaeConfig.z_dim,
     );
-    // Images are encoded too.
-    const half = abilities.image ? () => true : undefined;
-    const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig, half);
+    const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);
+    const encoder = autoencoder(folder, device, AutoencoderKLWan, vaeConfig, isEncoder);
     const prompts = await openWanPrompts(device, folder);
+    const images =
+      abilities.embeddedImages > 0
+        ? await ImageEmbedder.open(device, folder, index, "image_processor", VisionEncoder.clipPenultimate)
+        : undefined;
     return new WanPipeline({
-      ...{ ...parts, stages, vae, prompts, abilities, boundary, definition: wanTransformer },
+      ...{ ...parts, stages, vae, encoder, prompts, images, abilities, boundary },
+      definition: wanTransformer,
       configs: { transformer: first!.model.config, vae: vaeConfig },
       notes: [...parts.notes, ...notes],
     });
@@ -110,8 +129,8 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     const { guidanceScale } = settings;
     const shape = this.grid(settings).latentShape;
     checkWanOptions(given, settings, this.parts.abilities);
-    const rows = this.parts.abilities.hasImageEmbeds ? ROWS_WITH_IMAGE : undefined;
-    checkWanEmbeds(given, this.transformers[0].config, rows);
+    const rows = this.parts.abilities.embeddedImages > 0 ? ROWS_WITH_IMAGE : undefined;
+    checkWanEmbeds(given, this.transformers[0].config, this.parts.abilities, rows);
     const source = { classes: FLOW_SCHEDULERS, config: this.parts.schedulerConfig };
     const { scheduler, used, notes } = runScheduler(source, given, settings);
     const second = settings.guidanceScale2 ?? guidanceScale;
@@ -126,24 +145,44 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
         guidance_scale_2: usesSecond ? second : null,
         boundary_step_index: Number.isFinite(secondFrom) ? secondFrom : null,
         ...used,
+        ...imageSettings(given.image),
+        ...imageSettings(given.lastImage, "last_"),
       },
-      notes: [...notes, ...wanNotes(given, isOn, guidanceScale, rows)],
+      notes: [
+        ...notes,
+        ...wanNotes(given, isOn, guidanceScale, rows),
+        ...stretchNotes([given.image, given.lastImage], settings),
+      ],
     };
   }
 
   protected override async conditions(plan: WanPlan, run: Run): Promise<Conditions<Condition>> {
     const { positive, negative, notes } = await encodePrompts(this.parts.prompts, plan, run);
+    const imageEmbeds = await this.#imageEmbeds(plan, run);
     const image = await imageCondition(plan.settings, {
-      ...{ device: this.device, vae: () => this.parts.vae.get(run), shape: plan.shape, run },
+      ...{ device: this.device, encoder: this.parts.encoder, shape: plan.shape, run },
       replacesFirstFrame: this.parts.abilities.image === "first-frame",
     });
-    const { imageEmbeds: given } = plan.settings;
-    const shared = { ...image, imageEmbeds: given && this.upload(run, given) };
+    const shared = { ...image, imageEmbeds: imageEmbeds && this.upload(run, imageEmbeds) };
     const condition = (text: HostTensor) => ({ ...shared, text: this.upload(run, text) });
     return {
       ...{ positive: condition(positive.embeds), notes },
       negative: negative && condition(negative.embeds),
     };
+  }
+
+  /** Given ones, or those of the image encoder: the rows of two images are two of a batch. */
+  async #imageEmbeds({ settings }: WanPlan, run: Run): Promise<HostTensor | undefined> {
+    const { image, lastImage, imageEmbeds: given } = settings;
+    const { images } = this.parts;
+    if (given || !images || !image) return given;
+    const embeds = await images.embed(lastImage ? [image, lastImage] : [image], run);
+    const [, rows, width] = embeds[0]!.shape as [number, number, number];
+    const data = new Float32Array(embeds.length * rows * width);
+    for (const [i, one] of embeds.entries()) data.set(one.data, i * rows * width);
+    const all = { data, shape: [embeds.length, rows, width] };
+    run.onTensor?.("image_embeds", { ...all, data: data.slice() });
+    return all;
   }
 
   protected override stageAt(index: number, { secondFrom }: WanPlan): Stage<WanTransformer3DModel> {

@@ -1,5 +1,7 @@
 /** How image conditions enter the input of the Wan transformer: as channels, or in place of the first frame. */
 
+import { withFirstFrame } from "../image-conditions.js";
+
 /** What an image adds to the transformer's input. */
 export interface ImageCondition {
   /** Extra input channels `[20, T, h, w]` (Wan 2.1 image to video). */
@@ -25,19 +27,6 @@ export function modelInput(
   data.set(latents);
   data.set(conditions.channels, latents.length);
   return { data, channels: data.length / (latents.length / channels) };
-}
-
-/** A copy of latents `[1, C, T, h, w]` whose first frame is `frame` `[C, 1, h, w]`. */
-export function withFirstFrame(
-  latents: Float32Array,
-  frame: Float32Array,
-  shape: readonly number[],
-): Float32Array {
-  const [, channels, frames, h, w] = shape as [number, number, number, number, number];
-  const cells = h * w;
-  const out = latents.slice();
-  for (let c = 0; c < channels; c++) out.set(frame.subarray(c * cells, (c + 1) * cells), c * frames * cells);
-  return out;
 }
 
 /** Timestep 0 for the tokens of the given first frame, `timestep` for the others. */

@@ -1,13 +1,12 @@
 /** Options of Wan, and which of them a checkpoint can use. */
 import { UsageError } from "@lvsa/runtime";
-import type { ModelIndex } from "../../checkpoint/checkpoint-folder.js";
+import { hasComponent, type ModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import type { WanTransformerConfig } from "../../models/transformers/transformer-wan-definition.js";
 import type { Settings } from "../diffusion-pipeline.js";
-import { badOption, FamilyOptions, imageUnsupported } from "../generate-options.js";
+import { badOption, FamilyOptions, imageNeeded, imageUnsupported } from "../generate-options.js";
 import { withoutEffect } from "../notes.js";
 import { checkEmbeds } from "../prompt-embeds.js";
 import type { GenerateOptions } from "../video-pipeline.js";
-import { checkImageSize } from "./wan-image-condition.js";
 
 export const wanOptions = new FamilyOptions("Wan", [
   ...([
@@ -30,8 +29,10 @@ export interface WanAbilities {
   readonly image: "channels" | "first-frame" | undefined;
   /** Whether it can not do without one. */
   readonly needsImage: boolean;
-  /** Whether it attends to embeddings of the image. */
-  readonly hasImageEmbeds: boolean;
+  /** Images to whose embeddings it attends: none, the first, or the first and the last. */
+  readonly embeddedImages: 0 | 1 | 2;
+  /** Whether the checkpoint holds the encoder that makes them. */
+  readonly hasImageEncoder: boolean;
 }
 
 export function wanAbilities(
@@ -43,17 +44,15 @@ export function wanAbilities(
   const [config] = transformers;
   const needsImage = className === "WanImageToVideoPipeline" || config!.in_channels > latentChannels;
   const image = index.expand_timesteps === true ? "first-frame" : needsImage ? "channels" : undefined;
-  const hasImageEmbeds = config!.image_dim !== null;
-  return { className, stages: transformers.length, image, needsImage, hasImageEmbeds };
+  // The table of positions joins the rows of two images.
+  const embeddedImages = config!.image_dim === null ? 0 : config!.pos_embed_seq_len === null ? 1 : 2;
+  const hasImageEncoder = hasComponent(index, "image_encoder");
+  return { className, stages: transformers.length, image, needsImage, embeddedImages, hasImageEncoder };
 }
 
 /** @throws UsageError for what the checkpoint does not have, or does not do without */
-export function checkWanOptions(
-  given: GenerateOptions,
-  { width, height }: Settings,
-  has: WanAbilities,
-): void {
-  const { className, stages } = has;
+export function checkWanOptions(given: GenerateOptions, { numFrames }: Settings, has: WanAbilities): void {
+  const { stages } = has;
   if (given.guidanceScale2 !== undefined && stages < 2) {
     throw badOption(
       `guidanceScale2 is the scale of a second transformer, and this checkpoint has one`,
@@ -67,39 +66,45 @@ export function checkWanOptions(
     );
   }
   if (!has.image && given.image) throw imageUnsupported("this checkpoint", "image");
-  if (has.image !== "channels" && given.lastImage) {
-    throw badOption(
-      "this checkpoint takes a first image only, and lastImage was given",
-      "Leave lastImage out.",
-    );
-  }
-  if (!has.hasImageEmbeds && given.imageEmbeds) throw imageUnsupported("this checkpoint", "imageEmbeds");
-  if (has.needsImage && !given.image) {
-    throw new UsageError("IMAGE_NEEDED", `${className} makes a video from an image, and none was given`, {
-      fix: "Pass `image` (library), or use a text-to-video checkpoint.",
-    });
-  }
-  if (has.hasImageEmbeds && !given.imageEmbeds) {
+  if (has.embeddedImages === 0 && given.imageEmbeds) throw imageUnsupported("this checkpoint", "imageEmbeds");
+  checkLastImage(given, numFrames, has);
+  if (has.needsImage && !given.image) throw imageNeeded(has.className, "an image");
+  if (has.embeddedImages > 0 && !has.hasImageEncoder && !given.imageEmbeds) {
     throw new UsageError(
       "IMAGE_EMBEDS_NEEDED",
-      "this checkpoint needs image embeddings, and none were given",
-      {
-        fix: "Pass `imageEmbeds` (CLIP's penultimate hidden states); the image encoder is not part of this package.",
-      },
+      "this checkpoint needs image embeddings, none were given, and it holds no image encoder to make them",
+      { fix: "Download the whole checkpoint, or pass `imageEmbeds` (CLIP's penultimate hidden states)." },
     );
   }
-  for (const image of [given.image, given.lastImage]) if (image) checkImageSize(image, height, width);
+}
+
+function checkLastImage(given: GenerateOptions, numFrames: number, has: WanAbilities): void {
+  if (!given.lastImage) {
+    // Without one, the embeddings of both are to be given.
+    if (has.embeddedImages === 2 && given.image && !given.imageEmbeds) {
+      throw imageNeeded(has.className, "a first and a last image", "lastImage");
+    }
+    return;
+  }
+  const takesFirstOnly = has.image !== "channels" || (has.embeddedImages === 1 && !given.imageEmbeds);
+  if (takesFirstOnly) {
+    const what = "this checkpoint takes a first image only, and lastImage was given";
+    throw badOption(what, "Leave lastImage out, or use a checkpoint for first and last frame.");
+  }
+  if (numFrames < 2) throw badOption("lastImage needs a video of more than one frame", "Raise numFrames.");
 }
 
 /** @throws UsageError for given embeddings that the transformer does not take */
 export function checkWanEmbeds(
   given: GenerateOptions,
   { image_dim: imageWidth, text_dim: textWidth }: WanTransformerConfig,
+  { embeddedImages }: WanAbilities,
   rows: number | undefined,
 ): void {
   checkEmbeds("promptEmbeds", given.promptEmbeds, textWidth, rows);
   checkEmbeds("negativePromptEmbeds", given.negativePromptEmbeds, textWidth, rows);
-  if (imageWidth !== null) checkEmbeds("imageEmbeds", given.imageEmbeds, imageWidth);
+  if (imageWidth === null) return;
+  checkEmbeds("imageEmbeds", given.imageEmbeds, imageWidth, undefined, embeddedImages);
 }
 
 /** What had no effect. @param rows text rows where the checkpoint takes no other number */
