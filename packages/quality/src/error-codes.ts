@@ -9,8 +9,11 @@ export const QUALITY_ERROR_CODES: Readonly<Record<QualityErrorCode, { readonly u
   CLIP_SIZE: { usage: false },
   /** the clip has … frame; change in time needs at least two */
   CLIP_TOO_SHORT: { usage: true },
+  /** there are no … to compare */
+  COMPARE_OPTIONS: { usage: true },
 };
 
 export type QualityErrorCode =
   | "CLIP_SIZE"
-  | "CLIP_TOO_SHORT";
+  | "CLIP_TOO_SHORT"
+  | "COMPARE_OPTIONS";

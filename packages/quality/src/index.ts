@@ -11,4 +11,4 @@ export { laplacian, sharpness } from "./metrics/sharpness.js";
 export { cosine, type Identity, measureIdentity, signature } from "./metrics/signature.js";
 export { psnr, ssim } from "./metrics/similarity.js";
 export { type ClipScore, scoreClip } from "./score.js";
-export { type Interval, mean, median, pairedBootstrap, variance, wilsonInterval } from "./statistics.js";
+export { bootstrapMean, type Interval, mean, median, variance, wilsonInterval } from "./statistics.js";

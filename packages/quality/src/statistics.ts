@@ -26,7 +26,7 @@ export function variance(values: ArrayLike<number>): number {
   return total / values.length;
 }
 
-/** A share with its uncertainty, both from 0 to 1. */
+/** Between which values the true one lies with 95 % confidence. */
 export interface Interval {
   readonly low: number;
   readonly high: number;
@@ -36,7 +36,8 @@ export interface Interval {
 const Z95 = 1.959963984540054;
 
 /**
- * Wilson's interval: between which shares the true one lies with 95 % confidence when `hits` of `trials` were seen.
+ * Wilson's interval of a share when `hits` of `trials` were seen. Parts of hits (a trial that is half right) are fine: they
+ * spread less than whole ones, so that the interval is rather too wide.
  * Honest for few trials and near 0 and 1, where the usual one is not. Nothing seen: 0 to 1.
  * Source: E. B. Wilson 1927; Brown, Cai, DasGupta 2001.
  */
@@ -61,23 +62,25 @@ export function randomSource(seed: number): () => number {
   };
 }
 
+/** Below so many values a bootstrap says too little spread. */
+const FEWEST = 5;
+
 /**
- * The mean of paired differences with its 95 % bootstrap interval (percentiles of means of samples drawn again with
- * replacement). The same numbers always give the same interval. Fewer than two pairs have no interval.
+ * A mean with its 95 % bootstrap interval (percentiles of means of samples drawn again with replacement). The same numbers
+ * always give the same interval. Fewer than five have no interval: drawing them again
+ * tells nothing. Of differences between pairs: a paired bootstrap.
  */
-export function pairedBootstrap(
-  differences: readonly number[],
+export function bootstrapMean(
+  values: readonly number[],
   samples = 2000,
 ): { readonly mean: number; readonly interval: Interval | undefined } {
-  if (differences.length < 2) return { mean: mean(differences), interval: undefined };
-  const random = randomSource(differences.length);
+  if (values.length < FEWEST) return { mean: mean(values), interval: undefined };
+  const random = randomSource(values.length);
   const means = Float64Array.from({ length: samples }, () => {
     let total = 0;
-    for (let i = 0; i < differences.length; i++) {
-      total += differences[Math.floor(random() * differences.length)]!;
-    }
-    return total / differences.length;
+    for (let i = 0; i < values.length; i++) total += values[Math.floor(random() * values.length)]!;
+    return total / values.length;
   }).sort();
   const at = (share: number) => means[Math.min(samples - 1, Math.floor(share * samples))]!;
-  return { mean: mean(differences), interval: { low: at(0.025), high: at(0.975) } };
+  return { mean: mean(values), interval: { low: at(0.025), high: at(0.975) } };
 }

@@ -25,7 +25,7 @@ export interface Reading {
   readonly background: BackgroundName;
   /** As seen, 0 to 1. */
   readonly backgroundRgb: Rgb;
-  /** `none`: nothing stands out. */
+  /** `none`: nothing stands out in half of the frames. */
   readonly color: ColorName | "none";
   readonly rgb: Rgb;
   /** Other colours that stand out on at least a third of the area of the first. */
@@ -65,25 +65,37 @@ export function analyseClip(clip: VideoFrames): Reading {
   }
   const frames = Array.from({ length: clip.count }, (_, t) => clip.get(t));
   const { background, backgroundRgb } = findBackground(frames);
-  const colors = findColors(frames, backgroundRgb);
-  const nothing = { background, backgroundRgb, otherColors: [], radius: 0, speed: 0, motionError: 0 };
-  if (colors.length === 0) {
-    const places = frames.map(() => undefined);
-    const empty = { rgb: backgroundRgb, shapeError: 1, places, areas: frames.map(() => 0) };
-    return { ...nothing, ...empty, color: "none", shape: "none", motion: "unclear" };
-  }
-  const [{ color, rgb }] = colors as [FoundColor];
-  const covers = frames.map((frame) => coverOf(frame, backgroundRgb, rgb));
+  const [found, ...others] = findColors(frames, backgroundRgb);
+  const covers = found ? frames.map((frame) => coverOf(frame, backgroundRgb, found.rgb)) : [];
   const areas = covers.map((cover) => cover.reduce((total, value) => total + value, 0));
   const places = covers.map((cover, t) => (areas[t]! < SMALLEST ? undefined : placeOf(cover)));
+  // What shows in fewer than half of the frames is not the clip's object.
+  if (!found || places.filter(Boolean).length < frames.length / 2) {
+    return {
+      background,
+      backgroundRgb,
+      color: "none",
+      rgb: backgroundRgb,
+      otherColors: [],
+      shape: "none",
+      shapeError: 1,
+      radius: 0,
+      motion: "unclear",
+      speed: 0,
+      motionError: 0,
+      places: frames.map((_, t) => places[t]),
+      areas: frames.map((_, t) => areas[t] ?? 0),
+    };
+  }
   const area = median(areas.filter((value) => value >= SMALLEST));
   const { shape, error, radius } = matchShape(covers, places, area);
   const fit = fitMotion(places, radius);
   return {
-    ...nothing,
-    color,
-    rgb,
-    otherColors: colors.slice(1).map((found) => found.color),
+    background,
+    backgroundRgb,
+    color: found.color,
+    rgb: found.rgb,
+    otherColors: others.map(({ color }) => color),
     shape,
     shapeError: error,
     radius,
