@@ -1,6 +1,7 @@
 /** The `lvsa` program: commands, and what their ends mean for the exit code. */
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.js";
+import { compareCommand } from "./commands/compare.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { envCommand } from "./commands/env.js";
 import { generateCommand } from "./commands/generate.js";
@@ -40,6 +41,7 @@ Examples:
   planCommand(program, io);
   inspectCommand(program, io, exit);
   scoreCommand(program, io);
+  compareCommand(program, io);
   doctorCommand(program, io, exit);
   benchCommand(program, io);
   envCommand(program, io, exit);

@@ -11,15 +11,22 @@ export interface RiflexSettings {
   readonly t_dim: number;
 }
 
+/** Disposing it brings the frequencies back that were there before. */
+export interface AppliedRiflex extends Disposable {
+  readonly settings: RiflexSettings;
+  /** For the log. */
+  readonly line: string;
+}
+
 /**
  * @param trainingLength latent frames, used where `--riflex-train-len` is not given
  * @throws ConfigError when the model has no such axis, or the frequency does not exist
  */
 export async function applyRiflex(
   pipeline: VideoPipeline,
-  options: GenerateCommandOptions,
+  options: Pick<GenerateCommandOptions, "riflexS" | "riflexK" | "riflexTrainLen" | "referenceLatentFrames">,
   trainingLength: () => Promise<number>,
-): Promise<{ settings: RiflexSettings; line: string }> {
+): Promise<AppliedRiflex> {
   const temporalDim = temporalDimOf(pipeline);
   const s = options.riflexS ?? 1;
   const length = options.riflexTrainLen ?? options.referenceLatentFrames ?? (await trainingLength());
@@ -29,11 +36,21 @@ export async function applyRiflex(
   // Here, so that a bad index is found before the run.
   const frequencies = riflexFrequencies({ temporalDim, k, scale: s, trainingLength: length, theta });
   const settings = { s, k, training_length: length, t_dim: temporalDim };
-  if (s === 1) return { settings, line: `[riflex] no-op (s=${s}, k=${k})` };
-  for (const transformer of pipeline.transformers) {
-    transformer.temporalFrequencies = () => frequencies;
-  }
-  return { settings, line: `[riflex] applied: s=${s}, k=${k}, L=${length}, t_dim=${temporalDim}` };
+  const applied = s === 1 ? [] : pipeline.transformers;
+  const before = applied.map(({ temporalFrequencies }) => temporalFrequencies);
+  for (const transformer of applied) transformer.temporalFrequencies = () => frequencies;
+  return {
+    settings,
+    line:
+      s === 1
+        ? `[riflex] no-op (s=${s}, k=${k})`
+        : `[riflex] applied: s=${s}, k=${k}, L=${length}, t_dim=${temporalDim}`,
+    [Symbol.dispose]: () => {
+      applied.forEach((transformer, i) => {
+        transformer.temporalFrequencies = before[i];
+      });
+    },
+  };
 }
 
 /** Channels of the head dimension that encode time. */

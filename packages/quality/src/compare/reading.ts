@@ -34,7 +34,7 @@ export function readComparison(comparison: Comparison, rows: readonly SummaryRow
         ? ` With so few prompts, differences of less than about ${percent(detectable(prompts))} of a share can not be told from chance.`
         : ""),
   ];
-  for (const { factor } of lengths.slice(rows.length > methods.length ? 1 : 0)) {
+  for (const { factor } of lengths.slice(lengths.length > 1 ? 1 : 0)) {
     const here = rows.filter((row) => row.factor === factor);
     lines.push(...here.flatMap((row) => stillness(row, label(row.method), factor)));
     const base = here.find((row) => row.method === first.name)!;

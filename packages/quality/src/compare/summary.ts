@@ -56,7 +56,7 @@ export function resultOf(
   return find(method.name) ?? (isSame ? find(methods[0]!.name) : undefined);
 }
 
-/** Rows by length, then method. Prompts that an interrupted run did not finish are left out of all of them. */
+/** Rows by length, then method, without methods that do there what the first one does. Prompts that an interrupted run did not finish are left out of all of them. */
 export function summarize(comparison: Comparison): SummaryRow[] {
   const { prompts, methods, lengths } = comparison;
   const finished = prompts
@@ -71,7 +71,11 @@ export function summarize(comparison: Comparison): SummaryRow[] {
     const first = methods[0]!;
     return summaryRow(at(method, length), at(first, lengths[0]!), at(first, length), { method, length });
   };
-  return lengths.flatMap((length) => methods.map((method) => row(method, length)));
+  return lengths.flatMap((length) =>
+    methods
+      .filter((method) => method === methods[0] || method.differsAt?.(length) !== false)
+      .map((method) => row(method, length)),
+  );
 }
 
 function estimate(values: readonly (number | null | undefined)[]): Estimate | undefined {

@@ -1,0 +1,164 @@
+/** Clips of all prompts, lengths and methods from one checkpoint, onto one page. */
+import { mkdir, rename, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { Engine } from "@lvsa/diffusion";
+import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
+import { collectClip } from "@lvsa/quality";
+import {
+  type CompareJob,
+  type CompareResult,
+  type Comparison,
+  compare,
+  type PageClip,
+  renderComparison,
+} from "@lvsa/quality/compare";
+import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
+import { createDevice, nodeFolder } from "@lvsa/runtime/node";
+import { encodeVideo, streamOf, type VideoFrames } from "@lvsa/video";
+import { nodeVideoBackends } from "@lvsa/video/node";
+import { createAdapterRegistry } from "../adapters.js";
+import { UsageError } from "../exit-codes.js";
+import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "../generate/checkpoint.js";
+import type { CompareCommandOptions } from "../options/compare-options.js";
+import { generationOptions } from "../options/generation-flags.js";
+import { lvsaConfigOf } from "../options/lvsa-options.js";
+import { MethodBench, type MethodName } from "./methods.js";
+import { comparePrompts } from "./prompts.js";
+import { comparisonToJson } from "./render-comparison.js";
+
+/** Wider clips are shown as MP4: GIF would be large, and has 256 colours. */
+const WIDEST_GIF = 160;
+
+export interface CompareReporter {
+  notice(line: string): void;
+  progress(line: string): void;
+}
+
+/** @returns what is on the page */
+export async function runCompare(
+  options: CompareCommandOptions,
+  reporter: CompareReporter,
+  signal: AbortSignal,
+): Promise<Comparison> {
+  const checkpoint = await chooseCheckpoint(options.generation.model);
+  const common = checkpoint.isBundled ? withBundledDefaults(options.generation) : options.generation;
+  const prompts = await comparePrompts(options);
+  const seed = firstSeed(common.seed, prompts.length);
+  const folder = nodeFolder(checkpoint.path);
+  requireWholeWeights(await inspectCheckpoint(folder));
+  const { device: adapter, math, precision } = common;
+  const onNotice = (line: string) => reporter.notice(line);
+  const softwareAdapter = () => import("@lvsa/software-adapter");
+  const device = await createDevice({ adapter, math, softwareAdapter, onNotice });
+  try {
+    throwIfAborted(signal, "comparing");
+    using engine = await Engine.open(folder, { device, precision, registered: false });
+    const { pipeline } = engine;
+    const { height = pipeline.defaults.height, width = pipeline.defaults.width } = common;
+    const bench = await MethodBench.open(pipeline, createAdapterRegistry(), lvsaConfigOf(common), {
+      height,
+      width,
+    });
+    const methods = bench.methods(options.methods);
+    const lengths = bench.lengths(options.lengths);
+    // What a model can not do is said now, not after the first prompt.
+    for (const name of options.methods) {
+      for (const length of lengths) (await bench.install(name, length))[Symbol.dispose]();
+    }
+    const given = { ...generationOptions(common), height, width };
+    const clips = new Map<string, PageClip>();
+    const results: CompareResult[] = [];
+    let settings: Readonly<Record<string, unknown>> = {};
+    let fps = common.fps ?? pipeline.defaults.fps;
+
+    const generate = async ({ prompt, seed: jobSeed, method, length }: CompareJob) => {
+      using _installed = await bench.install(method.name as MethodName, length);
+      const started = performance.now();
+      const what = `clip ${results.length + 1}: ${length.factor}x ${method.label}`;
+      const result = await engine.generate({
+        ...given,
+        prompt,
+        seed: jobSeed,
+        numFrames: length.numFrames,
+        signal,
+        onStep: ({ index, count }) => reporter.progress(`${what}, step ${index + 1}/${count}`),
+      });
+      for (const note of results.length === 0 ? result.notes : []) reporter.notice(note);
+      const clip = await collectClip(result.frames, result.width, result.height);
+      settings = result.settings;
+      fps = result.fps;
+      return { clip, seconds: (performance.now() - started) / 1000 };
+    };
+
+    const page = async (isJudged: boolean): Promise<Comparison> => {
+      const comparison = { prompts, methods, lengths, isJudged, results };
+      const { prompt: _prompt, seed: _seed, num_frames: _frames, ...rest } = settings;
+      const facts = [
+        `${checkpoint.name} on ${deviceLabel(device.info)}, ${width}x${height}, trained on ${bench.trained} latent frames`,
+        Object.entries(rest)
+          .filter(([, value]) => value !== null && value !== "")
+          .map(([name, value]) => `${name} ${String(value)}`)
+          .join(", "),
+      ];
+      const html = renderComparison(comparison, {
+        title: `${checkpoint.name}: beyond the training length`,
+        facts,
+        clip: (promptIndex, method, factor) => clips.get(`${promptIndex} ${method} ${factor}`),
+      });
+      const json = {
+        model: checkpoint.name,
+        device: deviceLabel(device.info),
+        settings: rest,
+        ...comparisonToJson(comparison),
+      };
+      await replaceFile(options.output, html);
+      await replaceFile(`${options.output}.json`, `${JSON.stringify(json, undefined, 2)}\n`);
+      return comparison;
+    };
+
+    const comparison = await compare({
+      prompts,
+      methods,
+      lengths,
+      seed,
+      judge: options.judge,
+      generate,
+      signal,
+      onResult: async (result, clip, done, total) => {
+        results.push(result);
+        const { promptIndex, method, factor } = result;
+        clips.set(`${promptIndex} ${method} ${factor}`, await pageClip(clip, fps));
+        reporter.notice(
+          `${done}/${total}  ${factor}x ${method}: ${result.seconds.toFixed(1)} s, motion ${result.score.motionMean.toFixed(2)}` +
+            (result.following ? `, follows ${(100 * result.following.total).toFixed(0)} %` : ""),
+        );
+        if (done < total && done % (total / prompts.length) === 0) await page(result.following !== undefined);
+      },
+    });
+    return await page(comparison.isJudged);
+  } finally {
+    device.dispose();
+  }
+}
+
+/** Seeds count up from it. */
+function firstSeed(seed: CompareCommandOptions["generation"]["seed"], prompts: number): number {
+  const first = Number(seed ?? 0);
+  if (Number.isSafeInteger(first + prompts)) return first;
+  throw new UsageError(`--seed ${String(seed)} leaves no room to count up`, "Give one below 2^53.");
+}
+
+async function pageClip(clip: VideoFrames, fps: number): Promise<PageClip> {
+  const format = clip.width <= WIDEST_GIF ? "gif" : "mp4";
+  const { bytes } = await encodeVideo({ ...streamOf(clip, fps), format, backends: nodeVideoBackends() });
+  return { mimeType: format === "gif" ? "image/gif" : "video/mp4", bytes };
+}
+
+/** Written beside and renamed: whoever looks at the page meanwhile sees a whole one. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const target = resolve(path);
+  await mkdir(dirname(target), { recursive: true });
+  const partial = `${target}.partial`;
+  await writeFile(partial, text);
+  await rename(partial, target);
+}
