@@ -13,7 +13,7 @@ import {
   renderComparison,
 } from "@lvsa/quality/compare";
 import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
-import { createDevice, nodeFolder } from "@lvsa/runtime/node";
+import { createDevice } from "@lvsa/runtime/node";
 import { encodeVideo, streamOf, type VideoFrames } from "@lvsa/video";
 import { nodeVideoBackends } from "@lvsa/video/node";
 import { createAdapterRegistry } from "../adapters.js";
@@ -40,11 +40,11 @@ export async function runCompare(
   reporter: CompareReporter,
   signal: AbortSignal,
 ): Promise<Comparison> {
-  const checkpoint = await chooseCheckpoint(options.generation.model);
+  const checkpoint = await chooseCheckpoint(options.generation);
   const common = checkpoint.isBundled ? withBundledDefaults(options.generation) : options.generation;
   const prompts = await comparePrompts(options);
   const seed = firstSeed(common.seed, prompts.length);
-  const folder = nodeFolder(checkpoint.path);
+  const { folder } = checkpoint;
   requireWholeWeights(await inspectCheckpoint(folder));
   const { device: adapter, math, precision } = common;
   const onNotice = (line: string) => reporter.notice(line);

@@ -152,7 +152,7 @@ async function autoencoder(
     frame += count;
   }
   const input = floatTensor(tensors, "encode.video");
-  const moments = vae.encode(device.upload(input.data, input.shape));
+  const moments = await vae.encode(device.upload(input.data, input.shape));
   const all = await device.read(moments);
   vae.dispose();
   return [
