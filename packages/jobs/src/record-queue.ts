@@ -56,6 +56,7 @@ export class RecordQueue implements JobQueue {
   readonly options: ResolvedQueueOptions;
   readonly #store: RecordStore;
   readonly #delivery: Delivery;
+  #lastAdded = 0;
 
   constructor(store: RecordStore, delivery: Delivery, options: QueueOptions = {}) {
     this.#store = store;
@@ -64,7 +65,9 @@ export class RecordQueue implements JobQueue {
   }
 
   async add(job: NewJob): Promise<JobRecord> {
-    const record = newRecord(job.id ?? newJobId(), job, Date.now());
+    // Lists are in order of time: two jobs of one millisecond have an order too.
+    this.#lastAdded = Math.max(Date.now(), this.#lastAdded + 0.001);
+    const record = newRecord(job.id ?? newJobId(), job, this.#lastAdded);
     await this.#store.insert(record);
     await this.#delivery.announce(record.id);
     return record;

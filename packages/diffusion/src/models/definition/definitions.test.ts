@@ -52,12 +52,13 @@ describe("WanTransformer3DModel", () => {
 });
 
 describe("CogVideoXTransformer3DModel", () => {
-  it("takes 0 for no ofs embedding, and plans what it does not run", () => {
+  it("takes 0 for no ofs embedding, and runs what image to video adds", () => {
     expect(cogVideoXTransformer.configToRun({ ofs_embed_dim: 0 }).ofs_embed_dim).toBe(0);
     const imageToVideo = { ofs_embed_dim: 512, use_learned_positional_embeddings: true };
     const names = cogVideoXTransformer.parameters(imageToVideo).map(({ name }) => name);
     expect(names).toContain("ofs_embedding.linear_1.weight");
-    expect(() => cogVideoXTransformer.configToRun(imageToVideo)).toThrow(/ofs_embed_dim 512.*learned/);
+    expect(names).toContain("patch_embed.pos_embedding");
+    expect(cogVideoXTransformer.configToRun(imageToVideo)).toMatchObject(imageToVideo);
     expect(() => cogVideoXTransformer.configToRun({ activation_fn: "gelu" })).toThrow("activation_fn gelu");
   });
 });
