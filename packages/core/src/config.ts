@@ -10,6 +10,7 @@ import * as z from "zod/mini";
 import { formatFixed } from "./pattern/format-fixed.js";
 import { computeAutoKeyframeInterval } from "./pattern/global-frames.js";
 import { PatternController, type PatternControllerOptions } from "./pattern/pattern-controller.js";
+import { type ScheduledSteps, scheduleSchema } from "./schedule.js";
 
 const frameCount = z.int().check(z.minimum(0));
 
@@ -33,6 +34,8 @@ export const lvsaConfigSchema = z.strictObject({
   globalConditionFrames: z._default(z.boolean(), true),
   /** Below 1 sparser, above 1 denser; 0 as sparse as the leading frames and the window allow. */
   sparsityScale: z._default(z.number().check(z.minimum(0)), 1),
+  /** Which steps run dense or sparse, e.g. `[{ steps: [0, 4], attention: "dense" }]`; sparse where nothing is said. */
+  schedule: z._default(scheduleSchema, []),
   /** Overrides the training length that the model states. */
   referenceLatentFrames: z.optional(z.int().check(z.minimum(1))),
 });
@@ -50,6 +53,7 @@ export interface LvsaConfig {
   readonly expandWindow: boolean;
   readonly globalConditionFrames: boolean;
   readonly sparsityScale: number;
+  readonly schedule: readonly ScheduledSteps[];
   readonly referenceLatentFrames: number | undefined;
 }
 
@@ -112,6 +116,8 @@ export interface ResolvedLvsaConfig extends Required<PatternControllerOptions> {
   readonly rotateKeyframes: boolean;
   /** Whether condition frames that calls bring are global. */
   readonly globalConditionFrames: boolean;
+  /** Steps that run dense or sparse whatever the pattern is. */
+  readonly schedule: readonly ScheduledSteps[];
   /** The interval was computed rather than given. */
   readonly autoKeyframes: boolean;
   /** Lines for the log, in order; empty on ranks other than 0. */
@@ -199,6 +205,7 @@ export function resolveLvsaConfig(
     rotateKeyframes,
     autoKeyframes,
     globalConditionFrames,
+    schedule: config.schedule,
     logLines: rank === 0 ? lines : [],
   };
 }

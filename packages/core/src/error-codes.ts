@@ -44,6 +44,8 @@ export const CORE_ERROR_CODES: Readonly<Record<CoreErrorCode, { readonly usage: 
   NOT_DIVISIBLE: { usage: false },
   /** the host shows no transformer for LVSA on … */
   NO_LAYERS: { usage: false },
+  /** an attention schedule was given, and calls do not say their step */
+  NO_STEP: { usage: false },
   /** ranges …..… and …..… of the row of queries …..… overlap: their keys would count twice */
   OVERLAPPING_RANGES: { usage: false },
   /** This model has no rotary table with a temporal part; RIFLEx can not be applied. */
@@ -79,6 +81,7 @@ export type CoreErrorCode =
   | "LAYER_CLAIMED"
   | "NOT_DIVISIBLE"
   | "NO_LAYERS"
+  | "NO_STEP"
   | "OVERLAPPING_RANGES"
   | "RIFLEX_UNSUPPORTED"
   | "ROW_OUT_OF_RANGE"

@@ -47,6 +47,7 @@ export type { EncoderQkv, LayerSteps, LvsaCall, Qkv } from "./adapter/layer-step
 export {
   LvsaAttentionProcessor,
   type LvsaProcessorOptions,
+  type ScheduledDenseEvent,
   type SparseCallEvent,
 } from "./adapter/lvsa-attention-processor.js";
 export { type AdapterOptions, ModelAdapter, type ModelDefaults } from "./adapter/model-adapter.js";
@@ -173,3 +174,4 @@ export {
   riflexFrequencies,
   riflexTable,
 } from "./riflex.js";
+export { type ScheduledSteps, scheduledAttention, scheduleSchema, unreachedSteps } from "./schedule.js";

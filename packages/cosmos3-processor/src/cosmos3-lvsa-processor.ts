@@ -16,8 +16,11 @@ import {
   PatternController,
   type ResolvedLvsaConfig,
   resolveLvsaConfig,
+  type ScheduledDenseEvent,
   ShapeError,
   type SparseCallEvent,
+  scheduledAttention,
+  unreachedSteps,
 } from "@lvsa/core";
 
 export interface Cosmos3ProcessorOptions extends FallbackReporterOptions {
@@ -34,6 +37,10 @@ export interface Cosmos3ProcessorOptions extends FallbackReporterOptions {
   readonly onPattern?: (pattern: AttentionPattern, step: number) => void;
   /** Hears of every call that was recorded with a pattern. */
   readonly onCall?: (event: SparseCallEvent) => void;
+  /** Hears of settings without effect, once per generation. Default: a warning in `log`. */
+  readonly onNotice?: (text: string) => void;
+  /** Hears of every call that ran dense because the schedule says so. */
+  readonly onScheduledDense?: (event: ScheduledDenseEvent) => void;
   /** Name in fallback lines; default `cosmos3`. */
   readonly origin?: string;
 }
@@ -46,6 +53,7 @@ export class Cosmos3LvsaProcessor implements Disposable {
   readonly #fallback: FallbackReporter;
   #layout: FrameSparseLayout | undefined;
   #manualStep: number | undefined;
+  #generation: number | undefined;
   #announced: AttentionPattern | undefined;
 
   /** @throws ConfigError for bad settings */
@@ -96,6 +104,12 @@ export class Cosmos3LvsaProcessor implements Disposable {
     if (!this.#fits(call, tokens)) return this.#mismatch(call, tokens, next);
 
     const step = this.#manualStep ?? call.step?.index ?? 0;
+    this.#noticeSchedule(call);
+    if (scheduledAttention(this.resolved.schedule, step) === "dense") {
+      const generation = call.step?.generation;
+      this.#options.onScheduledDense?.({ sequenceLength: tokens, step, generation });
+      return next(call);
+    }
     this.#advance(step, call.geometry?.conditionFrames);
     const { pattern } = this.#controller;
     const { module, device, context } = call;
@@ -166,6 +180,14 @@ export class Cosmos3LvsaProcessor implements Disposable {
       ...(call.step ? { step: call.step.index, generation: call.step.generation } : {}),
     });
     return next(call);
+  }
+
+  #noticeSchedule({ step }: AttentionCall): void {
+    if (step?.generation === this.#generation) return;
+    this.#generation = step?.generation;
+    const text = unreachedSteps(this.resolved.schedule, step?.count);
+    const { onNotice, log } = this.#options;
+    if (text) onNotice ? onNotice(text) : log?.(`[LVSA] Warning: ${text}`);
   }
 
   #advance(step: number, conditionFrames: readonly number[] | undefined): void {

@@ -177,6 +177,30 @@ describe("Cosmos3LvsaProcessor", () => {
     await model.dispose();
   });
 
+  test("a schedule keeps steps dense, to the bit", async () => {
+    const model = await open("transformer");
+    const understanding = await model.understand(IDS);
+    const dense = await model.velocity(understanding);
+    const seen = new Set<number>();
+    const lines: string[] = [];
+    const schedule = [{ steps: [0, 1] as [number, number], attention: "dense" as const }];
+    const installed = installCosmos3Lvsa(model.transformer, {
+      ...{
+        ...clip(),
+        ...sparse,
+        config: { ...sparse.config, schedule: [...schedule, { steps: [8, 9], attention: "dense" }] },
+      },
+      onScheduledDense: ({ step }) => seen.add(step),
+      onNotice: (text) => lines.push(text),
+    });
+    expect(await model.velocity(understanding, FRAMES, 1)).toEqual(dense);
+    expect(relativeL2(await model.velocity(understanding, FRAMES, 2), dense)).toBeGreaterThan(1e-3);
+    expect([...seen]).toEqual([1]);
+    expect(lines).toEqual(["the schedule's steps 8-9 reach beyond the 8 steps of this generation"]);
+    for (const one of [installed, understanding]) one[Symbol.dispose]();
+    await model.dispose();
+  });
+
   test("a batch of more than one is an error", async () => {
     const model = await open("transformer");
     const installed = installCosmos3Lvsa(model.transformer, { ...clip(), ...sparse });

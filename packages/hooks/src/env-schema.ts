@@ -2,6 +2,7 @@
  * Every `LVSA_*` variable but the hooks' switches, once: its name, how its text is read, which values it takes, its default and what it
  * does. Settings, the table of the README and `lvsa env` all come from here.
  */
+import { scheduleSchema } from "@lvsa/core";
 import * as z from "zod";
 import { ACCEPTED, type ValueKind } from "./env-values.js";
 import { parseMaskLog } from "./mask-log.js";
@@ -33,9 +34,9 @@ interface Given {
   readonly inert?: string;
 }
 
-function field<Schema extends z.ZodType>(schema: Schema, given: Given): z.ZodOptional<Schema> {
+function field<Schema extends z.core.SomeType>(schema: Schema, given: Given): z.ZodOptional<Schema> {
   const info: VariableInfo = { accepted: ACCEPTED[given.kind], emptyIsUnset: false, ...given };
-  const optional = schema.optional();
+  const optional = z.optional(schema);
   infos.add(optional, info);
   return optional;
 }
@@ -99,6 +100,13 @@ export const hookSettingsSchema = z.strictObject({
     accepted: "a number of at least 0",
     defaultText: "1",
     about: "Below 1 sparser, above 1 denser.",
+  }),
+  schedule: field(scheduleSchema, {
+    variable: "LVSA_SCHEDULE",
+    kind: "schedule",
+    defaultText: "every step sparse",
+    about: "Denoising steps, from 0, that run dense or sparse.",
+    emptyIsUnset: true,
   }),
   referenceLatentFrames: whole(1, {
     variable: "LVSA_REFERENCE_LATENT_FRAMES",
@@ -191,9 +199,12 @@ export const hookSettingsSchema = z.strictObject({
   }),
   scheduleStart: dead(
     "LVSA_SCHEDULE_START",
-    "the schedule was removed from the original; every step is sparse",
+    "the original has no schedule any more; LVSA_SCHEDULE says which steps are dense",
   ),
-  scheduleEnd: dead("LVSA_SCHEDULE_END", "the schedule was removed from the original; every step is sparse"),
+  scheduleEnd: dead(
+    "LVSA_SCHEDULE_END",
+    "the original has no schedule any more; LVSA_SCHEDULE says which steps are dense",
+  ),
   totalSteps: dead("LVSA_TOTAL_STEPS", "nothing ever read it; the host says how many steps there are"),
 });
 

@@ -1,7 +1,9 @@
 /** Texts of environment variables to values: the forms that the Python original takes, except silent ones. */
 
+import type { ScheduledSteps } from "@lvsa/core";
+
 /** How a variable's text is read. */
-export type ValueKind = "switch" | "integer" | "number" | "integers" | "text" | "json";
+export type ValueKind = "switch" | "integer" | "number" | "integers" | "text" | "json" | "schedule";
 
 /** What a kind accepts, for error texts and tables. */
 export const ACCEPTED: Readonly<Record<ValueKind, string>> = {
@@ -11,6 +13,7 @@ export const ACCEPTED: Readonly<Record<ValueKind, string>> = {
   integers: "decimal whole numbers separated by commas",
   text: "text",
   json: "a JSON object",
+  schedule: "ranges of steps, none twice, e.g. 0-4:dense,45-49:dense",
 };
 
 /** The value, or undefined where the text has not the accepted form. */
@@ -28,6 +31,8 @@ export function readValue(kind: ValueKind, text: string): unknown {
       return text;
     case "json":
       return readObject(text);
+    case "schedule":
+      return readSchedule(text);
     default:
       return kind satisfies never;
   }
@@ -62,6 +67,19 @@ function readIntegers(text: string): number[] | undefined {
   if (items.length > 1 && items.at(-1)!.trim() === "") items.pop();
   const values = items.map(readInteger);
   return values.every((value) => value !== undefined) ? values : undefined;
+}
+
+/** `0-4:dense, 7:lvsa`. */
+function readSchedule(text: string): ScheduledSteps[] | undefined {
+  const entries = text.split(",").map((item): ScheduledSteps | undefined => {
+    const [, first, last = first, attention] = /^\s*(\d+)(?:-(\d+))?:(dense|lvsa)\s*$/.exec(item) ?? [];
+    if (first === undefined) return undefined;
+    return {
+      steps: [Number(first), Number(last)],
+      attention: attention === "dense" ? "dense" : "lvsa",
+    };
+  });
+  return entries.every((entry) => entry !== undefined) ? entries : undefined;
 }
 
 function readObject(text: string): Record<string, unknown> | undefined {

@@ -53,6 +53,20 @@ describe("precedence", () => {
     );
   });
 
+  it("a schedule is said in each of the ways", () => {
+    const schedule = [
+      { steps: [0, 4], attention: "dense" },
+      { steps: [7, 7], attention: "lvsa" },
+    ];
+    const read = (env: Record<string, string>) => resolveHooks({ env: { ...ON, ...env } }).settings.schedule;
+    expect(read({ LVSA_SCHEDULE: "0-4:dense, 7:lvsa" })).toEqual(schedule);
+    expect(read({ LVSA_CONFIG: JSON.stringify({ schedule }) })).toEqual(schedule);
+    expect(read({ LVSA_SCHEDULE: "" })).toBeUndefined();
+    for (const bad of ["0-4", "4-0:dense", "0-4:dense,4:lvsa", "0-4:sparse", "0-4:dense,", "-1:dense"]) {
+      expect(() => read({ LVSA_SCHEDULE: bad }), bad).toThrow("expected ranges of steps, none twice");
+    }
+  });
+
   it("explicit options are checked always, and strictly", () => {
     expect(() => resolveHooks({ windowSize: -1, env: {} })).toThrow(/windowSize/);
     expect(() => resolveHooks({ windowSise: 1, env: {} } as never)).toThrow(

@@ -1,6 +1,11 @@
 /** Watches the calls of a hook and tells, per generation: engaged, masks, step times, memory, fallbacks. */
 import type { MemoryReport } from "@lvsa/core";
-import { type FallbackEvent, FallbackReporter, type SparseCallEvent } from "@lvsa/core";
+import {
+  type FallbackEvent,
+  FallbackReporter,
+  type ScheduledDenseEvent,
+  type SparseCallEvent,
+} from "@lvsa/core";
 import type { HookSettings } from "./env-schema.js";
 import type { HookLog } from "./hook-events.js";
 import { MaskLog, parseMaskLog } from "./mask-log.js";
@@ -55,6 +60,11 @@ export class GenerationMonitor {
       log.emit({ type: "engaged", family, pattern, sequenceLength, referenceLatentFrames, generation });
     }
     if (this.#masks.prints(step)) log.emit({ type: "mask", step, pattern });
+  }
+
+  /** A call ran dense because the schedule says so. */
+  onScheduledDense({ generation, sequenceLength, step }: ScheduledDenseEvent): void {
+    this.#enter(generation, sequenceLength, step);
   }
 
   /** A call must run dense. @throws HookError `DENSE_FALLBACK` when strict */

@@ -20,7 +20,7 @@ export function lvsaConfigOf(settings: HookSettings): LvsaConfigInput {
   const { windowSize, nFirstFrames, autoKeyframes, rotateKeyframes } = settings;
   const keyFrameInterval =
     settings.keyFrameInterval ?? (autoKeyframes === false ? MANUAL_INTERVAL : undefined);
-  const { expandWindow, globalConditionFrames, sparsityScale, referenceLatentFrames } = settings;
+  const { expandWindow, globalConditionFrames, schedule, sparsityScale, referenceLatentFrames } = settings;
   return {
     ...(windowSize === undefined ? {} : { windowSize }),
     ...(nFirstFrames === undefined ? {} : { nFirstFrames }),
@@ -29,6 +29,7 @@ export function lvsaConfigOf(settings: HookSettings): LvsaConfigInput {
     ...(rotateKeyframes === undefined ? {} : { rotateKeyframes, rotateGivenInterval: true }),
     ...(expandWindow === undefined ? {} : { expandWindow }),
     ...(globalConditionFrames === undefined ? {} : { globalConditionFrames }),
+    ...(schedule === undefined ? {} : { schedule }),
     ...(sparsityScale === undefined ? {} : { sparsityScale }),
     ...(referenceLatentFrames === undefined ? {} : { referenceLatentFrames }),
   };

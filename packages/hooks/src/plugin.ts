@@ -104,6 +104,8 @@ async function installHook(
       return yes;
     },
     onCall: (event) => monitor.onCall(event),
+    onNotice: (message) => log.emit({ type: "warning", message }),
+    onScheduledDense: (event) => monitor.onScheduledDense(event),
     onFallback: (event) => monitor.onFallback(event),
   });
   log.emit({

@@ -112,6 +112,8 @@ export class SparseAttention {
       temporalFactor: model.temporalFactor,
       onFallback: (event) => monitor.onFallback(event),
       onCall: (event) => monitor.onCall(event),
+      onNotice: (message) => log.emit({ type: "warning", message }),
+      onScheduledDense: (event) => monitor.onScheduledDense(event),
       engages: (clip) => {
         const yes = engages(clip);
         if (!yes) log.emit({ type: "within-reference", family, ...clip });

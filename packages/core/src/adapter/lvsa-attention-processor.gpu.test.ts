@@ -107,6 +107,37 @@ test("frames whose content is given are seen by every query, unless the settings
   expect(relativeL2(off, await seenBy(0))).toBeLessThan(1e-5);
 });
 
+test("a schedule keeps steps dense, without a fallback, and hears of every call", () => {
+  const events: FallbackEvent[] = [];
+  const denseSteps: string[] = [];
+  const sparseSteps: number[] = [];
+  const lines: string[] = [];
+  using processor = new LvsaAttentionProcessor(steps, {
+    ...{ referenceLatentFrames: FRAMES, temporalFactor: 1 },
+    config: { windowSize: 1, nFirstFrames: 1, schedule: [{ steps: [1, 2], attention: "dense" }] },
+    strict: true,
+    log: (line) => lines.push(line),
+    onFallback: (event) => events.push(event),
+    onCall: ({ step }) => sparseSteps.push(step),
+    onScheduledDense: ({ step, sequenceLength, generation }) => {
+      expect(sequenceLength).toBe(FRAMES * PATCHES);
+      denseSteps.push(`${generation}.${step}`);
+    },
+  });
+  const call = makeCall();
+  const own: Tensor = call.qkv.value;
+  for (let index = 0; index < 4; index++) {
+    const output = processor.process({ ...call, step: { index, count: 4, generation: 7 } }, () => own);
+    expect(output === own).toBe(index === 1 || index === 2);
+  }
+  expect([denseSteps, sparseSteps, events, lines]).toEqual([["7.1", "7.2"], [0, 3], [], []]);
+  processor.process({ ...call, step: { index: 0, count: 2, generation: 8 } }, () => own);
+  processor.process({ ...call, step: { index: 1, count: 2, generation: 8 } }, () => own);
+  const line = "[LVSA] Warning: the schedule's steps 1-2 reach beyond the 2 steps of this generation";
+  expect(lines).toEqual([line]);
+  expect(() => processor.process(call, () => own)).toThrow(expect.objectContaining({ code: "NO_STEP" }));
+});
+
 test("a context beside joint text runs dense, with the reason", () => {
   const events: FallbackEvent[] = [];
   using processor = makeProcessor((event) => events.push(event));

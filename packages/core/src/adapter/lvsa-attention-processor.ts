@@ -3,7 +3,7 @@
  * frame-sparse kernel, adapter (output). One processor serves all layers of a model; what it keeps between calls
  * is the pattern of the clip at hand and its index buffers.
  */
-import { add } from "@lvsa/runtime";
+import { add, HookError } from "@lvsa/runtime";
 import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
 import { attention } from "../attention/kernel/attention.js";
@@ -11,6 +11,7 @@ import { type ClipGeometry, installedLogLine, type LvsaConfigInput, resolveLvsaC
 import type { AttentionCall, AttentionResult } from "../contract/attention-processor.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { PatternController } from "../pattern/pattern-controller.js";
+import { type ScheduledSteps, scheduledAttention, unreachedSteps } from "../schedule.js";
 import {
   type FallbackEvent,
   type FallbackReason,
@@ -37,6 +38,10 @@ export interface LvsaProcessorOptions extends FallbackReporterOptions {
   readonly onPattern?: (pattern: AttentionPattern, step: number) => void;
   /** Hears of every call that was recorded with a pattern. */
   readonly onCall?: (event: SparseCallEvent) => void;
+  /** Hears of settings without effect in the clip at hand, once per clip. Default: a warning in `log`. */
+  readonly onNotice?: (text: string) => void;
+  /** Hears of every call that ran dense because the schedule says so. */
+  readonly onScheduledDense?: (event: ScheduledDenseEvent) => void;
   /** Name in fallback lines; default the family. */
   readonly origin?: string;
   /** Who takes the layers, in the error of a second taker. Default `lvsa`. */
@@ -54,6 +59,9 @@ export interface SparseCallEvent {
   readonly generation: number | undefined;
 }
 
+/** A call of a step that the schedule keeps dense. */
+export type ScheduledDenseEvent = Pick<SparseCallEvent, "sequenceLength" | "step" | "generation">;
+
 /** The pattern of one clip, and its buffers. */
 interface ClipState {
   readonly engages: boolean;
@@ -64,6 +72,7 @@ interface ClipState {
   readonly controller: PatternController;
   readonly rotates: boolean;
   readonly globalConditionFrames: boolean;
+  readonly schedule: readonly ScheduledSteps[];
 }
 
 /** A `LayerProcessor` where calls are `AttentionCall`s; hosts with calls of their own give their own steps. */
@@ -113,7 +122,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
   /** One attention call. `next` is the layer's dense path. */
   process(call: Call, next: (call: Call) => Result): Result {
     const clip = this.#clipOf(call);
-    if (!clip?.engages) return next(call);
+    if (!clip?.engages || this.#isScheduledDense(clip, call)) return next(call);
     this.#advance(clip, call);
     const pattern = clip.controller.pattern;
     const { adapter } = this;
@@ -211,6 +220,8 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
       return current;
     }
     this.#clip = this.#newClip(latentFrames, patchesPerFrame, generation);
+    const unreached = unreachedSteps(this.#clip.schedule, call.step?.count);
+    if (unreached) (this.#options.onNotice ?? this.#logNotice)(unreached);
     return this.#clip;
   }
 
@@ -232,8 +243,25 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
       controller,
       rotates: resolved.rotateKeyframes,
       globalConditionFrames: resolved.globalConditionFrames,
+      schedule: resolved.schedule,
     };
   }
+
+  /** @throws HookError `NO_STEP` where there is a schedule and nobody says the step */
+  #isScheduledDense({ schedule, generation }: ClipState, call: Call): boolean {
+    if (schedule.length === 0) return false;
+    const step = this.#manualStep ?? call.step?.index;
+    if (step === undefined) {
+      throw new HookError("NO_STEP", "an attention schedule was given, and calls do not say their step", {
+        fix: "Give `step` with each call, call setStep, or leave the schedule out.",
+      });
+    }
+    if (scheduledAttention(schedule, step) === "lvsa") return false;
+    this.#options.onScheduledDense?.({ sequenceLength: call.hiddenStates.dim(1), step, generation });
+    return true;
+  }
+
+  readonly #logNotice = (text: string) => this.#options.log?.(`[LVSA] Warning: ${text}`);
 
   #training(): { referenceLatentFrames: number; temporalFactor: number } {
     const { referenceLatentFrames, temporalFactor } = this.#options;
