@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { MemorySink } from "./byte-sink.js";
 import type { FrameStream } from "./frames.js";
 import { writeGif } from "./gif.js";
+import { decodeGif } from "./read-gif.js";
 
 /** Image data and delays, by walking the blocks of a GIF. Source: GIF89a specification. */
 function walk(bytes: Uint8Array) {
@@ -75,6 +76,22 @@ describe("writeGif", () => {
     const { delays, notes } = await gif(clip(2, 60));
     expect(delays).toEqual([2, 2]);
     expect(notes).toEqual(["GIF plays at most 50 frames per second; 60 was asked for"]);
+  });
+
+  it("takes no time with the square of the colours: noise has a palette, too", async () => {
+    // Every 5-6-5 colour once, in turn from frame to frame.
+    const [width, height] = [256, 256];
+    const frame = Uint8Array.from({ length: width * height * 3 }, (_, at) => {
+      const color = Math.floor(at / 3);
+      return [(color >> 11) << 3, ((color >> 5) & 63) << 2, (color & 31) << 3][at % 3]!;
+    });
+    const noise = { frames: [frame, frame], width, height, frameCount: 2, fps: 8 };
+    const sink = new MemorySink();
+    await writeGif(sink, noise);
+    const { frames } = decodeGif(sink.toBytes());
+    const error = frames[0]!.reduce((sum, value, at) => sum + Math.abs(value - frame[at]!), 0) / frame.length;
+    // 256 colours for all of RGB: steps of about 40, so 10 off on average at best.
+    expect(error).toBeLessThan(16);
   });
 
   it("carries long and non-ASCII metadata in an ASCII comment", async () => {

@@ -13,6 +13,8 @@ type Color = readonly [number, number, number];
 
 /** Pixels the palette is made from; more change it little. */
 const PALETTE_SAMPLES = 1 << 20;
+/** Merging takes time with the square of the colours' number; of more than these, 4 bits a channel are told apart. */
+const PALETTE_COLORS = 8192;
 /** Browsers play anything shorter than 2/100 s at 10 frames per second. */
 const SHORTEST_DELAY = 2;
 
@@ -49,7 +51,8 @@ function choosePalette(frames: readonly Uint16Array[], quantize: Gifenc["quantiz
     rgba.set(unpack(color), index * 4);
     rgba[index * 4 + 3] = 255;
   });
-  return quantize(rgba, 256, { format: "rgb565" }).map(([r = 0, g = 0, b = 0]): Color => [r, g, b]);
+  const format = new Set(samples).size > PALETTE_COLORS ? "rgb444" : "rgb565";
+  return quantize(rgba, 256, { format }).map(([r = 0, g = 0, b = 0]): Color => [r, g, b]);
 }
 
 function nearest(palette: readonly Color[], color: number): number {

@@ -17,7 +17,7 @@ export interface GifStream {
 
 export interface Gifenc {
   GIFEncoder(options: { readonly auto: boolean; readonly initialCapacity: number }): GifStream;
-  quantize(rgba: Uint8Array, colors: number, options: { readonly format: "rgb565" }): number[][];
+  quantize(rgba: Uint8Array, colors: number, options: { readonly format: "rgb565" | "rgb444" }): number[][];
 }
 
 /** Loads the package: Node sees its CommonJS build under `default`, bundlers its ES module. */
