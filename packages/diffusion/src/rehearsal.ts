@@ -6,7 +6,9 @@ export {
   type MemoryPhase,
   type MemoryPlan,
   type Precision,
+  type Rehearsal,
   type RehearsalOptions,
+  rehearse,
   rehearseMemory,
 } from "./rehearsal/rehearse-memory.js";
 export { StandInModel, type StandInModelOptions } from "./rehearsal/stand-in-model.js";

@@ -81,10 +81,10 @@ describe("memory", () => {
   it("is known, and refused with what would fit", async () => {
     const inspection = await inspectCheckpoint(nodeFolder(TINY));
     const options = parseGenerateOptions({ numFrames: "81", height: "64", width: "64" });
-    const { peakBytes } = (await checkMemory(inspection, options, device, Number.POSITIVE_INFINITY))!;
+    const { peakBytes } = (await checkMemory(inspection, options, device, Number.POSITIVE_INFINITY))!.memory;
     expect(peakBytes).toBeGreaterThan(1e6);
     const smaller = parseGenerateOptions({ numFrames: "9", height: "64", width: "64" });
-    const enough = (await checkMemory(inspection, smaller, device, peakBytes))!.peakBytes;
+    const enough = (await checkMemory(inspection, smaller, device, peakBytes))!.memory.peakBytes;
     expect(enough).toBeLessThanOrEqual(peakBytes);
     await expect(checkMemory(inspection, options, device, peakBytes - 1)).rejects.toMatchObject({
       code: "NOT_ENOUGH_MEMORY",

@@ -1,12 +1,7 @@
 /** Knows a generation's GPU memory before it runs, and refuses what can not fit where the limit is known. */
 import { totalmem } from "node:os";
 import { type CheckpointInspection, describeCheckpoint } from "@lvsa/diffusion/catalog";
-import {
-  type MemoryPlan,
-  optionsThatFit,
-  type RehearsalOptions,
-  rehearseMemory,
-} from "@lvsa/diffusion/rehearsal";
+import { optionsThatFit, type Rehearsal, type RehearsalOptions, rehearse } from "@lvsa/diffusion/rehearsal";
 import { activationDType, type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { formatBytes } from "../output/units.js";
@@ -33,7 +28,7 @@ export function notEnoughMemory(
 }
 
 /**
- * What the generation will take, or undefined where the catalog does not know the model.
+ * What the generation will take, memory and kernels, or undefined where the catalog does not know the model.
  *
  * @throws DeviceError `NOT_ENOUGH_MEMORY` with options that would fit; `BINDING_TOO_LARGE` or `BUFFER_TOO_LARGE` for one
  *   tensor that it can not take
@@ -43,9 +38,9 @@ export async function checkMemory(
   options: GenerateCommandOptions,
   device: Pick<Device, "info" | "math">,
   available = deviceMemory(device),
-): Promise<MemoryPlan | undefined> {
+): Promise<Rehearsal | undefined> {
   let settings: RehearsalOptions;
-  let memory: MemoryPlan;
+  let rehearsal: Rehearsal;
   try {
     settings = {
       model: describeCheckpoint(inspection),
@@ -56,15 +51,15 @@ export async function checkMemory(
       precision: options.precision === "auto" ? activationDType(device) : options.precision,
       device,
     };
-    memory = await rehearseMemory(settings);
+    rehearsal = await rehearse(settings);
   } catch (error) {
     // A model that the catalog does not know may run all the same; what is wrong with the options is said later. What
     // the device can not hold is said now.
     if (isLvsaError(error) && !(error instanceof DeviceError)) return undefined;
     throw error;
   }
-  const { peakBytes, peakPhase } = memory;
-  if (available === undefined || peakBytes <= available) return memory;
+  const { peakBytes, peakPhase } = rehearsal.memory;
+  if (available === undefined || peakBytes <= available) return rehearsal;
   const fitting = await optionsThatFit(settings, available);
   const fix = fitting
     .map(({ change, peakBytes: bytes }) => `${change} (${formatBytes(bytes)})`)

@@ -52,7 +52,10 @@ export async function runGenerate(
   const device = await openDevice(options, reporter);
   try {
     throwIfAborted(signal, "the run");
-    const estimate = await checkMemory(inspection, options, device);
+    const rehearsal = await checkMemory(inspection, options, device);
+    // Side by side and now, instead of one after the other in the first step.
+    if (rehearsal) await device.warm(rehearsal.kernels);
+    throwIfAborted(signal, "the run");
     const log = (line: string) => reporter.log(line);
     const loras = await openLoras(options);
     using engine = await Engine.open(folder, { device, precision: options.precision, plugins, log, loras });
@@ -64,7 +67,7 @@ export async function runGenerate(
     const clip = pipeline.clip(numFrames, height, width);
     reporter.notice(
       `${deviceLabel(device.info)}: ${width}x${height}, ${numFrames} frames (${clip.latentFrames} latent x ${clip.patchesPerFrame} tokens)` +
-        (estimate ? `, about ${formatBytes(estimate.peakBytes)} of GPU memory` : ""),
+        (rehearsal ? `, about ${formatBytes(rehearsal.memory.peakBytes)} of GPU memory` : ""),
     );
 
     // 3. Attention

@@ -2,7 +2,7 @@
  * GPU memory of a generation, known before it runs: the program itself runs on a device that computes nothing and counts
  * what is created. So the plan is what the program does, whatever changes in it.
  */
-import { type CountingGpu, countingGpu, type Device } from "@lvsa/runtime";
+import { type CountingGpu, countingGpu, type Device, type Kernel } from "@lvsa/runtime";
 import type { ModelDescription } from "../catalog/model-description.js";
 import { type Precision, StandInModel } from "./stand-in-model.js";
 
@@ -47,11 +47,22 @@ const STEPS = 2;
 /** Latent frames after which a decoder's memory is what it stays: chunks of two, the first of an odd count of three. */
 const DECODED_LATENTS = 6;
 
+export interface Rehearsal {
+  readonly memory: MemoryPlan;
+  /** What `device.warm` of the device that was pretended takes, so that no step waits for a compiler. */
+  readonly kernels: readonly Kernel[];
+}
+
 /**
  * The memory that one generation takes, dense or sparse: LVSA adds index buffers of some kilobytes.
  * @throws ConfigError for sizes or configs that do not fit the model
  */
 export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryPlan> {
+  return (await rehearse(options)).memory;
+}
+
+/** Memory and kernels of one generation; those of sparse attention are not among them. @throws ConfigError as `rehearseMemory` does */
+export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const { model } = options;
   const gpu = countingGpu(options.device ? { info: options.device.info, math: options.device.math } : {});
   const driverBytes = options.device?.info.hardware === "software" ? 0 : DRIVER_BYTES;
@@ -90,7 +101,7 @@ export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryP
     const phases = [encoding, denoising, decoding].map((one) => withDriver(one, driverBytes));
     const peak = phases.reduce((most, one) => (one.bytes > most.bytes ? one : most));
     const transformers = Object.keys(model.components).filter((name) => /^transformer(_2)?$/.test(name));
-    return {
+    const memory = {
       phases,
       peakBytes: peak.bytes,
       peakPhase: peak.name,
@@ -99,6 +110,7 @@ export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryP
         vae: decoderBytes,
       },
     };
+    return { memory, kernels: device.kernels() };
   } finally {
     host.dispose();
     device.dispose();
