@@ -13,7 +13,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TorchCpuGenerator } from "@lvsa/diffusion";
 import { encodeSafetensors } from "@lvsa/runtime";
@@ -247,9 +247,15 @@ describe("numbers that are none", () => {
     const { code, stderr } = await generate("--model", broken, "--prompt", "x", "--output", output);
     expect(code).toBe(1);
     expect(stderr).toMatch(/vae are not finite numbers/);
-    const kept = await latentsOf(`${output}.last-good.safetensors`);
-    expect(kept.data.every(Number.isFinite)).toBe(true);
-    expect(await readdir(folder)).not.toContain("not-finite.mp4");
+    const kept = `${output}.latents.safetensors`;
+    expect(stderr).toContain(`lvsa decode ${kept} --model ${broken} --output ${output}`);
+    expect((await latentsOf(kept)).data.every(Number.isFinite)).toBe(true);
+    expect((await readdir(folder)).filter((name) => /not-finite\.mp4/.test(name))).toEqual([basename(kept)]);
+    // With a decoder that is right they become what they would have been.
+    const decoded = await runCli(["decode", ...DEVICE, kept, "--model", TINY, "--output", output]);
+    expect(decoded.code, decoded.stderr).toBe(0);
+    const { settings } = JSON.parse(await readFile(`${output}.json`, "utf8")) as { settings: object };
+    expect(settings).toMatchObject({ prompt: "x", num_inference_steps: 2 });
   });
 
   test("are refused in given latents, by file", async () => {

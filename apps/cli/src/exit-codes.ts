@@ -14,11 +14,14 @@ export class UsageError extends BadOption {
 /** The reason of an abort that a signal of the system asked for. */
 export class Interruption extends Error {
   readonly exitCode: number;
+  /** What was computed is to be kept, also of a short run. */
+  readonly isPause: boolean;
 
   constructor(signal: string, exitCode: number) {
     super(`interrupted by ${signal}`);
     this.name = "Interruption";
     this.exitCode = exitCode;
+    this.isPause = signal === "SIGUSR2";
   }
 }
 

@@ -1,13 +1,11 @@
 #!/usr/bin/env node
-import { processIo } from "./io.js";
-import { runProgram } from "./program.js";
+import { nodeTooOld } from "./node-version.js";
 
-// A closed pipe (`lvsa … | head`) is no error.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0);
-  throw error;
-});
-const code = await runProgram(process.argv.slice(2), processIo());
-// Live WebGPU objects would keep the process running; pipes must be empty first.
-await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
-process.exit(code);
+// Before anything is loaded that an older Node can not read.
+const tooOld = nodeTooOld(process.versions.node);
+if (tooOld) {
+  process.stderr.write(`error: ${tooOld}\n`);
+  process.exit(2);
+}
+const { runProcess } = await import("./run-process.js");
+await runProcess(process.argv.slice(2));

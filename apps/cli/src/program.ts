@@ -2,13 +2,16 @@
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.js";
 import { compareCommand } from "./commands/compare.js";
+import { decodeCommand } from "./commands/decode.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { envCommand } from "./commands/env.js";
 import { generateCommand } from "./commands/generate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { planCommand } from "./commands/plan.js";
+import { resumeCommand } from "./commands/resume.js";
 import { scoreCommand } from "./commands/score.js";
 import { serveCommand } from "./commands/serve.js";
+import { stopCommands } from "./commands/stop.js";
 import { describeError, EXIT, exitCodeOf } from "./exit-codes.js";
 import type { CommandIo } from "./io.js";
 import { VERSION } from "./version.js";
@@ -38,6 +41,9 @@ Examples:
   lvsa generate --help`,
     );
   generateCommand(program, io, exit);
+  resumeCommand(program, io, exit);
+  decodeCommand(program, io, exit);
+  stopCommands(program, io);
   planCommand(program, io);
   inspectCommand(program, io, exit);
   scoreCommand(program, io);

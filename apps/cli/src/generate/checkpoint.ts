@@ -1,4 +1,5 @@
 /** Which checkpoint runs, and whether its files are whole. */
+import { resolve } from "node:path";
 import type { CheckpointInspection } from "@lvsa/diffusion/catalog";
 import { type FolderReader, WeightsError } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
@@ -31,6 +32,13 @@ export async function chooseCheckpoint(options: ModelOptions): Promise<Checkpoin
     return { folder, name, isBundled: false };
   }
   return { folder: nodeFolder(BUNDLED_MODEL), name: "tiny-wan (random weights)", isBundled: true };
+}
+
+/** Where a choice lies, in absolute paths: the same choice from any folder. */
+export function choicePaths(options: ModelOptions): Record<string, string> {
+  const names = [...(options.model === undefined ? [] : (["model"] as const)), ...givenComponents(options)];
+  if (names.length === 0) return { model: BUNDLED_MODEL };
+  return Object.fromEntries(names.map((name) => [name, resolve(options[name]!)]));
 }
 
 /** The small model's own defaults under the user's options. */

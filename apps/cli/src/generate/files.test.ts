@@ -1,5 +1,6 @@
-import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { spawnSync } from "node:child_process";
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { getuid } from "node:process";
 import { fileURLToPath } from "node:url";
@@ -11,7 +12,8 @@ import { parseGenerateOptions } from "../options/generate-options.js";
 import { chooseCheckpoint, requireWholeWeights } from "./checkpoint.js";
 import { readLatents, writeLatents } from "./latents-file.js";
 import { checkMemory } from "./memory-check.js";
-import { checkOutputs, outputPaths } from "./output-check.js";
+import { checkSpace, claimOutputs, outputBytes, outputPaths } from "./output-check.js";
+import { lockPath } from "./output-lock.js";
 
 const TINY = fileURLToPath(new URL("../../models/tiny-wan", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "lvsa-files-"));
@@ -22,31 +24,83 @@ describe("latents", () => {
     const latents = { data: Float32Array.from({ length: 6 }, (_, i) => i / 3), shape: [1, 1, 1, 2, 3] };
     const path = join(folder, "a/b/latents.safetensors");
     await writeLatents(path, latents);
-    expect(await readLatents(path)).toEqual(latents);
+    expect(await readLatents(path)).toEqual({ ...latents, metadata: {} });
     expect(await readdir(join(folder, "a/b"))).toEqual(["latents.safetensors"]);
   });
 });
 
 describe("outputs", () => {
-  it("are a video, or latents alone when only those are asked for", () => {
-    expect(outputPaths({})).toEqual({ output: "lvsa.mp4", outputLatent: undefined });
-    expect(outputPaths({ outputLatent: "x" })).toEqual({ output: undefined, outputLatent: "x" });
-    expect(outputPaths({ output: "a.gif", outputLatent: "x" })).toEqual({
-      output: "a.gif",
-      outputLatent: "x",
-    });
+  it("are a video, or latents alone when only those are asked for", async () => {
+    expect(await outputPaths({ outputLatent: "x" })).toEqual({ output: undefined, outputLatent: "x" });
+    const both = { output: "a.gif", outputLatent: "x" };
+    expect(await outputPaths(both)).toEqual(both);
+  });
+
+  it("by default count up past what is there, and past what others write", async () => {
+    const before = process.cwd();
+    const own = await mkdtemp(join(folder, "names-"));
+    process.chdir(own);
+    try {
+      expect(await outputPaths({})).toEqual({ output: "lvsa.mp4", outputLatent: undefined });
+      await writeFile("lvsa.mp4", "");
+      await using _claim = await claimOutputs({ output: "lvsa-2.mp4", outputLatent: undefined }, {});
+      expect((await outputPaths({})).output).toBe("lvsa-3.mp4");
+    } finally {
+      process.chdir(before);
+    }
   });
 
   it("are refused before the run where they can not be written", async () => {
-    const check = (output?: string, outputLatent?: string) => checkOutputs({ output, outputLatent });
+    const check = async (output?: string, outputLatent?: string) => {
+      await using _claim = await claimOutputs({ output, outputLatent }, {});
+    };
     await writeFile(join(folder, "file"), "");
-    await expect(check(join(folder, "file/clip.png"))).rejects.toThrow("is a file");
+    await writeFile(join(folder, "old.png"), "");
+    await writeFile(join(folder, "old.safetensors"), "");
+    await mkdir(join(folder, "full.safetensors"));
+    await expect(check(join(folder, "file/clip.png"))).rejects.toMatchObject({ isUsage: true });
+    await expect(check(join(folder, "old.png"))).rejects.toThrow("is there already");
+    await expect(check(undefined, join(folder, "old.safetensors"))).rejects.toThrow("is there already");
+    await expect(check(undefined, join(folder, "full.safetensors"))).rejects.toThrow("is a folder");
     await expect(check(undefined, folder)).rejects.toThrow(".safetensors");
+    await expect(check(join(folder, "x.safetensors"), join(folder, "x.safetensors"))).rejects.toThrow();
+    await expect(check("/proc/x.png")).rejects.toMatchObject({ isUsage: true });
     await check(join(folder, "new/deep/clip.png"), join(folder, "new/l.safetensors"));
+    expect(await readdir(join(folder, "new"), { recursive: true })).toEqual(["deep"]);
     if (getuid?.() === 0) return; // root may write everywhere
     await chmod(folder, 0o500);
-    await expect(check(join(folder, "clip.png"))).rejects.toThrow("can not be written to");
+    await expect(check(join(folder, "clip.png"))).rejects.toThrow("can not be written");
     await chmod(folder, 0o700);
+  });
+
+  it("belong to one process at a time; what a dead one left is taken over", async () => {
+    const output = join(folder, "locked.png");
+    const paths = { output, outputLatent: undefined };
+    const first = await claimOutputs(paths, {});
+    await expect(claimOutputs(paths, {})).rejects.toMatchObject({ code: "OUTPUT_IN_USE" });
+    await first[Symbol.asyncDispose]();
+    const { pid } = spawnSync(process.execPath, ["-e", ""]);
+    const dead = { pid, host: hostname(), id: "a" };
+    for (const left of [JSON.stringify(dead), "", "{}"]) {
+      await writeFile(lockPath(output), left);
+      const claims = await Promise.allSettled(Array.from({ length: 8 }, () => claimOutputs(paths, {})));
+      const won = claims.filter((claim) => claim.status === "fulfilled");
+      expect(won).toHaveLength(1);
+      await won[0]!.value[Symbol.asyncDispose]();
+      expect((await readdir(folder)).filter((name) => name.includes("locked"))).toEqual([]);
+    }
+    // Of another machine nothing is known.
+    await writeFile(lockPath(output), JSON.stringify({ ...dead, host: "elsewhere" }));
+    await expect(claimOutputs(paths, {})).rejects.toThrow(`process ${pid} on elsewhere`);
+    await rm(lockPath(output));
+  });
+
+  it("need room on the disk", async () => {
+    const paths = { output: join(folder, "a.png"), outputLatent: undefined };
+    await checkSpace(paths, { numFrames: 1, height: 8, width: 8 });
+    const huge = { numFrames: 1e6, height: 1e5, width: 1e5 };
+    await expect(checkSpace(paths, huge)).rejects.toMatchObject({ code: "NO_SPACE", where: folder });
+    expect(outputBytes(paths, { numFrames: 10, height: 10, width: 10 })).toBeGreaterThan(1000);
   });
 });
 

@@ -6,7 +6,10 @@ export interface Interrupt extends Disposable {
   readonly signal: AbortSignal;
 }
 
-const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp } as const;
+/** `lvsa pause` sends the last one: the run is kept, however short it was. */
+const SIGNALS = {
+  ...{ SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated, SIGHUP: EXIT.hungUp, SIGUSR2: EXIT.interrupted },
+} as const;
 
 /** @param line what Ctrl-C is answered with */
 export function listenForInterrupt(

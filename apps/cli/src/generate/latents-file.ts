@@ -1,15 +1,20 @@
-/** Latents on disk: one tensor `latents` [B, C, T, h, w] float32. */
-import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+/** Latents on disk: one tensor `latents` [B, C, T, h, w] float32, and what clip they are of. */
+import { open, rename, rm } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import type { HostTensor } from "@lvsa/diffusion";
 import { encodeSafetensors, openSafetensors, WeightsError } from "@lvsa/runtime";
 import { fileSource } from "@lvsa/runtime/node";
+import { makeFolder, partialPath } from "@lvsa/video/node";
 
 const NAME = "latents";
 
+export interface LatentsFile extends HostTensor {
+  /** Texts of the header. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 /** @throws WeightsError when the file, the tensor, its type or its rank is not right */
-export async function readLatents(path: string): Promise<HostTensor> {
+export async function readLatents(path: string): Promise<LatentsFile> {
   const source = await openSafetensors(await fileSource(path));
   try {
     const info = source.has(NAME) ? source.info(NAME) : undefined;
@@ -29,7 +34,7 @@ export async function readLatents(path: string): Promise<HostTensor> {
     const bytes = await source.read(NAME);
     // A copy starts on a multiple of four bytes.
     const data = new Float32Array(new Uint8Array(bytes).buffer);
-    if (data.every(Number.isFinite)) return { data, shape: info.shape };
+    if (data.every(Number.isFinite)) return { data, shape: info.shape, metadata: source.metadata };
     throw new WeightsError("NOT_FINITE", `tensor "${NAME}" holds values that are not finite numbers`, {
       where: path,
       fix: "Use latents of a run that went well.",
@@ -39,17 +44,36 @@ export async function readLatents(path: string): Promise<HostTensor> {
   }
 }
 
-/** Writes beside and renames, so that a half file is never seen. Missing parent folders are made. */
-export async function writeLatents(path: string, latents: HostTensor): Promise<string> {
+/** The bytes of a latents file. */
+export function encodeLatents(
+  { data, shape }: HostTensor,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  return encodeSafetensors({ [NAME]: { dtype: "F32", shape, data } }, metadata);
+}
+
+/** @returns the absolute path */
+export function writeLatents(
+  path: string,
+  latents: HostTensor,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  return writeBeside(path, encodeLatents(latents, metadata));
+}
+
+/**
+ * Writes beside and renames, so that a half file is never seen. Missing parent folders are made.
+ *
+ * @returns the absolute path
+ */
+export async function writeBeside(path: string, bytes: Uint8Array): Promise<string> {
   const target = resolve(path);
-  await mkdir(dirname(target), { recursive: true });
-  const partial = join(dirname(target), `.${basename(target)}.${randomUUID().slice(0, 8)}.partial`);
+  await makeFolder(dirname(target));
+  const partial = partialPath(target);
   try {
     const file = await open(partial, "wx");
     try {
-      await file.writeFile(
-        encodeSafetensors({ [NAME]: { dtype: "F32", shape: latents.shape, data: latents.data } }),
-      );
+      await file.writeFile(bytes);
       await file.sync();
     } finally {
       await file.close();

@@ -45,17 +45,3 @@ export class ProgressMeter {
     this.#isDrawn = false;
   }
 }
-
-/** `4:05`, `1:02:09`. */
-export function formatDuration(seconds: number): string {
-  const whole = Math.max(0, Math.round(seconds));
-  const two = (n: number) => String(n).padStart(2, "0");
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
-
-/** Seconds per step to come: without the first step, which compiles shaders and loads weights. */
-export function secondsPerStep(seconds: readonly number[]): number {
-  const settled = seconds.length > 1 ? seconds.slice(1) : seconds;
-  return settled.reduce((sum, s) => sum + s, 0) / Math.max(1, settled.length);
-}

@@ -5,9 +5,13 @@ import { describeError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
 import { withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
-import { formatDuration, ProgressMeter, secondsPerStep } from "./progress-meter.js";
+import { type Progress, progressLine, secondsPerStep } from "./progress-line.js";
+import { ProgressMeter } from "./progress-meter.js";
+import type { Kept } from "./run-keeper.js";
 
-export interface RunReporter {
+export interface RunReporter extends Disposable {
+  /** The work begins: `total` steps, where they are known, of which `done` were done before. */
+  begin(total: number | undefined, done: number): void;
   /** A line of the run's log, e.g. `[LVSA] …`. */
   log(line: string): void;
   /** What the user asked for: masks, tables. The text ends with a newline; programs get `fields`, if given. */
@@ -16,6 +20,8 @@ export interface RunReporter {
   notice(line: string): void;
   stage(report: StageReport): void;
   step(report: StepReport): void;
+  /** What a run that fails leaves, and how to go on with it. */
+  kept(kept: Kept, line: string): void;
   /** The last word of a run that succeeded. */
   result(fields: Readonly<Record<string, unknown>>, line: string): void;
   error(error: unknown): void;
@@ -24,9 +30,10 @@ export interface RunReporter {
 export function createReporter(
   io: CommandIo,
   voice: { readonly json: boolean; readonly quiet: boolean },
+  now: () => number = () => performance.now(),
 ): RunReporter {
   if (voice.json) return new JsonReporter(io);
-  return voice.quiet ? new QuietReporter(io) : new TextReporter(io);
+  return voice.quiet ? new QuietReporter(io) : new TextReporter(io, now);
 }
 
 /** Errors, and what was asked for by name. */
@@ -37,6 +44,7 @@ class QuietReporter implements RunReporter {
     this.io = io;
   }
 
+  begin(_total: number | undefined, _done: number): void {}
   log(_line: string): void {}
   notice(_line: string): void {}
   stage(_report: StageReport): void {}
@@ -47,19 +55,51 @@ class QuietReporter implements RunReporter {
     this.io.out(text);
   }
 
+  /** Nobody wants to look for hours of work. */
+  kept(_kept: Kept, line: string): void {
+    this.io.err(`${line}\n`);
+  }
+
   error(error: unknown): void {
     this.io.err(`error: ${describeError(error)}\n`);
   }
+
+  [Symbol.dispose](): void {}
 }
+
+/** How often a terminal's line is drawn again while nothing is heard. */
+const TICK_MS = 1000;
 
 class TextReporter extends QuietReporter {
   readonly #meter: ProgressMeter;
+  readonly #now: () => number;
   readonly #seconds: number[] = [];
-  #shown = "";
+  #began: number;
+  #steps: { done: number; total: number } | undefined;
+  #part: number | undefined;
+  #activity: Progress["activity"];
+  #memory: string | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(io: CommandIo) {
+  constructor(io: CommandIo, now: () => number) {
     super(io);
-    this.#meter = new ProgressMeter({ write: io.redraw, isTerminal: io.isTerminal });
+    this.#now = now;
+    this.#began = now();
+    this.#meter = new ProgressMeter({ write: io.redraw, isTerminal: io.isTerminal, now });
+  }
+
+  /** From here on the line shows that time passes, also where one piece of work takes minutes. */
+  override begin(total: number | undefined, done: number): void {
+    if (total !== undefined) this.#steps = { done, total };
+    this.#draw(true);
+    if (!this.io.isTerminal) return;
+    this.#timer = setInterval(() => this.#draw(), TICK_MS);
+    this.#timer.unref();
+  }
+
+  override [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#meter.clear();
   }
 
   override log(line: string): void {
@@ -77,57 +117,62 @@ class TextReporter extends QuietReporter {
   }
 
   override stage({ stage, component, done, total }: StageReport): void {
+    const share = total > 0 ? done / total : 1;
     if (stage === "denoise") {
-      this.#denoising(done, total);
+      const isNew = this.#activity !== undefined;
+      this.#activity = undefined;
+      this.#part = done - Math.floor(done);
+      if (this.#steps) this.#steps.done = Math.floor(done);
+      this.#draw(isNew);
       return;
     }
-    const share = total > 0 ? Math.floor((100 * done) / total) : 100;
     const names = {
-      load: `loading ${component ?? "weights"}`,
-      "encode-prompt": "encoding the prompt",
-      "encode-image": "encoding the image",
-      decode: "decoding",
-    };
-    const name = names[stage];
-    const isNew = name !== this.#shown;
-    this.#shown = name;
-    this.#meter.show(`${name}  ${share} %`, isNew || (stage === "decode" && done === total));
-  }
-
-  /** Inside of a step, which may take minutes: whole steps done, and the part of the next. */
-  #denoising(done: number, total: number): void {
-    const isNew = this.#shown !== "step";
-    this.#shown = "step";
-    const step = Math.min(total, Math.floor(done) + 1);
-    const part = Math.floor(100 * (done - Math.floor(done)));
-    this.#meter.show(`${bar(done / total)} step ${step}/${total}  ${part} %`, isNew);
+      load: [`loading ${component ?? "weights"}`, "loading"],
+      "encode-prompt": ["encoding the prompt", "encoding"],
+      "encode-image": ["encoding the image", "encoding"],
+      decode: ["decoding", "decoding"],
+    } as const;
+    const [name, short] = names[stage];
+    const isNew = name !== this.#activity?.name;
+    this.#activity = { name, short, share };
+    this.#draw(isNew || (stage === "decode" && done === total));
   }
 
   override step({ index, count, seconds, memory }: StepReport): void {
     this.#seconds.push(seconds);
-    this.#shown = "step";
-    const each = secondsPerStep(this.#seconds);
-    const rest = formatDuration(each * (count - index - 1));
-    const bytes = `${formatBytes(memory.liveBytes)} (peak ${formatBytes(memory.peakBytes)})`;
-    this.#meter.show(
-      `${bar((index + 1) / count)} step ${index + 1}/${count}  ${each.toFixed(2)} s/step  ETA ${rest}  ${bytes}`,
-      index === 0 || index === count - 1,
-    );
+    this.#steps = { done: index + 1, total: count };
+    this.#part = undefined;
+    this.#activity = undefined;
+    this.#memory = `${formatBytes(memory.liveBytes)} (peak ${formatBytes(memory.peakBytes)})`;
+    this.#draw(this.#seconds.length === 1 || index === count - 1);
   }
 
   override result(_fields: Readonly<Record<string, unknown>>, line: string): void {
     this.print(`${line}\n`);
   }
 
+  override kept(_kept: Kept, line: string): void {
+    this.notice(line);
+  }
+
   override error(error: unknown): void {
     this.#meter.clear();
     super.error(error);
   }
-}
 
-function bar(part: number): string {
-  const filled = Math.round(20 * part);
-  return `[${"#".repeat(filled)}${".".repeat(20 - filled)}]`;
+  #draw(force = false): void {
+    const steps = this.#steps;
+    const each = this.#seconds.length > 0 ? secondsPerStep(this.#seconds) : undefined;
+    const left = steps && steps.total - steps.done - (this.#part ?? 0);
+    // What is left when the steps are done is decoding, of which the steps' pace says nothing.
+    const isPaced = each !== undefined && left !== undefined && (left > 0 || !this.#activity);
+    const progress: Progress = {
+      ...{ steps, part: this.#part, activity: this.#activity, memory: this.#memory },
+      elapsed: (this.#now() - this.#began) / 1000,
+      ...(isPaced ? { each, rest: each * left } : {}),
+    };
+    this.#meter.show(progressLine(progress, this.io.columns?.()), force);
+  }
 }
 
 const STAGE_MS = 1000;
@@ -140,6 +185,10 @@ class JsonReporter implements RunReporter {
 
   constructor(io: CommandIo) {
     this.#io = io;
+  }
+
+  begin(total: number | undefined, done: number): void {
+    this.#emit("start", { steps: total ?? null, done });
   }
 
   log(line: string): void {
@@ -183,9 +232,16 @@ class JsonReporter implements RunReporter {
     });
   }
 
+  kept({ path, kind, step }: Kept, line: string): void {
+    this.#emit("kept", { path, kind, step, line });
+    this.#io.err(`${line}\n`);
+  }
+
   result(fields: Readonly<Record<string, unknown>>): void {
     this.#emit("result", fields);
   }
+
+  [Symbol.dispose](): void {}
 
   error(error: unknown): void {
     const { message = String(error), fix, where } = (error ?? {}) as Partial<Record<string, string>>;
@@ -199,7 +255,8 @@ class JsonReporter implements RunReporter {
   }
 
   #emit(event: string, fields: Readonly<Record<string, unknown>>): void {
+    const write = event === "stage" || event === "step" ? (this.#io.progress ?? this.#io.out) : this.#io.out;
     // JSON escapes some of the characters that a terminal obeys; all of them may be escaped in it.
-    this.#io.out(`${printable(JSON.stringify({ event, ...fields }))}\n`);
+    write(`${printable(JSON.stringify({ event, ...fields }))}\n`);
   }
 }

@@ -1,10 +1,11 @@
 import type { MemoryReport } from "@lvsa/runtime";
 import { AbortError, WeightsError } from "@lvsa/runtime";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { describeError, exitCodeOf, UsageError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
 import { profileTable, ruleLines } from "./profile-table.js";
-import { formatDuration, ProgressMeter, secondsPerStep } from "./progress-meter.js";
+import { formatDuration, progressLine, secondsPerStep } from "./progress-line.js";
+import { ProgressMeter } from "./progress-meter.js";
 import { createReporter } from "./reporter.js";
 
 function recorder(isTerminal: boolean) {
@@ -69,6 +70,49 @@ describe("progress", () => {
     expect(lines).toEqual(["0\n", "10\n", "20\n", "end\n"]);
   });
 
+  it("says in any width how far it is and since when, the most important first", () => {
+    const progress = {
+      steps: { done: 3, total: 50 },
+      part: 0.25,
+      activity: { name: "loading transformer_2", short: "loading", share: 0.62 },
+      elapsed: 3729,
+      each: 12.5,
+      rest: 590,
+      memory: "20.1 GB (peak 33.4 GB)",
+    };
+    expect(progressLine(progress, 200)).toBe(
+      "[#...................]  step 3/50 +25 %  loading transformer_2 62 %  1:02:09  12.50 s/step  ETA 9:50  20.1 GB (peak 33.4 GB)",
+    );
+    expect(progressLine(progress, 40)).toBe("step 3/50 +25 %  loading 62 %  1:02:09");
+    expect(progressLine({ ...progress, activity: undefined }, 40)).toBe("step 3/50 +25 %  1:02:09  ETA 9:50");
+    for (let columns = 1; columns < 120; columns++) {
+      const line = progressLine(progress, columns);
+      expect(line.length).toBeLessThan(Math.max(2, columns));
+      if (columns > 35) expect(line).toMatch(/step 3\/50.*1:02:09/);
+    }
+  });
+
+  it("moves on a terminal while nothing is heard, and stops at the end", () => {
+    vi.useFakeTimers();
+    try {
+      const { said, io } = recorder(true);
+      let now = 0;
+      const reporter = createReporter({ ...io, columns: () => 40 }, { json: false, quiet: false }, () => now);
+      reporter.begin(50, 0);
+      reporter.stage({ stage: "load", component: "text_encoder", done: 1, total: 10 });
+      for (now = 1000; now <= 3000; now += 1000) vi.advanceTimersByTime(1000);
+      const lines = said.err.split("\r\x1b[2K").slice(1);
+      expect(lines[0]).toBe("[....................]  step 0/50  0:00");
+      expect(lines.slice(-3)).toEqual([1, 2, 3].map((second) => `step 0/50  loading 10 %  0:0${second}`));
+      reporter[Symbol.dispose]();
+      const { length } = said.err;
+      vi.advanceTimersByTime(5000);
+      expect(said.err).toHaveLength(length);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it("does not count the first step, which compiles", () => {
     expect(secondsPerStep([9])).toBe(9);
     expect(secondsPerStep([9, 1, 2])).toBe(1.5);
@@ -79,13 +123,21 @@ describe("progress", () => {
 describe("voices", () => {
   it("text: step, pace, time left and memory on standard error; log lines on standard output", () => {
     const { said, io } = recorder(false);
-    const reporter = createReporter(io, { json: false, quiet: false });
+    let now = 0;
+    const reporter = createReporter(io, { json: false, quiet: false }, () => now);
+    reporter.begin(4, 0);
     reporter.log("[LVSA] installed");
+    now = 9000;
     reporter.step(step(0, 9));
+    now = 15_000;
     reporter.step(step(3, 2));
     expect(said.out).toBe("[LVSA] installed\n");
-    expect(said.err).toContain("step 1/4  9.00 s/step  ETA 0:27  2.00 GB (peak 3.00 GB)");
-    expect(said.err).toContain("step 4/4  2.00 s/step  ETA 0:00");
+    expect(said.err.split("\n")).toEqual([
+      "[....................]  step 0/4  0:00",
+      "[#####...............]  step 1/4  0:09  9.00 s/step  ETA 0:27",
+      "[####################]  step 4/4  0:15  2.00 s/step  ETA 0:00",
+      "",
+    ]);
   });
 
   it("json: every line is an object", () => {

@@ -1,52 +1,76 @@
 /** One generation from options to files. */
-import { Engine, type GenerationResult, NotFiniteError, seedForJson } from "@lvsa/diffusion";
-import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
-import { type Device, deviceLabel, kernelSummary, throwIfAborted } from "@lvsa/runtime";
-import { createDevice } from "@lvsa/runtime/node";
-import { writeVideo } from "@lvsa/video/node";
+import { Engine, type GenerationResult, type RunState, seedForJson } from "@lvsa/diffusion";
+import { type CheckpointInspection, describeCheckpoint, inspectCheckpoint } from "@lvsa/diffusion/catalog";
+import { type Environment, processEnvironment } from "@lvsa/hooks";
+import { type Device, deviceLabel, kernelSummary, throwIfAborted, UsageError } from "@lvsa/runtime";
 import { createAdapterRegistry } from "../adapters.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
 import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
 import { VERSION } from "../version.js";
-import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "./checkpoint.js";
+import { choicePaths, chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "./checkpoint.js";
 import { hookPlugins } from "./hooks.js";
-import { readLatents, writeLatents } from "./latents-file.js";
+import { readLatents } from "./latents-file.js";
 import { openLoras } from "./loras.js";
 import { checkMemory } from "./memory-check.js";
-import { checkOutputs, type OutputPaths, outputPaths } from "./output-check.js";
+import { openDevice } from "./open-device.js";
+import { checkSpace, claimOutputs, mainOutput, outputPaths } from "./output-check.js";
 import { profileTable, ruleLines } from "./profile-table.js";
-import { formatDuration } from "./progress-meter.js";
+import { formatDuration } from "./progress-line.js";
 import type { RunReporter } from "./reporter.js";
 import { applyRiflex } from "./riflex.js";
+import { howToGoOn, RunKeeper } from "./run-keeper.js";
+import { fingerprint, type GivenOptions, newRecord, type RunRecord, recordText } from "./run-record.js";
 import { installSparse } from "./sparse.js";
+import { writeResults } from "./write-results.js";
+
+export interface GenerateRequest {
+  readonly options: GenerateCommandOptions;
+  /** As they were typed, for `lvsa resume`. */
+  readonly given: GivenOptions;
+  /** The file of a run that goes on. */
+  readonly resume?: { readonly path: string; readonly state: RunState; readonly record: RunRecord };
+}
 
 export async function runGenerate(
-  given: GenerateCommandOptions,
+  request: GenerateRequest,
   reporter: RunReporter,
   signal: AbortSignal,
 ): Promise<void> {
   const started = performance.now();
-  for (const { names, without } of ignoredOptions(given)) {
+  const { resume } = request;
+  for (const { names, without } of ignoredOptions(request.options)) {
     reporter.notice(`warning: ${names.join(", ")} ignored without ${without}`);
   }
   // 1. Everything that can be wrong without a GPU
-  const checkpoint = await chooseCheckpoint(given);
-  const options = checkpoint.isBundled ? withBundledDefaults(given) : given;
+  const checkpoint = await chooseCheckpoint(request.options);
+  const options = checkpoint.isBundled ? withBundledDefaults(request.options) : request.options;
   if (checkpoint.isBundled) {
     reporter.notice(
       "No --model given: using the tiny checkpoint that ships with lvsa; its weights are random.",
     );
   }
-  const plugins = hookPlugins(options, reporter);
-  const paths = outputPaths(options);
-  await checkOutputs(paths);
+  const environment = resume ? { ...resume.record.environment } : processEnvironment();
+  const plugins = hookPlugins(options, reporter, environment);
   const initialLatents =
     options.initialLatents === undefined ? undefined : await readLatents(options.initialLatents);
   const { folder } = checkpoint;
   const inspection = await inspectCheckpoint(folder);
   requireWholeWeights(inspection);
+  if (resume) requireSameCheckpoint(resume.record, inspection);
+  const paths = await outputPaths(options);
+  await using _claim = await claimOutputs(paths, options);
+  const keeper = new RunKeeper({
+    output: mainOutput(paths),
+    every: options.checkpointEvery,
+    from: resume?.path,
+    notice: (line) => reporter.notice(line),
+  });
   throwIfAborted(signal, "the run");
+  reporter.begin(
+    options.steps ?? (options.preset ? undefined : usualSteps(inspection)),
+    resume?.state.step ?? 0,
+  );
 
   // 2. Device and model
   const device = await openDevice(options, reporter);
@@ -64,7 +88,9 @@ export async function runGenerate(
     const numFrames = options.numFrames ?? defaults.numFrames;
     const height = options.height ?? defaults.height;
     const width = options.width ?? defaults.width;
+    const fps = options.fps ?? defaults.fps;
     const clip = pipeline.clip(numFrames, height, width);
+    await checkSpace(paths, { numFrames, height, width });
     reporter.notice(
       `${deviceLabel(device.info)}: ${width}x${height}, ${numFrames} frames (${clip.latentFrames} latent x ${clip.patchesPerFrame} tokens)` +
         (rehearsal ? `, about ${formatBytes(rehearsal.memory.peakBytes)} of GPU memory` : ""),
@@ -85,14 +111,40 @@ export async function runGenerate(
       reporter.log("[attn] using standard full attention (no LVSA)");
 
     // 4. Denoise, decode, write
+    const facts = {
+      model: checkpoint.name,
+      precision: options.precision,
+      math: device.math,
+      device: deviceLabel(device.info),
+      lvsa: sparse?.settings ?? null,
+      riflex: riflex?.settings ?? null,
+      version: VERSION,
+    };
+    const recordOf = (settings: Readonly<Record<string, unknown>>): RunRecord =>
+      newRecord({
+        options: request.given,
+        folder: process.cwd(),
+        paths,
+        model: choicePaths(options),
+        checkpoint: fingerprint(inspection),
+        device: computedBy(device, options),
+        environment: lvsaVariables(environment),
+        clip: { numFrames, height, width, fps },
+        settings,
+      });
+    keeper.describe(recordOf(facts));
+    if (resume) {
+      keeper.startFrom(resume.state);
+      warnOfOtherDevice(resume.record, computedBy(device, options), reporter);
+    }
     let drained: Promise<unknown> = Promise.resolve();
+    const { seed, ...asked } = generationOptions(options);
     const result = await engine.generate({
-      ...generationOptions(options),
+      ...asked,
       prompt: options.prompt ?? "",
-      numFrames,
-      height,
-      width,
-      ...(initialLatents ? { initialLatents } : {}),
+      ...{ numFrames, height, width },
+      ...(resume ? { resumeFrom: resume.state } : seed === undefined ? {} : { seed }),
+      ...(initialLatents && !resume ? { initialLatents } : {}),
       signal,
       onStage: (report) => reporter.stage(report),
       onStep: (report) => {
@@ -103,93 +155,95 @@ export async function runGenerate(
         // Empties the profiler's readback buffers while the run goes on; a failure shows at the end.
         drained = drained.then(() => device.profiler?.report()).catch(() => undefined);
       },
+      onState: (state) => keeper.afterStep(state),
     });
     for (const note of result.notes) reporter.notice(withFlags(note));
-    const settings = {
-      ...result.settings,
-      model: checkpoint.name,
-      precision: options.precision,
-      math: device.math,
-      kernels: kernelSummary(device.kernelUses()),
-      device: deviceLabel(device.info),
-      lvsa: sparse?.settings ?? null,
-      riflex: riflex?.settings ?? null,
-      version: VERSION,
-    };
-    const written = await writeResults(paths, result, settings, signal, reporter);
+    const settings = { ...result.settings, ...facts, kernels: kernelSummary(device.kernelUses()) };
+    const record = recordOf(settings);
+    keeper.describe(record);
+    await keeper.finished(result.latents, Number(result.settings.num_inference_steps));
+    const results = { ...result, settings, latentsMetadata: recordText(record) };
+    const { overwrite } = options;
+    const written = await writeResults(paths, results, { overwrite, signal, reporter });
+    await keeper.done();
     if (device.profiler) {
       await drained;
       const times = await device.profiler.report();
       const rules = device.kernelUses();
       reporter.print(profileTable(times) + ruleLines(rules), "profile", { kernels: times, rules });
     }
-    const seconds = (performance.now() - started) / 1000;
-    reporter.result(
-      {
-        ...written,
-        frames: result.frameCount,
-        width: result.width,
-        height: result.height,
-        fps: result.fps,
-        seed: seedForJson(result.seed),
-        seconds: Number(seconds.toFixed(3)),
-        peak_bytes: device.memory().peakBytes,
-        settings,
-      },
-      `${[written.output, written.output_latent].filter(Boolean).join(" and ")}: ${result.frameCount} frames, ` +
-        `${result.width}x${result.height}, ${result.fps} fps, seed ${result.seed}, in ${formatDuration(seconds)}`,
-    );
+    sayResult(result, { ...written }, settings, device, started, reporter);
   } catch (error) {
-    if (error instanceof NotFiniteError) await keepLastGood(paths, error, reporter);
+    const kept = await keeper.keep(error);
+    if (kept) reporter.kept(kept, howToGoOn(kept, error, paths.output, options.model));
     throw error;
   } finally {
     device.dispose();
   }
 }
 
-/** What was right until it went wrong: noise is not worth a file. */
-async function keepLastGood(
-  { output, outputLatent }: OutputPaths,
-  { latents, step }: NotFiniteError,
-  reporter: RunReporter,
-): Promise<void> {
-  if (!latents || step === 0) return;
-  const path = `${outputLatent ?? output}.last-good.safetensors`;
-  const when = step === undefined ? "The latents" : `The latents after step ${step}`;
-  reporter.notice(`${when} are kept in ${await writeLatents(path, latents)}`);
+/** Steps of a checkpoint whose user does not say; undefined where only its pipeline knows. */
+function usualSteps(inspection: CheckpointInspection): number | undefined {
+  try {
+    return describeCheckpoint(inspection).defaults.numInferenceSteps;
+  } catch {
+    // What is wrong with it is said when it is opened.
+    return undefined;
+  }
 }
 
-function openDevice(options: GenerateCommandOptions, reporter: RunReporter): Promise<Device> {
-  return createDevice({
-    adapter: options.device,
-    profile: options.profile,
-    math: options.math,
-    softwareAdapter: () => import("@lvsa/software-adapter"),
-    onNotice: (line) => reporter.notice(line),
-  });
-}
-
-async function writeResults(
-  paths: OutputPaths,
+function sayResult(
   result: GenerationResult,
+  written: { readonly output?: string; readonly output_latent?: string },
   settings: Readonly<Record<string, unknown>>,
-  signal: AbortSignal,
+  device: Device,
+  started: number,
   reporter: RunReporter,
-): Promise<{ output?: string; output_latent?: string }> {
-  const output_latent =
-    paths.outputLatent === undefined ? undefined : await writeLatents(paths.outputLatent, result.latents);
-  if (paths.output === undefined) return output_latent === undefined ? {} : { output_latent };
-  const { frames, frameCount, width, height, fps } = result;
-  const metadata = { title: String(settings.prompt ?? ""), settings };
-  const written = await writeVideo(paths.output, {
-    frames,
-    frameCount,
-    width,
-    height,
-    fps,
-    metadata,
-    signal,
-  });
-  for (const note of written.notes) reporter.notice(note);
-  return { output: written.path, ...(output_latent === undefined ? {} : { output_latent }) };
+): void {
+  const seconds = (performance.now() - started) / 1000;
+  const { frameCount: frames, width, height, fps } = result;
+  const seed = seedForJson(result.seed);
+  reporter.result(
+    {
+      ...written,
+      ...{ frames, width, height, fps, seed },
+      seconds: Number(seconds.toFixed(3)),
+      peak_bytes: device.memory().peakBytes,
+      settings,
+    },
+    `${[written.output, written.output_latent].filter(Boolean).join(" and ")}: ${frames} frames, ` +
+      `${width}x${height}, ${fps} fps, seed ${seed}, in ${formatDuration(seconds)}`,
+  );
+}
+
+/** What decides the bits of a step besides options and weights. */
+function computedBy(device: Device, { precision }: GenerateCommandOptions): string {
+  return `${deviceLabel(device.info)}, ${device.math} math, precision ${precision}`;
+}
+
+function warnOfOtherDevice({ device }: RunRecord, now: string, reporter: RunReporter): void {
+  if (device === now) return;
+  reporter.notice(
+    `note: the run began on ${device}, and goes on with ${now}: the result will not be the same to the last bit.`,
+  );
+}
+
+function requireSameCheckpoint(record: RunRecord, inspection: CheckpointInspection): void {
+  if (record.checkpoint === fingerprint(inspection)) return;
+  throw new UsageError(
+    "RUN_CHANGED",
+    `this is not the checkpoint that the run began with, ${Object.values(record.model).join(", ")}`,
+    {
+      where: inspection.name,
+      fix: "Give that checkpoint with --model.",
+    },
+  );
+}
+
+function lvsaVariables(environment: Environment): Record<string, string> {
+  const entries = Object.entries(environment).filter(
+    (entry): entry is [string, string] =>
+      /^LVSA_(?!TEST_|REFERENCE_DIR)/.test(entry[0]) && entry[1] !== undefined,
+  );
+  return Object.fromEntries(entries);
 }

@@ -16,6 +16,8 @@ const schema = z
     lora2: z.array(loraArgument).optional(),
     output: z.string().min(1, "expected a path").optional(),
     outputLatent: z.string().min(1, "expected a path").optional(),
+    overwrite: z.boolean().default(false),
+    checkpointEvery: wholeNumber(0).optional(),
     initialLatents: z.string().min(1, "expected a path").optional(),
     precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").default("auto"),
     math: z.enum(["auto", "exact", "fast"], "expected auto, exact or fast").default("auto"),
@@ -101,8 +103,16 @@ export function addGenerateOptions(command: Command): Command {
       "initial noise from a file (tensor `latents` [B, C, T, h, w] f32)",
     )
     .optionsGroup("Output:")
-    .option("--output <path>", ".mp4, .webm, .gif, .png, or a folder for PNG frames (default: lvsa.mp4)")
+    .option(
+      "--output <path>",
+      ".mp4, .webm, .gif, .png, or a folder for PNG frames (default: lvsa.mp4, lvsa-2.mp4, …)",
+    )
     .option("--output-latent <file.safetensors>", "final latents; without --output the video is not decoded")
+    .option("--overwrite", "replace what is there already")
+    .option(
+      "--checkpoint-every <steps>",
+      "write the run's state beside the output, for `lvsa resume`; 0: never (default: runs above a minute, by time)",
+    )
     .optionsGroup("Device:")
     .addOption(
       new Option("--device <name>", "auto, embedded (software), or part of a driver's name").default("auto"),

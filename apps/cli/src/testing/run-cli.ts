@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
+export const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
 export interface CliRun {
   readonly code: number | null;
@@ -15,7 +15,7 @@ export interface RunCliOptions {
   /** Variables on top of this process's own. */
   readonly env?: Readonly<Record<string, string>>;
   /** Sees standard output as it grows; `interrupt` is Ctrl-C, or another signal. */
-  readonly onOutput?: (stdout: string, interrupt: (signal?: NodeJS.Signals) => void) => void;
+  readonly onOutput?: (stdout: string, interrupt: (signal?: NodeJS.Signals) => void, pid: number) => void;
 }
 
 /** The adapter that tests run on, as options of `lvsa generate`. */
@@ -32,7 +32,7 @@ export function runCli(args: readonly string[], options: RunCliOptions = {}): Pr
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
-      options.onOutput?.(stdout, (signal = "SIGINT") => child.kill(signal));
+      options.onOutput?.(stdout, (signal = "SIGINT") => child.kill(signal), child.pid!);
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;

@@ -1,8 +1,10 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { decodePng } from "../read-png.js";
+import { removeStalePartials } from "./partial-path.js";
 import { nodeVideoBackends } from "./video-backends.js";
 import { checkVideoOutput, type WriteVideoOptions, writeVideo } from "./write-video.js";
 
@@ -130,7 +132,7 @@ describe("writeVideo", () => {
     await writeVideo(join(folder, "clip.png"), clip(2, { frames: frames() }));
     for (const names of seen) {
       expect(names).toHaveLength(1);
-      expect(names[0]).toMatch(/^\.clip\.png\.[0-9a-f]{8}\.partial$/);
+      expect(names[0]).toMatch(/^\.clip\.png\.\d+-[0-9a-f]{8}\.partial$/);
     }
   });
 
@@ -168,6 +170,58 @@ describe("writeVideo", () => {
   });
 });
 
+describe("what is there already", () => {
+  it("stays, where it may not be overwritten: files, folders, links", async () => {
+    await writeFile(join(folder, "a.png"), "mine");
+    await mkdir(join(folder, "frames"));
+    await writeFile(join(folder, "frames", "frame-00000.png"), "mine");
+    await symlink("nowhere", join(folder, "link.png"));
+    const before = (await readdir(folder, { recursive: true })).sort();
+    for (const name of ["a.png", "frames", "link.png"]) {
+      const path = join(folder, name);
+      const refused = { code: "VIDEO_EXISTS", isUsage: true };
+      await expect(checkVideoOutput(path, { overwrite: false })).rejects.toMatchObject(refused);
+      await expect(writeVideo(path, clip(1, { overwrite: false }))).rejects.toMatchObject(refused);
+      await checkVideoOutput(path);
+    }
+    expect((await readdir(folder, { recursive: true })).sort()).toEqual(before);
+    expect(await readFile(join(folder, "a.png"), "utf8")).toBe("mine");
+    await mkdir(join(folder, "empty"));
+    for (const name of ["b.png", "empty", "new"]) {
+      await checkVideoOutput(join(folder, name), { overwrite: false });
+      await writeVideo(join(folder, name), clip(1, { overwrite: false }));
+    }
+  });
+
+  it.each(["frames", "a.png"])(
+    "two writers of %s at once: one whole result, nothing beside it",
+    async (name) => {
+      const path = join(folder, name);
+      for (let round = 0; round < 10; round++) {
+        const counts = [2, 3, 4, 5];
+        await Promise.all(counts.map((count) => writeVideo(path, clip(count))));
+        if (name === "frames") expect(counts).toContain((await readdir(path)).length);
+        else expect(counts).toContain((await decodePng(new Uint8Array(await readFile(path)))).frames.length);
+        expect((await readdir(folder)).sort()).toEqual([name, `${name}.json`].sort());
+      }
+    },
+  );
+
+  it("partial files of processes that are no more are removed, and those of others stay", async () => {
+    const path = join(folder, "a.mp4");
+    const dead = spawnSync(process.execPath, ["-e", ""]).pid;
+    const names = [`.a.mp4.${dead}-01234567.partial`, `.a.mp4.${dead}-01234567.json.partial`];
+    const others = [
+      `.a.mp4.${process.pid}-01234567.partial`,
+      `.b.mp4.${dead}-01234567.partial`,
+      "a.mp4.partial",
+    ];
+    for (const name of [...names, ...others]) await writeFile(join(folder, name), "");
+    await removeStalePartials(path);
+    expect((await readdir(folder)).sort()).toEqual([...others].sort());
+  });
+});
+
 describe("checkVideoOutput", () => {
   it("answers with the format and leaves nothing behind", async () => {
     const formats = await Promise.all(
@@ -177,9 +231,42 @@ describe("checkVideoOutput", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
+  it("refuses what could not be written in the end, and leaves nothing behind", async () => {
+    await writeFile(join(folder, "file"), "");
+    await mkdir(join(folder, "sidecar.mp4.json"));
+    await mkdir(join(folder, "full"));
+    await writeFile(join(folder, "full", "note.txt"), "");
+    await symlink(join(folder, "nowhere"), join(folder, "dangling"));
+    const before = await readdir(folder, { recursive: true });
+    const long = "n".repeat(255);
+    for (const [path, code] of [
+      [join(folder, "file", "a.mp4"), "VIDEO_PATH"],
+      [join(folder, "sidecar.mp4"), "VIDEO_PATH"],
+      [join(folder, "dangling", "a.mp4"), "VIDEO_PATH"],
+      [join(folder, `${long.slice(4)}.mp4`), "VIDEO_PATH"],
+      [join(folder, `${long}n`, "a.mp4"), "VIDEO_PATH"],
+      ["/proc/a.mp4", "VIDEO_PATH"],
+      ["/proc/a/b/c.mp4", "VIDEO_PATH"],
+      [join(folder, "full"), "VIDEO_FOLDER"],
+    ] as const) {
+      await expect(checkVideoOutput(path), path).rejects.toMatchObject({ code, isUsage: true });
+    }
+    expect(await readdir(folder, { recursive: true })).toEqual(before);
+  });
+
+  it("takes names as long as the file system does, of any characters", async () => {
+    for (const name of [`${"n".repeat(246)}.png`, `${"🐱".repeat(61)}.png`]) {
+      const path = join(folder, name);
+      await checkVideoOutput(path);
+      await writeVideo(path, clip(1));
+      expect((await readFile(path)).length).toBeGreaterThan(0);
+    }
+    expect(await readdir(folder)).toHaveLength(4);
+  });
+
   it("names the package to install when the encoder is missing", async () => {
     const backends = nodeVideoBackends().map((backend) => ({ ...backend, open: async () => undefined }));
-    await expect(checkVideoOutput("a.webm", backends)).rejects.toMatchObject({
+    await expect(checkVideoOutput("a.webm", { backends })).rejects.toMatchObject({
       code: "VIDEO_ENCODER",
       fix: expect.stringContaining("npm install @libav.js/variant-webm-vp9"),
     });

@@ -1,8 +1,18 @@
 /** Video files in Node: written beside and renamed when complete, so that a half file is never seen. */
-import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { throwIfAborted, UsageError } from "@lvsa/runtime/errors";
+import { isLvsaError, throwIfAborted, UsageError } from "@lvsa/runtime/errors";
 import type { VideoBackend } from "../backend.js";
 import type { ByteSink } from "../byte-sink.js";
 import {
@@ -15,9 +25,13 @@ import {
 } from "../encode.js";
 import { checkedFrames, checkStream } from "../frames.js";
 import { encodePng } from "../png.js";
+import { makeFolder, partialPath } from "./partial-path.js";
 import { nodeVideoBackends } from "./video-backends.js";
 
-export type WriteVideoOptions = Omit<EncodeVideoOptions, "format">;
+export interface WriteVideoOptions extends Omit<EncodeVideoOptions, "format"> {
+  /** Whether what is at the path makes way; default true. */
+  readonly overwrite?: boolean;
+}
 
 export interface WrittenVideo extends Omit<EncodeReport, "format"> {
   /** `folder`: one PNG per frame, `frame-00000.png` and on. */
@@ -35,9 +49,14 @@ async function existing(path: string): Promise<"none" | "folder" | "file"> {
   try {
     return (await stat(path)).isDirectory() ? "folder" : "file";
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "none";
+    // Below a file there is nothing either.
+    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return "none";
     throw error;
   }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code;
 }
 
 async function outputFormat(path: string): Promise<VideoFormat | "folder"> {
@@ -62,21 +81,76 @@ async function outputFormat(path: string): Promise<VideoFormat | "folder"> {
 
 /**
  * Says what `writeVideo` would write at a path: a folder of PNG files when it ends in a slash, has no extension or is
- * a folder already; else the format of its extension. Encodes one black frame to see that there is an encoder. For use
- * before a long computation.
+ * a folder already; else the format of its extension. Encodes one black frame to see that there is an encoder, makes
+ * missing parent folders, and makes and removes the partial files that `writeVideo` will make. For use before a long
+ * computation.
  *
- * @throws ConfigError for an unknown extension, a folder with other things in it, a file where a folder should go,
- *   or when no encoder is installed for the format
+ * @throws UsageError for an unknown extension, a folder with other things in it, a file where a folder should go, and
+ *   `VIDEO_PATH` where files can not be made; `VIDEO_EXISTS` where something is there and `overwrite` is false; ConfigError
+ *   when no encoder is installed for the format
  */
 export async function checkVideoOutput(
   path: string,
-  backends: readonly VideoBackend[] = nodeVideoBackends(),
+  options: { readonly backends?: readonly VideoBackend[]; readonly overwrite?: boolean } = {},
 ): Promise<VideoFormat | "folder"> {
-  const format = await outputFormat(path);
+  const { backends = nodeVideoBackends(), overwrite = true } = options;
+  const format = await attempt(path, () => outputFormat(path));
+  if (!overwrite) await requireFree(path);
+  await attempt(path, () => proveWritable(resolve(path), format === "folder"));
   if (format === "folder") return format;
   const black = { frames: [new Uint8Array(64 * 64 * 3)], width: 64, height: 64, frameCount: 1, fps: 16 };
   await encodeVideoTo({ write: () => undefined }, { ...black, format, backends });
   return format;
+}
+
+/** What the file system refuses becomes an error that names the path. */
+async function attempt<T>(path: string, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    const code = codeOf(error);
+    if (typeof code !== "string" || isLvsaError(error)) throw error;
+    throw new UsageError("VIDEO_PATH", `"${path}" can not be written: ${(error as Error).message}`, {
+      fix: "Choose another path.",
+      cause: error,
+    });
+  }
+}
+
+/** Makes what writing will make, and removes it: names that are too long, links that lead nowhere, folders that refuse. */
+async function proveWritable(target: string, isFolder: boolean): Promise<void> {
+  await makeFolder(dirname(target));
+  const partial = partialPath(target);
+  const sidecar = `${target}.json`;
+  try {
+    if (isFolder) await mkdir(partial);
+    else await (await open(partial, "wx")).close();
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+  for (const path of [target, sidecar]) {
+    const found = await existing(path);
+    if (found === "folder" && !(isFolder && path === target)) {
+      throw new UsageError("VIDEO_PATH", `"${path}" is a folder`, { fix: "Choose another path." });
+    }
+  }
+}
+
+/** @throws UsageError `VIDEO_EXISTS` */
+async function requireFree(path: string): Promise<void> {
+  // A link is something, also where it leads nowhere.
+  const isThere = await lstat(path).then(
+    () => true,
+    (error: unknown) => codeOf(error) !== "ENOENT" && codeOf(error) !== "ENOTDIR",
+  );
+  const isEmpty = (await existing(path)) === "folder" && (await readdir(path)).length === 0;
+  if (isThere && !isEmpty) throw videoExists(path);
+}
+
+function videoExists(path: string): UsageError {
+  return new UsageError("VIDEO_EXISTS", `"${path}" is there already`, {
+    fix: "Choose another path, remove it, or ask for it to be overwritten (--overwrite).",
+  });
 }
 
 function fileSink(handle: FileHandle): ByteSink {
@@ -112,11 +186,45 @@ async function writeFolder(path: string, options: WriteVideoOptions): Promise<vo
 }
 
 /** Gives the finished folder its name; one from an earlier run makes room and is removed last. */
-async function replaceFolder(finished: string, path: string, aside: string): Promise<void> {
-  const found = await existing(path);
-  if (found !== "none") await rename(path, aside);
-  await rename(finished, path);
-  await rm(aside, { recursive: true, force: true });
+async function replaceFolder(finished: string, path: string, overwrite: boolean): Promise<void> {
+  // Another process may put its own there at the same moment: the last one stays, whole.
+  for (let attempts = 0; ; attempts++) {
+    try {
+      // Takes the place of an empty folder, and of none.
+      return await rename(finished, path);
+    } catch (error) {
+      if (!["ENOTEMPTY", "EEXIST"].includes(codeOf(error) ?? "") || attempts > 100) throw error;
+    }
+    if (!overwrite) throw videoExists(path);
+    const aside = partialPath(path, "old");
+    try {
+      await rename(path, aside);
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT") throw error;
+    }
+    try {
+      await rename(finished, path);
+      return;
+    } catch (error) {
+      if (!["ENOTEMPTY", "EEXIST"].includes(codeOf(error) ?? "")) throw error;
+    } finally {
+      await rm(aside, { recursive: true, force: true });
+    }
+  }
+}
+
+/** Gives the finished file its name, in one step in which nobody else's is lost unless it may be. */
+async function replaceFile(finished: string, path: string, overwrite: boolean): Promise<void> {
+  if (overwrite) return rename(finished, path);
+  try {
+    await link(finished, path);
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") throw videoExists(path);
+    // No hard links here.
+    if ((await existing(path)) !== "none") throw videoExists(path);
+    return rename(finished, path);
+  }
+  await rm(finished, { force: true });
 }
 
 /**
@@ -127,13 +235,13 @@ async function replaceFolder(finished: string, path: string, aside: string): Pro
  * @throws what `checkVideoOutput` and `encodeVideo` throw, and file system errors as they are
  */
 export async function writeVideo(path: string, options: WriteVideoOptions): Promise<WrittenVideo> {
+  const { overwrite = true } = options;
   const format = await outputFormat(path);
   const target = resolve(path);
   const sidecarPath = `${target}.json`;
-  await mkdir(dirname(target), { recursive: true });
-  const temporary = join(dirname(target), `.${basename(target)}.${randomUUID().slice(0, 8)}`);
-  const partial = `${temporary}.partial`;
-  const partialSidecar = `${temporary}.json.partial`;
+  await makeFolder(dirname(target));
+  const partial = partialPath(target);
+  const partialSidecar = partialPath(target, "json.partial");
   const backends = options.backends ?? nodeVideoBackends();
   try {
     const report =
@@ -143,8 +251,8 @@ export async function writeVideo(path: string, options: WriteVideoOptions): Prom
     const written: WrittenVideo = { ...report, format, path: target, sidecarPath };
     await writeFile(partialSidecar, sidecar(written, options));
     throwIfAborted(options.signal, "writing the video");
-    if (format === "folder") await replaceFolder(partial, target, `${temporary}.old`);
-    else await rename(partial, target);
+    if (format === "folder") await replaceFolder(partial, target, overwrite);
+    else await replaceFile(partial, target, overwrite);
     await rename(partialSidecar, sidecarPath);
     return written;
   } catch (error) {
