@@ -15,6 +15,8 @@ export const VIDEO_ERROR_CODES: Readonly<Record<VideoErrorCode, { readonly usage
   VIDEO_DECODER: { usage: false },
   /** no encoder for … (…) here; looked for: … */
   VIDEO_ENCODER: { usage: false },
+  /** "…" is there already */
+  VIDEO_EXISTS: { usage: true },
   /** folder "…" holds no frames */
   VIDEO_FOLDER: { usage: true },
   /** can not tell a video format from "…"… */
@@ -23,6 +25,8 @@ export const VIDEO_ERROR_CODES: Readonly<Record<VideoErrorCode, { readonly usage
   VIDEO_MISSING: { usage: true },
   /** video … is …, expected a positive integer */
   VIDEO_OPTIONS: { usage: true },
+  /** "…" is a file, or a link that leads nowhere, not a folder */
+  VIDEO_PATH: { usage: true },
   /** ffmpeg can not read it: … */
   VIDEO_READ: { usage: false },
 };
@@ -33,8 +37,10 @@ export type VideoErrorCode =
   | "PNG"
   | "VIDEO_DECODER"
   | "VIDEO_ENCODER"
+  | "VIDEO_EXISTS"
   | "VIDEO_FOLDER"
   | "VIDEO_FORMAT"
   | "VIDEO_MISSING"
   | "VIDEO_OPTIONS"
+  | "VIDEO_PATH"
   | "VIDEO_READ";

@@ -5,7 +5,7 @@ import type { RunReporter } from "./reporter.js";
 function run(lvsa: boolean) {
   const notices: string[] = [];
   const reporter = { notice: (line: string) => notices.push(line), log() {} } as unknown as RunReporter;
-  return { plugins: hookPlugins({ lvsa }, reporter).map(({ name }) => name), notices };
+  return { plugins: hookPlugins({ lvsa }, reporter, process.env).map(({ name }) => name), notices };
 }
 
 beforeEach(() => {
