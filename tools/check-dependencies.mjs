@@ -11,6 +11,7 @@ const allowed = {
   runtime: [],
   "software-adapter": [],
   jobs: ["runtime/errors"],
+  "ai-sdk": ["runtime/errors", "diffusion", "video"],
   "jobs-bullmq": ["jobs"],
   "jobs-pgboss": ["jobs"],
   video: ["runtime/errors", "runtime/node-import"],

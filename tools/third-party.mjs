@@ -34,6 +34,7 @@ const CARRIES = {
 };
 /** Licences that are fine for what they cover, one by one. */
 const EXCEPTIONS = {
+  "json-schema": "BSD-3-Clause, of the two that it offers",
   "h264-mp4-encoder": "MIT, with parts under MPL-1.1 and in the public domain",
   webgpu: "BSD-3-Clause as its licence file has it; its package.json says MIT",
   "@libav.js/variant-webm-vp9": "LGPL-2.1, with parts under BSD-3-Clause and MIT",

@@ -1,0 +1,1 @@
+export { localVideoModel } from "./local-model.js";
