@@ -1,6 +1,6 @@
 /** The checkpoint that `--model` and the flags of components mean: a folder, a file, or a set of files. */
 import { stat } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import {
   type CheckpointFiles,
   type ComponentFile,
@@ -10,6 +10,7 @@ import {
 import { ConfigError, type FolderReader } from "@lvsa/runtime";
 import { nodeFile, nodeFolder } from "@lvsa/runtime/node";
 import { componentFlag, givenComponents, type ModelOptions } from "../options/model-options.js";
+import { isTextModel, refuseFolder } from "./recognize-folder.js";
 
 export interface OpenedModel {
   readonly folder: FolderReader;
@@ -30,7 +31,7 @@ export function kindOfPath(path: string): Promise<PathKind> {
 
 /**
  * @param isPartial take what is there; see `openCheckpoint`
- * @throws ConfigError `NOT_A_CHECKPOINT` when there is no such folder or file; what `openCheckpoint` throws
+ * @throws UsageError `WRONG_FOLDER` for a folder that is something else; ConfigError `NOT_A_CHECKPOINT` when there is no such folder or file; what `openCheckpoint` throws
  */
 export async function openModel(options: ModelOptions, isPartial = false): Promise<OpenedModel> {
   const components = givenComponents(options);
@@ -38,6 +39,10 @@ export async function openModel(options: ModelOptions, isPartial = false): Promi
   const kind = model === undefined ? undefined : await kindOfPath(model);
   if (model !== undefined && kind === undefined) throw noSuchModel(options.model!, model);
   if (kind === "folder" && components.length === 0) {
+    const has = (name: string) => kindOfPath(join(model!, name)).then((found) => found === "file");
+    // Of a single model's folder there is something to inspect, unless it is a model of something else.
+    const isPart = isPartial && (await has("config.json")) && !(await isTextModel(model!));
+    if (!(await has("model_index.json")) && !isPart) await refuseFolder(model!);
     return { folder: nodeFolder(model!), name: basename(model!), missing: [] };
   }
   const files: Record<string, ComponentFile> = {};

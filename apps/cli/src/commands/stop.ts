@@ -6,8 +6,8 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { UsageError } from "../exit-codes.js";
 import { lockOwner } from "../generate/output-lock.js";
-import { shellWord } from "../generate/run-keeper.js";
 import type { CommandIo } from "../io.js";
+import { shellWord } from "../output/shell-word.js";
 
 /** How long a run may take to stop: it ends the block of the transformer that it is in. */
 const PATIENCE_MS = 600_000;

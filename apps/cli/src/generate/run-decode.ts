@@ -4,13 +4,13 @@ import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
 import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
 import { UsageError } from "../exit-codes.js";
 import type { DecodeCommandOptions } from "../options/run-file-options.js";
+import { shellWord } from "../output/shell-word.js";
 import { VERSION } from "../version.js";
 import { chooseCheckpoint, requireWholeWeights } from "./checkpoint.js";
 import { openDevice } from "./open-device.js";
 import { checkSpace, claimOutputs, type OutputPaths, outputPaths } from "./output-check.js";
 import { formatDuration } from "./progress-line.js";
 import type { RunReporter } from "./reporter.js";
-import { shellWord } from "./run-keeper.js";
 import { fingerprint, type KeptRun, readKeptRun } from "./run-record.js";
 import { writeResults } from "./write-results.js";
 

@@ -9,6 +9,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { HostTensor, RunState } from "@lvsa/diffusion";
 import { AbortError, isLvsaError } from "@lvsa/runtime";
 import { Interruption } from "../exit-codes.js";
+import { shellWord } from "../output/shell-word.js";
 import { writeBeside } from "./latents-file.js";
 import { encodeKeptLatents, encodeKeptRun, type RunRecord } from "./run-record.js";
 
@@ -213,11 +214,6 @@ export function howToGoOn(
   }
   const from = model === undefined ? "" : ` --model ${shellWord(model)}`;
   return `The latents are kept: lvsa decode ${file}${from} --output ${shellWord(output ?? "lvsa.mp4")}`;
-}
-
-/** A word that a shell takes as it is. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function isStop(error: unknown): boolean {
