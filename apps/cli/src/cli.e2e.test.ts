@@ -426,6 +426,55 @@ describe("a clip", () => {
   });
 });
 
+describe("inspect and generate agree on what runs", () => {
+  const broken: [string, (folder: string) => Promise<unknown>, RegExp][] = [
+    [
+      "a pipeline that is not supported",
+      async (copy) => {
+        const file = join(copy, "model_index.json");
+        await writeFile(file, (await readFile(file, "utf8")).replace("WanPipeline", "LTXPipeline"));
+      },
+      /LTXPipeline, which is not supported/,
+    ],
+    ["a tokenizer without its file", (copy) => rm(join(copy, "tokenizer/tokenizer.json")), /tokenizer/],
+    [
+      "a scheduler that is unknown",
+      async (copy) => {
+        const file = join(copy, "model_index.json");
+        await writeFile(
+          file,
+          (await readFile(file, "utf8")).replace(/"(UniPC|FlowMatch)\w+"/, '"OtherScheduler"'),
+        );
+      },
+      /OtherScheduler/,
+    ],
+  ];
+  test.each(broken)("%s", async (name, change, message) => {
+    const copy = path(`agree ${name}`);
+    await cp(TINY, copy, { recursive: true });
+    await change(copy);
+    const inspected = await runCli(["inspect", copy]);
+    expect([inspected.code, inspected.stdout]).toEqual([1, expect.stringMatching(message)]);
+    const json = JSON.parse((await runCli(["inspect", copy, "--json"])).stdout) as object;
+    expect(json).toMatchObject({ ok: false, problem: { message: expect.stringMatching(message) as string } });
+    const generated = await generate("--model", copy, "--prompt", "x", "--output", path("never.mp4"));
+    expect([generated.code, generated.stderr]).toEqual([1, expect.stringMatching(message)]);
+  });
+
+  test("a folder that is none is wrong usage for both", async () => {
+    const copy = path("above");
+    await mkdir(copy);
+    await cp(TINY, join(copy, "tiny"), { recursive: true });
+    for (const run of [
+      await runCli(["inspect", copy]),
+      await runCli(["plan", copy]),
+      await generate("--model", copy, "--prompt", "x", "--output", path("never.mp4")),
+    ]) {
+      expect([run.code, run.stderr]).toEqual([2, expect.stringMatching(/one level above[\s\S]*above\/tiny/)]);
+    }
+  });
+});
+
 describe("plan and inspect", () => {
   test("plan several frame counts, with a picture and a page", async () => {
     const { code, stdout } = await runCli([

@@ -3,6 +3,7 @@ import { getKnownModel, inspectCheckpoint } from "@lvsa/diffusion/catalog";
 import type { Command } from "commander";
 import { kindOfPath, openModel } from "../checkpoint/open-model.js";
 import { EXIT } from "../exit-codes.js";
+import { openingProblem } from "../inspect/opening-problem.js";
 import { inspectToJson, renderInspectText } from "../inspect/render-inspect.js";
 import { knownToJson, renderKnownText } from "../inspect/render-known.js";
 import type { CommandIo } from "../io.js";
@@ -24,11 +25,16 @@ export function inspectCommand(program: Command, io: CommandIo, exit: (code: num
     }
     const { folder, missing } = await openModel(options, true);
     const inspection = await inspectCheckpoint(folder);
+    // What its parts say already need not be said twice, and a part alone does not open.
+    const isWhole = inspection.ok && missing.length === 0 && inspection.pipelineClass !== undefined;
+    const problem = isWhole ? await openingProblem(folder) : undefined;
+    const ok = inspection.ok && !problem;
+    const object = { ...inspectToJson(inspection), ok, problem: problem ?? null, missing_flags: missing };
     io.out(
       json
-        ? `${JSON.stringify({ ...inspectToJson(inspection), missing_flags: missing }, undefined, 2)}\n`
-        : renderInspectText(inspection, { files, missing }),
+        ? `${JSON.stringify(object, undefined, 2)}\n`
+        : renderInspectText(inspection, { files, missing, ...(problem ? { problem } : {}) }),
     );
-    if (!inspection.ok) exit(EXIT.failed);
+    if (!ok) exit(EXIT.failed);
   });
 }

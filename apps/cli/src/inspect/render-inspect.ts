@@ -1,5 +1,5 @@
 /** An inspected checkpoint as text for the terminal and as JSON. */
-import type { CheckpointInspection, ComponentInspection } from "@lvsa/diffusion/catalog";
+import type { CheckpointInspection, ComponentInspection, InspectionProblem } from "@lvsa/diffusion/catalog";
 import { printable } from "@lvsa/runtime";
 import { renderTable } from "../output/table.js";
 import { formatBytes, formatCount } from "../output/units.js";
@@ -7,6 +7,8 @@ import { formatBytes, formatCount } from "../output/units.js";
 export interface RenderInspectOptions {
   /** List every file. Default: only how many there are. */
   readonly files?: boolean;
+  /** Why it does not open although its components are right. */
+  readonly problem?: InspectionProblem;
   /** Flags without which these parts make no video. */
   readonly missing?: readonly string[];
 }
@@ -50,6 +52,7 @@ export function renderInspectText(
     ...renderTable(columns, [...rows, sums]),
     ...(options.files ? files(inspection) : []),
     ...problems(inspection),
+    ...(options.problem ? ["", ...problemLines(options.problem)] : []),
     ...(options.missing?.length ? ["", `To make a video, also give ${options.missing.join(", ")}.`] : []),
   ];
   return printable(`${lines.join("\n")}\n`);
@@ -83,12 +86,16 @@ function files(inspection: CheckpointInspection): string[] {
   return rows.length > 0 ? ["", ...renderTable(columns, rows)] : [];
 }
 
+function problemLines({ severity, message, fix, where }: InspectionProblem, before?: string): string[] {
+  const place = before ?? (where === undefined ? "" : `${where}: `);
+  return [`${severity}: ${place}${message}`, ...(fix === undefined ? [] : [`  Fix: ${fix}`])];
+}
+
 function problems(inspection: CheckpointInspection): string[] {
   const lines = inspection.components.flatMap((component) =>
-    component.problems.flatMap(({ severity, message, fix }) => [
-      `${severity}: ${component.name ? `${component.name}: ` : ""}${message}`,
-      ...(fix === undefined ? [] : [`  Fix: ${fix}`]),
-    ]),
+    component.problems.flatMap((problem) =>
+      problemLines(problem, component.name ? `${component.name}: ` : ""),
+    ),
   );
   return lines.length > 0 ? ["", ...lines] : [];
 }
