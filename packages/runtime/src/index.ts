@@ -36,6 +36,7 @@ export { type EmbeddingOptions, embedding } from "./ops/embedding/embedding.js";
 export { countNotFinite } from "./ops/finite/finite.js";
 export { RUNTIME_KERNELS } from "./ops/kernel-families.js";
 export { type LinearOptions, type LinearTuning, linear } from "./ops/linear/linear.js";
+export { widenPacked } from "./ops/linear/widen-packed.js";
 export * from "./ops/matrix/matrix-rules.js";
 export * from "./ops/matrix/matrix-tile.wgsl.js";
 export { type GroupNormOptions, groupNorm, groupNormStatistics } from "./ops/norm/group-norm.js";

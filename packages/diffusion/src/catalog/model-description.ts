@@ -1,4 +1,5 @@
 /** A whole model as the planner sees it: a known one by name, or one read from a checkpoint folder. */
+import type { PackedDType } from "@lvsa/runtime";
 import type { ResolvedConfig } from "../models/definition/resolved-config.js";
 import type { ModelDefaults, ModelFamily } from "../models/definition/video-model.js";
 import type { StoredDType } from "./weight-summary.js";
@@ -12,6 +13,8 @@ export interface ComponentDescription {
   readonly config: ResolvedConfig;
   /** Number format of the published (or found) file. */
   readonly storedDType: StoredDType;
+  /** How most of its linear layers stay quantized in GPU memory; absent where they do not. */
+  readonly packedDType?: PackedDType;
 }
 
 /** Settings of one generation: the model's, and what a checkpoint's scheduler and second transformer add. */

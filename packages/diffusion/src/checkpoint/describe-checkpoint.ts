@@ -65,8 +65,16 @@ export function describeCheckpoint(inspection: CheckpointInspection): ModelDescr
   };
 }
 
-function describeComponent({ className, config, readAs }: ComponentInspection): ComponentDescription {
-  return { className, config: config ?? {}, storedDType: (readAs && STORED[readAs]) ?? "f32" };
+function describeComponent({
+  className,
+  config,
+  readAs,
+  packedAs,
+}: ComponentInspection): ComponentDescription {
+  return {
+    ...{ className, config: config ?? {}, storedDType: (readAs && STORED[readAs]) ?? "f32" },
+    ...(packedAs === undefined ? {} : { packedDType: packedAs }),
+  };
 }
 
 /** Settings that a checkpoint states in its scheduler or guider. */

@@ -4,6 +4,7 @@ import {
   type FolderReader,
   isLvsaError,
   openWeights,
+  type PackedDType,
   type SafetensorsDType,
   type StoredType,
   subFolder,
@@ -53,6 +54,8 @@ export interface ComponentInspection {
   readonly dtypes: Readonly<Partial<Record<StoredType, { tensors: number; bytes: number }>>>;
   /** Type that most of the model has once it is read: 8-bit codes become floats. Undefined without weights. */
   readonly readAs: SafetensorsDType | undefined;
+  /** How most of its linear layers stay quantized in GPU memory; undefined where they do not. */
+  readonly packedAs: PackedDType | undefined;
   /** Names and shapes against the class; undefined where there was nothing to compare. */
   readonly check: ParameterCheck | undefined;
   readonly problems: readonly InspectionProblem[];
@@ -81,6 +84,7 @@ export async function inspectComponent(
     bytes: 0,
     dtypes: {},
     readAs: undefined,
+    packedAs: undefined,
     check: undefined,
   };
   if (!modelClass && role) {
@@ -179,12 +183,18 @@ function compare(
 
 function summarize(
   weights: WeightSource,
-): Pick<ComponentInspection, "files" | "tensors" | "parameters" | "bytes" | "dtypes" | "readAs"> {
+): Pick<
+  ComponentInspection,
+  "files" | "tensors" | "parameters" | "bytes" | "dtypes" | "readAs" | "packedAs"
+> {
   const files = new Map<string, { tensors: number; bytes: number }>();
   const dtypes = new Map<StoredType, { tensors: number; bytes: number }>();
   const read = new Map<SafetensorsDType, { tensors: number; bytes: number }>();
+  const packed = new Map<PackedDType, { tensors: number; bytes: number }>();
   let parameters = 0;
   for (const name of weights.names()) {
+    const form = weights.packed?.(name);
+    if (form) entryOf(packed, form.dtype).bytes += form.byteLength;
     const info = weights.info(name);
     parameters += elementCount(info.shape);
     const { dtype, byteLength } = info.stored ?? info;
@@ -195,6 +205,7 @@ function summarize(
     entryOf(read, info.dtype).bytes += info.byteLength;
   }
   const [most] = [...read].sort(([, a], [, b]) => b.bytes - a.bytes);
+  const [mostPacked] = [...packed].sort(([, a], [, b]) => b.bytes - a.bytes);
   return {
     files: [...files].map(([name, sums]) => ({ name, ...sums })).sort((a, b) => (a.name < b.name ? -1 : 1)),
     tensors: weights.names().length,
@@ -202,6 +213,7 @@ function summarize(
     bytes: [...files.values()].reduce((sum, { bytes }) => sum + bytes, 0),
     dtypes: Object.fromEntries(dtypes),
     readAs: most?.[0],
+    packedAs: mostPacked?.[0],
   };
 }
 

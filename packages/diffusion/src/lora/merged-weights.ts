@@ -4,6 +4,7 @@ import {
   encodeFloats,
   type FloatDType,
   type OnChunk,
+  type PackedTensor,
   PrefixedWeights,
   type TensorInfo,
   uploadedDType,
@@ -64,6 +65,11 @@ export class MergedWeights implements WeightSource {
     if (!this.#changes.has(name)) return info;
     const dtype = this.#typeOf(info);
     return { ...info, dtype: NAME[dtype], byteLength: elementCount(info.shape) * SIZE[dtype] };
+  }
+
+  /** Tensors that nothing is added to stay as they are. */
+  packed(name: string): PackedTensor | undefined {
+    return this.#changes.has(name) ? undefined : this.#base.packed?.(name);
   }
 
   async read(name: string, range?: ByteRange): Promise<Uint8Array> {

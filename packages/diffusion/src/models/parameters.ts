@@ -4,6 +4,7 @@ import {
   elementCount,
   type Tensor,
   throwIfAborted,
+  uploadPacked,
   uploadTensor,
   WeightsError,
   widen,
@@ -67,7 +68,7 @@ export class Parameters {
   }
 
   /**
-   * Streams weights to the GPU as they are stored; vectors (biases, norms, tables) are widened to f32 on the way,
+   * Streams weights to the GPU as they are stored, quantized matrices of linear layers included; vectors (biases, norms, tables) are widened to f32 on the way,
    * which is exact and costs next to nothing. The store has all of them at the end, or after an error none.
    *
    * @throws WeightsError as `uploadTensor`; AbortError
@@ -86,9 +87,11 @@ export class Parameters {
         throwIfAborted(signal, "loading the weights");
         const info = source.info(stored);
         const isVector = elementCount(info.shape) <= TABLE_ROWS * Math.max(1, ...info.shape);
+        const how = { pinned, ...(signal ? { signal } : {}) };
         const tensor = isVector
           ? await uploadWidened(this.device, source, stored, pinned)
-          : await uploadTensor(this.device, source, stored, { pinned, ...(signal ? { signal } : {}) });
+          : ((await uploadPacked(this.device, source, stored, how)) ??
+            (await uploadTensor(this.device, source, stored, how)));
         made.set(this.#prefix + stored.slice(prefix.length), tensor);
         loaded += info.byteLength;
         options.onProgress?.(loaded, total);

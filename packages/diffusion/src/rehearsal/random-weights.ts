@@ -6,7 +6,10 @@ import {
   ConfigError,
   encodeFloats,
   type OnChunk,
+  type PackedDType,
+  type PackedTensor,
   PrefixedWeights,
+  packedBlock,
   type SafetensorsDType,
   type TensorInfo,
   type WeightSource,
@@ -46,8 +49,11 @@ export function randomWeights(
   component: ComponentDescription,
   numbers: RandomNumbers = new RandomNumbers(),
 ): WeightSource {
-  const { className, config, storedDType } = component;
-  return new RandomWeights(getModelClass(className).parameters(config), storedDType, numbers);
+  return new RandomWeights(
+    getModelClass(component.className).parameters(component.config),
+    component,
+    numbers,
+  );
 }
 
 class RandomWeights implements WeightSource {
@@ -58,8 +64,14 @@ class RandomWeights implements WeightSource {
   readonly #stored: StoredDType;
   readonly #matrix: Uint8Array;
   readonly #ones: Uint8Array;
+  readonly #packed: PackedDType | undefined;
 
-  constructor(tensors: readonly ParameterTensor[], stored: StoredDType, numbers: RandomNumbers) {
+  constructor(
+    tensors: readonly ParameterTensor[],
+    { storedDType: stored, packedDType }: ComponentDescription,
+    numbers: RandomNumbers,
+  ) {
+    this.#packed = packedDType;
     if (!(stored in BYTES))
       throw new ConfigError("UNSUPPORTED_DTYPE", `there are no random weights in ${stored}.`);
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
@@ -108,6 +120,23 @@ class RandomWeights implements WeightSource {
       await onChunk(block.subarray(start, start + length), at);
       at += length;
     }
+  }
+
+  /** Blocks of zeros: any bits would do but those of scales that are no numbers. */
+  packed(name: string): PackedTensor | undefined {
+    const tensor = this.#tensors.get(name);
+    const dtype = this.#packed;
+    if (!tensor?.isLinear || dtype === undefined) return undefined;
+    const { elements, words } = packedBlock(dtype);
+    if (tensor.shape[1]! % elements !== 0) return undefined;
+    const byteLength = (elementCount(tensor.shape) / elements) * words * 4;
+    const stream = async (chunkBytes: number, onChunk: OnChunk) => {
+      const step = Math.max(1, Math.floor(chunkBytes / (4 * words))) * 4 * words;
+      const zeros = new Uint8Array(Math.min(step, byteLength));
+      for (let at = 0; at < byteLength; at += step)
+        await onChunk(zeros.subarray(0, Math.min(step, byteLength - at)), at);
+    };
+    return { dtype, byteLength, stream };
   }
 
   withPrefix(prefix: string): WeightSource {

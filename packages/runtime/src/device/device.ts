@@ -18,7 +18,15 @@ import { PipelineCache } from "../kernel/pipeline-cache.js";
 import { Profiler } from "../kernel/profiler.js";
 import { BufferPool, type MemoryReport } from "../memory/buffer-pool.js";
 import { ReadBack } from "../memory/read-back.js";
-import { bytesPerElement, type DType, decodeFloats, encodeFloats, isFloatDType } from "../tensor/dtype.js";
+import {
+  bytesPerElement,
+  type DType,
+  decodeFloats,
+  encodeFloats,
+  isFloatDType,
+  isPackedDType,
+  type PackedDType,
+} from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type DeviceInfo, deviceLabel } from "./device-info.js";
@@ -216,6 +224,7 @@ export class Device {
         fix: "Use readIntegers.",
       });
     }
+    if (isPackedDType(tensor.dtype)) throw packedRead(tensor.dtype);
     const bytes = await this.readBytes(tensor);
     switch (tensor.dtype) {
       case "f32":
@@ -238,6 +247,7 @@ export class Device {
     if (isFloatDType(dtype)) {
       throw new ShapeError("DTYPE_MISMATCH", `readIntegers: the tensor is ${dtype}`, { fix: "Use read." });
     }
+    if (isPackedDType(dtype)) throw packedRead(dtype);
     const bytes = await this.readBytes(tensor);
     switch (dtype) {
       case "i32":
@@ -547,6 +557,16 @@ function gpuError(error: GPUError): DeviceError {
   });
 }
 
+function packedRead(dtype: PackedDType): ShapeError {
+  return new ShapeError(
+    "DTYPE_MISMATCH",
+    `a tensor of ${dtype} holds blocks, which stand for no numbers by themselves`,
+    {
+      fix: "Widen it first (widenPacked), or read its bytes (readBytes).",
+    },
+  );
+}
+
 function unalignedView(what: string): ShapeError {
   return new ShapeError("UNALIGNED_VIEW", `cannot ${what}`, {
     fix: "Views of 16-bit tensors must begin at an even element, views of bytes at a multiple of 4.",
@@ -564,6 +584,7 @@ function toBytes(
   dtype: DType,
 ): Uint8Array {
   if (isFloatDType(dtype)) return encodeFloats(data, dtype);
+  if (isPackedDType(dtype)) throw packedRead(dtype);
   if (dtype === "u8") return data instanceof Uint8Array ? data : Uint8Array.from(data);
   const typed = dtype === "i32" ? Int32Array.from(data) : Uint32Array.from(data);
   return new Uint8Array(typed.buffer);

@@ -1,12 +1,45 @@
 /** Storage types of tensors. Storage and compute are separate: shaders widen f16 and bf16 to f32 on load. */
 
 /** `u8` is for output frames only; `bf16` is stored as in the checkpoint and widened exactly in the shader. */
-export type DType = "f32" | "f16" | "bf16" | "i32" | "u32" | "u8";
+export type DType = "f32" | "f16" | "bf16" | "i32" | "u32" | "u8" | PackedDType;
+
+/**
+ * Weights of linear layers that stay quantized in memory, in blocks of whole words along their rows; `linear` widens them
+ * as it reads them. Layouts: `weights/packed/packed-blocks.ts`.
+ */
+export type PackedDType = "q8_0" | "q4_0" | "q4_k" | "q5_k" | "q6_k" | "f8_e4m3" | "f8_e5m2";
+
+/** What of a packed type is stored together. */
+export interface PackedBlock {
+  readonly elements: number;
+  /** 32-bit words. */
+  readonly words: number;
+}
+
+const PACKED: Readonly<Record<PackedDType, PackedBlock>> = {
+  q8_0: { elements: 64, words: 17 },
+  q4_0: { elements: 64, words: 9 },
+  q4_k: { elements: 256, words: 36 },
+  q5_k: { elements: 256, words: 44 },
+  q6_k: { elements: 256, words: 53 },
+  f8_e4m3: { elements: 64, words: 17 },
+  f8_e5m2: { elements: 64, words: 17 },
+};
+
+export function isPackedDType(dtype: DType): dtype is PackedDType {
+  return Object.hasOwn(PACKED, dtype);
+}
+
+export function packedBlock(dtype: PackedDType): PackedBlock {
+  return PACKED[dtype];
+}
 
 /** Types that hold activations and weights. */
 export type FloatDType = "f32" | "f16" | "bf16";
 
+/** Of packed types a fraction; exact times whole blocks. */
 export function bytesPerElement(dtype: DType): number {
+  if (isPackedDType(dtype)) return (4 * PACKED[dtype].words) / PACKED[dtype].elements;
   switch (dtype) {
     case "f32":
     case "i32":

@@ -1,10 +1,10 @@
 /** Tensors of a file under other names: whole, cut along their first axis, put together again, reshaped or transposed. */
 import { ShapeError } from "../errors.js";
 import { quoted } from "../printable.js";
-import { formatShape, type Shape } from "../tensor/shape.js";
+import { formatShape, type Shape, sameShape } from "../tensor/shape.js";
 import { bitsPerStoredElement } from "./safetensors-dtype.js";
 import { missingTensor, PrefixedWeights } from "./weight-names.js";
-import type { ByteRange, OnChunk, TensorInfo, WeightSource } from "./weight-source.js";
+import type { ByteRange, OnChunk, PackedTensor, TensorInfo, WeightSource } from "./weight-source.js";
 
 /** Where a tensor comes from. */
 export interface Arrangement {
@@ -157,6 +157,16 @@ class ArrangedWeights implements WeightSource {
       );
       done += piece.byteLength;
     }
+  }
+
+  /** Whole tensors alone: blocks of parts would have to be cut out of the packed form. */
+  packed(name: string): PackedTensor | undefined {
+    const { from, info, isTransposed, ranges } = this.#place(name);
+    const stored = this.#source.info(from);
+    const isWhole = ranges.length === 1 && ranges[0]!.byteLength === stored.byteLength;
+    return isWhole && !isTransposed && sameShape(info.shape, stored.shape)
+      ? this.#source.packed?.(from)
+      : undefined;
   }
 
   withPrefix(prefix: string): WeightSource {

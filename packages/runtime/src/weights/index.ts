@@ -35,6 +35,7 @@ export {
   type UploadManyOptions,
   type UploadOptions,
   uploadedDType,
+  uploadPacked,
   uploadTensor,
   uploadTensors,
 } from "./upload.js";
@@ -42,6 +43,7 @@ export { PrefixedWeights } from "./weight-names.js";
 export {
   type ByteRange,
   type OnChunk,
+  type PackedTensor,
   STREAM_CHUNK_BYTES,
   type StoredType,
   type TensorInfo,

@@ -85,6 +85,36 @@ export function uploadTensor(
   return upload(device, source, name, options);
 }
 
+/**
+ * Streams a matrix to the GPU as it is quantized in the file: a tensor `[N, K]` of a packed type, for `linear` alone.
+ * Undefined where the source has no such form of it: see `WeightSource.packed`.
+ * @throws as `uploadTensor`
+ */
+export async function uploadPacked(
+  device: Device,
+  source: WeightSource,
+  name: string,
+  options: Pick<UploadOptions, "pinned" | "label" | "chunkBytes" | "signal"> = {},
+): Promise<Tensor | undefined> {
+  const packed = source.packed?.(name);
+  if (!packed) return undefined;
+  const { shape } = source.info(name);
+  const { label = name, pinned = true, signal, chunkBytes = STREAM_CHUNK_BYTES } = options;
+  throwIfAborted(signal, `loading ${quoted(name)}`);
+  const tensor = device.empty(shape, packed.dtype, { label, pinned });
+  try {
+    await packed.stream(chunkBytes, async (chunk, at) => {
+      throwIfAborted(signal, `loading ${quoted(name)}`);
+      device.writeBytes(tensor, chunk, at);
+      await device.boundStaging();
+    });
+    return tensor;
+  } catch (error) {
+    tensor.dispose();
+    throw error;
+  }
+}
+
 export interface UploadManyOptions {
   /** Hears the stored bytes uploaded so far and in all, after each tensor. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;

@@ -1,7 +1,7 @@
 /** Names of tensors: a view of the ones under a prefix, and suggestions for one that is missing. */
 import { quoted } from "../printable.js";
 import { weightsError } from "./header.js";
-import type { ByteRange, OnChunk, TensorInfo, WeightSource } from "./weight-source.js";
+import type { ByteRange, OnChunk, PackedTensor, TensorInfo, WeightSource } from "./weight-source.js";
 
 export class PrefixedWeights implements WeightSource {
   readonly totalBytes: number;
@@ -41,6 +41,10 @@ export class PrefixedWeights implements WeightSource {
 
   stream(name: string, chunkBytes: number, onChunk: OnChunk, range?: ByteRange): Promise<void> {
     return this.#base.stream(this.#prefix + name, chunkBytes, onChunk, range);
+  }
+
+  packed(name: string): PackedTensor | undefined {
+    return this.#base.packed?.(this.#prefix + name);
   }
 
   withPrefix(prefix: string): WeightSource {

@@ -1,4 +1,5 @@
 /** What loaders read tensors from, whatever holds them. */
+import type { PackedDType } from "../tensor/dtype.js";
 import type { Shape } from "../tensor/shape.js";
 import type { GgmlQuantization } from "./gguf/ggml-types.js";
 import type { SafetensorsDType } from "./safetensors-dtype.js";
@@ -29,6 +30,14 @@ export interface ByteRange {
 /** Hears the bytes of a tensor in order. `chunk` is reused: its contents are gone when the callback is done. */
 export type OnChunk = (chunk: Uint8Array, byteOffset: number) => void | Promise<void>;
 
+/** A matrix as the GPU keeps it while it stays quantized. */
+export interface PackedTensor {
+  readonly dtype: PackedDType;
+  readonly byteLength: number;
+  /** Hands its packed blocks to `onChunk` in order, in pieces of whole blocks of about `chunkBytes`. */
+  stream(chunkBytes: number, onChunk: OnChunk): Promise<void>;
+}
+
 export interface WeightSource {
   /** In the order of the files. */
   names(): string[];
@@ -45,6 +54,12 @@ export interface WeightSource {
    * `STREAM_CHUNK_BYTES`), without ever holding the whole tensor. `byteOffset` counts from the tensor's start.
    */
   stream(name: string, chunkBytes: number, onChunk: OnChunk, range?: ByteRange): Promise<void>;
+  /**
+   * The same tensor for `linear`, quantized as the file has it; undefined where it is not, or where its blocks do not
+   * divide its rows. A source that changes numbers has no such form of them.
+   * @throws WeightsError `MISSING_TENSOR`
+   */
+  packed?(name: string): PackedTensor | undefined;
   /** Stored bytes of all tensors. */
   readonly totalBytes: number;
   /** Elements of all tensors. */

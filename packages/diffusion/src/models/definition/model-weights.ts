@@ -2,6 +2,7 @@
 import {
   type ByteRange,
   type OnChunk,
+  type PackedTensor,
   PrefixedWeights,
   type TensorInfo,
   uploadedDType,
@@ -89,9 +90,13 @@ export class ModelWeights implements WeightSource {
   readonly unused: readonly string[];
   readonly #base: WeightSource;
   readonly #stored: ReadonlyMap<string, string>;
+  readonly #linear: ReadonlySet<string>;
 
-  private constructor(base: WeightSource, { definition, stored, unexpected }: ParameterCheck) {
+  private constructor(base: WeightSource, { definition, config, stored, unexpected }: ParameterCheck) {
     this.#base = base;
+    this.#linear = new Set(
+      definition.parameters(config).flatMap(({ name, isLinear }) => (isLinear ? [name] : [])),
+    );
     this.definition = definition;
     // In the order of the file, which is read from front to back.
     const names = new Map([...stored].map(([name, there]) => [there, name]));
@@ -145,6 +150,11 @@ export class ModelWeights implements WeightSource {
 
   stream(name: string, chunkBytes: number, onChunk: OnChunk, range?: ByteRange): Promise<void> {
     return this.#base.stream(this.#name(name), chunkBytes, onChunk, range);
+  }
+
+  /** Of weights that `linear` alone reads; all others are floats. */
+  packed(name: string): PackedTensor | undefined {
+    return this.#linear.has(name) ? this.#base.packed?.(this.#name(name)) : undefined;
   }
 
   withPrefix(prefix: string): WeightSource {

@@ -23,6 +23,8 @@ export interface ParameterTensor {
   readonly shape: readonly number[];
   /** Set on weight matrices of transformers; biases, norms and embeddings have none. */
   readonly rows?: RowKind;
+  /** A matrix that is read by `linear` alone: it may stay quantized in GPU memory. */
+  readonly isLinear?: true;
 }
 
 interface LinearOptions {
@@ -56,7 +58,12 @@ export class ParameterList {
 
   /** `name.weight [outputs, inputs]` and `name.bias [outputs]`. */
   linear(name: string, outputs: number, inputs: number, options: LinearOptions = {}): void {
-    this.#weightAndBias(name, [outputs, inputs], options);
+    const { rows, bias = true } = options;
+    this.#tensors.push({
+      ...{ name: `${this.#prefix}${name}.weight`, shape: [outputs, inputs], isLinear: true },
+      ...(rows === undefined ? {} : { rows }),
+    });
+    if (bias) this.tensor(`${name}.bias`, [outputs]);
   }
 
   /** `name.weight [outputs, inputs, ...kernel]` and `name.bias [outputs]`. */

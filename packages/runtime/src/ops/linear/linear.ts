@@ -4,15 +4,16 @@ import { assertShape } from "../../errors.js";
 import { defineKernel } from "../../kernel/kernel.js";
 import { type Activation, PACK_BF16, pack2 } from "../../kernel/wgsl.js";
 import { flatMain } from "../../kernel/wgsl-threads.js";
-import { bytesPerElement, type FloatDType } from "../../tensor/dtype.js";
+import { bytesPerElement, type FloatDType, isPackedDType } from "../../tensor/dtype.js";
 import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import { cast } from "../elementwise/elementwise.js";
-import { floatDType } from "../float-dtype.js";
+import { floatDType, weightDType } from "../float-dtype.js";
 import { type RowRange, splitRows } from "../row-chunks.js";
 import type { LinearShaderShape } from "./linear.wgsl.js";
 import { linearFamily } from "./linear-family.js";
 import { type LinearVariant, outputTile } from "./linear-variant.js";
+import { widenPacked } from "./widen-packed.js";
 
 export interface LinearOptions {
   /** `[N]` */
@@ -46,7 +47,8 @@ export interface LinearTuning {
 /**
  * `y = residual + gate * (activation(x W^T + bias) * multiply)`, summed in f32, rounded once.
  *
- * x `[..., K]`, weight `[N, K]` as checkpoints store it; both f32, f16 or bf16. Returns `[..., N]`, new or `out`.
+ * x `[..., K]`, weight `[N, K]` as checkpoints store it; both f32, f16 or bf16, the weight also of a packed type (see
+ * `uploadPacked`), which is widened as it is read. Returns `[..., N]`, new or `out`.
  * Weights and activations beyond the device's binding limit are worked on in parts.
  * @throws ShapeError when shapes do not fit together
  */
@@ -67,7 +69,7 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
 
   const direct: LinearShaderShape = {
     x: floatDType("linear", x, "x"),
-    weight: floatDType("linear", weight, "weight"),
+    weight: weightDType("linear", weight),
     alignedK: K % 4 === 0,
     alignedN: N % 4 === 0,
     out: outDtype,
@@ -164,8 +166,9 @@ const ROUND_FIRST = 256;
 function roundedOperands(device: Device, x: Tensor, weight: Tensor) {
   const made: Tensor[] = [];
   const rounded = (t: Tensor, readers: number) => {
-    if (t.dtype === "f16" || readers < ROUND_FIRST) return t;
-    const half = cast(device, t, "f16");
+    const isPacked = isPackedDType(t.dtype);
+    if (!isPacked && (t.dtype === "f16" || readers < ROUND_FIRST)) return t;
+    const half = isPacked ? widenPacked(device, t, "f16") : cast(device, t, "f16");
     made.push(half);
     return half;
   };

@@ -1,7 +1,9 @@
 /** Shaders of `linear`: pure functions of typed parameters. */
 import { defineKernel, type Kernel, type KernelBinding, type WgslExtension } from "../../kernel/kernel.js";
 import { load1, load4, scalarType, vec4Type } from "../../kernel/wgsl.js";
-import type { FloatDType } from "../../tensor/dtype.js";
+import { loadPacked4 } from "../../kernel/wgsl-packed.js";
+import { type FloatDType, isPackedDType } from "../../tensor/dtype.js";
+import type { WeightDType } from "../float-dtype.js";
 import { halvesOf, MATRIX_EXTENSIONS, matrixOperandType } from "../matrix/matrix-tile.wgsl.js";
 import { type EpilogueShape, epilogueBindings, epilogueKey, epilogueSource } from "./linear-epilogue.wgsl.js";
 import { gemvSource } from "./linear-gemv.wgsl.js";
@@ -12,7 +14,7 @@ import { type LinearVariant, variantKey } from "./linear-variant.js";
 
 export interface LinearShaderShape extends EpilogueShape {
   readonly x: FloatDType;
-  readonly weight: FloatDType;
+  readonly weight: WeightDType;
   /** K is a multiple of 4: rows of x and of the weight are read four values at a time. */
   readonly alignedK: boolean;
 }
@@ -31,9 +33,11 @@ export const LINEAR_PARAMS = {
 /** Bindings: x, weight, then those of the epilogue. */
 export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): Kernel<typeof LINEAR_PARAMS> {
   const type = variant.kind === "matrix" ? matrixOperandType : shape.alignedK ? vec4Type : scalarType;
+  // Packed rows are whole blocks, so that they are always read four values at a time.
+  const weightType = isPackedDType(shape.weight) ? "array<u32>" : type(shape.weight);
   const bindings: KernelBinding[] = [
     { name: "x", type: type(shape.x), access: "read" },
-    { name: "weight", type: type(shape.weight), access: "read" },
+    { name: "weight", type: weightType, access: "read" },
     ...epilogueBindings(shape),
   ];
   return defineKernel({
@@ -51,13 +55,19 @@ export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): 
  * Callers keep `row` inside of the binding and 4 k4 below k.
  */
 function loads(shape: LinearShaderShape, variant: LinearVariant): string {
-  if (variant.kind === "matrix") return `${halvesOf("x", shape.x)}\n${halvesOf("weight", shape.weight)}`;
+  if (variant.kind === "matrix") {
+    if (isPackedDType(shape.weight))
+      throw new RangeError("matrices are made of floats: widen the weight first");
+    return `${halvesOf("x", shape.x)}\n${halvesOf("weight", shape.weight)}`;
+  }
   return `${loadRow("x", shape.x, shape.alignedK)}\n${loadRow("weight", shape.weight, shape.alignedK)}`;
 }
 
-function loadRow(name: "x" | "weight", dtype: FloatDType, aligned: boolean): string {
+function loadRow(name: "x" | "weight", dtype: WeightDType, aligned: boolean): string {
   const head = `fn ${name}_at(row: u32, k4: u32) -> vec4f {`;
-  if (aligned) return `${load4(name, dtype)}\n${head} return load4_${name}(row * (params.k >> 2u) + k4); }`;
+  const whole = `${head} return load4_${name}(row * (params.k >> 2u) + k4); }`;
+  if (isPackedDType(dtype)) return `${loadPacked4(name, dtype)}\n${whole}`;
+  if (aligned) return `${load4(name, dtype)}\n${whole}`;
   return /* wgsl */ `${load1(name, dtype)}
 ${head}
   let at = row * params.k + 4u * k4;

@@ -1,6 +1,7 @@
 /** Tensors by name from one GGUF file: plain ones as they are, blocks of quantized numbers as the floats they stand for. */
 import { ShapeError } from "../../errors.js";
 import { quoted } from "../../printable.js";
+import { packedBlock } from "../../tensor/dtype.js";
 import type { ByteSource } from "../byte-source.js";
 import {
   type ConvertedTensor,
@@ -10,8 +11,9 @@ import {
   type ScaledDType,
   streamConverted,
 } from "../converted-tensor.js";
+import { packedGgmlType, packGgmlBlocks } from "../packed/packed-blocks.js";
 import { missingTensor, PrefixedWeights } from "../weight-names.js";
-import type { ByteRange, OnChunk, TensorInfo, WeightSource } from "../weight-source.js";
+import type { ByteRange, OnChunk, PackedTensor, TensorInfo, WeightSource } from "../weight-source.js";
 import { type BlockGgmlType, isBlockType } from "./ggml-types.js";
 import type { GgufValue } from "./gguf-cursor.js";
 import { type GgufEntry, type GgufHeader, readGgufHeader } from "./gguf-header.js";
@@ -94,6 +96,28 @@ class GgufFile implements GgufWeights {
     }
     const step = Math.max(24, chunkBytes - (chunkBytes % 24));
     await this.#streamStored(entry, step, onChunk, plainRange(name, entry, range));
+  }
+
+  packed(name: string): PackedTensor | undefined {
+    const entry = this.#entry(name);
+    const { type, shape } = entry;
+    const dtype = isBlockType(type) ? packedGgmlType(type.name) : undefined;
+    if (dtype === undefined || !isBlockType(type) || shape.length !== 2) return undefined;
+    const { elements, words } = packedBlock(dtype);
+    if (shape[1]! % elements !== 0) return undefined;
+    const stored = (elements / type.elements) * type.bytes;
+    return {
+      ...{ dtype, byteLength: (entry.byteLength / stored) * words * 4 },
+      stream: (chunkBytes, onChunk) => {
+        const step = Math.max(1, Math.floor(chunkBytes / (4 * words))) * stored;
+        return this.#streamStored(
+          entry,
+          step,
+          (blocks, at) => onChunk(packGgmlBlocks(type, blocks), (at / stored) * words * 4),
+          { byteOffset: 0, byteLength: entry.byteLength },
+        );
+      },
+    };
   }
 
   withPrefix(prefix: string): WeightSource {

@@ -13,8 +13,9 @@ import {
   streamConverted,
 } from "../converted-tensor.js";
 import { weightsError } from "../header.js";
+import { packCodes } from "../packed/packed-blocks.js";
 import { missingTensor, PrefixedWeights } from "../weight-names.js";
-import type { ByteRange, OnChunk, TensorInfo, WeightSource } from "../weight-source.js";
+import type { ByteRange, OnChunk, PackedTensor, TensorInfo, WeightSource } from "../weight-source.js";
 import { widen } from "../widen.js";
 import { type CodeDType, codeValues, float8AsBfloat16 } from "./codes.js";
 import { checkComfyFormats } from "./comfy-formats.js";
@@ -69,6 +70,9 @@ async function requireOnes(source: WeightSource, name: string, plain: string): P
     { where: file, fix: "Use the weights as they were saved: a tensor was converted without its scales." },
   );
 }
+
+/** Codes under one scale in the packed form. */
+const RUN = 64;
 
 class PlainWeights implements WeightSource {
   readonly metadata: Readonly<Record<string, string>>;
@@ -135,6 +139,37 @@ class PlainWeights implements WeightSource {
     const tensor = this.#tensors.get(name);
     if (!tensor) return this.#source.stream(this.#known(name), chunkBytes, onChunk, range);
     return streamConverted(await this.#converted(name, tensor), chunkBytes, onChunk, range);
+  }
+
+  /** Matrices of 8-bit floats in which a run of 64 codes has one scale. */
+  packed(name: string): PackedTensor | undefined {
+    const tensor = this.#tensors.get(name);
+    const { shape } = this.info(name);
+    if (!tensor) return this.#source.packed?.(name);
+    const { dtype: codes, scale, codes: stored } = tensor;
+    const dtype = codes === "F8_E4M3" ? "f8_e4m3" : codes === "F8_E5M2" ? "f8_e5m2" : undefined;
+    const [rows = 0, columns = 0] = shape;
+    if (dtype === undefined || shape.length !== 2 || columns % RUN !== 0) return undefined;
+    const grid = scale?.grid;
+    if (grid && grid.blockColumns % RUN !== 0 && grid.blockColumns < grid.columns) return undefined;
+    if (scale && scale.divisor !== 1) return undefined;
+    return {
+      ...{ dtype, byteLength: (rows * columns * 68) / RUN },
+      stream: async (chunkBytes, onChunk) => {
+        const scales = scale ? await this.#readScale(scale.name) : undefined;
+        const scaleOf = (run: number) => {
+          if (!grid || !scales) return 1;
+          const row = Math.floor((run * RUN) / grid.columns);
+          const block = Math.floor((run * RUN - row * grid.columns) / grid.blockColumns);
+          return scales[Math.floor(row / grid.blockRows) * grid.across + block]!;
+        };
+        // Streams come in multiples of 24; 192 is one of the runs too.
+        const step = Math.max(192, Math.floor(chunkBytes / 192) * 192);
+        await this.#source.stream(stored, step, (bytes, at) =>
+          onChunk(packCodes(bytes, scaleOf, at), (at / RUN) * 68),
+        );
+      },
+    };
   }
 
   withPrefix(prefix: string): WeightSource {
