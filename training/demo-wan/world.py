@@ -251,7 +251,7 @@ def draw_clips(scenes: Scenes, frames: int, device: torch.device | str = "cpu", 
     c = torch.arange(SIZE, device=device).float() + 0.5
     n = len(scenes)
     image = to(scenes.background_rgb)[:, :, None, None, None].expand(n, 3, frames, SIZE, SIZE)
-    for k in range(int(scenes.count.max())):
+    for k in range(scenes.color.shape[1]):
         radius, motion, shape = to(scenes.radius[:, k])[:, None], index(scenes.motion[:, k])[:, None], index(scenes.shape[:, k])
         cx, cy = _positions(scenes, k, f, radius, motion, to)
         wrap = lambda d: torch.remainder(d + SIZE / 2, SIZE) - SIZE / 2

@@ -1,0 +1,58 @@
+"""Samples of a run in PyTorch: clips of prompts, or the latents that our other pipeline must equal.
+
+    python sample.py --out run --prompt "a red circle moves left on a black background" --seed 7 latents.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+import tokenizer as tokenizer_code
+from encode_clips import load_autoencoder
+from files import contact_sheet, load_weights, save_weights, write_png
+from sampler import guided, sample
+from text_encoder import TextConfig, TextEncoder, row_bias
+from transformer import Transformer, TransformerConfig
+
+
+@torch.no_grad()
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file", type=Path, help="a .safetensors file of latents and pixels, or a .png sheet")
+    parser.add_argument("--out", type=Path, default=Path("run"))
+    parser.add_argument("--prompt", required=True)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--latent-frames", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=tokenizer_code.MAX_TOKENS)
+    parser.add_argument("--tokenizer", default="tokenizer.json")
+    args = parser.parse_args()
+    device = torch.device("cpu")
+    vae, mean, std = load_autoencoder(args.out / "vae.safetensors", device)
+    transformer, text = Transformer(TransformerConfig()).eval(), TextEncoder(TextConfig()).eval()
+    transformer.load_state_dict(load_weights(args.out / "transformer.safetensors"))
+    text.load_state_dict(load_weights(args.out / "text.safetensors"))
+    ids = torch.as_tensor(tokenizer_code.encode(Tokenizer.from_file(args.tokenizer), [args.prompt, ""])).long()
+    hidden = text(ids)
+    bias = row_bias(ids, torch.full((2,), float(args.rows)))
+    noise = torch.randn(1, 8, args.latent_frames, 8, 8, generator=torch.Generator().manual_seed(args.seed))
+    velocity = guided(transformer, (hidden[:1], bias[:1]), (hidden[1:], bias[1:]), args.guidance)
+    z = sample(velocity, noise, args.steps)
+    shape = (1, -1, 1, 1, 1)
+    clip = vae.decode(z * std.view(shape) + mean.view(shape)).clamp(-1, 1)
+    if args.file.suffix == ".png":
+        write_png(args.file, contact_sheet(clip))
+    else:
+        rows = torch.zeros(1, args.rows, hidden.shape[-1])
+        rows[:, : hidden.shape[1]] = hidden[:1]
+        first = transformer(noise, torch.tensor([999.0]), hidden[:1], bias[:1])
+        save_weights(args.file, {"noise": noise, "latents": z, "video": clip, "text": rows, "velocity": first})
+
+
+if __name__ == "__main__":
+    main()
