@@ -19,7 +19,7 @@ const executablePath = [
   "/usr/bin/chromium-browser",
   "/usr/bin/google-chrome",
 ].find((path) => path !== undefined && existsSync(path));
-const checkpoint = join(root, "apps/cli/models/tiny-wan");
+const checkpoint = join(root, "fixtures/tiny-wan");
 
 const page = `
   import { createDevice, httpFolder } from "@lvsa/runtime";

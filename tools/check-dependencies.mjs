@@ -10,6 +10,7 @@ const adapters = ["adapter-wan", "adapter-hunyuan", "adapter-cogvideox", "cosmos
 const allowed = {
   runtime: [],
   "software-adapter": [],
+  "demo-wan": [],
   jobs: ["runtime/errors"],
   "ai-sdk": ["runtime/errors", "diffusion", "video"],
   "jobs-bullmq": ["jobs"],
@@ -39,6 +40,7 @@ const allowed = {
     "quality",
     "hooks",
     "software-adapter",
+    "demo-wan",
     ...adapters,
   ],
 };

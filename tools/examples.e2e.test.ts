@@ -25,7 +25,7 @@ const lacksDriver = (error: unknown) =>
   /no GPU driver found|no WebGPU adapter/.test(String((error as { stderr?: string }).stderr));
 
 const families = [
-  { name: "wan", checkpoint: "apps/cli/models/tiny-wan", clip: ["9", "32", "48"] },
+  { name: "wan", checkpoint: "fixtures/tiny-wan", clip: ["9", "32", "48"] },
   { name: "hunyuan", checkpoint: "fixtures/reference/hunyuan/pipeline/checkpoint", clip: ["9", "32", "48"] },
   {
     name: "cogvideox",

@@ -89,7 +89,7 @@ describe("packed and installed alone", () => {
     {
       name: "@lvsa/adapter-wan",
       create: "createWanAdapter",
-      checkpoint: "apps/cli/models/tiny-wan",
+      checkpoint: "fixtures/tiny-wan",
       size: [9, 32, 48],
     },
     {

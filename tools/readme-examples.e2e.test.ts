@@ -18,7 +18,7 @@ const adapter = process.env.LVSA_TEST_ADAPTER || "auto";
 
 /** Small checkpoints by how published ones are called. */
 const checkpoints: readonly (readonly [RegExp, string])[] = [
-  [/^Wan/, "apps/cli/models/tiny-wan"],
+  [/^Wan/, "fixtures/tiny-wan"],
   [/^HunyuanVideo/, "fixtures/reference/hunyuan/pipeline/checkpoint"],
   [/^CogVideoX/, "fixtures/reference/cogvideox/pipeline/checkpoint"],
   [/^Cosmos3/, "fixtures/reference/cosmos3/pipeline/checkpoint"],

@@ -23,7 +23,7 @@ let device: Device;
 let wan: WanTransformer3DModel;
 beforeAll(async () => {
   device = await testDevice();
-  wan = await loaded(WanTransformer3DModel, "apps/cli/models/tiny-wan/transformer");
+  wan = await loaded(WanTransformer3DModel, "fixtures/tiny-wan/transformer");
 });
 afterAll(() => {
   wan.dispose();

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
 import { main } from "./wan-generate.js";
 
-const checkpoint = fileURLToPath(new URL("../../apps/cli/models/tiny-wan", import.meta.url));
+const checkpoint = fileURLToPath(new URL("../../fixtures/tiny-wan", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "lvsa-example-"));
 afterAll(() => rm(folder, { recursive: true }));
 

@@ -1,4 +1,5 @@
-/** The checkpoint that ships with this package, in `models` beside `src` and `dist`. Its weights are random. */
+/** The checkpoint that runs without `--model`: the demo model, which comes as a package of its own. */
 import { fileURLToPath } from "node:url";
+import { DEMO_WAN } from "@lvsa/demo-wan";
 
-export const BUNDLED_MODEL = fileURLToPath(new URL("../models/tiny-wan", import.meta.url));
+export const BUNDLED_MODEL = fileURLToPath(DEMO_WAN).replace(/[\\/]$/, "");

@@ -22,7 +22,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { writeLatents } from "./generate/latents-file.js";
 import { DEVICE, events, runCli } from "./testing/run-cli.js";
 
-const TINY = fileURLToPath(new URL("../models/tiny-wan", import.meta.url));
+const TINY = fileURLToPath(new URL("../../../fixtures/tiny-wan", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "lvsa-cli-"));
 afterAll(() => rm(folder, { recursive: true }));
 

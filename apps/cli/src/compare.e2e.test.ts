@@ -9,7 +9,7 @@ import { DEVICE, runCli } from "./testing/run-cli.js";
 const folder = await mkdtemp(join(tmpdir(), "lvsa-compare-"));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 const page = join(folder, "pages/compare.html");
-const model = new URL("../models/tiny-wan", import.meta.url).pathname;
+const model = new URL("../../../fixtures/tiny-wan", import.meta.url).pathname;
 
 interface Numbers {
   readonly results: readonly {

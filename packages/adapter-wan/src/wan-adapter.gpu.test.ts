@@ -13,7 +13,7 @@ import { readJson, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createWanAdapter } from "./wan-adapter.js";
 
-const checkpoint = join(import.meta.dirname, "../../../apps/cli/models/tiny-wan/transformer");
+const checkpoint = join(import.meta.dirname, "../../../fixtures/tiny-wan/transformer");
 /** From the published checkpoints: Wan 2.1 and 2.2 A14B, and TI2V-5B with its own autoencoder. */
 const KNOWN: readonly KnownClip[] = [
   {

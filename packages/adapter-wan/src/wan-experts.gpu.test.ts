@@ -8,7 +8,7 @@ import { readJson, relativeL2, seededNormal, testDevice } from "@lvsa/runtime/te
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createWanAdapter } from "./wan-adapter.js";
 
-const checkpoint = join(import.meta.dirname, "../../../apps/cli/models/tiny-wan/transformer");
+const checkpoint = join(import.meta.dirname, "../../../fixtures/tiny-wan/transformer");
 const FRAMES = 12;
 const STEPS = 4;
 let device: Device;

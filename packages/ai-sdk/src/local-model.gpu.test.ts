@@ -6,7 +6,7 @@ import { experimental_generateVideo as generateVideo } from "ai";
 import { expect, it } from "vitest";
 import { localVideoModel } from "./local-model.js";
 
-const MODEL = fileURLToPath(new URL("../../../apps/cli/models/tiny-wan", import.meta.url));
+const MODEL = fileURLToPath(new URL("../../../fixtures/tiny-wan", import.meta.url));
 
 it("is an engine of this process behind the SDK's function", async () => {
   const device = await createDevice({

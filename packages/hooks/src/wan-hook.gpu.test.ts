@@ -11,7 +11,7 @@ import { readJson, referenceCases, requireCases, testDevice } from "@lvsa/runtim
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type HookEvent, lvsaPlugin } from "./index.js";
 
-const TINY = fileURLToPath(new URL("../../../apps/cli/models/tiny-wan", import.meta.url));
+const TINY = fileURLToPath(new URL("../../../fixtures/tiny-wan", import.meta.url));
 
 /** Window, leading frames 1 and interval 4 in latent frames, for a model trained on 5. */
 const ENV = {

@@ -15,7 +15,7 @@ import { checkMemory } from "./memory-check.js";
 import { checkSpace, claimOutputs, outputBytes, outputPaths } from "./output-check.js";
 import { lockPath } from "./output-lock.js";
 
-const TINY = fileURLToPath(new URL("../../models/tiny-wan", import.meta.url));
+const TINY = fileURLToPath(new URL("../../../../fixtures/tiny-wan", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "lvsa-files-"));
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -106,7 +106,7 @@ describe("outputs", () => {
 
 describe("checkpoints", () => {
   it("are folders; known names are explained", async () => {
-    expect(await chooseCheckpoint({})).toMatchObject({ folder: { name: TINY }, isBundled: true });
+    expect(await chooseCheckpoint({})).toMatchObject({ name: "demo-wan", isBundled: true });
     expect(await chooseCheckpoint({ model: TINY })).toMatchObject({ name: "tiny-wan", isBundled: false });
     await expect(chooseCheckpoint({ model: "wan2.1-t2v-1.3b" })).rejects.toThrow(
       expect.objectContaining({ fix: expect.stringContaining("Download Wan-AI/") as string }),

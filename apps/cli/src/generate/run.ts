@@ -1,4 +1,5 @@
 /** One generation from options to files. */
+import { DEMO_PROMPTS } from "@lvsa/demo-wan";
 import { Engine, type GenerationResult, type RunState, seedForJson } from "@lvsa/diffusion";
 import { type CheckpointInspection, describeCheckpoint, inspectCheckpoint } from "@lvsa/diffusion/catalog";
 import { type Environment, processEnvironment } from "@lvsa/hooks";
@@ -47,7 +48,7 @@ export async function runGenerate(
   const options = checkpoint.isBundled ? withBundledDefaults(request.options) : request.options;
   if (checkpoint.isBundled) {
     reporter.notice(
-      "No --model given: using the tiny checkpoint that ships with lvsa; its weights are random.",
+      `No --model given: using the demo model, which draws moving shapes ("${DEMO_PROMPTS[1]}").`,
     );
   }
   const environment = resume ? { ...resume.record.environment } : processEnvironment();

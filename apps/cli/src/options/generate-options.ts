@@ -87,7 +87,7 @@ export function addGenerateOptions(command: Command): Command {
     .optionsGroup("Model and prompt:")
     .option(
       "--model <path>",
-      "checkpoint: a diffusers folder, or one file of weights (default: a tiny one with random weights)",
+      "checkpoint: a diffusers folder, or one file of weights (default: the demo model)",
     );
   addComponentOptions(command);
   addLoraOptions(command);

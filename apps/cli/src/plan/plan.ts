@@ -58,12 +58,15 @@ export function attendedFrames(pattern: AttentionPattern): number[] {
 }
 
 function lvsaPlan(settings: LvsaConfigInput, grid: VideoGrid, geometry: ModelGeometry): LvsaPlan {
-  const config = resolveLvsaConfig(settings, {
-    latentFrames: grid.tokenFrames,
-    patchesPerFrame: grid.patchesPerFrame,
-    referenceLatentFrames: geometry.referenceTokenFrames,
-    temporalFactor: geometry.vaeTemporal,
-  });
+  const config = resolveLvsaConfig(
+    { ...geometry.lvsa, ...settings },
+    {
+      latentFrames: grid.tokenFrames,
+      patchesPerFrame: grid.patchesPerFrame,
+      referenceLatentFrames: geometry.referenceTokenFrames,
+      temporalFactor: geometry.vaeTemporal,
+    },
+  );
   const offsets = config.rotateKeyframes ? Math.max(config.keyframeInterval ?? 1, 1) : 1;
   const patterns = new Map<number, AttentionPattern>();
   const patternOfStep = (step: number): AttentionPattern => {

@@ -14,13 +14,13 @@ export interface LvsaHost {
 
 export interface InstallLvsaOptions
   extends Omit<LvsaProcessorOptions, "config" | "referenceLatentFrames" | "temporalFactor"> {
-  /** Users' settings; the adapter's defaults lie underneath. */
+  /** Users' settings; underneath lie the checkpoint's (`geometry.lvsa`) and then the adapter's defaults. */
   readonly config?: LvsaConfigInput;
 }
 
 export interface LvsaInstallation extends Installation {
   readonly processor: LvsaAttentionProcessor;
-  /** Settings as they are used: the adapter's defaults with the user's on top. */
+  /** Settings as they are used: the adapter's defaults, the checkpoint's, and the user's on top. */
   readonly config: LvsaConfigInput;
   /** `clip` with what the model adds to it, for `resolveLvsaConfig`. */
   clipGeometry(clip: { readonly latentFrames: number; readonly patchesPerFrame: number }): ClipGeometry;
@@ -38,7 +38,7 @@ export function installLvsa(
   adapter: ModelAdapter,
   options: InstallLvsaOptions = {},
 ): LvsaInstallation {
-  const config: LvsaConfigInput = { ...adapter.defaults, ...options.config };
+  const config: LvsaConfigInput = { ...adapter.defaults, ...host.geometry.lvsa, ...options.config };
   parseLvsaConfig(config);
   const training = {
     referenceLatentFrames: adapter.referenceLatentFrames(host.geometry),

@@ -29,6 +29,8 @@ export interface HostGeometry {
   readonly temporalFactor?: number | undefined;
   /** Token frames of the clips that the model was trained on, where the host knows its models. */
   readonly referenceLatentFrames?: number | undefined;
+  /** LVSA settings that suit the checkpoint, in video frames. They lie above the adapter's, and under the user's. */
+  readonly lvsa?: { readonly windowSize?: number; readonly nFirstFrames?: number } | undefined;
   /** The transformer's `config.json`. */
   readonly transformerConfig: Readonly<Record<string, unknown>>;
 }

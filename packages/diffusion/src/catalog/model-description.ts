@@ -1,5 +1,6 @@
 /** A whole model as the planner sees it: a known one by name, or one read from a checkpoint folder. */
 import type { PackedDType } from "@lvsa/runtime";
+import type { CheckpointSettings } from "../models/definition/checkpoint-settings.js";
 import type { ResolvedConfig } from "../models/definition/resolved-config.js";
 import type { ModelDefaults, ModelFamily } from "../models/definition/video-model.js";
 import type { StoredDType } from "./weight-summary.js";
@@ -36,6 +37,8 @@ export interface ModelDescription {
   /** By the names of model_index.json: `transformer`, `vae`, `text_encoder`, ... */
   readonly components: Readonly<Record<string, ComponentDescription>>;
   readonly defaults: GenerationDefaults;
+  /** What the checkpoint says in place of its definition. */
+  readonly geometry?: CheckpointSettings["geometry"];
   /** What the authors advise where it differs from `defaults`. */
   readonly recommended: Partial<GenerationDefaults>;
   /** Share of the noise schedule above which the first of two transformers works. */

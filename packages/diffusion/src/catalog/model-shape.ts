@@ -35,7 +35,7 @@ export interface ModelShape {
  * @throws ConfigError `MISSING_COMPONENT`, `UNKNOWN_MODEL_CLASS`, or for a bad config
  */
 export function modelShape(
-  model: Pick<ModelDescription, "name" | "components">,
+  model: Pick<ModelDescription, "name" | "components" | "geometry">,
   tokens: TokenRows = {},
 ): ModelShape {
   for (const name of ["transformer", "vae"]) {
@@ -51,7 +51,7 @@ export function modelShape(
   return {
     definition,
     configs,
-    geometry: definition.video.geometry(configs),
+    geometry: { ...definition.video.geometry(configs), ...model.geometry },
     rows,
     attention: definition.video.attention(configs, rows),
   };

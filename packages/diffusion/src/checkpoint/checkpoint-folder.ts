@@ -1,6 +1,12 @@
 /** Reading a diffusers folder: `model_index.json`, component configs, component weights. */
 import { ConfigError, type FolderReader, WeightsError } from "@lvsa/runtime";
 import * as z from "zod";
+import {
+  type CheckpointSettings,
+  NO_SETTINGS,
+  parseCheckpointSettings,
+  SETTINGS_FILE,
+} from "../models/definition/checkpoint-settings.js";
 
 const modelIndexSchema = z.looseObject({ _class_name: z.string() });
 
@@ -63,6 +69,12 @@ export async function readSchedulerConfig(
       ? []
       : [`The scheduler is ${named}, as model_index.json says; ${path} is that of a ${own}.`];
   return { config: { ...config, _class_name: named }, notes };
+}
+
+/** What `lvsa.json` says; nothing where it is not there. @throws ConfigError `BAD_JSON`, `BAD_CONFIG` */
+export async function readCheckpointSettings(folder: FolderReader): Promise<CheckpointSettings> {
+  if (!(await folder.exists(SETTINGS_FILE))) return NO_SETTINGS;
+  return parseCheckpointSettings(await readJson(folder, SETTINGS_FILE));
 }
 
 /** @throws WeightsError when missing, ConfigError when not JSON */

@@ -59,7 +59,8 @@ export function describeCheckpoint(inspection: CheckpointInspection): ModelDescr
     task: pipelineClass.includes("ImageToVideo") ? "image-to-video" : "text-to-video",
     pipelineClass,
     components,
-    defaults: { ...modelDefaults(components), ...fromConfigs(inspection) },
+    defaults: { ...modelDefaults(components), ...fromConfigs(inspection), ...inspection.settings.defaults },
+    geometry: inspection.settings.geometry,
     recommended: {},
     ...(typeof boundary === "number" ? { boundaryRatio: boundary } : {}),
   };

@@ -1,7 +1,8 @@
 /** What a checkpoint folder holds and what is wrong with it, from JSON files and safetensors headers alone. */
 import { ConfigError, type FolderReader, isLvsaError } from "@lvsa/runtime";
+import type { CheckpointSettings } from "../models/definition/checkpoint-settings.js";
 import { modelClassNames } from "../models/model-classes.js";
-import { componentEntries, readJson, readModelIndex } from "./checkpoint-folder.js";
+import { componentEntries, readCheckpointSettings, readJson, readModelIndex } from "./checkpoint-folder.js";
 import { type ComponentInspection, inspectComponent } from "./inspect-component.js";
 
 export interface CheckpointInspection {
@@ -16,6 +17,8 @@ export interface CheckpointInspection {
   /** Of scheduler/scheduler_config.json and guider/guider_config.json, where they are there. */
   readonly schedulerConfig: Readonly<Record<string, unknown>> | undefined;
   readonly guiderConfig: Readonly<Record<string, unknown>> | undefined;
+  /** Of lvsa.json; nothing where it is not there. */
+  readonly settings: CheckpointSettings;
   /** Sums over all components. */
   readonly parameters: number;
   readonly tensors: number;
@@ -28,7 +31,7 @@ export interface CheckpointInspection {
  * Inspects a folder in the diffusers format, or that of a single model with its config.json. Problems are part of
  * the result: only a folder that is neither is an error.
  *
- * @throws ConfigError `NOT_A_CHECKPOINT`, `BAD_JSON`
+ * @throws ConfigError `NOT_A_CHECKPOINT`, `BAD_JSON`, `BAD_CONFIG` (of lvsa.json)
  */
 export async function inspectCheckpoint(folder: FolderReader): Promise<CheckpointInspection> {
   const single = !(await folder.exists("model_index.json")) && (await folder.exists("config.json"));
@@ -49,6 +52,7 @@ export async function inspectCheckpoint(folder: FolderReader): Promise<Checkpoin
     components,
     schedulerConfig: await optionalConfig(folder, "scheduler/scheduler_config.json"),
     guiderConfig: await optionalConfig(folder, "guider/guider_config.json"),
+    settings: await readCheckpointSettings(folder),
     parameters: total((one) => one.parameters),
     tensors: total((one) => one.tensors),
     bytes: total((one) => one.bytes),

@@ -123,15 +123,16 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     return [first.model, ...others.map(({ model }) => model)];
   }
 
-  /** What the model's definition says of this checkpoint. */
+  /** What the model's definition says of this checkpoint, and what the checkpoint says itself. */
   get defaults(): GenerationDefaults {
-    const { definition, configs } = this.parts;
-    return definition.video.defaults(configs);
+    const { definition, configs, settings } = this.parts;
+    return { ...definition.video.defaults(configs), ...settings.defaults };
   }
 
   get geometry(): CheckpointGeometry {
-    const { vaeSpatial, vaeTemporal, referenceTokenFrames } = this.modelGeometry;
+    const { vaeSpatial, vaeTemporal, referenceTokenFrames, lvsa } = this.modelGeometry;
     return {
+      ...(lvsa ? { lvsa } : {}),
       ...{ spatialFactor: vaeSpatial, temporalFactor: vaeTemporal },
       referenceLatentFrames: referenceTokenFrames,
       transformerConfig: this.parts.configs.transformer,
@@ -158,8 +159,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   }
 
   protected get modelGeometry(): ModelGeometry {
-    const { definition, configs } = this.parts;
-    return definition.video.geometry(configs);
+    const { definition, configs, settings } = this.parts;
+    return { ...definition.video.geometry(configs), ...settings.geometry };
   }
 
   /** @throws UsageError for options that do not fit this checkpoint */

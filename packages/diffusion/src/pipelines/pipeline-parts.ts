@@ -3,8 +3,13 @@
 import { AttentionDispatcher, type AttentionTarget } from "@lvsa/core";
 import type { Device, FloatDType, FolderReader, Tensor, WeightSource } from "@lvsa/runtime";
 import { checkComponents } from "../checkpoint/check-components.js";
-import { type ModelIndex, readSchedulerConfig } from "../checkpoint/checkpoint-folder.js";
+import {
+  type ModelIndex,
+  readCheckpointSettings,
+  readSchedulerConfig,
+} from "../checkpoint/checkpoint-folder.js";
 import { LoraSet } from "../lora/lora-set.js";
+import type { CheckpointSettings } from "../models/definition/checkpoint-settings.js";
 import type { ModelDefinition, VideoModelDefinition } from "../models/definition/define-model.js";
 import type { ResolvedConfig } from "../models/definition/resolved-config.js";
 import type { ComponentConfigs } from "../models/definition/video-model.js";
@@ -49,6 +54,8 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   /** The transformer's; defaults and geometry follow from it and `configs`. */
   readonly definition: VideoModelDefinition;
   readonly configs: ComponentConfigs & Record<"transformer" | "vae", ResolvedConfig>;
+  /** What the checkpoint says besides its configs. */
+  readonly settings: CheckpointSettings;
   /** `scheduler_config.json` with the class of `model_index.json`. */
   readonly schedulerConfig: unknown;
   /** Added to the transformers' weights when these are loaded. */
@@ -87,6 +94,7 @@ export async function openParts(
   definitions: readonly ModelDefinition[],
 ) {
   const { device, attention = new AttentionDispatcher(), keepLoaded = false } = options;
+  const settings = await readCheckpointSettings(folder);
   const scheduler = await readSchedulerConfig(folder, index);
   const components = await checkComponents(folder, index, definitions);
   const notes = [...components.notes, ...scheduler.notes];
@@ -101,6 +109,7 @@ export async function openParts(
     keepLoaded,
     folder,
     className,
+    settings,
     schedulerConfig: scheduler.config,
     notes,
   };

@@ -80,8 +80,9 @@ export class StandInModel {
   }
 
   get geometry(): CheckpointGeometry {
-    const { vaeSpatial, vaeTemporal, referenceTokenFrames } = this.shape.geometry;
+    const { vaeSpatial, vaeTemporal, referenceTokenFrames, lvsa } = this.shape.geometry;
     return {
+      ...(lvsa ? { lvsa } : {}),
       spatialFactor: vaeSpatial,
       temporalFactor: vaeTemporal,
       referenceLatentFrames: referenceTokenFrames,

@@ -23,6 +23,8 @@ export interface ModelGeometry {
   readonly padsPatches: boolean;
   /** Token frames of the training length. */
   readonly referenceTokenFrames: number;
+  /** Settings of LVSA in video frames, where the checkpoint states them. */
+  readonly lvsa?: { readonly windowSize?: number; readonly nFirstFrames?: number };
 }
 
 /** Tokens that each kind of conditioning has; `sample` and `video` are not in it. */

@@ -1,0 +1,17 @@
+/**
+ * A tiny text-to-video checkpoint of Wan's classes, for first steps, examples and tests. README.md is its model card.
+ */
+
+/**
+ * The checkpoint's folder, in the diffusers format: a `file:` URL in Node (`fileURLToPath` makes a path of it), an address
+ * in a browser that serves this package as it is.
+ */
+export const DEMO_WAN: URL = new URL("../model/", import.meta.url);
+
+/** What it understands well. More in the model card. */
+export const DEMO_PROMPTS: readonly string[] = [
+  "a large red star circles clockwise on a navy background",
+  "a yellow ball bounces off the walls on a black background",
+  "a big blue square moves to the right on a pink background",
+  "a small green triangle moves up slowly on a gray background",
+];

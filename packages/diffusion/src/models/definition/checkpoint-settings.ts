@@ -1,0 +1,68 @@
+/**
+ * `lvsa.json` beside `model_index.json`: what the author of a checkpoint says of it that no class of the folder has a
+ * place for. Wan's configs name no training length, for one. diffusers does not read it.
+ */
+import { ConfigError } from "@lvsa/runtime";
+import * as z from "zod";
+import { count, positive, size } from "./config-fields.js";
+import type { ModelDefaults, ModelGeometry } from "./video-model.js";
+
+export const SETTINGS_FILE = "lvsa.json";
+
+const schema = z.strictObject({
+  /** Latent frames (rows of the pattern) that the model was trained on. */
+  reference_latent_frames: size.optional(),
+  /** Half window and leading frames of LVSA, in video frames. */
+  window_size: count.optional(),
+  n_first_frames: count.optional(),
+  max_sequence_length: size.optional(),
+  height: size.optional(),
+  width: size.optional(),
+  num_frames: size.optional(),
+  fps: positive.optional(),
+  num_inference_steps: size.optional(),
+  guidance_scale: z.number().min(0).optional(),
+});
+
+export interface CheckpointSettings {
+  /** In place of the family's. */
+  readonly defaults: Partial<ModelDefaults>;
+  readonly geometry: Partial<Pick<ModelGeometry, "referenceTokenFrames" | "lvsa">>;
+}
+
+export const NO_SETTINGS: CheckpointSettings = { defaults: {}, geometry: {} };
+
+/** @throws ConfigError `BAD_CONFIG` for a value that is none, and for a key that is not known: it would have no effect */
+export function parseCheckpointSettings(json: unknown): CheckpointSettings {
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) {
+    throw new ConfigError("BAD_CONFIG", `${SETTINGS_FILE}: ${z.prettifyError(parsed.error)}`, {
+      where: SETTINGS_FILE,
+      fix: `Its keys are ${Object.keys(schema.shape).join(", ")}; all may be left out.`,
+    });
+  }
+  const given = parsed.data;
+  const defaults = {
+    height: given.height,
+    width: given.width,
+    numFrames: given.num_frames,
+    fps: given.fps,
+    numInferenceSteps: given.num_inference_steps,
+    guidanceScale: given.guidance_scale,
+    maxSequenceLength: given.max_sequence_length,
+  };
+  const lvsa = present({ windowSize: given.window_size, nFirstFrames: given.n_first_frames });
+  return {
+    defaults: present(defaults),
+    geometry: {
+      ...present({ referenceTokenFrames: given.reference_latent_frames }),
+      ...(Object.keys(lvsa).length > 0 ? { lvsa } : {}),
+    },
+  };
+}
+
+function present<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
