@@ -10,9 +10,11 @@ import {
 } from "@lvsa/runtime/testing";
 import { describe, expect, it } from "vitest";
 import { clipOf } from "./clip.js";
+import { banding, noiseAnomaly, tiling } from "./metrics/artifacts.js";
+import { flickeringScore, measureRepetition } from "./metrics/embeddings.js";
 import { luma, lumaFrames } from "./metrics/luma.js";
 import { laplacian } from "./metrics/sharpness.js";
-import { signature } from "./metrics/signature.js";
+import { consecutiveCosines, signature } from "./metrics/signature.js";
 import { psnr, ssim } from "./metrics/similarity.js";
 import { type ClipScore, scoreClip } from "./score.js";
 import { mean } from "./statistics.js";
@@ -31,8 +33,26 @@ interface Pair {
 const goldens = goldenJson<{ clips: Record<string, Golden>; pairs: Record<string, Pair> }>(
   "quality/classical.json",
 );
-const vqeval =
-  goldenJson<Record<string, { traces: { consecutive_similarity: number[] } }>>("quality/vqeval.json");
+/** What vqeval gives without networks. */
+interface Vqeval {
+  readonly traces: { readonly consecutive_similarity: number[] };
+  readonly temporal_parts: { readonly flickering_score: number; readonly subject_consistency: number };
+  readonly per_frame: {
+    readonly banding: number[];
+    readonly tiling: (number | null)[];
+    readonly noise: number[];
+  };
+  readonly loop_parts: {
+    readonly cycle: readonly [
+      number,
+      number,
+      { readonly offdiag_mean: number; readonly offdiag_std: number },
+    ];
+    readonly duplicates: readonly [number, number];
+    readonly autocorrelation: readonly [number, number];
+  };
+}
+const vqeval = goldenJson<Record<string, Vqeval>>("quality/vqeval.json");
 const path = join(referenceDirectory(), "quality/clips.safetensors");
 const tensors = existsSync(path) ? await readSafetensors(path) : {};
 const names = Object.keys(tensors)
@@ -160,6 +180,52 @@ describe.each(names)("the clip %s", (name) => {
     expect(maxAbsolute(all, expected.data)).toBeLessThanOrEqual(1e-6);
     const similar = vqeval![name]!.traces.consecutive_similarity;
     expect(Math.abs(score.identity.consecutive - mean(similar))).toBeLessThanOrEqual(1e-5);
+  });
+});
+
+/** Within so much, or undefined where both have no number. */
+function expectNear(actual: number, expected: number | null, tolerance: number, where: string): void {
+  expect(Math.abs(actual - expected!), `${where}: ${actual}, expected ${expected}`).toBeLessThanOrEqual(
+    tolerance,
+  );
+}
+
+describe.each(names)("vqeval's numbers of %s", (name) => {
+  const golden = vqeval![name]!;
+  const frames = clip(name);
+  const { width, height } = frames;
+  const gray = lumaFrames(frames).filter((_, t) => t % 2 === 0);
+
+  it("artefacts of single frames", () => {
+    const { per_frame } = golden;
+    gray.forEach((frame, i) => {
+      expectNear(banding(frame, width, height), per_frame.banding[i]!, 1e-6, `banding ${i}`);
+      expectNear(noiseAnomaly(frame, width, height), per_frame.noise[i]!, 1e-4, `noise ${i}`);
+      // A frame of one colour has no autocorrelation there; here it does not repeat.
+      expectNear(tiling(frame, width, height), per_frame.tiling[i] ?? 0, 1e-4, `tiling ${i}`);
+    });
+  });
+
+  it("likeness, cycles and repeats of embeddings", () => {
+    const stored = tensors[`embedding.${name}`]!.data as Float32Array;
+    const all = Array.from({ length: 20 }, (_, t) =>
+      Float64Array.from(stored.subarray(t * 192, (t + 1) * 192)),
+    );
+    const { temporal_parts, loop_parts } = golden;
+    const found = measureRepetition(all)!;
+    expectNear(flickeringScore(consecutiveCosines(all)), temporal_parts.flickering_score, 1e-3, "flickering");
+    expectNear(mean(consecutiveCosines(all)), temporal_parts.subject_consistency, 1e-5, "consistency");
+    const [cycle, period, { offdiag_mean, offdiag_std }] = loop_parts.cycle;
+    expectNear(found.meanLikeness, offdiag_mean, 1e-5, "mean likeness");
+    expectNear(found.likenessSpread, offdiag_std, 1e-5, "likeness spread");
+    // Rounding noise divided by rounding noise there.
+    if (name !== "frozen") expectNear(found.cycle, cycle, 1e-5, "cycle");
+    // Several lags tie exactly in these: the first of them is taken here.
+    if (!["frozen", "loop5", "flicker", "flat"].includes(name)) expect(found.cyclePeriod).toBe(period);
+    expectNear(found.duplicates, loop_parts.duplicates[0], 1e-5, "duplicates");
+    expect(found.longestRepeat).toBe(loop_parts.duplicates[1]);
+    expect(found.autocorrelationLag).toBe(loop_parts.autocorrelation[0]);
+    expectNear(found.autocorrelation, loop_parts.autocorrelation[1], 1e-5, "autocorrelation");
   });
 });
 

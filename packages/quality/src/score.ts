@@ -3,14 +3,16 @@ import { UsageError } from "@lvsa/runtime/errors";
 import type { VideoFrames } from "@lvsa/video";
 import { checkClip } from "./clip.js";
 import { areaMeans } from "./metrics/area-means.js";
+import { type Artifacts, measureArtifacts } from "./metrics/artifacts.js";
 import { blockMotion, type PairMotion } from "./metrics/block-motion.js";
 import { type Changes, measureChanges } from "./metrics/changes.js";
 import { type ColorDrift, measureColorDrift } from "./metrics/color-drift.js";
+import { measureRepetition, type Repetition } from "./metrics/embeddings.js";
 import { measureFlicker } from "./metrics/flicker.js";
 import { lumaFrames } from "./metrics/luma.js";
 import { measureRecurrence, type Recurrence } from "./metrics/recurrence.js";
 import { sharpness } from "./metrics/sharpness.js";
-import { type Identity, measureIdentity } from "./metrics/signature.js";
+import { type Identity, measureIdentity, signatures } from "./metrics/signature.js";
 import { mean } from "./statistics.js";
 
 /** The shorter side up to which motion is measured pixel by pixel. */
@@ -29,6 +31,9 @@ export interface ClipScore extends Changes, ColorDrift, Recurrence {
   /** Last fifth over first fifth; null where the first has no detail. */
   readonly sharpnessRatio: number | null;
   readonly identity: Identity;
+  /** By signatures; undefined for fewer than ten frames. */
+  readonly repetition: Repetition | undefined;
+  readonly artifacts: Artifacts;
   /** Per pair of frames, in pixels of the clip. */
   readonly motion: readonly PairMotion[];
   /** Mean of `meanMagnitude`, pixels per frame. */
@@ -40,7 +45,7 @@ export interface ClipScore extends Changes, ColorDrift, Recurrence {
 }
 
 /**
- * Scores a clip. Takes a few seconds for 81 frames of 832x480. The frames are only read, several times each.
+ * Scores a clip. Takes about ten seconds for 81 frames of 832x480. The frames are only read, several times each.
  *
  * @throws UsageError `CLIP_TOO_SHORT` for fewer than two frames; ShapeError `CLIP_SIZE` for frames of a wrong size
  */
@@ -56,6 +61,7 @@ export function scoreClip(clip: VideoFrames): ClipScore {
   const frames = lumaFrames(clip);
   const detail = frames.map((frame) => sharpness(frame, width, height));
   const before = mean(detail.slice(0, part));
+  const seen = signatures(clip);
   const { motion, scale } = measureMotion(frames, width, height);
   return {
     frames: count,
@@ -67,7 +73,9 @@ export function scoreClip(clip: VideoFrames): ClipScore {
     sharpnessRatio: before === 0 ? null : mean(detail.slice(-part)) / before,
     ...measureColorDrift(clip, part),
     ...measureRecurrence(clip),
-    identity: measureIdentity(clip, part),
+    identity: measureIdentity(seen, part),
+    repetition: measureRepetition(seen),
+    artifacts: measureArtifacts(frames, width, height),
     motion,
     motionMean: mean(motion.map(({ meanMagnitude }) => meanMagnitude)),
     residualMean: mean(motion.map(({ residual }) => residual)),

@@ -61,6 +61,26 @@ const ROWS: readonly Row[] = [
     value: (s) => `${number(s.loopIndex, 2)}${s.loopPeriod ? ` @ ${s.loopPeriod}` : ""}`,
   },
   {
+    title: "repeats",
+    meaning: "frames that lie apart and look alike from afar, 0 to 1",
+    value: (s) => number(s.repetition?.duplicates ?? null, 2),
+  },
+  {
+    title: "banding",
+    meaning: "flat steps of brightness, 0 to 1",
+    value: (s) => number(s.artifacts.banding, 3),
+  },
+  {
+    title: "tiling",
+    meaning: "texture that repeats in a frame, 0 to 1",
+    value: (s) => number(s.artifacts.tiling, 3),
+  },
+  {
+    title: "noise",
+    meaning: "how unlike even Gaussian noise the finest detail is, 0 to 1",
+    value: (s) => number(s.artifacts.noiseAnomaly, 3),
+  },
+  {
     title: "residual",
     meaning: "what motion does not explain, 0 to 1",
     value: (s) => number(s.residualMean, 4),
@@ -111,6 +131,21 @@ export function scoreToJson(path: string, decoder: string, s: ClipScore): Readon
     background_drift: s.backgroundDrift,
     loop_index: s.loopIndex,
     loop_period: s.loopPeriod,
+    repetition: s.repetition
+      ? {
+          cycle: s.repetition.cycle,
+          cycle_period: s.repetition.cyclePeriod,
+          mean_likeness: s.repetition.meanLikeness,
+          likeness_spread: s.repetition.likenessSpread,
+          duplicates: s.repetition.duplicates,
+          longest_repeat: s.repetition.longestRepeat,
+          autocorrelation: s.repetition.autocorrelation,
+          autocorrelation_lag: s.repetition.autocorrelationLag,
+        }
+      : null,
+    banding: s.artifacts.banding,
+    tiling: s.artifacts.tiling,
+    noise_anomaly: s.artifacts.noiseAnomaly,
     residual_mean: s.residualMean,
     motion_scale: s.motionScale,
     per_frame: { mean_luma: s.meanLuma, sharpness: s.sharpness },

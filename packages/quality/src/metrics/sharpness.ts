@@ -1,5 +1,6 @@
 /** How much fine detail a frame has: the spread of its Laplacian. */
 import { variance } from "../statistics.js";
+import { mirror } from "./filters.js";
 
 /** Variance of `[[0,1,0],[1,-4,1],[0,1,0]]` over a luma frame; borders are mirrored without the edge pixel. */
 export function sharpness(frame: Uint8Array, width: number, height: number): number {
@@ -8,11 +9,6 @@ export function sharpness(frame: Uint8Array, width: number, height: number): num
 
 /** `[height, width]`. */
 export function laplacian(frame: Uint8Array, width: number, height: number): Float64Array {
-  const mirror = (position: number, size: number) => {
-    if (size === 1) return 0;
-    if (position < 0) return -position;
-    return position < size ? position : 2 * size - 2 - position;
-  };
   const out = new Float64Array(frame.length);
   for (let y = 0; y < height; y++) {
     const up = mirror(y - 1, height) * width;

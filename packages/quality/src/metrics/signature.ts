@@ -23,12 +23,17 @@ export interface Identity {
   readonly firstToLast: number;
 }
 
-/** `part`: frames at each end. Of a clip of at least two frames. */
-export function measureIdentity(clip: VideoFrames, part: number): Identity {
-  const all = Array.from({ length: clip.count }, (_, t) => signature(clip.get(t), clip.width, clip.height));
+/** @param all signatures of at least two frames; @param part frames at each end */
+export function measureIdentity(all: readonly Float64Array[], part: number): Identity {
   const ends = all.slice(0, part).flatMap((a) => all.slice(-part).map((b) => cosine(a, b)));
-  return {
-    consecutive: mean(all.slice(1).map((b, t) => cosine(all[t]!, b))),
-    firstToLast: mean(ends),
-  };
+  return { consecutive: mean(consecutiveCosines(all)), firstToLast: mean(ends) };
+}
+
+export function consecutiveCosines(all: readonly Float64Array[]): number[] {
+  return all.slice(1).map((b, t) => cosine(all[t]!, b));
+}
+
+/** Of every frame. */
+export function signatures(clip: VideoFrames): Float64Array[] {
+  return Array.from({ length: clip.count }, (_, t) => signature(clip.get(t), clip.width, clip.height));
 }

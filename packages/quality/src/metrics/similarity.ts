@@ -1,4 +1,5 @@
 /** How alike two pictures are. */
+import { gaussian } from "./filters.js";
 
 /**
  * Peak signal-to-noise ratio in decibels over all bytes; null for equal pictures, where it has no bound.
@@ -14,21 +15,12 @@ const SIGMA = 1.5;
 const C1 = (0.01 * 255) ** 2;
 const C2 = (0.03 * 255) ** 2;
 
-/** Weights of the window along one axis; sum 1. */
-function gaussian(): Float64Array {
-  const weights = Float64Array.from({ length: 2 * RADIUS + 1 }, (_, i) =>
-    Math.exp(-((i - RADIUS) ** 2) / (2 * SIGMA * SIGMA)),
-  );
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  return weights.map((weight) => weight / total);
-}
-
 /** Weighted means where the window fits: `[height - 10, width - 10]`. */
 function smooth(
   values: ArrayLike<number>,
   width: number,
   height: number,
-  weights: Float64Array,
+  weights: readonly number[],
 ): Float64Array {
   const columns = width - 2 * RADIUS;
   const rows = height - 2 * RADIUS;
@@ -58,7 +50,7 @@ function smooth(
  */
 export function ssim(a: Uint8Array, b: Uint8Array, width: number, height: number): number {
   if (width <= 2 * RADIUS || height <= 2 * RADIUS) return Number.NaN;
-  const weights = gaussian();
+  const weights = gaussian(RADIUS, SIGMA);
   const means = (values: ArrayLike<number>) => smooth(values, width, height, weights);
   const product = (x: Uint8Array, y: Uint8Array) => Float64Array.from(x, (value, i) => value * y[i]!);
   const [ma, mb] = [means(a), means(b)];
