@@ -2,6 +2,7 @@ export { type CliRunnerOptions, cliRunner } from "./node/cli-runner.js";
 export { type FileQueueOptions, openFileQueue } from "./node/file-queue.js";
 export {
   type Runner,
+  type RunnerContext,
   RunnerDiedError,
   type RunnerReport,
   runWorker,

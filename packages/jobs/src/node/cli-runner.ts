@@ -1,12 +1,17 @@
-/** Runs a job by the command line, `lvsa generate`, in a process of its own: the worker's event loop stays free. */
+/**
+ * Runs a job by the command line, `lvsa generate`, in a process of its own: the worker's event loop stays free. What a
+ * process kept beside its output before it was killed or stopped goes on with `lvsa resume`.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout } from "node:timers/promises";
 import { ConfigError, LvsaError } from "@lvsa/runtime/errors";
 import type { JobRecord, JobResult } from "../job.js";
-import { type Runner, RunnerDiedError } from "./worker.js";
+import { type Runner, type RunnerContext, RunnerDiedError } from "./worker.js";
 
 export interface CliRunnerOptions {
   /** The command before its arguments, e.g. `["node", "…/lvsa/dist/main.js"]`. */
@@ -24,54 +29,86 @@ export const VIDEO_FILE = "video.mp4";
 
 export function cliRunner(options: CliRunnerOptions): Runner {
   return {
-    async run(job, { folder, signal, onProgress }) {
-      const [program, ...first] = options.command;
-      const args = [...first, ...generateArguments(job, folder, options)];
-      const child = spawn(program, args, {
-        cwd: folder,
-        stdio: ["ignore", "pipe", "pipe"],
-        env: { ...process.env, ...options.env },
-      });
-      let kill: NodeJS.Timeout | undefined;
-      const stop = () => {
-        child.kill("SIGTERM");
-        kill = setTimeout(() => child.kill("SIGKILL"), options.graceMs ?? 10_000);
-      };
-      signal.addEventListener("abort", stop);
-      if (signal.aborted) stop();
-      let result: JobResult | undefined;
-      let failure: LvsaError | undefined;
-      let lastWords = "";
-      child.stderr.setEncoding("utf8").on("data", (text: string) => {
-        lastWords = (lastWords + text).slice(-2000);
-      });
-      const lines = createInterface({ input: child.stdout });
-      lines.on("line", (line) => {
-        const event = parseEvent(line);
-        if (event.event === "step")
-          onProgress({ progress: (90 * (Number(event.step) + 1)) / Number(event.steps) });
-        if (event.event === "stage" && event.stage === "decode")
-          onProgress({ progress: 90 + (9 * Number(event.done)) / Math.max(1, Number(event.total)) });
-        if (event.event === "error") failure = new LvsaError(String(event.code), String(event.message));
-        if (event.event === "result") {
-          const { width, height, frames, fps } = event as unknown as Omit<JobResult, "file" | "bytes">;
-          result = { file: VIDEO_FILE, bytes: 0, width, height, frames, fps };
+    async run(job, context) {
+      await removeForeignLocks(context.folder);
+      for (;;) {
+        try {
+          return await attempt(job, context);
+        } catch (error) {
+          // The process of a worker that died ends by itself after its step, and keeps what it has.
+          if ((error as LvsaError).code !== "OUTPUT_IN_USE" || context.signal.aborted) throw error;
+          await setTimeout(1000);
         }
-      });
-      try {
-        // `close`: after the last byte of its output.
-        const [code, killedBy] = (await once(child, "close")) as [number | null, string | null];
-        if (code === 0 && result) return { ...result, bytes: (await stat(join(folder, VIDEO_FILE))).size };
-        if (failure) throw failure;
-        throw new RunnerDiedError(
-          `the process ended with ${killedBy ?? `code ${code}`}: ${lastWords.trim()}`,
-        );
-      } finally {
-        clearTimeout(kill);
-        signal.removeEventListener("abort", stop);
       }
     },
   };
+
+  async function attempt(job: JobRecord, { folder, signal, onProgress }: RunnerContext): Promise<JobResult> {
+    const [program, ...first] = options.command;
+    const work = (await hasKept(folder))
+      ? ["resume", "--json", join(folder, VIDEO_FILE), ...(options.args ?? [])]
+      : generateArguments(job, folder, options);
+    const args = [...first, ...work];
+    const child = spawn(program, args, {
+      cwd: folder,
+      // The channel: when this worker dies, the process hears of it and stops.
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      env: { ...process.env, ...options.env },
+    });
+    let kill: NodeJS.Timeout | undefined;
+    const stop = () => {
+      child.kill("SIGTERM");
+      kill = globalThis.setTimeout(() => child.kill("SIGKILL"), options.graceMs ?? 10_000);
+    };
+    signal.addEventListener("abort", stop);
+    if (signal.aborted) stop();
+    let result: JobResult | undefined;
+    let failure: LvsaError | undefined;
+    let lastWords = "";
+    child.stderr!.setEncoding("utf8").on("data", (text: string) => {
+      lastWords = (lastWords + text).slice(-2000);
+    });
+    const lines = createInterface({ input: child.stdout! });
+    lines.on("line", (line) => {
+      const event = parseEvent(line);
+      if (event.event === "step")
+        onProgress({ progress: (90 * (Number(event.step) + 1)) / Number(event.steps) });
+      if (event.event === "stage" && event.stage === "decode")
+        onProgress({ progress: 90 + (9 * Number(event.done)) / Math.max(1, Number(event.total)) });
+      if (event.event === "error") failure = new LvsaError(String(event.code), String(event.message));
+      if (event.event === "result") {
+        const { width, height, frames, fps } = event as unknown as Omit<JobResult, "file" | "bytes">;
+        result = { file: VIDEO_FILE, bytes: 0, width, height, frames, fps };
+      }
+    });
+    try {
+      // `close`: after the last byte of its output.
+      const [code, killedBy] = (await once(child, "close")) as [number | null, string | null];
+      if (code === 0 && result) return { ...result, bytes: (await stat(join(folder, VIDEO_FILE))).size };
+      if (failure) throw failure;
+      throw new RunnerDiedError(`the process ended with ${killedBy ?? `code ${code}`}: ${lastWords.trim()}`);
+    } finally {
+      clearTimeout(kill);
+      signal.removeEventListener("abort", stop);
+    }
+  }
+}
+
+/** Locks of machines that are gone: the queue gave the job to this worker, so nobody else has it. */
+async function removeForeignLocks(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!name.endsWith(".lock")) continue;
+    const lock = join(folder, name);
+    const { host } = parseEvent(await readFile(lock, "utf8").catch(() => ""));
+    if (host !== undefined && host !== hostname()) await rm(lock, { force: true });
+  }
+}
+
+/** Whether a former attempt left a state, or latents that only want decoding. */
+async function hasKept(folder: string): Promise<boolean> {
+  const files = ["state", "latents"].map((kind) => join(folder, `${VIDEO_FILE}.${kind}.safetensors`));
+  const found = await Promise.all(files.map((file) => stat(file).catch(() => undefined)));
+  return found.some((file) => file?.isFile());
 }
 
 function generateArguments(job: JobRecord, folder: string, options: CliRunnerOptions): string[] {
@@ -100,7 +137,15 @@ function generateArguments(job: JobRecord, folder: string, options: CliRunnerOpt
   const words = Object.entries(flags).flatMap(([flag, value]) =>
     value === undefined ? [] : [`${flag}=${value}`],
   );
-  return ["generate", "--json", ...words, ...(request.lvsa ? ["--lvsa"] : []), ...(options.args ?? [])];
+  return [
+    "generate",
+    "--json",
+    "--overwrite",
+    "--checkpoint-every=1",
+    ...words,
+    ...(request.lvsa ? ["--lvsa"] : []),
+    ...(options.args ?? []),
+  ];
 }
 
 function parseEvent(line: string): Record<string, unknown> {

@@ -17,15 +17,14 @@ export interface Runner {
    * @throws RunnerDiedError when its process ended without a word, which is worth another attempt; any other error ends
    *   the job with its code and message
    */
-  run(
-    job: JobRecord,
-    context: {
-      readonly folder: string;
-      /** Fires when the job is cancelled, when it took too long, and when the worker shuts down. */
-      readonly signal: AbortSignal;
-      readonly onProgress: (report: RunnerReport) => void;
-    },
-  ): Promise<JobResult>;
+  run(job: JobRecord, context: RunnerContext): Promise<JobResult>;
+}
+
+export interface RunnerContext {
+  readonly folder: string;
+  /** Fires when the job is cancelled, when it took too long, and when the worker shuts down. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (report: RunnerReport) => void;
 }
 
 /** The process that ran a job ended without saying why, as one does that was killed. */
