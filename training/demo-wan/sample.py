@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 
 import tokenizer as tokenizer_code
+from autoencoder import Autoencoder, AutoencoderConfig
 from encode_clips import load_autoencoder
 from files import contact_sheet, load_weights, save_weights, write_png
 from sampler import guided, sample
@@ -24,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path, help="a .safetensors file of latents and pixels, or a .png sheet")
     parser.add_argument("--out", type=Path, default=Path("run"))
+    parser.add_argument("--model", type=Path, help="an exported folder in place of a run: its rounded weights, in f32")
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
@@ -33,10 +36,18 @@ def main() -> None:
     parser.add_argument("--tokenizer", default="tokenizer.json")
     args = parser.parse_args()
     device = torch.device("cpu")
-    vae, mean, std = load_autoencoder(args.out / "vae.safetensors", device)
     transformer, text = Transformer(TransformerConfig()).eval(), TextEncoder(TextConfig()).eval()
-    transformer.load_state_dict(load_weights(args.out / "transformer.safetensors"))
-    text.load_state_dict(load_weights(args.out / "text.safetensors"))
+    if args.model:
+        config = json.loads((args.model / "vae" / "config.json").read_text())
+        vae = Autoencoder(AutoencoderConfig()).eval()
+        files = {vae: "vae/diffusion_pytorch_model", transformer: "transformer/diffusion_pytorch_model", text: "text_encoder/model"}
+        for module, name in files.items():
+            module.load_state_dict({k: v.float() for k, v in load_weights(args.model / f"{name}.safetensors").items()})
+        mean, std = torch.tensor(config["latents_mean"]), torch.tensor(config["latents_std"])
+    else:
+        vae, mean, std = load_autoencoder(args.out / "vae.safetensors", device)
+        transformer.load_state_dict(load_weights(args.out / "transformer.safetensors"))
+        text.load_state_dict(load_weights(args.out / "text.safetensors"))
     ids = torch.as_tensor(tokenizer_code.encode(Tokenizer.from_file(args.tokenizer), [args.prompt, ""])).long()
     hidden = text(ids)
     bias = row_bias(ids, torch.full((2,), float(args.rows)))
@@ -51,7 +62,9 @@ def main() -> None:
         rows = torch.zeros(1, args.rows, hidden.shape[-1])
         rows[:, : hidden.shape[1]] = hidden[:1]
         first = transformer(noise, torch.tensor([999.0]), hidden[:1], bias[:1])
-        save_weights(args.file, {"noise": noise, "latents": z, "video": clip, "text": rows, "velocity": first})
+        tensors = {"latents": z, "text": rows, "velocity": first, "last_frame": clip[0, :, -1]}
+        settings = {"prompt": args.prompt, "seed": args.seed, "steps": args.steps, "guidance": args.guidance}
+        save_weights(args.file, tensors, {"settings": settings})
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ afterAll(() => rm(folder, { recursive: true }));
 const path = (name: string) => join(folder, name);
 /** The smallest clip that has more than one latent frame. */
 const SMALL = [
+  "--model",
+  TINY,
   "--num-frames",
   "9",
   "--height",

@@ -1,0 +1,60 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { WanPipeline } from "@lvsa/diffusion/wan";
+import { nodeFolder } from "@lvsa/runtime/node";
+import { floatTensor, readSafetensors, relativeL2, testDevice } from "@lvsa/runtime/testing";
+import { expect, test } from "vitest";
+import { DEMO_PROMPTS, DEMO_WAN } from "./index.js";
+
+const folder = fileURLToPath(DEMO_WAN);
+
+test("is less than 12 MB", () => {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
+  const bytes = files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
+  expect(files.length).toBeGreaterThan(10);
+  expect(bytes).toBeLessThan(12e6);
+});
+
+test("says its training length and settings", async () => {
+  const device = await testDevice();
+  using pipeline = await WanPipeline.fromPretrained(nodeFolder(folder), { device });
+  const said = JSON.parse(readFileSync(join(folder, "lvsa.json"), "utf8")) as Record<string, number>;
+  expect(pipeline.geometry).toMatchObject({
+    referenceLatentFrames: said.reference_latent_frames,
+    lvsa: { windowSize: said.window_size, nFirstFrames: said.n_first_frames },
+  });
+  expect(pipeline.defaults).toMatchObject({ numFrames: 17, height: 64, width: 64, maxSequenceLength: 32 });
+  device.dispose();
+});
+
+// Written by training/demo-wan/sample.py from this folder: the modules that the model was trained with, in f32.
+test("has the latents that its training code has", async () => {
+  const golden = await readSafetensors(
+    join(import.meta.dirname, "../../../fixtures/demo-world/sample.safetensors"),
+  );
+  const device = await testDevice();
+  using pipeline = await WanPipeline.fromPretrained(nodeFolder(folder), { device, precision: "f32" });
+  const { latents, frames } = await pipeline.generate({
+    prompt: DEMO_PROMPTS[0]!,
+    seed: 7,
+    numInferenceSteps: 6,
+  });
+  const error = relativeL2(latents.data, floatTensor(golden, "latents").data);
+  console.log(`latents after 6 steps: relative L2 ${error.toExponential(1)} against PyTorch`);
+  // Both f32 with other orders of sums; six guided steps magnify 1e-6 a little.
+  expect(error).toBeLessThan(1e-4);
+  let last: Uint8Array | undefined;
+  for await (const frame of frames) last = frame;
+  const pixels = floatTensor(golden, "last_frame").data;
+  const area = 64 * 64;
+  let worst = 0;
+  for (let i = 0; i < area; i++)
+    for (let c = 0; c < 3; c++)
+      worst = Math.max(worst, Math.abs(last![3 * i + c]! - 127.5 * (pixels[c * area + i]! + 1)));
+  // Half a step of 8-bit rounding, and what latents that differ by 1e-5 make of it.
+  expect(worst).toBeLessThan(1);
+  device.dispose();
+});

@@ -1,0 +1,38 @@
+import { memoryFolder } from "@lvsa/runtime";
+import { describe, expect, it } from "vitest";
+import { readCheckpointSettings } from "../../checkpoint/checkpoint-folder.js";
+import { parseCheckpointSettings } from "./checkpoint-settings.js";
+
+describe("lvsa.json", () => {
+  it("states defaults and geometry; what it leaves out stays the family's", () => {
+    expect(
+      parseCheckpointSettings({
+        reference_latent_frames: 5,
+        window_size: 4,
+        num_frames: 17,
+        guidance_scale: 3,
+      }),
+    ).toEqual({
+      defaults: { numFrames: 17, guidanceScale: 3 },
+      geometry: { referenceTokenFrames: 5, lvsa: { windowSize: 4 } },
+    });
+    expect(parseCheckpointSettings({})).toEqual({ defaults: {}, geometry: {} });
+  });
+
+  it.each([
+    ["a key that it does not have", { referenceLatentFrames: 5 }, "referenceLatentFrames"],
+    ["a number below 1", { reference_latent_frames: 0 }, "reference_latent_frames"],
+    ["a text", { num_frames: "17" }, "num_frames"],
+    ["no object", [], "expected object"],
+  ])("is refused with %s", (_, json, named) => {
+    expect(() => parseCheckpointSettings(json)).toThrow(expect.objectContaining({ code: "BAD_CONFIG" }));
+    expect(() => parseCheckpointSettings(json)).toThrow(named);
+  });
+
+  it("may be missing, but not be broken", async () => {
+    expect(await readCheckpointSettings(memoryFolder({}))).toEqual({ defaults: {}, geometry: {} });
+    await expect(readCheckpointSettings(memoryFolder({ "lvsa.json": "{" }))).rejects.toMatchObject({
+      code: "BAD_JSON",
+    });
+  });
+});
