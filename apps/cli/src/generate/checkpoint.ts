@@ -51,7 +51,7 @@ export function withBundledDefaults(options: GenerateCommandOptions): GenerateCo
 /** @throws WeightsError for the first component that can not be loaded: at once, not after minutes of work */
 export function requireWholeWeights(inspection: CheckpointInspection): void {
   for (const component of inspection.components) {
-    if (!["transformer", "autoencoder", "text encoder"].includes(component.role)) continue;
+    if (!["transformer", "autoencoder", "text encoder", "image encoder"].includes(component.role)) continue;
     const problem = component.problems.find(
       ({ severity, code }) => severity === "error" && code !== "UNKNOWN_MODEL_CLASS",
     );

@@ -38,6 +38,7 @@ export async function checkMemory(
   options: GenerateCommandOptions,
   device: Pick<Device, "info" | "math">,
   available = deviceMemory(device),
+  image?: RehearsalOptions["image"],
 ): Promise<Rehearsal | undefined> {
   let settings: RehearsalOptions;
   let rehearsal: Rehearsal;
@@ -47,6 +48,7 @@ export async function checkMemory(
       numFrames: options.numFrames,
       height: options.height,
       width: options.width,
+      image,
       guidanceScale: options.guidance,
       precision: options.precision === "auto" ? activationDType(device) : options.precision,
       device,

@@ -5,6 +5,7 @@ import { type CheckpointInspection, describeCheckpoint, inspectCheckpoint } from
 import { type Environment, processEnvironment } from "@lvsa/hooks";
 import { type Device, deviceLabel, kernelSummary, throwIfAborted, UsageError } from "@lvsa/runtime";
 import { createAdapterRegistry } from "../adapters.js";
+import { readImage } from "../image/read-image.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
 import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
@@ -13,7 +14,7 @@ import { choicePaths, chooseCheckpoint, requireWholeWeights, withBundledDefaults
 import { hookPlugins } from "./hooks.js";
 import { readLatents } from "./latents-file.js";
 import { openLoras } from "./loras.js";
-import { checkMemory } from "./memory-check.js";
+import { checkMemory, deviceMemory } from "./memory-check.js";
 import { openDevice } from "./open-device.js";
 import { checkSpace, claimOutputs, mainOutput, outputPaths } from "./output-check.js";
 import { profileTable, ruleLines } from "./profile-table.js";
@@ -55,6 +56,8 @@ export async function runGenerate(
   const plugins = hookPlugins(options, reporter, environment);
   const initialLatents =
     options.initialLatents === undefined ? undefined : await readLatents(options.initialLatents);
+  const image = options.image === undefined ? undefined : await readImage(options.image);
+  const lastImage = options.lastImage === undefined ? undefined : await readImage(options.lastImage);
   const { folder } = checkpoint;
   const inspection = await inspectCheckpoint(folder);
   requireWholeWeights(inspection);
@@ -77,7 +80,7 @@ export async function runGenerate(
   const device = await openDevice(options, reporter);
   try {
     throwIfAborted(signal, "the run");
-    const rehearsal = await checkMemory(inspection, options, device);
+    const rehearsal = await checkMemory(inspection, options, device, deviceMemory(device), image);
     // Side by side and now, instead of one after the other in the first step.
     if (rehearsal) await device.warm(rehearsal.kernels);
     throwIfAborted(signal, "the run");
@@ -85,11 +88,11 @@ export async function runGenerate(
     const loras = await openLoras(options);
     using engine = await Engine.open(folder, { device, precision: options.precision, plugins, log, loras });
     const { pipeline } = engine;
-    const { defaults } = pipeline;
-    const numFrames = options.numFrames ?? defaults.numFrames;
-    const height = options.height ?? defaults.height;
-    const width = options.width ?? defaults.width;
-    const fps = options.fps ?? defaults.fps;
+    const { numFrames, height, width } = pipeline.videoSize({
+      ...generationOptions(options),
+      ...(image ? { image } : {}),
+    });
+    const fps = options.fps ?? pipeline.defaults.fps;
     const clip = pipeline.clip(numFrames, height, width);
     await checkSpace(paths, { numFrames, height, width });
     reporter.notice(
@@ -146,6 +149,8 @@ export async function runGenerate(
       ...{ numFrames, height, width },
       ...(resume ? { resumeFrom: resume.state } : seed === undefined ? {} : { seed }),
       ...(initialLatents && !resume ? { initialLatents } : {}),
+      ...(image ? { image } : {}),
+      ...(lastImage ? { lastImage } : {}),
       signal,
       onStage: (report) => reporter.stage(report),
       onStep: (report) => {

@@ -1,4 +1,5 @@
 /** Options of `lvsa generate`. */
+import { generateFields } from "@lvsa/diffusion";
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
@@ -19,6 +20,8 @@ const schema = z
     overwrite: z.boolean().default(false),
     checkpointEvery: wholeNumber(0).optional(),
     initialLatents: z.string().min(1, "expected a path").optional(),
+    image: z.string().min(1, "expected a path").optional(),
+    lastImage: z.string().min(1, "expected a path").optional(),
     precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").default("auto"),
     math: z.enum(["auto", "exact", "fast"], "expected auto, exact or fast").default("auto"),
     device: z.string().min(1, "expected a name").default("auto"),
@@ -41,6 +44,9 @@ const schema = z
     const isChosen = options.model !== undefined || givenComponents(options).length > 0;
     if (isChosen && options.prompt === undefined) {
       context.addIssue({ code: "custom", path: ["prompt"], message: "a prompt is needed" });
+    }
+    if (options.lastImage !== undefined && options.image === undefined) {
+      context.addIssue({ code: "custom", path: ["lastImage"], message: "--image is needed too" });
     }
     if (options.json && options.quiet) {
       context.addIssue({ code: "custom", message: "--json and --quiet exclude each other" });
@@ -92,6 +98,9 @@ export function addGenerateOptions(command: Command): Command {
   addComponentOptions(command);
   addLoraOptions(command);
   addGenerationFlags(command, "prompt", "negativePrompt", "maxSequenceLength");
+  command
+    .option("--image <file>", `${generateFields.image.description}: PNG or JPEG`)
+    .option("--last-image <file>", `${generateFields.lastImage.description}: PNG or JPEG`);
   command.optionsGroup("Video:");
   addGenerationFlags(command, "numFrames", "height", "width", "fps");
   command.optionsGroup("Sampling:");
@@ -147,6 +156,8 @@ Examples:
   lvsa generate --model ./Wan2.1-T2V-1.3B-Diffusers --prompt "A red fox in the snow." \\
     --num-frames 161 --lvsa --seed 42 --output fox.mp4
   lvsa generate --transformer wan2.1-t2v-14b-Q4_K_M.gguf --text-encoder umt5-xxl-encoder-Q8_0.gguf \\
-    --vae wan_2.1_vae.safetensors --prompt "A red fox in the snow." --output fox.mp4`,
+    --vae wan_2.1_vae.safetensors --prompt "A red fox in the snow." --output fox.mp4
+  lvsa generate --model ./Wan2.2-I2V-A14B-Diffusers --image harbour.jpg --prompt "Boats sway in the wind." \\
+    --height 480 --width 832 --output harbour.mp4`,
     );
 }

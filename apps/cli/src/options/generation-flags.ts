@@ -58,10 +58,13 @@ export function flagOf(name: WrittenOption): string {
   return FLAGS[name].split(" ")[0]!;
 }
 
+/** Options whose values come from files. */
+const FROM_FILES = { initialLatents: "--initial-latents", lastImage: "--last-image" } as const;
+
 /** Names of the library in a text for people, as they are typed here: for those that no sentence has by chance. */
 export function withFlags(text: string): string {
   return withComponentFlags(text).replace(/\b[a-z]+(?:[A-Z][a-z]*)+\d?\b/g, (word) => {
-    if (word === "initialLatents") return "--initial-latents";
+    if (Object.hasOwn(FROM_FILES, word)) return FROM_FILES[word as keyof typeof FROM_FILES];
     return Object.hasOwn(FLAGS, word) ? flagOf(word as WrittenOption) : word;
   });
 }

@@ -139,12 +139,14 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     };
   }
 
-  videoSize({ numFrames, height, width }: VideoSizeOptions): VideoSize {
+  videoSize({ numFrames, height, width, image }: VideoSizeOptions): VideoSize {
+    const { definition, configs } = this.parts;
     const { defaults } = this;
+    const size = (image && definition.video.sizeOfImage?.(configs, image)) ?? defaults;
     return {
       numFrames: numFrames ?? defaults.numFrames,
-      height: height ?? defaults.height,
-      width: width ?? defaults.width,
+      height: height ?? size.height,
+      width: width ?? size.width,
     };
   }
 

@@ -222,7 +222,7 @@ export function imageNeeded(model: string, images: string, option = "image"): Us
     "IMAGE_NEEDED",
     `${model} makes a video from ${images}, and ${option} was not given`,
     {
-      fix: `Give ${option}, or use a checkpoint that does without.`,
+      fix: `Give ${option === "image" ? "image (--image)" : option}, or use a checkpoint that does without.`,
     },
   );
 }

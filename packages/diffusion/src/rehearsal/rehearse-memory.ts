@@ -4,6 +4,7 @@
  */
 import { type CountingGpu, countingGpu, type Device, type Kernel } from "@lvsa/runtime";
 import type { ModelDescription } from "../catalog/model-description.js";
+import type { ImageSize } from "../models/definition/video-model.js";
 import { type Precision, StandInModel } from "./stand-in-model.js";
 
 export type { Precision } from "./stand-in-model.js";
@@ -34,6 +35,8 @@ export interface RehearsalOptions {
   readonly numFrames?: number | undefined;
   readonly height?: number | undefined;
   readonly width?: number | undefined;
+  /** Size of the image that the video begins with, for families that take the video's size from it. */
+  readonly image?: ImageSize | undefined;
   readonly guidanceScale?: number | undefined;
   readonly precision?: Precision | undefined;
   /** The device that will be used: its limits decide what is split, its kernels what they need. Default: core WebGPU. */

@@ -13,6 +13,7 @@ import { type Device, disposeTensors, type FloatDType, type Tensor } from "@lvsa
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { type ModelShape, modelShape } from "../catalog/model-shape.js";
 import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
+import type { ImageSize } from "../models/definition/video-model.js";
 import { getModelClass } from "../models/model-classes.js";
 import type { PassControl } from "../models/transformers/run-blocks.js";
 import { pacedChunks } from "../pipelines/paced-chunks.js";
@@ -33,6 +34,8 @@ export interface StandInModelOptions {
   readonly numFrames?: number | undefined;
   readonly height?: number | undefined;
   readonly width?: number | undefined;
+  /** Size of the image that the video begins with, for families that take the video's size from it. */
+  readonly image?: ImageSize | undefined;
   /** Storage type between residual additions. Default f32. */
   readonly precision?: Precision | undefined;
   /** Layers of text encoders that run. Default 1; Infinity for all. */
@@ -59,15 +62,17 @@ export class StandInModel {
     this.model = model;
     this.family = model.family;
     this.className = model.pipelineClass;
+    this.shape = modelShape(model);
     const { defaults } = model;
+    const { definition, configs } = this.shape;
+    const size = (options.image && definition.video.sizeOfImage?.(configs, options.image)) ?? defaults;
     const {
       numFrames = defaults.numFrames,
-      height = defaults.height,
-      width = defaults.width,
+      height = size.height,
+      width = size.width,
       precision = "f32",
       encoderLayers = 1,
     } = options;
-    this.shape = modelShape(model);
     this.grid = videoGrid({ numFrames, height, width }, this.shape.geometry);
     this.#encoderLayers = encoderLayers;
     const { config } = model.components.transformer!;

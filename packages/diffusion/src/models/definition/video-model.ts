@@ -64,6 +64,12 @@ export interface ModelDefaults {
   readonly maxSequenceLength: number;
 }
 
+/** Pixels. */
+export interface ImageSize {
+  readonly height: number;
+  readonly width: number;
+}
+
 /** Parsed configs of a model's components by name. */
 export type ComponentConfigs = Readonly<Record<string, ResolvedConfig>>;
 
@@ -75,4 +81,6 @@ export interface VideoModel {
   attention(configs: ComponentConfigs, rows: TokenRows): AttentionShape;
   /** What the diffusers pipeline does when it is told nothing, as far as configs decide it. */
   defaults(configs: ComponentConfigs): ModelDefaults;
+  /** Of a video that begins with such an image, in pixels, where the family takes it from there. Default: `defaults`. */
+  sizeOfImage?(configs: ComponentConfigs, image: ImageSize): ImageSize;
 }

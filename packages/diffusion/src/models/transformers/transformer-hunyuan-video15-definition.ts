@@ -107,6 +107,10 @@ export const hunyuanVideo15Transformer = defineVideoModel({
         refinerTokens: Array.from({ length: transformer.num_refiner_layers }, () => tokens.prompt ?? 0),
       };
     },
+    sizeOfImage: (configs, image) => {
+      const { transformer, vae } = read(configs);
+      return closestSize(image, transformer.target_size, vae.spatial_compression_ratio);
+    },
     // The values of diffusers' call; the size is that of its bucket rule.
     defaults: (configs) => {
       const { transformer, vae } = read(configs);

@@ -9,12 +9,10 @@ import { ConfigError, type FolderReader, type Tensor } from "@lvsa/runtime";
 import { hasComponent, readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import { autoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15-definition.js";
-import type { VideoSize } from "../../models/definition/video-grid.js";
 import { VisionEncoder } from "../../models/image-encoders/vision-encoder.js";
 import { siglipVision } from "../../models/image-encoders/vision-encoder-definitions.js";
 import { qwen25VLText } from "../../models/text-encoders/qwen2-5-vl-text-definition.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
-import { closestSize } from "../../models/transformers/hunyuan-video15-size.js";
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
 import { hunyuanVideo15Transformer } from "../../models/transformers/transformer-hunyuan-video15-definition.js";
 import { FLOW_SCHEDULERS, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
@@ -27,20 +25,13 @@ import {
   type Settings,
 } from "../diffusion-pipeline.js";
 import { FamilyOptions, imageNeeded, imageUnsupported } from "../generate-options.js";
-import { withoutUndefined } from "../generation-start.js";
 import { ImageEmbedder, imageSettings } from "../image-conditions.js";
 import { withoutEffect } from "../notes.js";
 import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import type { EncodedPrompt } from "../prompt-cache.js";
 import { checkEmbeds, encodePrompts } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
-import type {
-  GenerateOptions,
-  GenerationDefaults,
-  HostTensor,
-  PipelineOptions,
-  VideoSizeOptions,
-} from "../video-pipeline.js";
+import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { ClassifierFreeGuidance } from "./classifier-free-guidance.js";
 import { encodeImage, type ImageParts, modelInput } from "./hunyuan-image.js";
 import { HunyuanVideo15PromptEncoder } from "./hunyuan-prompts.js";
@@ -120,15 +111,6 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     return new HunyuanVideo15Pipeline({
       ...{ ...parts, stages, vae, definition, configs, prompts, guider, imageParts },
     });
-  }
-
-  /** Of image to video: about as many pixels as the model makes, as wide to high as the picture. */
-  override videoSize(options: VideoSizeOptions): VideoSize {
-    const { image } = options;
-    if (!image) return super.videoSize(options);
-    const { target_size: target } = this.transformers[0].config;
-    const closest = closestSize(image, target, this.modelGeometry.vaeSpatial);
-    return super.videoSize({ ...closest, ...withoutUndefined(options) });
   }
 
   /** Those of the model, with the scale that the checkpoint's guider states. */
