@@ -18,6 +18,8 @@ const KNOWN = new Set([
 
 /** What a package.json does not say: which code a package carries, and under which terms. */
 const CARRIES = {
+  "@jsquash/jpeg":
+    "carries, compiled to WebAssembly, MozJPEG (IJG, BSD-3-Clause and zlib) and code of Emscripten (MIT).",
   "h264-mp4-encoder":
     "carries, compiled to WebAssembly, minih264 (public domain), libmp4v2 (MPL-1.1) and code of Emscripten (MIT). " +
     "The source of libmp4v2 as it is used there: https://github.com/TrevorSundberg/h264-mp4-encoder",

@@ -47,7 +47,9 @@ export function renderInspectText(
     formatBytes(inspection.bytes),
   ];
   const lines = [
-    [inspection.name, shown(inspection.pipelineClass ?? "")].filter(Boolean).join("  "),
+    [inspection.name, shown(inspection.pipelineClass ?? ""), inspection.tasks.join(" and ")]
+      .filter(Boolean)
+      .join("  "),
     "",
     ...renderTable(columns, [...rows, sums]),
     ...(options.files ? files(inspection) : []),
@@ -105,6 +107,7 @@ export function inspectToJson(inspection: CheckpointInspection): Record<string, 
   return {
     checkpoint: inspection.name,
     pipeline_class: inspection.pipelineClass ?? null,
+    tasks: inspection.tasks,
     ok: inspection.ok,
     parameters: inspection.parameters,
     tensors: inspection.tensors,

@@ -56,7 +56,7 @@ export function describeCheckpoint(inspection: CheckpointInspection): ModelDescr
   return {
     name: inspection.name,
     family: definition.video.family,
-    task: pipelineClass.includes("ImageToVideo") ? "image-to-video" : "text-to-video",
+    task: inspection.tasks[0] ?? "text-to-video",
     pipelineClass,
     components,
     defaults: { ...modelDefaults(components), ...fromConfigs(inspection), ...inspection.settings.defaults },

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { elementCount, type ParameterTensor } from "../models/definition/parameter-list.js";
 import { getModelClass, modelClassNames } from "../models/model-classes.js";
 import { describeCheckpoint } from "./describe-checkpoint.js";
-import { inspectCheckpoint } from "./inspect-checkpoint.js";
+import { inspectCheckpoint, pipelineTasks } from "./inspect-checkpoint.js";
 
 const TRANSFORMER = {
   num_attention_heads: 2,
@@ -257,4 +257,14 @@ describe("describeCheckpoint", () => {
     expect(() => describeCheckpoint(transformer)).toThrow(/no component transformer/);
     expect(() => describeCheckpoint(vae)).toThrow(/vae can not be read/);
   });
+});
+
+it.each([
+  [{ _class_name: "WanImageToVideoPipeline" }, ["image-to-video"]],
+  [{ _class_name: "HunyuanVideo15ImageToVideoPipeline" }, ["image-to-video"]],
+  [{ _class_name: "WanPipeline", expand_timesteps: true }, ["text-to-video", "image-to-video"]],
+  [{ _class_name: "Cosmos3OmniPipeline" }, ["text-to-video", "image-to-video"]],
+  [{ _class_name: "WanPipeline", expand_timesteps: false }, ["text-to-video"]],
+])("says what the pipeline of %j makes videos from", (index, tasks) => {
+  expect(pipelineTasks(index)).toEqual(tasks);
 });

@@ -1,5 +1,6 @@
 /** What a checkpoint folder holds and what is wrong with it, from JSON files and safetensors headers alone. */
 import { ConfigError, type FolderReader, isLvsaError } from "@lvsa/runtime";
+import type { ModelTask } from "../catalog/model-description.js";
 import type { CheckpointSettings } from "../models/definition/checkpoint-settings.js";
 import { modelClassNames } from "../models/model-classes.js";
 import { componentEntries, readCheckpointSettings, readJson, readModelIndex } from "./checkpoint-folder.js";
@@ -10,6 +11,8 @@ export interface CheckpointInspection {
   readonly name: string;
   /** `_class_name` of model_index.json; undefined for the folder of a single model. */
   readonly pipelineClass: string | undefined;
+  /** What its pipeline makes videos from; empty for a single model. */
+  readonly tasks: readonly ModelTask[];
   /** All of model_index.json. */
   readonly modelIndex: Readonly<Record<string, unknown>>;
   /** In the order of model_index.json. */
@@ -48,6 +51,7 @@ export async function inspectCheckpoint(folder: FolderReader): Promise<Checkpoin
   return {
     name: folder.name,
     pipelineClass: single ? undefined : String(index._class_name),
+    tasks: single ? [] : pipelineTasks(index),
     modelIndex: index,
     components,
     schedulerConfig: await optionalConfig(folder, "scheduler/scheduler_config.json"),
@@ -58,6 +62,14 @@ export async function inspectCheckpoint(folder: FolderReader): Promise<Checkpoin
     bytes: total((one) => one.bytes),
     ok: components.every((one) => one.problems.every(({ severity }) => severity !== "error")),
   };
+}
+
+/** Pipelines for images take nothing else; Wan 2.2 TI2V and Cosmos 3 take an image besides. */
+export function pipelineTasks(index: Readonly<Record<string, unknown>>): ModelTask[] {
+  const className = String(index._class_name);
+  if (className.includes("ImageToVideo")) return ["image-to-video"];
+  const takesBoth = index.expand_timesteps === true || className === "Cosmos3OmniPipeline";
+  return takesBoth ? ["text-to-video", "image-to-video"] : ["text-to-video"];
 }
 
 /** @throws ConfigError `NOT_A_CHECKPOINT` when the file names no class */

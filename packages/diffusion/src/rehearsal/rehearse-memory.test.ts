@@ -85,6 +85,30 @@ describe.each(knownModels().map((model) => [model.name, model] as const))("%s", 
 });
 
 describe("a plan", () => {
+  it("counts what encodes pictures where the video begins with one, and only there", async () => {
+    const image = { height: 480, width: 832 };
+    const phases = async (name: string, options: { image?: typeof image } = {}) =>
+      (await rehearseMemory({ model: getKnownModel(name), numFrames: 9, ...options })).phases;
+    const encoding = async (name: string, options = {}) =>
+      (await phases(name, options)).find((phase) => phase.name === "image encoding");
+    expect(await encoding("wan2.1-t2v-1.3b")).toBeUndefined();
+    expect(await encoding("wan2.2-ti2v-5b")).toBeUndefined();
+    expect(await encoding("wan2.2-ti2v-5b", { image })).toBeDefined();
+    // One layer of CLIP's tower of 1.2 GB is little beside the autoencoder's feature maps of a frame.
+    const clip = (await encoding("wan2.1-i2v-14b-480p"))!;
+    expect(clip.items[0]!.name).toBe("encoder of the vae");
+    const pixels = 480 * 832;
+    expect(clip.bytes).toBeGreaterThan(96 * pixels * 4);
+    // Chunk by chunk: a long clip takes no more.
+    const long = await rehearseMemory({ model: getKnownModel("wan2.1-i2v-14b-480p"), numFrames: 81 });
+    expect(long.phases.find(({ name }) => name === "image encoding")!.bytes).toBe(clip.bytes);
+    // HunyuanVideo's size is the picture's.
+    const of = async (height: number, width: number) =>
+      (await encoding("hunyuanvideo-1.5-480p-i2v", { image: { height, width } }))!.bytes;
+    expect(await of(900, 1600)).toBe(await of(90, 160));
+    expect(await of(900, 1600)).not.toBe(await of(900, 900));
+  });
+
   it("holds one of two transformers at a time", async () => {
     const one = await rehearseMemory({ model: getKnownModel("wan2.1-t2v-14b") });
     const two = await rehearseMemory({ model: getKnownModel("wan2.2-t2v-a14b") });

@@ -15,7 +15,7 @@ export interface MemoryItem {
 }
 
 export interface MemoryPhase {
-  readonly name: "text encoding" | "denoising" | "decoding";
+  readonly name: "text encoding" | "image encoding" | "denoising" | "decoding";
   /** Weights, and everything else. */
   readonly items: readonly MemoryItem[];
   readonly bytes: number;
@@ -80,6 +80,7 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
       if (one.bytes > encoding.bytes) encoding = one;
       await settle(gpu);
     }
+    const imageEncoding = host.encodesImage ? [await rehearseImage(host, gpu)] : [];
     await host.loadTransformer();
     const transformerBytes = device.memory().pinnedBytes;
     await settle(gpu);
@@ -101,7 +102,9 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
       name: "weights of the decoder",
       bytes: decoderBytes,
     });
-    const phases = [encoding, denoising, decoding].map((one) => withDriver(one, driverBytes));
+    const phases = [encoding, ...imageEncoding, denoising, decoding].map((one) =>
+      withDriver(one, driverBytes),
+    );
     const peak = phases.reduce((most, one) => (one.bytes > most.bytes ? one : most));
     const transformers = Object.keys(model.components).filter((name) => /^transformer(_2)?$/.test(name));
     const memory = {
@@ -118,6 +121,19 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     host.dispose();
     device.dispose();
   }
+}
+
+/** The image encoder and the autoencoder's encoder half are there one after the other. */
+async function rehearseImage(host: StandInModel, gpu: CountingGpu): Promise<MemoryPhase> {
+  await host.encodeImage();
+  const embedding = gpu.driverPeakBytes;
+  await settle(gpu);
+  await host.encodeFrames();
+  const latents = gpu.driverPeakBytes;
+  await settle(gpu);
+  return embedding > latents
+    ? phase("image encoding", embedding, undefined, "image_encoder, one layer at a time")
+    : phase("image encoding", latents, undefined, "encoder of the vae");
 }
 
 async function settle(gpu: CountingGpu): Promise<void> {

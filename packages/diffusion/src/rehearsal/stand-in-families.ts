@@ -13,7 +13,8 @@ import type { ModelShape } from "../catalog/model-shape.js";
 import { AutoencoderKLCogVideoX } from "../models/autoencoders/autoencoder-kl-cogvideox.js";
 import { AutoencoderKLHunyuanVideo15 } from "../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import { AutoencoderKLWan } from "../models/autoencoders/autoencoder-kl-wan.js";
-import type { VideoGrid } from "../models/definition/video-grid.js";
+import type { VideoGrid, VideoSize } from "../models/definition/video-grid.js";
+import { VisionEncoder } from "../models/image-encoders/vision-encoder.js";
 import { getModelClass } from "../models/model-classes.js";
 import type { LoadOptions } from "../models/parameters.js";
 import { Qwen25VLTextModel } from "../models/text-encoders/qwen2-5-vl-text-model.js";
@@ -24,7 +25,7 @@ import { CogVideoXTransformer3DModel } from "../models/transformers/transformer-
 import { Cosmos3OmniTransformer } from "../models/transformers/transformer-cosmos3.js";
 import { HunyuanVideo15Transformer3DModel } from "../models/transformers/transformer-hunyuan-video15.js";
 import { WanTransformer3DModel } from "../models/transformers/transformer-wan.js";
-import { isDecoder } from "../pipelines/pipeline-parts.js";
+import { isDecoder, isEncoder } from "../pipelines/pipeline-parts.js";
 
 /** What the four transformers have in common. */
 interface LoadableTransformer extends AttentionTarget {
@@ -73,6 +74,42 @@ export async function openDecoder(
   }
 }
 
+/** Sends a picture of zeros through an image encoder, of which the first layers are enough. */
+export async function encodePicture(
+  device: Device,
+  { className, config }: ComponentDescription,
+  source: WeightSource,
+): Promise<void> {
+  const isSiglip = className.startsWith("Siglip");
+  const open = isSiglip ? VisionEncoder.siglip : VisionEncoder.clipPenultimate;
+  const encoder = open(device, source, config);
+  const { image_size: size } = encoder.config;
+  const pixels = { data: new Float32Array(3 * size * size), shape: [1, 3, size, size] };
+  disposeTensors(await encoder.encode([pixels]));
+}
+
+/** Loads an autoencoder's encoder half and sends frames of zeros through it: one picture, or a clip of grey frames. */
+export async function encodeFrames(
+  device: Device,
+  { className, ...component }: ComponentDescription,
+  source: WeightSource,
+  { height, width, numFrames }: VideoSize,
+): Promise<void> {
+  const config = getModelClass(className).parseConfig(component.config);
+  if (className === "AutoencoderKLWan") {
+    const vae = await AutoencoderKLWan.load(device, source, config, { only: isEncoder });
+    const frames = (start: number, end: number) => device.zeros([end - start, height, width, 3]);
+    (await vae.encodeFrames(numFrames, height, width, frames)).dispose();
+    vae.dispose();
+    return;
+  }
+  const Vae = className === "AutoencoderKLCogVideoX" ? AutoencoderKLCogVideoX : AutoencoderKLHunyuanVideo15;
+  const vae = await Vae.load(device, source, config, { only: isEncoder });
+  using video = device.zeros([1, 3, 1, height, width]);
+  vae.encode(video).dispose();
+  vae.dispose();
+}
+
 /** Embeddings, the caller's, of `prompts` prompts of `rows` tokens. */
 export async function encodeTokens(
   device: Device,
@@ -85,21 +122,22 @@ export async function encodeTokens(
   return new Encoder(device, source, config).encode(promptsOf(rows, prompts));
 }
 
-/** Runs `forward` on tensors of zeros of these shapes, and frees them. */
-async function onZeros<Name extends string>(
+/** Runs `forward` on tensors of zeros of these shapes, and of those of `more` that are there, and frees them. */
+async function onZeros<Name extends string, More extends string = never>(
   device: Device,
   shapes: Readonly<Record<Name, readonly number[]>>,
-  forward: (inputs: Record<Name, Tensor>) => Promise<Tensor>,
+  forward: (inputs: Record<Name, Tensor> & Partial<Record<More, Tensor>>) => Promise<Tensor>,
+  more?: Readonly<Partial<Record<More, readonly number[]>>>,
 ): Promise<Tensor> {
-  const entries = Object.entries<readonly number[]>(shapes).map(([name, shape]) => [
+  const entries = Object.entries<readonly number[]>({ ...more, ...shapes }).map(([name, shape]) => [
     name,
     device.zeros(shape),
   ]);
-  const inputs = Object.fromEntries(entries) as Record<Name, Tensor>;
+  const inputs = Object.fromEntries(entries) as Record<Name, Tensor> & Partial<Record<More, Tensor>>;
   try {
     return await forward(inputs);
   } finally {
-    disposeTensors(inputs);
+    disposeTensors(Object.fromEntries(entries) as Record<string, Tensor>);
   }
 }
 
@@ -108,13 +146,20 @@ const wan: StandIn = (device, config, attention) => {
   return {
     target,
     forward: ({ latentFrames, latentHeight, latentWidth }, { rows }, step, control) => {
-      const { in_channels, text_dim } = target.config;
+      const { in_channels, text_dim, image_dim, pos_embed_seq_len: positions } = target.config;
+      // First and last image are two of a batch.
+      const images = positions === null ? 1 : 2;
       const shapes = {
         latents: [1, in_channels, latentFrames, latentHeight, latentWidth],
         encoderHiddenStates: [1, rows.text ?? 512, text_dim],
       };
-      return onZeros(device, shapes, (inputs) =>
-        target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
+      return onZeros<keyof typeof shapes, "encoderHiddenStatesImage">(
+        device,
+        shapes,
+        (inputs) => target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
+        image_dim === null || rows.image === undefined
+          ? {}
+          : { encoderHiddenStatesImage: [images, rows.image / images, image_dim] },
       );
     },
   };
@@ -124,15 +169,18 @@ const hunyuan: StandIn = (device, config, attention) => {
   const target = HunyuanVideo15Transformer3DModel.create(device, config, { attention });
   return {
     target,
-    forward: ({ latentFrames, latentHeight, latentWidth }, { rows }, step, control) => {
-      const { in_channels, text_embed_dim, text_embed_2_dim } = target.config;
+    forward: ({ latentFrames, latentHeight, latentWidth }, { rows, configs }, step, control) => {
+      const { in_channels, text_embed_dim, text_embed_2_dim, image_embed_dim } = target.config;
       const shapes = {
         latents: [1, in_channels, latentFrames, latentHeight, latentWidth],
         encoderHiddenStates: [1, rows.prompt ?? 1000, text_embed_dim],
         encoderHiddenStates2: [1, rows.glyph ?? 256, text_embed_2_dim],
       };
-      return onZeros(device, shapes, (inputs) =>
-        target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
+      return onZeros<keyof typeof shapes, "imageEmbeds">(
+        device,
+        shapes,
+        (inputs) => target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
+        configs.image_encoder ? { imageEmbeds: [1, rows.image ?? 729, image_embed_dim] } : {},
       );
     },
   };

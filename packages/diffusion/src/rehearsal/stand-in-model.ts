@@ -19,6 +19,8 @@ import type { PassControl } from "../models/transformers/run-blocks.js";
 import { pacedChunks } from "../pipelines/paced-chunks.js";
 import { RandomNumbers, randomWeights } from "./random-weights.js";
 import {
+  encodeFrames,
+  encodePicture,
   encodeTokens,
   openDecoder,
   type StandInDecoder,
@@ -42,6 +44,9 @@ export interface StandInModelOptions {
   readonly encoderLayers?: number | undefined;
 }
 
+/** Video frames after which an encoder's memory is what it stays: one, and two chunks of four. */
+const ENCODED_FRAMES = 9;
+
 /** Owns what its parts load; dispose it. */
 export class StandInModel {
   readonly family: string;
@@ -53,6 +58,7 @@ export class StandInModel {
   readonly shape: ModelShape;
   readonly #transformer: StandInTransformer;
   readonly #encoderLayers: number;
+  readonly #hasImage: boolean;
   readonly #numbers = new RandomNumbers();
   #decoder: StandInDecoder | undefined;
 
@@ -75,6 +81,7 @@ export class StandInModel {
     } = options;
     this.grid = videoGrid({ numFrames, height, width }, this.shape.geometry);
     this.#encoderLayers = encoderLayers;
+    this.#hasImage = options.image !== undefined;
     const { config } = model.components.transformer!;
     this.#transformer = standInTransformer(model.family)(device, config, this.attention);
     this.#transformer.target.computeDtype = precision;
@@ -123,6 +130,32 @@ export class StandInModel {
       prompts,
     );
     disposeTensors([...embeds]);
+  }
+
+  /** Whether the video begins with an image: the checkpoint asks for one, or the caller has one. */
+  get encodesImage(): boolean {
+    return this.model.task === "image-to-video" || this.#hasImage;
+  }
+
+  /** Sends a picture through the image encoder, where there is one, as `encode` does with prompts. */
+  async encodeImage(): Promise<void> {
+    const encoder = Object.values(this.model.components).find(
+      ({ className }) => getModelClass(className).role === "image encoder",
+    );
+    if (!encoder) return;
+    // CLIP's last layer does not run.
+    const shortened = withLayers(encoder, this.#encoderLayers + 1);
+    await encodePicture(this.device, shortened, randomWeights(shortened, this.#numbers));
+  }
+
+  /** Sends the picture through the autoencoder's encoder half; of a clip of grey frames, as Wan has it, the first chunks. */
+  async encodeFrames(): Promise<void> {
+    const component = this.model.components.vae!;
+    const { height, width, numFrames, latentChannels } = this.grid;
+    const { transformerInChannels } = this.shape.geometry;
+    const isClip = this.family === "wan" && transformerInChannels > latentChannels;
+    const size = { height, width, numFrames: isClip ? Math.min(numFrames, ENCODED_FRAMES) : 1 };
+    await encodeFrames(this.device, component, randomWeights(component, this.#numbers), size);
   }
 
   /** Puts the transformer's weights onto the GPU. */

@@ -123,7 +123,10 @@ function referenceFrames(configs: ComponentConfigs): number {
 function rows(configs: ComponentConfigs): TokenRows {
   if (read(configs).transformer.added_kv_proj_dim === null) return { text: TEXT_TOKENS };
   const encoder = configs.image_encoder as { image_size: number; patch_size: number } | undefined;
-  return { text: TEXT_TOKENS, image: encoder ? imageTokens(encoder, true) : IMAGE_TOKENS };
+  const one = encoder ? imageTokens(encoder, true) : IMAGE_TOKENS;
+  // The table of positions joins the rows of a first and a last image.
+  const images = read(configs).transformer.pos_embed_seq_len === null ? 1 : 2;
+  return { text: TEXT_TOKENS, image: images * one };
 }
 
 function list(model: ParameterList, config: WanTransformerConfig): void {
