@@ -87,9 +87,8 @@ function wantedConfig(wanted: NonNullable<GenerateOptions["scheduler"]>, config:
   return {
     ...rest,
     ...(shift === undefined ? {} : { shift, flow_shift: shift }),
-    ...(wanted === "UniPCMultistepScheduler"
-      ? { use_flow_sigmas: true, prediction_type: "flow_prediction" }
-      : {}),
+    // The only class of a flow whose own defaults are not a flow's.
+    ...(wanted.startsWith("UniPC") ? { use_flow_sigmas: true, prediction_type: "flow_prediction" } : {}),
     _class_name: wanted,
   };
 }

@@ -2,7 +2,6 @@
 import { printable } from "../printable.js";
 import type { ScaledDType } from "./converted-tensor.js";
 import type { FolderReader } from "./folder.js";
-import { openGguf } from "./gguf/gguf-weights.js";
 import { weightsError } from "./header.js";
 import { plainWeights } from "./quantized/plain-weights.js";
 import { readQuantizationConfig } from "./quantized/refuse-config.js";
@@ -44,7 +43,10 @@ export async function openWeights(
   const candidates = variants.flatMap((variant) => candidateNames(baseName, variant));
   for (const name of candidates) {
     if (!(await folder.exists(name))) continue;
-    if (name.endsWith(".gguf")) return openGguf(await folder.open(name), options);
+    if (name.endsWith(".gguf")) {
+      const { openGguf } = await import("./gguf/gguf-weights.js");
+      return openGguf(await folder.open(name), options);
+    }
     const quantization = await readQuantizationConfig(folder);
     const source = name.endsWith(".json")
       ? await openShardedSafetensors(folder, name)
