@@ -7,13 +7,18 @@ import type { CompareCommandOptions } from "../options/compare-options.js";
 /** Always the same ones, so that two runs can be compared. */
 const HELD_OUT_SEED = 32;
 
-/** In the order: `--prompt`, the file's lines, held-out ones. @throws UsageError without any */
+/** How many there are of them where nothing was said, and the model is the one that knows their world. */
+const HELD_OUT_DEFAULT = 4;
+
+/** In the order: `--prompt`, the file's lines, held-out ones. @throws UsageError without any, unless the demo model runs */
 export async function comparePrompts(
   options: Pick<CompareCommandOptions, "prompt" | "prompts" | "heldOut">,
+  isDemoModel: boolean,
 ): Promise<string[]> {
   const lines = options.prompts === undefined ? [] : (await readFile(options.prompts, "utf8")).split(/\r?\n/);
   const prompts = [...options.prompt, ...lines.map((line) => line.trim()).filter(Boolean)];
-  const scenes = sampleScenes(options.heldOut ?? 0, HELD_OUT_SEED, { heldOut: true });
+  const heldOut = options.heldOut ?? (isDemoModel && prompts.length === 0 ? HELD_OUT_DEFAULT : 0);
+  const scenes = sampleScenes(heldOut, HELD_OUT_SEED, { heldOut: true });
   prompts.push(...scenes.map((scene, i) => captionOf(scene, i)));
   if (prompts.length > 0) return prompts;
   throw new UsageError(

@@ -42,7 +42,7 @@ export async function runCompare(
 ): Promise<Comparison> {
   const checkpoint = await chooseCheckpoint(options.generation);
   const common = checkpoint.isBundled ? withBundledDefaults(options.generation) : options.generation;
-  const prompts = await comparePrompts(options);
+  const prompts = await comparePrompts(options, checkpoint.isBundled);
   const seed = firstSeed(common.seed, prompts.length);
   const { folder } = checkpoint;
   requireWholeWeights(await inspectCheckpoint(folder));

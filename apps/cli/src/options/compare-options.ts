@@ -68,7 +68,10 @@ export function addCompareOptions(command: Command): Command {
     )
     .addOption(new Option("--prompt <text>", "may be given several times").argParser(collect))
     .option("--prompts <file>", "a text file with one prompt per line")
-    .option("--held-out <count>", "prompts of the demo model's world that it was not trained on");
+    .option(
+      "--held-out <count>",
+      "prompts of the demo model's world that it was not trained on (4 where no prompt and no model is given)",
+    );
   addGenerationFlags(command, "negativePrompt", "maxSequenceLength");
   command
     .optionsGroup("What is compared:")
@@ -113,6 +116,7 @@ export function addCompareOptions(command: Command): Command {
 The page is written anew after every prompt, so that a run can be stopped at any time.
 
 Examples:
+  lvsa compare
   lvsa compare --held-out 8 --lengths 1,2,4,6
   lvsa compare --model ./Wan2.1-T2V-1.3B-Diffusers --prompt "A red fox in the snow." \\
     --methods dense,lvsa-rotating --lengths 1,4 --output fox.html`,
