@@ -80,6 +80,8 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   TRUNCATED: { usage: false },
   /** cannot … */
   UNALIGNED_VIEW: { usage: false },
+  /** kernel … may read or write outside of its tensors, and this device does not check indices */
+  UNCHECKED_KERNEL: { usage: false },
   /** tensor … is quantized with …, which can not be read. */
   UNKNOWN_DTYPE: { usage: false },
   /** element … of … is …, which does not fit into F16. */
@@ -130,6 +132,7 @@ export type RuntimeErrorCode =
   | "TOO_LARGE"
   | "TRUNCATED"
   | "UNALIGNED_VIEW"
+  | "UNCHECKED_KERNEL"
   | "UNKNOWN_DTYPE"
   | "UNSUPPORTED_DTYPE"
   | "UNSUPPORTED_QUANTIZATION"

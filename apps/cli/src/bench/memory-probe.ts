@@ -19,18 +19,20 @@ const INTERVAL_MS = 50;
 
 /**
  * What the driver of an NVIDIA GPU counts. Call it before the device is made, and dispose it. Undefined where there is
- * nobody to ask, or more than one GPU: nobody says which of them WebGPU took.
+ * nobody to ask, or more than one GPU and none named: nobody says which of them WebGPU took.
+ * @param gpu its number as `nvidia-smi` counts
  */
-export function openDriverProbe(): MemoryProbe | undefined {
+export function openDriverProbe(gpu?: number): MemoryProbe | undefined {
+  const which = gpu === undefined ? [] : [`--id=${gpu}`];
   const query = (field: string) => {
-    const run = spawnSync("nvidia-smi", [`--query-gpu=${field}`, "--format=csv,noheader,nounits"]);
+    const run = spawnSync("nvidia-smi", [`--query-gpu=${field}`, "--format=csv,noheader,nounits", ...which]);
     return run.status === 0 ? String(run.stdout).trim().split("\n").map(Number) : [];
   };
   const [before, ...others] = query("memory.used");
   if (before === undefined || others.length > 0 || !Number.isFinite(before)) return undefined;
   const child = spawn(
     "nvidia-smi",
-    ["--query-gpu=memory.used", "--format=csv,noheader,nounits", `--loop-ms=${INTERVAL_MS}`],
+    ["--query-gpu=memory.used", "--format=csv,noheader,nounits", `--loop-ms=${INTERVAL_MS}`, ...which],
     { stdio: ["ignore", "pipe", "ignore"] },
   );
   let peak = 0;

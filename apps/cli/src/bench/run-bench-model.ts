@@ -149,6 +149,16 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
   let decodedFrames = 0;
   if (wants(options, "decoding")) {
     await host.loadDecoder();
+    // Drivers compile at first use: the first chunks use every kernel.
+    if (options.warmUp > 0) {
+      let chunks = 0;
+      for await (using chunk of host.decode()) {
+        using bytes = toRgbFrames(device, chunk);
+        await device.readBytes(bytes);
+        if (++chunks === WARM_CHUNKS) break;
+      }
+      device.profiler?.reset();
+    }
     await measure("decoding", "decoding", () =>
       timed(async () => {
         for await (using chunk of host.decode()) {
@@ -180,6 +190,9 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
     ...(device.profiler ? { profile } : {}),
   };
 }
+
+/** Chunks that are decoded before any is timed. */
+const WARM_CHUNKS = 3;
 
 /** What `--phase` calls them; pictures are not among what is measured. */
 const PHASE_OPTION = {

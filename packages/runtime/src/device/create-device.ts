@@ -49,10 +49,10 @@ export async function createDevice(options: CreateDeviceOptions = {}): Promise<D
 async function proven(
   gpu: GPUDevice,
   claimed: DeviceInfo,
-  { prove = disprove, onNotice }: CreateDeviceOptions,
+  { prove = disprove, onNotice, unchecked }: CreateDeviceOptions,
 ): Promise<DeviceInfo> {
   if (claimed.hardware === "software" || !(claimed.f16 || claimed.matrices.length > 0)) return claimed;
-  const trial = new Device(gpu, claimed, false);
+  const trial = new Device(gpu, claimed, false, { unchecked: unchecked ?? false });
   const disproof = await prove(trial);
   trial.dispose();
   for (const [what, reason] of Object.entries(disproof)) {

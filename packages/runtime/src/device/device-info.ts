@@ -68,20 +68,23 @@ interface SubgroupInfo {
   }>;
 }
 
+/** A processor pretending to be a GPU. */
+export function isSoftwareAdapter(info: GPUAdapterInfo): boolean {
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase();
+  return info.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|basic render/.test(text);
+}
+
 export function describeDevice(device: GPUDevice, adapterInfo: GPUAdapterInfo): DeviceInfo {
   const { vendor, architecture, description } = adapterInfo;
   const { subgroupMinSize: min, subgroupMaxSize: max, subgroupMatrixConfigs } = adapterInfo as SubgroupInfo;
   const features = [...device.features].sort();
-  const text = `${vendor} ${architecture} ${adapterInfo.device} ${description}`.toLowerCase();
-  const isSoftware =
-    adapterInfo.isFallbackAdapter === true || /llvmpipe|lavapipe|swiftshader|basic render/.test(text);
   const hasMatrices = features.includes("chromium-experimental-subgroup-matrix");
   return {
     vendor,
     architecture,
     device: adapterInfo.device,
     description,
-    hardware: isSoftware ? "software" : "gpu",
+    hardware: isSoftwareAdapter(adapterInfo) ? "software" : "gpu",
     f16: features.includes("shader-f16"),
     subgroups: features.includes("subgroups") && min && max ? { min, max } : undefined,
     matrices: hasMatrices

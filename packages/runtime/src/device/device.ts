@@ -40,6 +40,11 @@ export interface DeviceOptions {
   readonly math?: "auto" | KernelMath;
   /** For tests and tuning: kernel family to rule, which then comes first wherever it fits. */
   readonly rules?: Readonly<Record<string, string>>;
+  /**
+   * The `GPUDevice` was made to leave indices unchecked: only kernels that say `inBounds` run. `createDevice` sets it where
+   * it makes such a device.
+   */
+  readonly unchecked?: boolean;
   /** Time every dispatch (needs `timestamp-query`). */
   readonly profile?: boolean;
 }
@@ -71,6 +76,8 @@ export class Device {
   readonly gpu: GPUDevice;
   readonly info: DeviceInfo;
   readonly math: KernelMath;
+  /** Indices are not checked: only kernels that say `inBounds` run. */
+  readonly unchecked: boolean;
   readonly profiler: Profiler | undefined;
   readonly #pool: BufferPool;
   readonly #chooser: KernelChooser;
@@ -91,6 +98,7 @@ export class Device {
     this.gpu = gpu;
     this.info = info;
     this.math = resolveMath(options.math, info);
+    this.unchecked = options.unchecked ?? false;
     this.#chooser = new KernelChooser(info, {
       math: this.math,
       ...(options.rules ? { rules: options.rules } : {}),
@@ -341,14 +349,19 @@ export class Device {
   /**
    * Compiles kernels side by side, before the first dispatch needs them. A dispatch that comes in between compiles what it
    * needs itself.
-   * @throws DeviceError `SHADER_ERROR`
+   * @throws DeviceError `SHADER_ERROR`, `UNCHECKED_KERNEL`
    */
   async warm(kernels: Iterable<Kernel>): Promise<void> {
     this.#check();
-    await this.#pipelines.warm(kernels);
+    const list = [...kernels];
+    for (const kernel of list) this.#checkBounds(kernel);
+    await this.#pipelines.warm(list);
   }
 
-  /** Records one dispatch. Bindings at offsets that the device can not bind are copied to aligned memory. */
+  /**
+   * Records one dispatch. Bindings at offsets that the device can not bind are copied to aligned memory.
+   * @throws DeviceError `UNCHECKED_KERNEL`, `BINDING_TOO_LARGE`
+   */
   dispatch<P extends ParamTypes>(dispatch: Dispatch<P>): void {
     this.#check();
     const { kernel, tensors, params } = dispatch;
@@ -358,6 +371,7 @@ export class Device {
         `kernel ${kernel.name} has ${kernel.bindings.length} bindings, ${tensors.length} tensors were given`,
       );
     }
+    this.#checkBounds(kernel);
     const compiled = this.#pipelines.get(kernel);
     const copies: { from: Tensor; to: Tensor }[] = [];
     const limit = this.info.limits.maxStorageBufferBindingSize;
@@ -493,6 +507,17 @@ export class Device {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #checkBounds(kernel: Kernel): void {
+    if (!this.unchecked || kernel.inBounds) return;
+    throw new DeviceError(
+      "UNCHECKED_KERNEL",
+      `kernel ${kernel.name} may read or write outside of its tensors, and this device does not check indices`,
+      {
+        fix: 'Make the device with `bounds: "checked"`, or set `inBounds` on a kernel whose indices are proven.',
+      },
+    );
   }
 
   #fail(error: DeviceError): void {

@@ -25,6 +25,11 @@ export interface Kernel<P extends ParamTypes = ParamTypes> {
   readonly bindings: readonly KernelBinding[];
   readonly params: P;
   readonly enables?: readonly WgslExtension[];
+  /**
+   * Every index stays inside of its binding, whatever the tensors hold: by clamps and comparisons with parameters, which
+   * tests with guards around all buffers have watched. A device that does not check indices runs no other kernel.
+   */
+  readonly inBounds?: true;
   /** WGSL after the generated header: must declare `@compute fn main`. Called once per device and key. */
   readonly body: () => string;
 }

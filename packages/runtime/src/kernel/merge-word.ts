@@ -4,6 +4,7 @@ import { computeMain } from "./wgsl-threads.js";
 
 /** `to` takes the bits of `from` that `mask` has, and keeps its others. */
 export const mergeWordKernel = defineKernel({
+  inBounds: true,
   name: "merge-word",
   key: "",
   bindings: [

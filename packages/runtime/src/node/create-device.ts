@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createDevice as createNeutralDevice } from "../device/create-device.js";
 import type { Device, DeviceOptions } from "../device/device.js";
+import { isSoftwareAdapter } from "../device/device-info.js";
 import { DeviceError } from "../errors.js";
 import { importOptional } from "../node-import.js";
 import { importWebGpu, listAdapters } from "./list-adapters.js";
@@ -34,6 +35,12 @@ export interface NodeDeviceOptions extends DeviceOptions {
    * products before they are used. Default true.
    */
   readonly experimental?: boolean;
+  /**
+   * `auto` (default): a GPU leaves the indices of shaders unchecked (checks cost matrix products a third of their speed); such
+   * a device runs only kernels that are known to stay inside of their tensors (`inBounds`), as all of this library's
+   * do. `checked`: it checks them, for kernels of your own. `unchecked`: processors do not either.
+   */
+  readonly bounds?: "auto" | "checked" | "unchecked";
   /** Where what was tried is remembered. Default: `proofs.json` in the user's cache folder for `lvsa`. */
   readonly proofFile?: string;
   /** Hears one line when the embedded software adapter is used in `auto`, or when a GPU does something wrong. */
@@ -62,7 +69,17 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
   };
 
   if (wanted !== "embedded") {
-    const { gpu, adapter } = await openDawn(wanted === "auto" ? flags : [...flags, `adapter=${wanted}`]);
+    const named = wanted === "auto" ? flags : [...flags, `adapter=${wanted}`];
+    const { gpu, adapter } = await openDawn(named);
+    if (adapter && leavesUnchecked(options, adapter)) {
+      const free = await openDawn([...named, UNCHECKED]);
+      if (free.adapter) {
+        return keep(
+          free.gpu,
+          await createNeutralDevice({ ...trying, adapter: free.adapter, unchecked: true }),
+        );
+      }
+    }
     if (adapter) return keep(gpu, await createNeutralDevice({ ...trying, adapter }));
     if (wanted !== "auto") {
       const names = (await listAdapters()).map(({ name }) => `"${name}"`);
@@ -88,15 +105,25 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
 }
 
 const ENABLE = "enable-dawn-features=";
+const UNCHECKED = `${ENABLE}disable_robustness`;
 const EXPERIMENTAL = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"];
+
+/** Without Dawn's clamps every index of a shader must be right by itself. */
+function leavesUnchecked(
+  { bounds = "auto", experimental = true }: NodeDeviceOptions,
+  adapter: GPUAdapter,
+): boolean {
+  return bounds === "unchecked" || (bounds === "auto" && experimental && !isSoftwareAdapter(adapter.info));
+}
 
 /** Dawn reads one list of toggles to enable: ours and the caller's together. */
 function dawnFlags({ dawnFlags = [], experimental = true }: NodeDeviceOptions): string[] {
+  return joined([...dawnFlags, ...(experimental ? [`${ENABLE}${EXPERIMENTAL.join(",")}`] : [])]);
+}
+
+function joined(dawnFlags: readonly string[]): string[] {
   const given = dawnFlags.filter((flag) => flag.startsWith(ENABLE));
-  const toggles = [
-    ...given.flatMap((flag) => flag.slice(ENABLE.length).split(",")),
-    ...(experimental ? EXPERIMENTAL : []),
-  ];
+  const toggles = given.flatMap((flag) => flag.slice(ENABLE.length).split(","));
   const others = dawnFlags.filter((flag) => !flag.startsWith(ENABLE));
   return toggles.length > 0 ? [...others, `${ENABLE}${[...new Set(toggles)].join(",")}`] : others;
 }
@@ -114,7 +141,7 @@ function dawnVersion(): string {
 async function openDawn(flags: readonly string[]): Promise<{ gpu: GPU; adapter: GPUAdapter | null }> {
   const webgpu = await importWebGpu();
   try {
-    const gpu = webgpu.create([...flags]);
+    const gpu = webgpu.create(joined(flags));
     return { gpu, adapter: await gpu.requestAdapter({ powerPreference: "high-performance" }) };
   } catch (error) {
     // A name that no driver has is an exception in Dawn, and not in WebGPU.

@@ -2,12 +2,16 @@
 import type { Device, DeviceOptions } from "../device/device.js";
 import type { AnyKernelFamily } from "../kernel/kernel-family.js";
 import { createDevice } from "../node/create-device.js";
+import { type GuardedDevice, guardedDevice } from "./guard-buffers.js";
 
 /**
  * A fresh device; dispose of it in `afterAll`. A machine without any adapter is an error, never a skip. Its math is exact
  * unless options say otherwise, so that tests ask the same of a GPU as of a software adapter.
+ *
+ * With `LVSA_TEST_BOUNDS=unchecked` indices are not checked, and buffers have guards: `dispose` fails where one is broken.
  */
 export async function testDevice(options: DeviceOptions = {}): Promise<Device> {
+  if (process.env.LVSA_TEST_BOUNDS === "unchecked") return failingGuards(await guardedDevice(options));
   return createDevice({ adapter: process.env.LVSA_TEST_ADAPTER || "auto", math: "exact", ...options });
 }
 
@@ -16,4 +20,17 @@ export function canRun(device: Device, family: AnyKernelFamily, id: string): boo
   const reason = family.rules.find((rule) => rule.id === id)!.requires(device.info);
   if (reason !== undefined) console.warn(`skipped: ${family.name} ${id} here, ${reason}`);
   return reason === undefined;
+}
+
+/** What a hook returns is awaited: `dispose` of this device is a promise there, whatever its type says. */
+function failingGuards({ device, check }: GuardedDevice): Device {
+  const dispose = device.dispose.bind(device);
+  device.dispose = () => {
+    const checked = check().then(({ broken }) => {
+      dispose();
+      if (broken.length > 0) throw new Error(broken.join("\n"));
+    });
+    return checked as unknown as undefined;
+  };
+  return device;
 }

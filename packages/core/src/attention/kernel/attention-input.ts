@@ -7,6 +7,7 @@ import {
   ShapeError,
   type Tensor,
 } from "@lvsa/runtime";
+import type { AttentionVariant } from "./attention.wgsl.js";
 import type { AttentionShape } from "./attention-common.wgsl.js";
 import type { AttentionLayout } from "./attention-layout.js";
 
@@ -37,6 +38,8 @@ export interface AttentionInput {
   readonly dispatchFlops?: number;
   /** For tests and tuning: this rule of the family `attention` instead of the first that fits. */
   readonly rule?: string;
+  /** For tests and tuning: this kernel instead of the rule's. */
+  readonly variant?: AttentionVariant;
 }
 
 export interface AttentionOutput {

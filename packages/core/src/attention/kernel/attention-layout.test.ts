@@ -34,6 +34,26 @@ describe("rows of an attention layout", () => {
     expect(() => AttentionLayout.build(device, backwards)).toThrow(/7\.\.3 is no range/);
   });
 
+  test("neighbours that see the same keys are one row", () => {
+    const ranges = [[0, 8] as const];
+    const rows = [
+      { queryStart: 0, queryEnd: 4, ranges },
+      { queryStart: 4, queryEnd: 8, ranges: [[4, 8] as const, [0, 4] as const] },
+      { queryStart: 8, queryEnd: 12, ranges, contextEnd: 3 },
+      { queryStart: 13, queryEnd: 16, ranges, contextEnd: 3 },
+      { queryStart: 16, queryEnd: 20, ranges: [[0, 7] as const], contextEnd: 3 },
+    ];
+    const layout = AttentionLayout.build(device, rows);
+    expect(layout.rows.map(({ queryStart, queryEnd }) => [queryStart, queryEnd])).toEqual([
+      [0, 8],
+      [8, 12],
+      [13, 16],
+      [16, 20],
+    ]);
+    expect(layout.pairs).toBe(8 * 8 + 4 * 8 + 3 * 8 + 4 * 7);
+    layout.dispose();
+  });
+
   test("tables hold every row, range and tile; rows with more keys come first", () => {
     const rows = [
       { queryStart: 0, queryEnd: 10, ranges: [[0, 5] as const] },

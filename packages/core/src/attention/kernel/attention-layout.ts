@@ -51,7 +51,7 @@ export class AttentionLayout {
 
   private constructor(device: Device, rows: readonly AttentionRow[]) {
     this.#device = device;
-    this.#rows = rows.map(checkRow);
+    this.#rows = joinRows(rows.map(checkRow));
   }
 
   /**
@@ -62,7 +62,10 @@ export class AttentionLayout {
     return new AttentionLayout(device, rows);
   }
 
-  /** Rows as the kernel sees them: ranges sorted, adjacent ones merged, empty ones left out. */
+  /**
+   * Rows as the kernel sees them: ranges sorted, adjacent ones merged, empty ones left out; neighbours that see the same
+   * keys are one row, whose tiles do not end part empty at every frame.
+   */
   get rows(): readonly AttentionRow[] {
     return this.#rows;
   }
@@ -87,7 +90,7 @@ export class AttentionLayout {
 
   /** Replaces all rows. Dispatches recorded before still use the old ones. */
   update(rows: readonly AttentionRow[]): void {
-    this.#rows = rows.map(checkRow);
+    this.#rows = joinRows(rows.map(checkRow));
     for (const tile of this.#tables.keys()) this.#stale.add(tile);
   }
 
@@ -169,6 +172,25 @@ export function encodeRows(
 
 function keyCount(row: AttentionRow): number {
   return row.ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+}
+
+function joinRows(rows: readonly AttentionRow[]): AttentionRow[] {
+  const joined: AttentionRow[] = [];
+  for (const row of rows) {
+    const last = joined.at(-1);
+    if (last && last.queryEnd === row.queryStart && seesTheSame(last, row)) {
+      joined[joined.length - 1] = { ...last, queryEnd: row.queryEnd };
+    } else joined.push(row);
+  }
+  return joined;
+}
+
+function seesTheSame(a: AttentionRow, b: AttentionRow): boolean {
+  return (
+    a.contextEnd === b.contextEnd &&
+    a.ranges.length === b.ranges.length &&
+    a.ranges.every(([start, end], i) => start === b.ranges[i]![0] && end === b.ranges[i]![1])
+  );
 }
 
 function checkRow(row: AttentionRow): AttentionRow {

@@ -45,7 +45,8 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
     logSumExp: logSumExp !== undefined,
   };
   const size = { queries: g.queries, keys: g.keys + g.contextKeys };
-  const { variant } = device.choose(attentionFamily, { ...shape, rows: true }, size, input.rule);
+  const chosen = () => device.choose(attentionFamily, { ...shape, rows: true }, size, input.rule).variant;
+  const variant = input.variant ?? chosen();
   const result = { output, ...(logSumExp ? { logSumExp } : {}) };
   if (variant.kind !== "matrix" || g.queries < ROUND_FIRST) record(device, input, g, shape, variant, result);
   else {

@@ -89,15 +89,14 @@ fn weight_or_zero(row: u32, at: u32) -> vec4u {
 
 var<workgroup> tile_x: array<vec4<f16>, 2560>;
 var<workgroup> tile_w: array<vec4<f16>, 1280>;
-var<workgroup> tile_sums: array<f32, 4608>;
+var<workgroup> tile_sums: array<vec4f, 768>;
 
-// One or two matrices of a subgroup (width 16 or 32), whose first sum is that of the row and column of the tile.
-fn store_sums(subgroup: u32, lane: u32, width: u32, row: u32, column: u32) {
-  for (var i = lane; i < 4u * width; i += 32u) {
-    let r = 4u * i / width;
-    let c = 4u * i % width;
-    let at = subgroup * 576u + r * 36u + c;
-    finish_sums(row + r, column + c, vec4f(tile_sums[at], tile_sums[at + 1u], tile_sums[at + 2u], tile_sums[at + 3u]));
+// One or two matrices of a subgroup (4 or 8 vectors wide), whose first sum is that of the row and column of the tile.
+fn store_sums(subgroup: u32, lane: u32, wide: u32, row: u32, column: u32) {
+  for (var i = lane; i < 16u * wide; i += 32u) {
+    let r = i / wide;
+    let c = i % wide;
+    finish_sums(row + r, column + 4u * c, tile_sums[subgroup * 96u + r * 6u + c]);
   }
 }
 
@@ -250,44 +249,68 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
     }
     workgroupBarrier();
   }
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s0, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s1, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s0, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 0u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 0u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s2, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s3, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s1, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 0u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 16u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s4, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s5, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s2, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 16u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 32u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s6, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s7, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s3, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 16u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 48u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s8, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s9, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s4, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 32u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 0u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s10, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s11, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s5, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 32u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 16u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s12, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s13, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s6, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 48u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 32u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s14, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s15, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s7, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 48u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 48u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s8, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 0u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s9, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 16u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s10, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 32u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s11, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 48u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s12, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 0u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s13, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 16u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s14, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 32u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s15, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 48u);
   workgroupBarrier();
 }

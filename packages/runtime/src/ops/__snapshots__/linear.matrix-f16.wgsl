@@ -49,28 +49,18 @@ fn finish_sums(row: u32, column: u32, sum: vec4f) {
   let c = params.column_start + tile_column + column;
   if (r < params.m && c < params.column_end) { finish(r, c, sum); }
 }
-fn x_or_zero(row: u32, at: u32) -> vec4u {
-  let wide = params.k / 8u;
-  if (at >= wide) { return vec4u(); }
-  return halves_x(row * wide + at);
-}
-fn weight_or_zero(row: u32, at: u32) -> vec4u {
-  let wide = params.k / 8u;
-  if (at >= wide) { return vec4u(); }
-  return halves_weight(row * wide + at);
-}
+
 
 var<workgroup> tile_x: array<vec4<f16>, 1280>;
 var<workgroup> tile_w: array<vec4<f16>, 2560>;
-var<workgroup> tile_sums: array<f32, 4608>;
+var<workgroup> tile_sums: array<vec4f, 768>;
 
-// One or two matrices of a subgroup (width 16 or 32), whose first sum is that of the row and column of the tile.
-fn store_sums(subgroup: u32, lane: u32, width: u32, row: u32, column: u32) {
-  for (var i = lane; i < 4u * width; i += 32u) {
-    let r = 4u * i / width;
-    let c = 4u * i % width;
-    let at = subgroup * 576u + r * 36u + c;
-    finish_sums(row + r, column + c, vec4f(tile_sums[at], tile_sums[at + 1u], tile_sums[at + 2u], tile_sums[at + 3u]));
+// One or two matrices of a subgroup (4 or 8 vectors wide), whose first sum is that of the row and column of the tile.
+fn store_sums(subgroup: u32, lane: u32, wide: u32, row: u32, column: u32) {
+  for (var i = lane; i < 16u * wide; i += 32u) {
+    let r = i / wide;
+    let c = i % wide;
+    finish_sums(row + r, column + 4u * c, tile_sums[subgroup * 96u + r * 6u + c]);
   }
 }
 
@@ -82,12 +72,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   tile_row = tile.x;
   tile_column = tile.y;
   let last = vec2u(params.m - 1u, params.column_end - params.column_start - 1u);
-  let row0 = min(tile.x + thread / 4u + 0u, last.x);
-  let row1 = min(tile.x + thread / 4u + 64u, last.x);
-  let column0 = min(tile.y + thread / 4u + 0u, last.y);
-  let column1 = min(tile.y + thread / 4u + 64u, last.y);
-  let column2 = min(tile.y + thread / 4u + 128u, last.y);
-  let column3 = min(tile.y + thread / 4u + 192u, last.y);
+  // Rows by where they begin, in loads.
+  let wide = params.k / 8u;
+  let row0 = min(tile.x + thread / 4u + 0u, last.x) * wide;
+  let row1 = min(tile.x + thread / 4u + 64u, last.x) * wide;
+  let column0 = min(tile.y + thread / 4u + 0u, last.y) * wide;
+  let column1 = min(tile.y + thread / 4u + 64u, last.y) * wide;
+  let column2 = min(tile.y + thread / 4u + 128u, last.y) * wide;
+  let column3 = min(tile.y + thread / 4u + 192u, last.y) * wide;
 
   let load_group = thread % 4u;
   let load_at = (thread / 4u) * 10u + 2u * load_group;
@@ -117,12 +109,12 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   var w3 = vec4u();
   {
   let at = 0u / 8u + load_group;
-  x0 = x_or_zero(row0, at);
-  x1 = x_or_zero(row1, at);
-  w0 = weight_or_zero(column0, at);
-  w1 = weight_or_zero(column1, at);
-  w2 = weight_or_zero(column2, at);
-  w3 = weight_or_zero(column3, at);
+  x0 = halves_x(row0 + at);
+  x1 = halves_x(row1 + at);
+  w0 = halves_weight(column0 + at);
+  w1 = halves_weight(column1 + at);
+  w2 = halves_weight(column2 + at);
+  w3 = halves_weight(column3 + at);
 }
   for (var k0 = 0u; k0 < params.k; k0 += 32u) {
     tile_x[load_at + 0u] = bitcast<vec4<f16>>(x0.xy);
@@ -138,14 +130,14 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
     tile_w[load_at + 1920u] = bitcast<vec4<f16>>(w3.xy);
     tile_w[load_at + 1921u] = bitcast<vec4<f16>>(w3.zw);
     workgroupBarrier();
-    {
+    if (k0 + 32u < params.k) {
       let at = (k0 + 32u) / 8u + load_group;
-      x0 = x_or_zero(row0, at);
-      x1 = x_or_zero(row1, at);
-      w0 = weight_or_zero(column0, at);
-      w1 = weight_or_zero(column1, at);
-      w2 = weight_or_zero(column2, at);
-      w3 = weight_or_zero(column3, at);
+      x0 = halves_x(row0 + at);
+      x1 = halves_x(row1 + at);
+      w0 = halves_weight(column0 + at);
+      w1 = halves_weight(column1 + at);
+      w2 = halves_weight(column2 + at);
+      w3 = halves_weight(column3 + at);
     }
     {
       let b0 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 0u) * 10u + 0u, 10u);
@@ -201,44 +193,68 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
     }
     workgroupBarrier();
   }
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s0, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s1, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s0, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 0u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 0u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s2, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s3, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s1, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 0u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 16u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s4, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s5, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s2, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 16u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 32u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s6, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s7, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s3, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 16u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 48u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s8, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s9, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s4, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 32u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 0u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s10, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s11, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s5, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 32u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 16u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s12, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s13, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s6, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 48u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 32u);
   workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 0u, s14, 36u);
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 576u + 16u, s15, 36u);
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s7, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 32u, block_row + 48u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 48u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s8, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 0u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s9, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 16u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s10, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 32u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s11, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 48u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s12, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 0u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s13, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 16u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s14, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 32u);
+  workgroupBarrier();
+  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s15, 6u);
+  workgroupBarrier();
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 48u);
   workgroupBarrier();
 }

@@ -3,9 +3,9 @@ import { lines } from "../../kernel/wgsl-text.js";
 import { computeMain } from "../../kernel/wgsl-threads.js";
 import {
   MATRIX_LOAD,
-  MATRIX_STEP,
   type MatrixTile,
   matrixDeclarations,
+  matrixDepth,
   matrixFinish,
   matrixLoadRow,
   matrixLoads,
@@ -23,7 +23,7 @@ export function convMatrixSource(t: MatrixTile): string {
   const loads = matrixLoads(t);
   const fetch = (step: string) => `{
   let tap = first_tap + ${step} / tap_steps;
-  let at = (${step} % tap_steps) * ${MATRIX_STEP / MATRIX_LOAD}u + load_group;
+  let at = (${step} % tap_steps) * ${matrixDepth(t) / MATRIX_LOAD}u + load_group;
   let space = tap % (params.taps_h * params.taps_w);
   let t = frame_of(frame, tap / (params.taps_h * params.taps_w));
   let offset = vec2i(i32(space % params.taps_w), i32(space / params.taps_w));
@@ -74,7 +74,7 @@ ${matrixStart(t)}
   while (first_time < end_time && !is_frame(frame_of(frame, first_time))) { first_time++; }
   while (end_time > first_time && !is_frame(frame_of(frame, end_time - 1u))) { end_time--; }
   let first_tap = first_time * params.taps_h * params.taps_w;
-  let tap_steps = (params.steps + ${MATRIX_STEP / 4 - 1}u) / ${MATRIX_STEP / 4}u;
+  let tap_steps = (params.steps + ${matrixDepth(t) / 4 - 1}u) / ${matrixDepth(t) / 4}u;
   let end_step = (end_time - first_time) * params.taps_h * params.taps_w * tap_steps;
   if (end_step > 0u) ${fetch("0u")}
   for (var step = 0u; step < end_step; step++) {

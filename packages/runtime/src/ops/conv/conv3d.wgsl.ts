@@ -67,6 +67,7 @@ export function convKernel(shape: ConvShaderShape, variant: ConvVariant): Kernel
   if (shape.history) bindings.push({ name: "history", type: type(shape.x), access: "read" });
   bindings.push({ name: "weight", type: type(shape.weight), access: "read" }, ...epilogueBindings(shape));
   return defineKernel({
+    inBounds: true,
     name: "conv3d",
     key: [
       variantKey(variant),

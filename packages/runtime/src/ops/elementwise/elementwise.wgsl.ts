@@ -95,6 +95,7 @@ export function elementwiseKernel(spec: ElementwiseSpec) {
   const act = operation.kind === "activate" ? operation.activation : undefined;
   const describe = (o: ElementwiseOperand | undefined) => (o ? `${o.dtype}-${o.broadcast}` : "-");
   return defineKernel({
+    inBounds: true,
     name: act ? `activate_${act}` : operation.kind,
     key: `${spec.a},${describe(b)},${describe(c)},${spec.y}${inPlace ? ",in-place" : ""}`,
     bindings,

@@ -79,6 +79,7 @@ const PARAMS = { count: "u32", width: "u32", first: "u32", rows: "u32", total: "
 
 function embeddingKernel(dtype: FloatDType, vectors: boolean): Kernel<typeof PARAMS> {
   return defineKernel({
+    inBounds: true,
     name: "embedding",
     key: `${dtype}${vectors ? " c4" : ""}`,
     bindings: [

@@ -6,6 +6,7 @@ import type { FloatDType } from "../../tensor/dtype.js";
 
 export function notFiniteKernel(dtype: FloatDType) {
   return defineKernel({
+    inBounds: true,
     name: "not_finite",
     key: dtype,
     bindings: [

@@ -4,7 +4,7 @@ import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, f16Values, narrowSubgroupSize, narrowSubgroups } from "../../kernel/requirements.js";
 import { needsMatrices } from "../matrix/matrix-rules.js";
-import { MATRIX_LOAD, matrixBytes } from "../matrix/matrix-tile.wgsl.js";
+import { MATRIX_LOAD, matrixBytes, matrixDepth } from "../matrix/matrix-tile.wgsl.js";
 import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
 import {
   LARGE_TILE,
@@ -61,13 +61,14 @@ const matrix: Rule = {
     if (K % MATRIX_LOAD !== 0) return `K is ${K}, no multiple of ${MATRIX_LOAD}`;
     return M >= 32 && N >= 32 ? undefined : "for 32 rows and columns or more";
   },
-  variant: (_, { M, N }, { limits }) => {
-    const tile = MATRIX_TILES.find(
+  variant: (_, { M, N, K }, { limits }) => {
+    const found = MATRIX_TILES.find(
       (t) =>
         matrixBytes(t) <= limits.maxComputeWorkgroupStorageSize &&
         Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
     );
-    return { kind: "matrix", ...(tile ?? MATRIX_TILES.at(-1)!) };
+    const tile = found ?? MATRIX_TILES.at(-1)!;
+    return { kind: "matrix", ...tile, ...(K % matrixDepth(tile) === 0 ? { whole: true } : {}) };
   },
 };
 

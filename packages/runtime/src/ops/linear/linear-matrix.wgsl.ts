@@ -3,9 +3,9 @@ import { lines } from "../../kernel/wgsl-text.js";
 import { computeMain } from "../../kernel/wgsl-threads.js";
 import {
   MATRIX_LOAD,
-  MATRIX_STEP,
   type MatrixTile,
   matrixDeclarations,
+  matrixDepth,
   matrixFinish,
   matrixLoadRow,
   matrixLoads,
@@ -16,14 +16,22 @@ import {
 
 /**
  * One workgroup per output tile. Rows past the end repeat the last one and are not stored; values of k past the end are
- * 0. K is a multiple of 8.
+ * 0. K is a multiple of 8; where it is one of the step (`whole`), nothing is past the end.
  */
-export function matrixSource(t: MatrixTile): string {
+export function matrixSource(t: MatrixTile & { readonly whole?: boolean }): string {
   const loads = matrixLoads(t);
+  const depth = matrixDepth(t);
+  const read = (name: "x" | "weight", row: string) =>
+    t.whole ? `halves_${name}(${row} + at)` : `${name}_or_zero(${row}, at)`;
   const fetch = (k: string) => `{
   let at = ${k} / ${MATRIX_LOAD}u + load_group;
-${lines(loads.x, (i) => `  x${i} = x_or_zero(row${i}, at);`)}
-${lines(loads.w, (i) => `  w${i} = weight_or_zero(column${i}, at);`)}
+${lines(loads.x, (i) => `  x${i} = ${read("x", `row${i}`)};`)}
+${lines(loads.w, (i) => `  w${i} = ${read("weight", `column${i}`)};`)}
+}`;
+  const orZero = (name: "x" | "weight") => /* wgsl */ `
+fn ${name}_or_zero(row: u32, at: u32) -> vec4u {
+  if (at >= params.k / ${MATRIX_LOAD}u) { return vec4u(); }
+  return halves_${name}(row + at);
 }`;
   return /* wgsl */ `
 var<private> tile_row: u32;
@@ -33,16 +41,7 @@ fn finish_sums(row: u32, column: u32, sum: vec4f) {
   let c = params.column_start + tile_column + column;
   if (r < params.m && c < params.column_end) { finish(r, c, sum); }
 }
-fn x_or_zero(row: u32, at: u32) -> vec4u {
-  let wide = params.k / ${MATRIX_LOAD}u;
-  if (at >= wide) { return vec4u(); }
-  return halves_x(row * wide + at);
-}
-fn weight_or_zero(row: u32, at: u32) -> vec4u {
-  let wide = params.k / ${MATRIX_LOAD}u;
-  if (at >= wide) { return vec4u(); }
-  return halves_weight(row * wide + at);
-}
+${t.whole ? "" : orZero("x") + orZero("weight")}
 ${matrixDeclarations(t)}
 ${computeMain(
   matrixThreads(t),
@@ -52,12 +51,14 @@ ${computeMain(
   tile_row = tile.x;
   tile_column = tile.y;
   let last = vec2u(params.m - 1u, params.column_end - params.column_start - 1u);
-${lines(loads.x, (i) => `  let row${i} = min(tile.x + ${matrixLoadRow(t, i)}, last.x);`)}
-${lines(loads.w, (i) => `  let column${i} = min(tile.y + ${matrixLoadRow(t, i)}, last.y);`)}
+  // Rows by where they begin, in loads.
+  let wide = params.k / ${MATRIX_LOAD}u;
+${lines(loads.x, (i) => `  let row${i} = min(tile.x + ${matrixLoadRow(t, i)}, last.x) * wide;`)}
+${lines(loads.w, (i) => `  let column${i} = min(tile.y + ${matrixLoadRow(t, i)}, last.y) * wide;`)}
 ${matrixStart(t)}
   ${fetch("0u")}
-  for (var k0 = 0u; k0 < params.k; k0 += ${MATRIX_STEP}u) {
-${matrixStep(t, fetch(`(k0 + ${MATRIX_STEP}u)`))}
+  for (var k0 = 0u; k0 < params.k; k0 += ${depth}u) {
+${matrixStep(t, `if (k0 + ${depth}u < params.k) ${fetch(`(k0 + ${depth}u)`)}`)}
   }
 ${matrixFinish(t)}`,
   true,

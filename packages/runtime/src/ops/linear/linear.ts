@@ -233,6 +233,7 @@ function overlaps(a: Tensor, b: Tensor): boolean {
 /** f32 to f16 or bf16, element by element; both `[m, n]`. */
 function pack(device: Device, from: Tensor, to: Tensor, dtype: "f16" | "bf16"): void {
   const kernel = defineKernel({
+    inBounds: true,
     name: "linear-pack",
     key: dtype,
     bindings: [

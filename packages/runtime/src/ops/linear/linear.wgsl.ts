@@ -41,6 +41,7 @@ export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): 
     ...epilogueBindings(shape),
   ];
   return defineKernel({
+    inBounds: true,
     name: "linear",
     key: `${variantKey(variant)} x:${shape.x} w:${shape.weight}${shape.alignedK ? " k4" : ""} ${epilogueKey(shape)}`,
     bindings,

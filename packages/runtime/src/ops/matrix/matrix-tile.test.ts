@@ -8,14 +8,18 @@ const tiles = [...MATRIX_TILES, ...Object.values(CONV_MATRIX_TILES)];
 
 test.each(tiles)("every value of both operands is staged once: %o", (tile) => {
   const text = `${matrixStart(tile)}\n${matrixStep(tile, "")}`;
-  const stride = Number(/load_at = \(thread \/ 4u\) \* (\d+)u/.exec(text)![1]);
+  const [, perRow, stride] = /load_at = \(thread \/ (\d+)u\) \* (\d+)u/.exec(text)!.map(Number) as [
+    number,
+    number,
+    number,
+  ];
   for (const [name, rows] of [
     ["x", tile.tileM],
     ["w", tile.tileN],
   ] as const) {
     const written = new Map<number, number>();
     for (let thread = 0; thread < matrixThreads(tile); thread++) {
-      const at = Math.floor(thread / 4) * stride + 2 * (thread % 4);
+      const at = Math.floor(thread / perRow) * stride + 2 * (thread % perRow);
       let limit = Number.POSITIVE_INFINITY;
       for (const line of text.split("\n")) {
         const guard = /if \(thread < (\d+)u\)/.exec(line);
@@ -29,7 +33,7 @@ test.each(tiles)("every value of both operands is staged once: %o", (tile) => {
       }
     }
     const wanted = Array.from({ length: rows }, (_, r) =>
-      Array.from({ length: 8 }, (_, v) => r * stride + v),
+      Array.from({ length: 2 * perRow }, (_, v) => r * stride + v),
     ).flat();
     expect([...written.keys()].sort((a, b) => a - b)).toEqual(wanted);
     expect(new Set(written.values())).toEqual(new Set([1]));

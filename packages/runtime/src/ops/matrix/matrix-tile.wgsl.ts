@@ -5,8 +5,8 @@
  *
  * Measured on an H200 (32768 x 1536 x 1536): rows in workgroup memory are 8 halves longer than their values, without them
  * it is 2/3 of the speed, with 16 0.85; values that are moved four halves at a time are a quarter faster than one at a
- * time. An array of its own for each subgroup, in which matrices lie at constant places, is slower (152 instead of 161
- * TFLOP/s), as are two buffers in turn.
+ * time. An array of its own for each subgroup, in which matrices lie at constant places, is slower, as are two buffers in
+ * turn. The driver's checks of indices cost a third (160 instead of 227 TFLOP/s).
  */
 import { indent, lines } from "../../kernel/wgsl-text.js";
 import type { FloatDType } from "../../tensor/dtype.js";
@@ -18,23 +18,28 @@ export interface MatrixTile {
   /** Subgroups along rows and along columns; each makes a block of whole matrices. */
   readonly subgroupsM: number;
   readonly subgroupsN: number;
+  /** Values of k that are staged at a time: 32 (default) or 64. */
+  readonly step?: number;
 }
 
 export const MATRIX_EXTENSIONS = ["f16", "subgroups", "chromium_experimental_subgroup_matrix"] as const;
 
-/** Values of k that are staged at a time. */
-export const MATRIX_STEP = 32;
+const DEFAULT_STEP = 32;
 /** Rows, columns and depth of one subgroup matrix. */
 const SIDE = 16;
 const LANES = 32;
-/** Distance of rows in workgroup memory, in vectors of four halves. */
-const STRIDE = (MATRIX_STEP + 8) / 4;
-/** Sums pass through workgroup memory two matrices at a time; four more keep banks apart. */
-const SUMS_WIDTH = 2 * SIDE;
-const SUMS_STRIDE = SUMS_WIDTH + 4;
 /** Values that a thread loads at a time. */
 export const MATRIX_LOAD = 8;
-const LOADS_PER_ROW = MATRIX_STEP / MATRIX_LOAD;
+
+/** Values of k that are staged at a time. */
+export const matrixDepth = ({ step = DEFAULT_STEP }: MatrixTile): number => step;
+const loadsPerRow = (t: MatrixTile) => matrixDepth(t) / MATRIX_LOAD;
+/** Distance of rows in workgroup memory, in vectors of four halves. */
+const rowStride = (t: MatrixTile) => (matrixDepth(t) + 8) / 4;
+/** Sums pass through workgroup memory two matrices at a time, one where many subgroups take the room. */
+const sumsWide = (t: MatrixTile) => (t.subgroupsM * t.subgroupsN > 4 ? 1 : 2);
+/** Distance of rows of sums in vectors of four; two more keep the banks of eight rows apart. */
+const sumsStride = (t: MatrixTile) => (sumsWide(t) * SIDE) / 4 + 2;
 
 export function matrixThreads({ subgroupsM, subgroupsN }: MatrixTile): number {
   return LANES * subgroupsM * subgroupsN;
@@ -42,7 +47,8 @@ export function matrixThreads({ subgroupsM, subgroupsN }: MatrixTile): number {
 
 /** Bytes of workgroup memory. */
 export function matrixBytes(t: MatrixTile): number {
-  return 8 * STRIDE * (t.tileM + t.tileN) + 4 * SIDE * SUMS_STRIDE * t.subgroupsM * t.subgroupsN;
+  const operands = 8 * rowStride(t) * (t.tileM + t.tileN);
+  return operands + 16 * SIDE * sumsStride(t) * t.subgroupsM * t.subgroupsN;
 }
 
 /** Type of a binding that `halvesOf` reads. */
@@ -74,31 +80,32 @@ export function halvesOf(name: string, dtype: FloatDType): string {
 export function matrixLoads(t: MatrixTile): { readonly x: number; readonly w: number } {
   const threads = matrixThreads(t);
   return {
-    x: Math.ceil((t.tileM * LOADS_PER_ROW) / threads),
-    w: Math.ceil((t.tileN * LOADS_PER_ROW) / threads),
+    x: Math.ceil((t.tileM * loadsPerRow(t)) / threads),
+    w: Math.ceil((t.tileN * loadsPerRow(t)) / threads),
   };
 }
 
 /** Row in the tile of a thread's load `i`; `load_group`, 0 to 3, is the group of eight values in the step. */
 export function matrixLoadRow(t: MatrixTile, i: number): string {
-  return `thread / ${LOADS_PER_ROW}u + ${(i * matrixThreads(t)) / LOADS_PER_ROW}u`;
+  return `thread / ${loadsPerRow(t)}u + ${(i * matrixThreads(t)) / loadsPerRow(t)}u`;
 }
 
 /** Workgroup memory, and `store_sums`, which needs `finish_sums(row, column, sum: vec4f)` with places in the tile. */
 export function matrixDeclarations(t: MatrixTile): string {
-  const part = SIDE * SUMS_STRIDE;
+  const stride = sumsStride(t);
+  const part = SIDE * stride;
+  const rows = rowStride(t);
   return /* wgsl */ `
-var<workgroup> tile_x: array<vec4<f16>, ${t.tileM * STRIDE}>;
-var<workgroup> tile_w: array<vec4<f16>, ${t.tileN * STRIDE}>;
-var<workgroup> tile_sums: array<f32, ${part * t.subgroupsM * t.subgroupsN}>;
+var<workgroup> tile_x: array<vec4<f16>, ${t.tileM * rows}>;
+var<workgroup> tile_w: array<vec4<f16>, ${t.tileN * rows}>;
+var<workgroup> tile_sums: array<vec4f, ${part * t.subgroupsM * t.subgroupsN}>;
 
-// One or two matrices of a subgroup (width 16 or 32), whose first sum is that of the row and column of the tile.
-fn store_sums(subgroup: u32, lane: u32, width: u32, row: u32, column: u32) {
-  for (var i = lane; i < ${SIDE / 4}u * width; i += ${LANES}u) {
-    let r = 4u * i / width;
-    let c = 4u * i % width;
-    let at = subgroup * ${part}u + r * ${SUMS_STRIDE}u + c;
-    finish_sums(row + r, column + c, vec4f(tile_sums[at], tile_sums[at + 1u], tile_sums[at + 2u], tile_sums[at + 3u]));
+// One or two matrices of a subgroup (4 or 8 vectors wide), whose first sum is that of the row and column of the tile.
+fn store_sums(subgroup: u32, lane: u32, wide: u32, row: u32, column: u32) {
+  for (var i = lane; i < ${SIDE}u * wide; i += ${LANES}u) {
+    let r = i / wide;
+    let c = i % wide;
+    finish_sums(row + r, column + 4u * c, tile_sums[subgroup * ${part}u + r * ${stride}u + c]);
   }
 }`;
 }
@@ -108,8 +115,8 @@ export function matrixStart(t: MatrixTile): string {
   const [rows, columns] = block(t);
   const loads = matrixLoads(t);
   return /* wgsl */ `
-  let load_group = thread % ${LOADS_PER_ROW}u;
-  let load_at = (thread / ${LOADS_PER_ROW}u) * ${STRIDE}u + 2u * load_group;
+  let load_group = thread % ${loadsPerRow(t)}u;
+  let load_at = (thread / ${loadsPerRow(t)}u) * ${rowStride(t)}u + 2u * load_group;
   let block_row = (subgroup / ${t.subgroupsN}u) * ${rows * SIDE}u;
   let block_column = (subgroup % ${t.subgroupsN}u) * ${columns * SIDE}u;
 ${lines(rows * columns, (i) => `  var s${i} = subgroup_matrix_result<f32, ${SIDE}, ${SIDE}>(0.0);`)}
@@ -124,22 +131,24 @@ ${lines(loads.w, (i) => `  var w${i} = vec4u();`)}`;
 export function matrixStep(t: MatrixTile, next: string): string {
   const [rows, columns] = block(t);
   const loads = matrixLoads(t);
-  const skip = (matrixThreads(t) / LOADS_PER_ROW) * STRIDE;
+  const stride = rowStride(t);
+  const skip = (matrixThreads(t) / loadsPerRow(t)) * stride;
   const put = (name: "x" | "w", i: number) => {
-    const stores = `tile_${name}[load_at + ${i * skip}u] = bitcast<vec4<f16>>(${name}${i}.xy);
-tile_${name}[load_at + ${i * skip + 1}u] = bitcast<vec4<f16>>(${name}${i}.zw);`;
-    const left = (name === "x" ? t.tileM : t.tileN) * LOADS_PER_ROW - i * matrixThreads(t);
+    const at = (more: number) => `tile_${name}[load_at + ${i * skip + more}u]`;
+    const stores = `${at(0)} = bitcast<vec4<f16>>(${name}${i}.xy);
+${at(1)} = bitcast<vec4<f16>>(${name}${i}.zw);`;
+    const left = (name === "x" ? t.tileM : t.tileN) * loadsPerRow(t) - i * matrixThreads(t);
     return left >= matrixThreads(t) ? stores : `if (thread < ${left}u) {\n${indent(stores, 2)}\n}`;
   };
-  const products = lines(MATRIX_STEP / SIDE, (k) => {
-    const at = (side: string, i: number) => `(${side} + ${i * SIDE}u) * ${STRIDE}u + ${(k * SIDE) / 4}u`;
+  const products = lines(matrixDepth(t) / SIDE, (k) => {
+    const at = (side: string, i: number) => `(${side} + ${i * SIDE}u) * ${stride}u + ${(k * SIDE) / 4}u`;
     return `{
-${lines(columns, (j) => `  let b${j} = subgroupMatrixLoad<subgroup_matrix_right<f16, ${SIDE}, ${SIDE}>, col_major>(&tile_w, ${at("block_column", j)}, ${STRIDE}u);`)}
+${lines(columns, (j) => `  let b${j} = subgroupMatrixLoad<subgroup_matrix_right<f16, ${SIDE}, ${SIDE}>, col_major>(&tile_w, ${at("block_column", j)}, ${stride}u);`)}
 ${lines(
   rows,
   (
     i,
-  ) => `  let a${i} = subgroupMatrixLoad<subgroup_matrix_left<f16, ${SIDE}, ${SIDE}>, row_major>(&tile_x, ${at("block_row", i)}, ${STRIDE}u);
+  ) => `  let a${i} = subgroupMatrixLoad<subgroup_matrix_left<f16, ${SIDE}, ${SIDE}>, row_major>(&tile_x, ${at("block_row", i)}, ${stride}u);
 ${lines(columns, (j) => `  s${i * columns + j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, s${i * columns + j});`)}`,
 )}
 }`;
@@ -158,17 +167,19 @@ workgroupBarrier();`,
 /** After the last step: every sum to `finish_sums`. */
 export function matrixFinish(t: MatrixTile): string {
   const [rows, columns] = block(t);
+  const stride = sumsStride(t);
+  const most = sumsWide(t);
   return indent(
     lines(rows, (i) =>
-      lines(Math.ceil(columns / 2), (j) => {
-        const count = Math.min(2, columns - 2 * j);
+      lines(Math.ceil(columns / most), (j) => {
+        const count = Math.min(most, columns - most * j);
         return `${lines(
           count,
           (h) =>
-            `subgroupMatrixStore<row_major>(&tile_sums, subgroup * ${SIDE * SUMS_STRIDE}u + ${h * SIDE}u, s${i * columns + 2 * j + h}, ${SUMS_STRIDE}u);`,
+            `subgroupMatrixStore<row_major>(&tile_sums, subgroup * ${SIDE * stride}u + ${(h * SIDE) / 4}u, s${i * columns + most * j + h}, ${stride}u);`,
         )}
 workgroupBarrier();
-store_sums(subgroup, lane, ${count * SIDE}u, block_row + ${i * SIDE}u, block_column + ${j * SUMS_WIDTH}u);
+store_sums(subgroup, lane, ${(count * SIDE) / 4}u, block_row + ${i * SIDE}u, block_column + ${j * most * SIDE}u);
 workgroupBarrier();`;
       }),
     ),

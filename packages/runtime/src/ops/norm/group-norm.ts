@@ -161,6 +161,7 @@ function groupStatistics(device: Device, parts: readonly Tensor[], groups: numbe
     kernel: groupMergeKernel(),
     tensors: [chunks, stats],
     params: {
+      entries: batch * groups,
       chunks: parts.length * chunksPerPart,
       part: chunksPerPart,
       groups,

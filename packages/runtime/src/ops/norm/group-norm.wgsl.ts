@@ -75,6 +75,7 @@ export function groupChunksKernel(
   ${lanes === 1 ? "" : "if (lane != 0u) { return; }"}
   chunks[(params.first_chunk + c) * groups + g] = vec2f(mean, squares);`;
   return defineKernel({
+    inBounds: true,
     name: "group_norm_chunks",
     key: `${spec.x},${vector},${lanes}`,
     bindings: [
@@ -96,6 +97,8 @@ ${
 const MERGE_LANES = 64;
 
 export const GROUP_MERGE_PARAMS = {
+  /** Batch entries times groups. */
+  entries: "u32",
   /** Chunks per batch entry, of which each `part` end with a short one; the others hold `size` elements of a group. */
   chunks: "u32",
   part: "u32",
@@ -115,6 +118,7 @@ export function groupMergeKernel() {
     ${body}
   }`;
   return defineKernel({
+    inBounds: true,
     name: "group_norm_merge",
     key: "",
     bindings: [
@@ -127,7 +131,8 @@ ${computeMain(
   MERGE_LANES,
   /* wgsl */ `
   let lane = thread;
-  let index = workgroup;
+  // The grid may be larger than the table; barriers need all threads.
+  let index = min(workgroup, params.entries - 1u);
   let b = index / params.groups;
   let g = index - b * params.groups;
   var v = 0.0;
@@ -136,7 +141,7 @@ ${computeMain(
   v = 0.0;
   ${walk("let d = part.x - mean; v += part.y + size * d * d;")}
   let variance = sum_of(lane, v) / params.total;
-  if (lane == 0u && index < arrayLength(&stats)) { stats[index] = vec2f(mean, 1.0 / sqrt(variance + params.eps)); }`,
+  if (lane == 0u && index == workgroup) { stats[index] = vec2f(mean, 1.0 / sqrt(variance + params.eps)); }`,
 )}`,
   });
 }
@@ -198,6 +203,7 @@ export function groupApplyKernel(spec: GroupApplySpec) {
   };
   const has = (name: GroupNormTable) => spec.tables[name] !== undefined;
   return defineKernel({
+    inBounds: true,
     name: "group_norm",
     key: `${spec.x},${spec.y},${used.map((n) => `${n}-${spec.tables[n]}`).join("-")},${activation ?? ""},${access}`,
     bindings,

@@ -84,6 +84,7 @@ export function rowNormKernel(spec: RowNormShape, variant: RowNormVariant): Kern
   bindings.push({ name: "y", type: vec4Type(spec.y), access: "read_write" });
   const tables = used.map((name) => `${name}-${spec.tables[name]}`).join("-");
   return defineKernel({
+    inBounds: true,
     name: `${kind}_norm`,
     key: `${spec.x},${spec.y},${tables},${activation ?? ""},${variantKey(variant)}${inPlace ? ",in-place" : ""}`,
     bindings,

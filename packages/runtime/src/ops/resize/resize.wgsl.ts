@@ -60,6 +60,7 @@ export function resizeNearestKernel({ dtype, vector }: ResizeSpec, exact: boolea
   // Positions are whole numbers: floor(i * n / m), or floor((i + 1/2) * n / m) for `exact`.
   const source = exact ? "((2u * i + 1u) * n) / (2u * m)" : "(i * n) / m";
   return defineKernel({
+    inBounds: true,
     name: "resize_nearest",
     key: `${dtype},${vector},${exact}`,
     bindings: bindings(dtype, dtype),
@@ -89,6 +90,7 @@ export const POOL_PARAMS = { ...RESIZE_PARAMS, factor_t: "u32", factor_h: "u32",
 export function averagePoolKernel({ dtype, vector }: ResizeSpec) {
   const type = vector ? "vec4f" : "f32";
   return defineKernel({
+    inBounds: true,
     name: "average_pool",
     key: `${dtype},${vector}`,
     bindings: bindings(dtype, dtype),
@@ -120,6 +122,7 @@ ${storeValues(vector)}`,
 
 export function rgbFramesKernel(dtype: FloatDType) {
   return defineKernel({
+    inBounds: true,
     name: "to_rgb_frames",
     key: dtype,
     bindings: [

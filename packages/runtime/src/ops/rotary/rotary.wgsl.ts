@@ -31,6 +31,7 @@ export const ROTARY_PARAMS = {
 export function rotaryKernel(spec: RotarySpec) {
   const { style, vector } = spec;
   return defineKernel({
+    inBounds: true,
     name: "rotary",
     key: `${style},${spec.x},${spec.table},${vector ? "vector" : "scalar"}`,
     bindings: [

@@ -23,6 +23,7 @@ export function stridedCopyKernel(spec: StridedCopySpec) {
   const { unit, rank, runs } = spec;
   const type = unit === 16 ? "array<vec4u>" : unit === 8 ? "array<vec2u>" : "array<u32>";
   return defineKernel({
+    inBounds: true,
     name: "strided_copy",
     key: `${unit}x${rank}${runs ? ",runs" : ""}`,
     bindings: [

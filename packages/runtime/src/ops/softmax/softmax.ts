@@ -31,6 +31,7 @@ export function softmaxRows(device: Device, x: Tensor, scale = 1): void {
 }
 
 const softmaxKernel = defineKernel({
+  inBounds: true,
   name: "softmax",
   key: "f32",
   bindings: [{ name: "x", type: "array<f32>", access: "read_write" }],

@@ -1,0 +1,335 @@
+/**
+ * Kernels of the real models' sizes on one GPU, each with several tiles: what the choice of tiles stands on. Prints one
+ * JSON line per measurement as soon as it is made.
+ *
+ *     node kernels.mjs LABEL [--small] [--only linear,attention,lvsa,conv] [--tuning]
+ *
+ * `DAWN_FLAGS` are Dawn's, separated by `;`.
+ */
+import { appendFileSync } from "node:fs";
+import { AttentionPattern, attention, FrameSparseLayout } from "@lvsa/core";
+import { conv3d, linear, packConvWeight, type Tensor } from "@lvsa/runtime";
+import { createDevice } from "@lvsa/runtime/node";
+
+const args = process.argv.slice(2);
+const label = args[0] ?? "now";
+const small = args.includes("--small");
+const tuning = args.includes("--tuning");
+const only = args.includes("--only") ? args[args.indexOf("--only") + 1]!.split(",") : undefined;
+const seconds = Number(process.env.BENCH_SECONDS ?? Number.POSITIVE_INFINITY);
+const began = performance.now();
+const flags = (process.env.DAWN_FLAGS ?? "").split(";").filter(Boolean);
+
+function say(line: object): void {
+  const text = `${JSON.stringify({ what: "kernel", label, flags, ...line })}\n`;
+  process.stdout.write(text);
+  if (process.env.BENCH_OUT) appendFileSync(process.env.BENCH_OUT, text);
+}
+
+const device = await createDevice({
+  dawnFlags: flags,
+  bounds: "checked",
+  math: "fast",
+  adapter: process.env.LVSA_TEST_ADAPTER ?? "auto",
+});
+const matrices = device.info.matrices.length > 0;
+const dtype = device.info.f16 && device.info.hardware === "gpu" ? "f16" : "f32";
+
+/** Milliseconds of one run: the best of several turns of at least 60 ms, after 250 ms that bring the clocks up. */
+async function time(run: () => void): Promise<number> {
+  const turn = async (count: number) => {
+    const start = performance.now();
+    for (let i = 0; i < count; i++) run();
+    await device.idle();
+    return (performance.now() - start) / count;
+  };
+  await turn(1);
+  const once = await turn(1);
+  const count = small ? 1 : Math.max(1, Math.ceil(60 / once));
+  const warm = performance.now();
+  do await turn(count);
+  while (!small && performance.now() - warm < 250);
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < (small ? 1 : 4); i++) best = Math.min(best, await turn(count));
+  return best;
+}
+
+function noise(count: number, seed: number, gain = 1): Float32Array {
+  const table = new Float32Array(65536);
+  let state = seed;
+  for (let i = 0; i < table.length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    table[i] = (state / 2147483648 - 1) * gain;
+  }
+  const out = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    out[i] = table[state >>> 16]!;
+  }
+  return out;
+}
+
+async function measure(
+  name: string,
+  shape: object,
+  flops: number,
+  tile: unknown,
+  run: () => void,
+  error?: () => Promise<number>,
+) {
+  if (performance.now() - began > 1000 * seconds) return;
+  try {
+    const wrong = await error?.();
+    const ms = await time(run);
+    say({
+      case: name,
+      shape,
+      tile: tile ?? "rule",
+      ms: +ms.toFixed(4),
+      tflops: +(flops / ms / 1e9).toFixed(2),
+      ...(wrong === undefined ? {} : { error: +wrong.toExponential(2) }),
+    });
+  } catch (thrown) {
+    say({ case: name, shape, tile: tile ?? "rule", failed: String(thrown).slice(0, 300) });
+  }
+}
+
+const wanted = (name: string) => !only || only.includes(name);
+const made: Tensor[] = [];
+/** Numbers up to four millions, then the same again. */
+const upload = (size: number[], seed: number, gain = 1) => {
+  const count = size.reduce((a, b) => a * b, 1);
+  const tensor = device.empty(size, dtype, { pinned: true });
+  const flat = tensor.reshape([count]);
+  const first = Math.min(count, 4_194_304 - 1536);
+  const head = device.upload(noise(first, seed, gain), [first], dtype);
+  for (let at = 0; at < count; at += first) {
+    const from = head.rows(0, Math.min(first, count - at));
+    const to = flat.rows(at, at + from.size);
+    device.copyBytes(from, to);
+    for (const view of [from, to]) view.dispose();
+  }
+  for (const view of [head, flat]) view.dispose();
+  made.push(tensor);
+  return tensor;
+};
+const clean = async () => {
+  for (const t of made.splice(0)) t.dispose();
+  await device.releaseMemory();
+};
+
+const LINEAR_TILES = [
+  { kind: "matrix", tileM: 128, tileN: 256, subgroupsM: 2, subgroupsN: 4, whole: true },
+  { kind: "matrix", tileM: 256, tileN: 128, subgroupsM: 4, subgroupsN: 2, whole: true },
+  { kind: "matrix", tileM: 128, tileN: 128, subgroupsM: 2, subgroupsN: 2, whole: true },
+  { kind: "matrix", tileM: 128, tileN: 128, subgroupsM: 2, subgroupsN: 2, whole: true, step: 64 },
+  { kind: "matrix", tileM: 128, tileN: 128, subgroupsM: 2, subgroupsN: 4, whole: true },
+  { kind: "matrix", tileM: 128, tileN: 256, subgroupsM: 2, subgroupsN: 4 },
+] as const;
+
+async function linearCase(M: number, N: number, K: number) {
+  const x = upload([M, K], 1);
+  const w = upload([N, K], 2, 1 / Math.sqrt(K));
+  const bias = upload([N], 3);
+  const shape = { M, N, K };
+  for (const variant of [undefined, ...(tuning && matrices ? LINEAR_TILES : [])]) {
+    const options = { bias, ...(variant ? { tuning: { variant } } : {}) };
+    await measure(
+      "linear",
+      shape,
+      2 * M * N * K,
+      variant,
+      () => linear(device, x, w, options).dispose(),
+      async () => {
+        const y = linear(device, x, w, { ...options, outDtype: "f32" });
+        const part = y.rows(M - 1, M);
+        const got = await device.read(part);
+        const xRow = x.rows(M - 1, M);
+        const [xs, ws, bs] = [await device.read(xRow), await device.read(w), await device.read(bias)];
+        for (const t of [part, y, xRow]) t.dispose();
+        let [off, size] = [0, 0];
+        for (let n = 0; n < N; n += 37) {
+          let sum = bs[n]!;
+          for (let k = 0; k < K; k++) sum += xs[k]! * ws[n * K + k]!;
+          off += (got[n]! - sum) ** 2;
+          size += sum ** 2;
+        }
+        return Math.sqrt(off / size);
+      },
+    );
+  }
+  await clean();
+}
+
+const ATTENTION_TILES = [
+  { kind: "matrix", subgroups: 8, keys: 32, split: 2 },
+  { kind: "matrix", subgroups: 6, keys: 32, split: 2 },
+  { kind: "matrix", subgroups: 4, keys: 32, split: 2 },
+  { kind: "matrix", subgroups: 4, keys: 32 },
+] as const;
+
+async function attentionCase(
+  frames: number,
+  patches: number,
+  heads: number,
+  headDim: number,
+  interval: number | undefined,
+) {
+  const tokens = frames * patches;
+  const size = [1, tokens, heads, headDim];
+  const [query, key, value] = [upload(size, 1, 1.7), upload(size, 2, 1.7), upload(size, 3)];
+  const pattern =
+    interval === undefined
+      ? undefined
+      : AttentionPattern.build({
+          frames,
+          patchesPerFrame: patches,
+          window: interval === 0 ? frames : 3,
+          nFirstFrames: 1,
+          keyframeInterval: interval === 0 ? null : interval,
+        });
+  const layout = pattern && new FrameSparseLayout(device);
+  const density = pattern?.density ?? 1;
+  let known: Promise<Float64Array> | undefined;
+  const shape = { frames, patches, heads, headDim, attended: +(density * frames).toFixed(2) };
+  for (const variant of [undefined, ...(tuning && matrices ? ATTENTION_TILES : [])]) {
+    const extra = variant ? { variant } : {};
+    const run = () =>
+      pattern && layout
+        ? attention(device, { query, key, value, layout: layout.use(pattern), ...extra }).output
+        : attention(device, { query, key, value, ...extra }).output;
+    await measure(
+      pattern ? "lvsa" : "attention",
+      shape,
+      4 * density * tokens * tokens * heads * headDim,
+      variant,
+      () => run().dispose(),
+      tokens > 70_000
+        ? undefined
+        : async () => {
+            const at = tokens - Math.min(patches, 78);
+            const output = run();
+            const flat = output.reshape([tokens, heads * headDim]);
+            const row = flat.rows(at, at + 1);
+            const got = (await device.read(row)).slice(-headDim);
+            for (const t of [row, flat, output]) t.dispose();
+            known ??= reference(at);
+            const want = await known;
+            let [off, norm] = [0, 0];
+            for (let d = 0; d < headDim; d++) {
+              off += (want[d]! - got[d]!) ** 2;
+              norm += want[d]! ** 2;
+            }
+            return Math.sqrt(off / norm);
+          },
+    );
+  }
+  layout?.dispose();
+  await clean();
+  /** Last head of one query, in float64. */
+  async function reference(at: number): Promise<Float64Array> {
+    const [q, k, v] = [await column(query, at), await column(key), await column(value)];
+    const sees = pattern ? new Set(pattern.attendedFrames(frames - 1)) : undefined;
+    const scores: [number, number][] = [];
+    for (let t = 0; t < tokens; t++) {
+      if (sees && !sees.has(Math.floor(t / patches))) continue;
+      let s = 0;
+      for (let d = 0; d < headDim; d++) s += q[d]! * k[t * headDim + d]!;
+      scores.push([t, s / Math.sqrt(headDim)]);
+    }
+    const top = scores.reduce((m, [, s]) => Math.max(m, s), -1e30);
+    const want = new Float64Array(headDim);
+    let sum = 0;
+    for (const [t, s] of scores) {
+      const e = Math.exp(s - top);
+      sum += e;
+      for (let d = 0; d < headDim; d++) want[d]! += e * v[t * headDim + d]!;
+    }
+    return want.map((w) => w / sum);
+  }
+  async function column(t: Tensor, only?: number): Promise<Float32Array> {
+    const all = t.reshape([tokens, heads * headDim]);
+    const part = only === undefined ? undefined : all.rows(only, only + 1);
+    const numbers = await device.read(part ?? all);
+    part?.dispose();
+    all.dispose();
+    const rows = only === undefined ? tokens : 1;
+    const out = new Float32Array(rows * headDim);
+    for (let r = 0; r < rows; r++)
+      out.set(numbers.subarray((r + 1) * heads * headDim - headDim, (r + 1) * heads * headDim), r * headDim);
+    return out;
+  }
+}
+
+const CONV_TILES = [
+  { kind: "matrix", tileM: 256, tileN: 128, subgroupsM: 4, subgroupsN: 2 },
+  { kind: "matrix", tileM: 128, tileN: 128, subgroupsM: 2, subgroupsN: 2, step: 64 },
+  { kind: "matrix", tileM: 128, tileN: 192, subgroupsM: 4, subgroupsN: 2 },
+  { kind: "matrix", tileM: 128, tileN: 192, subgroupsM: 2, subgroupsN: 4 },
+  { kind: "matrix", tileM: 256, tileN: 96, subgroupsM: 8, subgroupsN: 1 },
+  { kind: "matrix", tileM: 256, tileN: 96, subgroupsM: 4, subgroupsN: 2 },
+  { kind: "matrix", tileM: 128, tileN: 96, subgroupsM: 4, subgroupsN: 1, step: 64 },
+  { kind: "matrix", tileM: 128, tileN: 96, subgroupsM: 2, subgroupsN: 2, step: 64 },
+  { kind: "matrix", tileM: 64, tileN: 192, subgroupsM: 2, subgroupsN: 2, step: 64 },
+] as const;
+
+async function convCase(frames: number, height: number, width: number, channels: number, out = channels) {
+  const x = upload([1, frames, height, width, channels], 1);
+  const history = upload([1, 2, height, width, channels], 2);
+  const weight = packConvWeight(device, upload([out, channels, 3, 3, 3], 3, 1 / Math.sqrt(27 * channels)));
+  const shape = { frames, height, width, channels, out };
+  const padding = { time: [2, 0], height: [1, 1], width: [1, 1] } as const;
+  for (const variant of [
+    undefined,
+    ...(tuning && matrices ? CONV_TILES.filter(({ tileN }) => out % tileN === 0) : []),
+  ]) {
+    await measure("conv", shape, 2 * frames * height * width * channels * out * 27, variant, () =>
+      conv3d(device, x, weight, { padding, history, ...(variant ? { tuning: { variant } } : {}) }).dispose(),
+    );
+  }
+  await clean();
+}
+
+say({
+  what: "device",
+  device: device.info.description || device.info.device,
+  kind: device.info.hardware,
+  matrices: device.info.matrices.length,
+  dtype,
+});
+const s = small ? 64 : 1;
+if (wanted("linear")) {
+  await linearCase(32768 / s, 1536 / (small ? 8 : 1), 1536 / (small ? 8 : 1));
+  await linearCase(32768 / s, 8960 / (small ? 28 : 1), 1536 / (small ? 8 : 1));
+  if (!small) await linearCase(32768, 1536, 8960);
+  if (!small && tuning) await linearCase(8192, 8192, 8192);
+}
+const patches = small ? 70 : 1560;
+const heads = small ? 2 : 12;
+if (wanted("attention")) await attentionCase(small ? 4 : 21, patches, heads, 128, undefined);
+if (wanted("narrow")) await attentionCase(small ? 4 : 13, small ? 70 : 1350, small ? 2 : 48, 64, undefined);
+if (wanted("lvsa")) {
+  for (const [frames, interval] of small
+    ? ([[9, 3]] as const)
+    : ([
+        [21, 0],
+        [41, 3],
+        [81, 6],
+        [121, 9],
+      ] as const)) {
+    await attentionCase(frames, patches, heads, 128, interval);
+  }
+}
+if (wanted("conv")) {
+  for (const [h, w, c] of small
+    ? ([[12, 16, 32]] as const)
+    : ([
+        [60, 104, 384],
+        [120, 208, 384],
+        [240, 416, 192],
+        [480, 832, 96],
+      ] as const)) {
+    await convCase(4, h, w, c);
+  }
+}
+device.dispose();
