@@ -46,7 +46,9 @@ async function tinyCase(family: Family, reference: ReferenceCase): Promise<TinyC
 function wanOptions({ tensors, parameters }: OpenedCase): Partial<GenerateOptions> | undefined {
   const texts = parameters.texts as Record<string, { text: string }> | undefined;
   const loop = parameters.loop as Record<string, never> | undefined;
-  if (!texts || !loop || !tensors["loop.initial"] || tensors["tf.image_projected"]) return undefined;
+  if (!texts || !loop || !tensors["loop.initial"]) return undefined;
+  // Generations from an image have inputs of their own.
+  if (tensors["tf.image_projected"] || tensors.image || tensors.image_embeds) return undefined;
   const { data, shape } = floatTensor(tensors, "loop.initial");
   return {
     prompt: texts[loop.prompt!]!.text,
