@@ -8,6 +8,7 @@ import { envCommand } from "./commands/env.js";
 import { generateCommand } from "./commands/generate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { planCommand } from "./commands/plan.js";
+import { quantizeCommand } from "./commands/quantize.js";
 import { resumeCommand } from "./commands/resume.js";
 import { scoreCommand } from "./commands/score.js";
 import { serveCommand } from "./commands/serve.js";
@@ -48,6 +49,7 @@ Examples:
   inspectCommand(program, io, exit);
   scoreCommand(program, io);
   compareCommand(program, io);
+  quantizeCommand(program, io);
   doctorCommand(program, io, exit);
   benchCommand(program, io);
   envCommand(program, io, exit);

@@ -34,6 +34,16 @@ export type {
   WeightFile,
 } from "./checkpoint/inspect-component.js";
 export {
+  openQuantizable,
+  type QuantizableComponent,
+  quantizableComponents,
+} from "./checkpoint/quantize/quantize-component.js";
+export type {
+  QuantizedFile,
+  QuantizedFormat,
+  QuantizeOptions,
+} from "./checkpoint/quantize/quantize-weights.js";
+export {
   type CheckpointFiles,
   type ComponentFile,
   type OpenCheckpointOptions,

@@ -26,10 +26,16 @@ export {
   TRANSFORMERS_WEIGHTS,
   type WeightsVariant,
 } from "./open-weights.js";
+export { quantizeE4M3, quantizeQ4_K, quantizeQ8_0 } from "./packed/quantize-blocks.js";
 export { type PlainWeightsOptions, plainWeights } from "./quantized/plain-weights.js";
 export { type SafetensorsDType, storedByteLength } from "./safetensors-dtype.js";
 export { expectTensor, openSafetensors } from "./safetensors-weights.js";
-export { encodeSafetensors, type TensorToWrite } from "./safetensors-writer.js";
+export {
+  encodeSafetensors,
+  layOutSafetensors,
+  type SafetensorsLayout,
+  type TensorToWrite,
+} from "./safetensors-writer.js";
 export { openShardedSafetensors } from "./shard-index.js";
 export {
   type UploadManyOptions,

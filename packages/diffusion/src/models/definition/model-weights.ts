@@ -86,6 +86,8 @@ export class ModelWeights implements WeightSource {
   readonly parameterCount: number;
   /** The class that the file holds: the one asked for, or its variant. */
   readonly definition: ModelDefinition;
+  /** With what could only be read off the file. */
+  readonly config: ParameterCheck["config"];
   /** Tensors of the file that the model has no use for; they are never read. */
   readonly unused: readonly string[];
   readonly #base: WeightSource;
@@ -98,6 +100,7 @@ export class ModelWeights implements WeightSource {
       definition.parameters(config).flatMap(({ name, isLinear }) => (isLinear ? [name] : [])),
     );
     this.definition = definition;
+    this.config = config;
     // In the order of the file, which is read from front to back.
     const names = new Map([...stored].map(([name, there]) => [there, name]));
     this.#stored = new Map(
