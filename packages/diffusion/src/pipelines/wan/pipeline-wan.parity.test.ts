@@ -1,4 +1,5 @@
-import type { Device } from "@lvsa/runtime";
+import { join } from "node:path";
+import { type Device, openWeights } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import {
   floatTensor,
@@ -9,9 +10,11 @@ import {
   testDevice,
 } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { imageToVideoRange, stretchImage } from "../../images/fit-image.js";
+import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import { imageOf } from "../../testing-support/image-encoder-runs.js";
 import { ParityReport, type WanTolerances } from "../../testing-support/parity.js";
-import { hasExpected, openCase, row, values } from "../../testing-support/reference-case.js";
+import { hasExpected, openCase, readJson, row, values } from "../../testing-support/reference-case.js";
 import type { GenerateOptions, HostTensor } from "../video-pipeline.js";
 import { WanPipeline } from "./pipeline-wan.js";
 
@@ -146,5 +149,73 @@ describe.each(cases)("$name", (reference) => {
     pipeline.dispose();
     report.finish();
     expect(device.memory().liveBytes).toBe(0);
+  });
+
+  test("a first and a last picture are the ends of a clip that is grey between", async (context) => {
+    const { tensors, parameters, checkpoint } = await openCase(reference);
+    if (!tensors.condition || !tensors.source_image) context.skip(`${reference.name} has no picture`);
+    const { height, width, num_frames: numFrames } = parameters.loop as Loop;
+    const image = imageOf(tensors, "source_image");
+    // Upside down and of its own size.
+    const lastImage = {
+      ...imageOf(tensors, "image"),
+      data: imageOf(tensors, "image").data.slice().reverse(),
+    };
+    const pipeline = await WanPipeline.fromPretrained(nodeFolder(checkpoint), { device, precision: "f32" });
+    const embeds = tensors.image_embeds && floatTensor(tensors, "image_embeds");
+    let condition: HostTensor | undefined;
+    const result = await pipeline.generate({
+      ...{
+        prompt: "",
+        image,
+        lastImage,
+        numFrames,
+        height,
+        width,
+        numInferenceSteps: 1,
+        guidanceScale: 1,
+        seed: 1,
+      },
+      ...(embeds ? { imageEmbeds: { data: embeds.data, shape: embeds.shape } } : {}),
+      onTensor: (name, tensor) => {
+        if (name === "condition") condition = tensor;
+      },
+    });
+    expect(result.settings).toMatchObject({
+      image: `${image.width}x${image.height}`,
+      last_image: `${width}x${height}`,
+    });
+    pipeline.dispose();
+
+    // The whole clip at once, made here.
+    const area = height * width;
+    const video = new Float32Array(3 * numFrames * area);
+    for (const [frame, picture] of [
+      [0, stretchImage(image, { height, width })],
+      [numFrames - 1, lastImage],
+    ] as const) {
+      const pixels = imageToVideoRange(picture);
+      for (let c = 0; c < 3; c++) {
+        video.set(pixels.subarray(c * area, (c + 1) * area), (c * numFrames + frame) * area);
+      }
+    }
+    const source = await openWeights(nodeFolder(join(checkpoint, "vae")), "diffusion_pytorch_model");
+    const vae = await AutoencoderKLWan.load(device, source, readJson(join(checkpoint, "vae/config.json")));
+    await source.close();
+    using uploaded = device.upload(video, [1, 3, numFrames, height, width]);
+    using moments = await vae.encode(uploaded);
+    const { data, shape } = condition!;
+    const [, , T, h, w] = shape as [number, number, number, number, number];
+    const mean = (await device.read(moments)).slice(0, moments.size / 2);
+    using raw = device.upload(mean, [1, moments.dim(1) / 2, T, h, w]);
+    using normalized = vae.normalize(raw);
+    const latents = await device.read(normalized);
+    const mask = data.subarray(0, data.length - latents.length);
+    expect(maxAbsolute(data.subarray(mask.length), latents)).toBe(0);
+    // One of the four sub-frames of the last latent frame.
+    const cells = h * w;
+    expect([...mask.subarray(mask.length - cells)]).toEqual(Array(cells).fill(1));
+    expect(mask.reduce((sum, x) => sum + x, 0)).toBe(5 * cells);
+    vae.dispose();
   });
 });
