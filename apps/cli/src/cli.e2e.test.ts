@@ -48,17 +48,48 @@ async function latentsOf(file: string) {
 }
 
 describe("help", () => {
-  test.each(["generate", "plan", "inspect", "doctor", "bench"])("%s shows an example", async (command) => {
-    const { code, stdout } = await runCli([command, "--help"]);
-    expect(code).toBe(0);
-    expect(stdout).toMatch(new RegExp(`Examples?:\\n  lvsa ${command}`));
-  });
+  test.each(["generate", "calibrate", "plan", "inspect", "doctor", "bench"])(
+    "%s shows an example",
+    async (command) => {
+      const { code, stdout } = await runCli([command, "--help"]);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(new RegExp(`Examples?:\\n  lvsa ${command}`));
+    },
+  );
+});
+
+test("calibrate measures ratios, and generate skips steps with them", async () => {
+  const ratios = path("ratios.json");
+  const steps = ["--model", TINY, "--prompt", "A cat.", "--steps", "6"];
+  const measured = await runCli(["calibrate", ...DEVICE, ...SMALL, ...steps, "--output", ratios, "--json"]);
+  expect(measured.code).toBe(0);
+  const file = JSON.parse(await readFile(ratios, "utf8")) as Record<"positive" | "negative", number[]>;
+  for (const branch of ["positive", "negative"] as const) {
+    expect(file[branch]).toHaveLength(6);
+    expect(file[branch][0]).toBe(1);
+    for (const ratio of file[branch]) expect(ratio).toBeGreaterThan(0);
+  }
+  const options = ["--step-cache", "magcache:100", "--mag-ratios", ratios];
+  const latents = path("cached.safetensors");
+  const run = await generate(...steps, ...options, "--seed", "1", "--output-latent", latents, "--json");
+  expect(run.code).toBe(0);
+  const { settings } = events(run.stdout).at(-1) as { settings: Record<string, unknown> };
+  // 12 passes, of which those of the first step run; at most two in a row are skipped after them.
+  expect(settings.step_cache_report).toMatchObject({ passes: 12, threshold: 100 });
+  expect((settings.step_cache_report as { reused: number }).reused).toBeGreaterThan(4);
+  expect(settings.step_cache).toMatch(/^magcache, .*given ratios$/);
 });
 
 describe("wrong usage ends with 2 and says what to do", () => {
   const wrong: [string, string[], RegExp][] = [
     ["unknown option", ["generate", "--num-frmes", "9"], /Did you mean --num-frames\?/],
     ["unknown command", ["genrate"], /Did you mean generate\?/],
+    [
+      "ratios without their cache",
+      ["generate", "--mag-ratios", "r.json"],
+      /--mag-ratios: is for --step-cache magcache/,
+    ],
+    ["a cache that nobody knows", ["generate", "--step-cache", "x"], /--step-cache: expected easycache/],
     ["steps that no schedule has", ["generate", "--steps", "5000"], /--steps: expected at most 1000/],
     ["a rate that no file holds", ["generate", "--fps", "2000"], /--fps: expected at most 1000/],
     ["plan off the grid", ["plan", "wan2.1-t2v-1.3b", "--num-frames", "80"], /80/],

@@ -1,6 +1,7 @@
 /** The `lvsa` program: commands, and what their ends mean for the exit code. */
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.js";
+import { calibrateCommand } from "./commands/calibrate.js";
 import { compareCommand } from "./commands/compare.js";
 import { decodeCommand } from "./commands/decode.js";
 import { doctorCommand } from "./commands/doctor.js";
@@ -44,6 +45,7 @@ Examples:
   generateCommand(program, io, exit);
   resumeCommand(program, io, exit);
   decodeCommand(program, io, exit);
+  calibrateCommand(program, io, exit);
   stopCommands(program, io);
   planCommand(program, io);
   inspectCommand(program, io, exit);

@@ -23,3 +23,10 @@ export type { RunState } from "./run-state/run-state.js";
 export { encodeRunState, readRunState } from "./run-state/run-state-file.js";
 export type { PartState, Stateful } from "./run-state/stateful.js";
 export * from "./schedulers/index.js";
+export type { StepCacheReport } from "./step-cache/step-cache.js";
+export {
+  magRatiosSchema,
+  STEP_CACHES,
+  type StepCacheName,
+  type StepCacheOptions,
+} from "./step-cache/step-cache-options.js";

@@ -43,9 +43,11 @@ export function choicePaths(options: ModelOptions): Record<string, string> {
 }
 
 /** The small model's own defaults under the user's options. */
-export function withBundledDefaults(options: GenerateCommandOptions): GenerateCommandOptions {
+export function withBundledDefaults<Options extends Partial<GenerateCommandOptions>>(
+  options: Options,
+): Options {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return { ...BUNDLED_DEFAULTS, ...given } as GenerateCommandOptions;
+  return { ...BUNDLED_DEFAULTS, ...given } as unknown as Options;
 }
 
 /** @throws WeightsError for the first component that can not be loaded: at once, not after minutes of work */

@@ -14,6 +14,7 @@ import { choicePaths, chooseCheckpoint, requireWholeWeights, withBundledDefaults
 import { hookPlugins } from "./hooks.js";
 import { readLatents } from "./latents-file.js";
 import { openLoras } from "./loras.js";
+import { withMagRatios } from "./mag-ratios-file.js";
 import { checkMemory, deviceMemory } from "./memory-check.js";
 import { openDevice } from "./open-device.js";
 import { checkSpace, claimOutputs, mainOutput, outputPaths } from "./output-check.js";
@@ -58,6 +59,7 @@ export async function runGenerate(
     options.initialLatents === undefined ? undefined : await readLatents(options.initialLatents);
   const image = options.image === undefined ? undefined : await readImage(options.image);
   const lastImage = options.lastImage === undefined ? undefined : await readImage(options.lastImage);
+  const magCache = await withMagRatios(options);
   const { folder } = checkpoint;
   const inspection = await inspectCheckpoint(folder);
   requireWholeWeights(inspection);
@@ -142,7 +144,7 @@ export async function runGenerate(
       warnOfOtherDevice(resume.record, computedBy(device, options), reporter);
     }
     let drained: Promise<unknown> = Promise.resolve();
-    const { seed, ...asked } = generationOptions(options);
+    const { seed, ...asked } = { ...generationOptions(options), ...magCache };
     const result = await engine.generate({
       ...asked,
       prompt: options.prompt ?? "",
@@ -164,7 +166,12 @@ export async function runGenerate(
       onState: (state) => keeper.afterStep(state),
     });
     for (const note of result.notes) reporter.notice(withFlags(note));
-    const settings = { ...result.settings, ...facts, kernels: kernelSummary(device.kernelUses()) };
+    const settings = {
+      ...result.settings,
+      ...facts,
+      ...stepCacheFigures(result),
+      kernels: kernelSummary(device.kernelUses()),
+    };
     const record = recordOf(settings);
     keeper.describe(record);
     await keeper.finished(result.latents, Number(result.settings.num_inference_steps));
@@ -196,6 +203,19 @@ function usualSteps(inspection: CheckpointInspection): number | undefined {
     // What is wrong with it is said when it is opened.
     return undefined;
   }
+}
+
+/** What a step cache skipped, and the time that its passes took; nothing without one. */
+function stepCacheFigures({ stepCache }: GenerationResult): Readonly<Record<string, unknown>> {
+  if (!stepCache) return {};
+  const { passes, reused, largestError, threshold, computedSeconds, reusedSeconds } = stepCache;
+  return {
+    step_cache_report: {
+      ...{ passes, reused, largest_error: largestError, threshold },
+      computed_seconds: Number(computedSeconds.toFixed(3)),
+      reused_seconds: Number(reusedSeconds.toFixed(3)),
+    },
+  };
 }
 
 function sayResult(

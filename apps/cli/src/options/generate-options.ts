@@ -15,6 +15,7 @@ const schema = z
     ...generationFields,
     lora: z.array(loraArgument).optional(),
     lora2: z.array(loraArgument).optional(),
+    magRatios: z.string().min(1, "expected a path").optional(),
     output: z.string().min(1, "expected a path").optional(),
     outputLatent: z.string().min(1, "expected a path").optional(),
     overwrite: z.boolean().default(false),
@@ -47,6 +48,10 @@ const schema = z
     }
     if (options.lastImage !== undefined && options.image === undefined) {
       context.addIssue({ code: "custom", path: ["lastImage"], message: "--image is needed too" });
+    }
+    const { stepCache, magRatios } = options;
+    if (magRatios !== undefined && !(typeof stepCache === "object" && stepCache.name === "magcache")) {
+      context.addIssue({ code: "custom", path: ["magRatios"], message: "is for --step-cache magcache" });
     }
     if (options.json && options.quiet) {
       context.addIssue({ code: "custom", message: "--json and --quiet exclude each other" });
@@ -106,6 +111,8 @@ export function addGenerateOptions(command: Command): Command {
   command.optionsGroup("Sampling:");
   addGenerationFlags(command, "numInferenceSteps", "guidanceScale", "guidanceScale2", "useDynamicGuidance");
   addGenerationFlags(command, "preset", "scheduler", "sigmas", "flowShift", "boundaryStepIndex", "seed");
+  addGenerationFlags(command, "stepCache");
+  command.option("--mag-ratios <file.json>", "ratios of `lvsa calibrate`, for --step-cache magcache");
   command
     .option(
       "--initial-latents <file.safetensors>",

@@ -39,6 +39,7 @@ const FLAGS = {
   scheduler: "--scheduler <class>",
   sigmas: "--sigmas <numbers>",
   boundaryStepIndex: "--boundary-step <index>",
+  stepCache: "--step-cache <name>",
   seed: "--seed <number>",
 } as const satisfies Record<WrittenOption, string>;
 
@@ -123,6 +124,7 @@ export const generationFields = {
   scheduler: text("scheduler"),
   sigmas: numbers("sigmas"),
   boundaryStep: number("boundaryStepIndex"),
+  stepCache: generateFields.stepCache.optional() as z.ZodType<GenerateOptions["stepCache"]>,
   seed: seed(),
 };
 

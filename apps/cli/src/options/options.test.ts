@@ -87,6 +87,16 @@ describe("lvsa generate", () => {
     });
   });
 
+  it("reads a step cache with its threshold", () => {
+    expect(generate("--step-cache", "easycache:.3").stepCache).toEqual({ name: "easycache", threshold: 0.3 });
+    expect(generationOptions(generate("--step-cache", "first-block"))).toEqual({
+      stepCache: { name: "first-block" },
+    });
+    expect(() => generate("--step-cache", "teacache:x")).toThrow(
+      "--step-cache: expected easycache, magcache",
+    );
+  });
+
   it("reads LoRAs with their weights, however often they are given", () => {
     const { lora, lora2 } = generate(
       ...["--lora", "a.safetensors", "--lora", "C:\\loras\\b.safetensors:0.8", "--lora", "c:d:-.5"],

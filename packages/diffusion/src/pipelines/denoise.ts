@@ -4,6 +4,8 @@ import type { StepInfo } from "@lvsa/core";
 import { type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
 import type { PassControl } from "../models/transformers/run-blocks.js";
 import type { Scheduler } from "../schedulers/index.js";
+import type { Branch } from "../step-cache/decisions.js";
+import type { StepCache } from "../step-cache/step-cache.js";
 import type { Guidance } from "./guidance.js";
 import { assertFinite, type NotFiniteDetails } from "./not-finite.js";
 import type { GenerateOptions, HostTensor } from "./video-pipeline.js";
@@ -41,6 +43,8 @@ export interface DenoiseRun<Condition> {
   readonly predictor: (index: number) => Promise<Predictor<Condition>>;
   /** Changes with every clip. */
   readonly generation: number;
+  /** What steps may be had without running the model. */
+  readonly stepCache?: StepCache | undefined;
   /** For schedulers that add noise: one tensor, shaped as the latents. */
   readonly drawNoise?: () => Float32Array;
   /** Steps done before: `initial` are the latents after them. Default 0. */
@@ -58,7 +62,7 @@ const WHAT = "the generation";
  * @throws AbortError, NotFiniteError with the latents before the step
  */
 export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<HostTensor> {
-  const { device, scheduler, guidance, options = {} } = run;
+  const { device, scheduler, guidance, stepCache, options = {} } = run;
   const { shape } = run.initial;
   const count = scheduler.timesteps.length;
   let latents = run.initial.data;
@@ -75,16 +79,29 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
       latents: { data: latents, shape },
       precision: predictor.precision,
     };
+    stepCache?.begin({
+      ...{ index, sigma: noiseLevel(scheduler, index), transformer: predictor.name },
+      ...{ width: shape.at(-1)!, height: shape.at(-2)! },
+    });
     const isGuided = run.negative !== undefined && guidance.isOnAt(index, count);
     const predict = async (name: string, condition: Condition, pass: number) => {
       throwIfAborted(options.signal, WHAT);
+      const branch = pass === 0 ? "positive" : "negative";
+      const begun = performance.now();
+      const known = stepCache?.prediction(branch, latents);
+      const prediction = known ?? (await compute(condition, branch, pass));
+      stepCache?.finished(branch, latents, prediction, (performance.now() - begun) / 1000);
+      options.onTensor?.(`step${index}.${name}`, { data: prediction.slice(), shape });
+      return prediction;
+    };
+    const compute = async (condition: Condition, branch: Branch, pass: number) => {
       const step = { index, count, generation: run.generation };
-      const control = passControl(options, step, pass, isGuided ? 2 : 1);
+      const blockCache = stepCache?.blocks(branch);
+      const control = { ...passControl(options, step, pass, isGuided ? 2 : 1), blockCache };
       const input = { latents: { data: latents, shape }, timestep, step, control };
       using output = await predictor.forward(input, condition);
       const prediction = await device.read(output);
       assertFinite(prediction, predictor.name, "predictions", details);
-      options.onTensor?.(`step${index}.${name}`, { data: prediction.slice(), shape });
       return prediction;
     };
     const positive = await predict("noise_cond", run.positive, 0);
@@ -109,6 +126,11 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
   }
   throwIfAborted(options.signal, WHAT);
   return { data: latents, shape };
+}
+
+/** Of a flow the level itself; of a diffusion process the share of its timesteps. */
+export function noiseLevel({ sigmas, timesteps, numTrainTimesteps }: Scheduler, index: number): number {
+  return sigmas[index] ?? timesteps[index]! / numTrainTimesteps;
 }
 
 /** Lets one forward pass of a step be stopped, and report its blocks as part of the step. */

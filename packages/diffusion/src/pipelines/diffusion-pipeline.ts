@@ -20,6 +20,7 @@ import { commonNotes } from "./notes.js";
 import { Owned } from "./owned.js";
 import type { DecoderOf, ModelOf, PipelineParts, Stage, VideoDecoder } from "./pipeline-parts.js";
 import { rgbFrames } from "./rgb-frames.js";
+import { type CachedModelOf, runStepCache, stepCacheNote } from "./run-step-cache.js";
 import { withPreset } from "./sampling-presets.js";
 import { type Turn, Turns } from "./turns.js";
 import { usedSettings } from "./used-settings.js";
@@ -56,6 +57,8 @@ export interface ClipPlan extends LatentPlan {
   readonly guidance: Guidance;
   /** For the result's metadata, besides what all families state. */
   readonly used?: GenerationResult["settings"];
+  /** First step of a second transformer, where there is one. */
+  readonly secondFrom?: number;
   /** What had no effect, and other remarks. */
   readonly notes: readonly string[];
 }
@@ -205,6 +208,11 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     return options;
   }
 
+  /** What a step cache depends on besides the settings. */
+  protected cachedModel({ settings }: Plan): CachedModelOf {
+    return { isImageToVideo: settings.image !== undefined, hasTokenTimesteps: false };
+  }
+
   /** Last change to the latents. */
   protected finalLatents(latents: HostTensor, _conditions: Conditions<Condition>): HostTensor {
     return latents;
@@ -227,9 +235,11 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const startedFromLatents = resumeFrom?.startedFromLatents ?? given.initialLatents !== undefined;
     const drawsNoise = scheduler.timesteps.some((_, i) => scheduler.plan(i).noiseDraws > 0);
     const usesSeed = !startedFromLatents || drawsNoise || plan.conditionNoise !== undefined;
+    const stepCache = runStepCache(this, plan, this.cachedModel(plan));
     const used = {
       ...usedSettings(plan, usesSeed ? seed : undefined),
       loras: this.parts.loras.used,
+      step_cache: stepCache?.settings ?? null,
     };
     // Schedulers that add noise go on drawing from the generator of the initial latents.
     const generator = new TorchCpuGenerator(seed);
@@ -237,7 +247,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       data: generator.randn(plan.conditionNoise),
       shape: plan.conditionNoise,
     };
-    const parts = { scheduler, generator };
+    const parts = { scheduler, generator, ...(stepCache ? { step_cache: stepCache } : {}) };
     const { family } = this;
     const identity = { family, timesteps: scheduler.timesteps, settings: used };
     if (resumeFrom) {
@@ -251,15 +261,20 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       ...{ ...identity, step, latents, seed, startedFromLatents },
       parts: Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part.state()])),
     });
+    const tellState = async (step: number, latents: HostTensor) => {
+      await stepCache?.prepareState();
+      await onState?.(stateAfter(step, latents));
+    };
     return this.#work(given, async (run, turn) => {
+      if (stepCache) run.owned.add(stepCache);
       const conditions = await this.conditions(plan, run, noise);
       const { device } = this;
       const denoised = await denoise<Condition>({
-        ...{ device, scheduler, guidance: plan.guidance, options: run },
+        ...{ device, scheduler, guidance: plan.guidance, options: run, stepCache },
         // A run that goes on has them as they were.
         initial: resumeFrom ? initial : this.startLatents(initial, conditions),
         firstStep: resumeFrom?.step ?? 0,
-        ...(onState ? { afterStep: (step, latents) => onState(stateAfter(step, latents)) } : {}),
+        ...(onState ? { afterStep: tellState } : {}),
         ...{ positive: conditions.positive, negative: conditions.negative },
         predictor: (index) => this.#predictor(plan, index, run),
         generation: ++this.#generation,
@@ -274,6 +289,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...plan.notes,
         ...commonNotes(plan, given, usesSeed),
         ...(conditions.notes ?? []),
+        ...(stepCache ? [stepCacheNote(stepCache)] : []),
       ];
       const { numFrames, height, width, fps } = plan.settings;
       return {
@@ -281,6 +297,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         frames: new FrameReader(() => this.#decode(latents, plan, turn)),
         frameCount: plan.frameCount ?? numFrames,
         settings: used,
+        ...(stepCache ? { stepCache: stepCache.report } : {}),
       };
     });
   }

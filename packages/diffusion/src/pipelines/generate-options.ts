@@ -6,6 +6,8 @@ import { nearestName, UsageError } from "@lvsa/runtime";
 import * as z from "zod";
 import { type Seed, seedProblem } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
+import { STEP_CACHES, stepCacheField } from "../step-cache/step-cache-options.js";
+import { badOption } from "./bad-option.js";
 import type { GenerateOptions, HostTensor, RgbImage, SchedulerSettings } from "./video-pipeline.js";
 
 /** The schedulers' limit. */
@@ -83,6 +85,9 @@ const fields = {
     .refine((levels) => levels.every((level, i) => i === 0 || level < levels[i - 1]!), LEVELS)
     .describe("noise levels before the shift, one for each step (default: the scheduler's)"),
   preset: text.describe("scheduler, levels, shift, steps and guidance of a few-step model together"),
+  stepCache: stepCacheField.describe(
+    `${STEP_CACHES.join(", ")}: skip passes that change little; the threshold behind a colon`,
+  ),
   boundaryStepIndex: z
     .int("expected a whole number of at least 0")
     .min(0, "expected a whole number of at least 0")
@@ -132,6 +137,7 @@ const COMMON = [
     "guidanceScale",
     "flowShift",
     "scheduler",
+    "stepCache",
     "seed",
     "fps",
     "maxSequenceLength",
@@ -188,7 +194,11 @@ export class FamilyOptions {
   }
 
   #error(issues: readonly z.core.$ZodIssue[], options: unknown): UsageError {
-    const unknown = issues.flatMap((issue) => (issue.code === "unrecognized_keys" ? issue.keys : []));
+    const isUnknown = (issue: z.core.$ZodIssue) =>
+      issue.code === "unrecognized_keys" && issue.path.length === 0;
+    const unknown = issues.flatMap((issue) =>
+      issue.code === "unrecognized_keys" && isUnknown(issue) ? issue.keys : [],
+    );
     const image = unknown.find((key) => IMAGES.includes(key));
     if (image) return imageUnsupported(this.#label, image);
     const values = (typeof options === "object" && options !== null ? options : {}) as Record<
@@ -196,7 +206,9 @@ export class FamilyOptions {
       unknown
     >;
     const problems = issues.flatMap((issue) => {
-      if (issue.code === "unrecognized_keys") return issue.keys.map((key) => this.#unknown(key));
+      if (issue.code === "unrecognized_keys" && isUnknown(issue)) {
+        return issue.keys.map((key) => this.#unknown(key));
+      }
       const name = String(issue.path[0] ?? "options");
       return `${name}: ${issue.message}${name in values ? `, got ${shown(values[name])}` : ""}`;
     });
@@ -210,10 +222,6 @@ export class FamilyOptions {
     const nearest = this.names.find((name) => name === camel) ?? nearestName(camel, this.names);
     return `unknown option ${key}${nearest ? `; did you mean ${nearest}?` : ""}`;
   }
-}
-
-export function badOption(message: string, fix: string): UsageError {
-  return new UsageError("BAD_OPTION", message, { fix });
 }
 
 /** @param images what is missing, e.g. `an image` */

@@ -2,8 +2,8 @@
 import type { Device, FolderReader, WeightSource } from "@lvsa/runtime";
 import { readJson } from "../checkpoint/checkpoint-folder.js";
 import type { TextEncoder } from "../models/text-encoders/text-encoder.js";
+import { badOption } from "./bad-option.js";
 import type { ClipPlan, Run } from "./diffusion-pipeline.js";
-import { badOption } from "./generate-options.js";
 import { assertFinite } from "./not-finite.js";
 import { type EncodedPrompt, PromptCache } from "./prompt-cache.js";
 import type { HostTensor } from "./video-pipeline.js";

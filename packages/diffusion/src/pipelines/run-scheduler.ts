@@ -1,6 +1,6 @@
 /** The scheduler of a run: the checkpoint's, or the one that was asked for, with its shift and its levels. */
 import { createSchedulerOf, type Scheduler, type SchedulerClasses } from "../schedulers/index.js";
-import { badOption } from "./generate-options.js";
+import { badOption } from "./bad-option.js";
 import { withoutEffect } from "./notes.js";
 import type { GenerateOptions, GenerationDefaults } from "./video-pipeline.js";
 

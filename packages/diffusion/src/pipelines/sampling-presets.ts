@@ -1,5 +1,5 @@
 /** Settings that few-step models were distilled for: scheduler, levels, shift and guidance belong together. */
-import { badOption } from "./generate-options.js";
+import { badOption } from "./bad-option.js";
 import type { GenerateOptions } from "./video-pipeline.js";
 
 type PresetOptions = Required<Pick<GenerateOptions, "scheduler" | "guidanceScale" | "numInferenceSteps">> &

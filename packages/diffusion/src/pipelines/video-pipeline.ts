@@ -7,6 +7,8 @@ import type { ModelDefaults } from "../models/definition/video-model.js";
 import type { Seed } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
 import type { RunSettings } from "../run-state/stateful.js";
+import type { StepCacheReport } from "../step-cache/step-cache.js";
+import type { StepCacheOptions } from "../step-cache/step-cache-options.js";
 import type { HostTensor } from "./host-tensor.js";
 
 /** Storage type between residual additions: `auto` is f16 on GPUs that have it, else f32. */
@@ -73,6 +75,11 @@ export interface GenerateOptions {
   readonly sigmas?: readonly number[];
   /** Settings that a few-step model was distilled for, by name: see `samplingPresets`. Options that it sets must agree. */
   readonly preset?: string;
+  /**
+   * Uses what the model computed in earlier steps where little has changed: `easycache` (every model), `magcache`,
+   * `first-block`, `teacache` (Wan 2.1), with `:threshold` behind the name, or with all numbers as an object.
+   */
+  readonly stepCache?: string | StepCacheOptions;
   /** Two-stage Wan: steps of the first transformer; default: by the checkpoint's `boundary_ratio`. */
   readonly boundaryStepIndex?: number;
   /**
@@ -149,6 +156,8 @@ export interface GenerationResult {
   readonly seed: Seed;
   /** Everything that shaped the result, for metadata; null: not given, or without effect (then a note says so). */
   readonly settings: RunSettings;
+  /** What the step cache did; undefined without one. */
+  readonly stepCache?: StepCacheReport;
   /** Remarks for the user, e.g. that the prompt was cut, or that an option had no effect. */
   readonly notes: readonly string[];
 }

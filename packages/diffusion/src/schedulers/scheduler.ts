@@ -23,6 +23,8 @@ export interface StepInputs {
 export interface Scheduler extends Stateful {
   /** As in `scheduler_config.json`. */
   readonly className: string;
+  /** The parsed configuration. */
+  readonly config: Readonly<Record<string, unknown>>;
   readonly numTrainTimesteps: number;
   /** Key of the config that sets how far the noise levels are shifted; undefined where no such key has an effect. */
   readonly flowShiftKey: "flow_shift" | "shift" | undefined;
@@ -47,6 +49,7 @@ export interface Scheduler extends Stateful {
 /** The parts that all schedulers share: the index check and the history of a run. */
 export abstract class BaseScheduler implements Scheduler {
   abstract readonly className: string;
+  abstract readonly config: Readonly<Record<string, unknown>>;
   abstract readonly numTrainTimesteps: number;
   readonly flowShiftKey: "flow_shift" | "shift" | undefined = undefined;
   readonly takesSigmas: boolean = false;

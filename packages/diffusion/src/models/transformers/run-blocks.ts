@@ -1,5 +1,5 @@
 /** The middle of every transformer's forward pass: one block after the other, with bounded work in flight. */
-import { type Device, disposeTensors, type ScopeResult, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import { type Device, disposeTensors, type ScopeResult, Tensor, throwIfAborted } from "@lvsa/runtime";
 import type { Tap } from "./forward-hooks.js";
 
 /** What a caller may do with a forward pass while it runs. */
@@ -8,11 +8,36 @@ export interface PassControl {
   readonly signal?: AbortSignal | undefined;
   /** Hears of blocks that were handed to the GPU; at most about 250 ms of them are not done yet. */
   readonly onBlock?: ((done: number, count: number) => void) | undefined;
+  /** What the blocks changed in earlier steps, where that may stand in for running them. */
+  readonly blockCache?: BlockCache | undefined;
+}
+
+/** Embeddings of the timestep that a model computes for its blocks. */
+export interface TimeEmbeddings {
+  /** Before its activation. */
+  readonly temb: Tensor;
+  /** What modulates the blocks, of any shape. */
+  readonly timeProj: Tensor;
+}
+
+/** Sees the main stream of a pass. Tensors that it is given stay the caller's; those that it returns become so. */
+export interface BlockCache {
+  /** Blocks that always run. */
+  readonly lead: number;
+  /** Hears the stream before the first block. */
+  start(stream: Tensor): void;
+  /** The stream as the blocks after `lead` would leave it; undefined where they have to run. */
+  reuse(stream: Tensor, embeddings: TimeEmbeddings | undefined): Promise<Tensor | undefined>;
+  /** Hears the stream after blocks that ran. */
+  remember(stream: Tensor): void | Promise<void>;
+  /** Frees what a pass that did not come to its end left. */
+  abandon(): void;
 }
 
 /**
  * Records `count` blocks on `first`, which it takes over, and `finish` on the last result. Each block runs in a scope
- * and may hand tensors of its input on. Returns what `finish` made; nothing else is left, also after an error.
+ * and may hand tensors of its input on. Returns what `finish` made; nothing else is left, also after an error, but what
+ * the block cache keeps.
  * @throws AbortError, and errors of earlier work
  */
 export async function runBlocks<State extends ScopeResult>(
@@ -22,21 +47,47 @@ export async function runBlocks<State extends ScopeResult>(
   control: PassControl,
   block: (state: State, index: number) => State,
   finish: (state: State) => Tensor,
+  embeddings?: TimeEmbeddings,
 ): Promise<Tensor> {
+  const { blockCache: cache } = control;
   let state = first;
   try {
+    cache?.start(mainStream(state));
+    let isReused = false;
     for (let index = 0; index < count; index++) {
       throwIfAborted(control.signal, "the forward pass");
+      if (cache && index === cache.lead) {
+        const reused = await cache.reuse(mainStream(state), embeddings);
+        if (reused) {
+          const left = state;
+          state = withMainStream(left, reused);
+          disposeTensors(left, state);
+          isReused = true;
+          control.onBlock?.(count, count);
+          break;
+        }
+      }
       const previous = state;
       state = device.scope(() => block(previous, index));
       disposeTensors(previous, state);
       await device.pace();
       control.onBlock?.(index + 1, count);
     }
+    if (!isReused) await cache?.remember(mainStream(state));
     return device.scope(() => finish(state));
   } finally {
+    cache?.abandon();
     disposeTensors(state);
   }
+}
+
+/** What the last layers read: of several streams the one named `hidden`. */
+function mainStream(state: ScopeResult): Tensor {
+  return state instanceof Tensor ? state : (state as { readonly hidden: Tensor }).hidden;
+}
+
+function withMainStream<State extends ScopeResult>(state: State, hidden: Tensor): State {
+  return (state instanceof Tensor ? hidden : { ...(state as object), hidden }) as State;
 }
 
 /** The residual streams of joint attention, f32. */

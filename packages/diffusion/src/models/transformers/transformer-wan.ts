@@ -183,6 +183,7 @@ export class WanTransformer3DModel {
         },
         // 3. Output norm, projection, unpatchify
         (hidden) => this.#output(hidden, temb, geometry),
+        { temb, timeProj: modulation },
       );
     } finally {
       disposeTensors({ ...conditions });

@@ -16,6 +16,7 @@ import { Cosmos3OmniTransformer } from "../../models/transformers/transformer-co
 import { cosmos3Transformer } from "../../models/transformers/transformer-cosmos3-definition.js";
 import { encodeCosmos3Prompt } from "../../prompts/prompts-cosmos3.js";
 import { cosmos3NativeSigmas, FLOW_SCHEDULERS, type Scheduler } from "../../schedulers/index.js";
+import { badOption } from "../bad-option.js";
 import type { Component } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
@@ -25,7 +26,7 @@ import {
   type Run,
   type Settings,
 } from "../diffusion-pipeline.js";
-import { badOption, FamilyOptions } from "../generate-options.js";
+import { FamilyOptions } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
 import { imageSettings, withFirstFrame } from "../image-conditions.js";
 import { withoutEffect } from "../notes.js";

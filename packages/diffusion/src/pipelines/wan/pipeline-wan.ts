@@ -13,6 +13,7 @@ import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-de
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
 import { FLOW_SCHEDULERS, type Scheduler } from "../../schedulers/index.js";
+import { badOption } from "../bad-option.js";
 import type { Component } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
@@ -22,7 +23,6 @@ import {
   type Run,
   type Settings,
 } from "../diffusion-pipeline.js";
-import { badOption } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
 import { ImageEmbedder, imageSettings, stretchNotes, withFirstFrame } from "../image-conditions.js";
 import {
@@ -35,6 +35,7 @@ import {
 } from "../pipeline-parts.js";
 import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
+import type { CachedModelOf } from "../run-step-cache.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { imageCondition } from "./wan-image-condition.js";
 import { type ImageCondition, modelInput, tokenTimesteps } from "./wan-model-input.js";
@@ -79,7 +80,6 @@ interface Condition extends ImageCondition {
 
 interface WanPlan extends ClipPlan {
   readonly shape: VideoGrid["latentShape"];
-  /** First step of the second transformer; infinite where there is none. */
   readonly secondFrom: number;
 }
 
@@ -210,6 +210,15 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
   protected override finalLatents(latents: HostTensor, { positive }: Conditions<Condition>): HostTensor {
     const { data, shape } = latents;
     return positive.firstFrame ? { data: withFirstFrame(data, positive.firstFrame, shape), shape } : latents;
+  }
+
+  protected override cachedModel({ settings }: WanPlan): CachedModelOf {
+    const { image, needsImage } = this.parts.abilities;
+    const hasTokenTimesteps = image === "first-frame";
+    return {
+      isImageToVideo: needsImage || (hasTokenTimesteps && settings.image !== undefined),
+      hasTokenTimesteps,
+    };
   }
 
   /** FastVideo's class for models that were distilled to three steps; without it, as asked. */
