@@ -9,6 +9,7 @@ import { envCommand } from "./commands/env.js";
 import { generateCommand } from "./commands/generate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { planCommand } from "./commands/plan.js";
+import { pullCommand } from "./commands/pull.js";
 import { quantizeCommand } from "./commands/quantize.js";
 import { resumeCommand } from "./commands/resume.js";
 import { scoreCommand } from "./commands/score.js";
@@ -51,6 +52,7 @@ Examples:
   inspectCommand(program, io, exit);
   scoreCommand(program, io);
   compareCommand(program, io);
+  pullCommand(program, io);
   quantizeCommand(program, io);
   doctorCommand(program, io, exit);
   benchCommand(program, io);

@@ -36,6 +36,8 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   HEADER_NOT_JSON: { usage: false },
   /** the header claims … bytes, at most … are accepted. */
   HEADER_TOO_LARGE: { usage: false },
+  /** the listing of … …. */
+  HUB_ANSWER: { usage: false },
   /** the index places tensor … in …, but it is …. */
   INDEX_MISMATCH: { usage: false },
   /** … can not run …: … */
@@ -52,6 +54,8 @@ export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly u
   NO_WEBGPU: { usage: false },
   /** the package `webgpu` is not installed or does not load here */
   NO_WEBGPU_PACKAGE: { usage: false },
+  /** the repository is not in the cache, and HF_HUB_OFFLINE forbids asking for it. */
+  OFFLINE: { usage: false },
   /** tensor … begins at data byte …, beyond the file's … bytes. */
   OFFSETS_NOT_CONTIGUOUS: { usage: false },
   /** tensor … begins at data byte …, beyond the file's … bytes. */
@@ -110,6 +114,7 @@ export type RuntimeErrorCode =
   | "HEADER_INVALID"
   | "HEADER_NOT_JSON"
   | "HEADER_TOO_LARGE"
+  | "HUB_ANSWER"
   | "INDEX_MISMATCH"
   | "KERNEL_RULE"
   | "MISSING_TENSOR"
@@ -118,6 +123,7 @@ export type RuntimeErrorCode =
   | "NO_TIMESTAMPS"
   | "NO_WEBGPU"
   | "NO_WEBGPU_PACKAGE"
+  | "OFFLINE"
   | "OFFSETS_NOT_CONTIGUOUS"
   | "OFFSETS_OVERLAP"
   | "OFFSET_OUT_OF_RANGE"

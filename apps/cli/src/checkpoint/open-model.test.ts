@@ -1,9 +1,12 @@
 /** `inspect`, `plan` and `generate` with single files in place of a folder. */
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { BUNDLED_MODEL } from "../bundled-model.js";
+import { describeError } from "../exit-codes.js";
+import { chooseCheckpoint } from "../generate/checkpoint.js";
 import { runProgram } from "../program.js";
 
 const formats = fileURLToPath(new URL("../../../../fixtures/reference/formats", import.meta.url));
@@ -20,6 +23,11 @@ async function run(...args: string[]) {
   };
   const code = await runProgram(args, io);
   return { code, out: out.join(""), err: err.join("") };
+}
+
+/** What `generate` says, without its process: it listens to signals, and to the end of who started it. */
+async function refusal(options: Parameters<typeof chooseCheckpoint>[0]): Promise<string> {
+  return describeError(await chooseCheckpoint(options).catch((error: unknown) => error));
 }
 
 describe("single files", () => {
@@ -55,18 +63,23 @@ describe("single files", () => {
   });
 
   it("are refused by generate where something is missing, with the flags to give", async () => {
-    const { code, err } = await run(
-      "generate",
-      "--transformer",
-      transformer,
-      "--vae",
-      vae,
-      "--prompt",
-      "a cat",
-    );
-    expect(code).toBe(1);
-    expect(err).toContain("Wan also needs the text encoder and the tokenizer.");
-    expect(err).toContain("Give --text-encoder and --tokenizer, or as --model a checkpoint");
+    const text = await refusal({ transformer, vae });
+    expect(text).toContain("Wan also needs the text encoder and the tokenizer.");
+    expect(text).toContain("Give --text-encoder and --tokenizer, or as --model a checkpoint");
+  });
+
+  it("that were pulled from the Hub are known by the repository's name", async () => {
+    const cache = await mkdtemp(join(tmpdir(), "lvsa-hub-"));
+    const repository = join(cache, "models--own--model");
+    const commit = "c".repeat(40);
+    await mkdir(join(repository, "refs"), { recursive: true });
+    await cp(BUNDLED_MODEL, join(repository, "snapshots", commit), { recursive: true });
+    await writeFile(join(repository, "refs", "main"), commit);
+    vi.stubEnv("HF_HUB_CACHE", cache);
+    expect((await run("inspect", "own/model")).out).toContain("WanPipeline");
+    expect((await run("plan", "own/model", "--num-frames", "17")).code).toBe(0);
+    expect(await refusal({ model: "own/other" })).toContain("lvsa pull own/other");
+    vi.unstubAllEnvs();
   });
 
   it("that are pickles are refused with a command; a path that is not there is named", async () => {

@@ -8,7 +8,7 @@ import {
   openCheckpoint,
 } from "@lvsa/diffusion/catalog";
 import { ConfigError, type FolderReader } from "@lvsa/runtime";
-import { nodeFile, nodeFolder } from "@lvsa/runtime/node";
+import { cachedSnapshot, isRepositoryName, nodeFile, nodeFolder } from "@lvsa/runtime/node";
 import { componentFlag, givenComponents, type ModelOptions } from "../options/model-options.js";
 import { isTextModel, refuseFolder } from "./recognize-folder.js";
 
@@ -29,21 +29,31 @@ export function kindOfPath(path: string): Promise<PathKind> {
   );
 }
 
+/** The folder or file that a model's name means: a path, or a repository of the Hub that was pulled. */
+export async function findModel(model: string): Promise<{ readonly path: string; readonly kind: PathKind }> {
+  const path = resolve(model);
+  const kind = await kindOfPath(path);
+  const snapshot = kind === undefined ? await cachedSnapshot(model, process.env) : undefined;
+  return snapshot === undefined ? { path, kind } : { path: snapshot, kind: "folder" };
+}
+
 /**
  * @param isPartial take what is there; see `openCheckpoint`
  * @throws UsageError `WRONG_FOLDER` for a folder that is something else; ConfigError `NOT_A_CHECKPOINT` when there is no such folder or file; what `openCheckpoint` throws
  */
 export async function openModel(options: ModelOptions, isPartial = false): Promise<OpenedModel> {
   const components = givenComponents(options);
-  const model = options.model === undefined ? undefined : resolve(options.model);
-  const kind = model === undefined ? undefined : await kindOfPath(model);
+  const found = options.model === undefined ? undefined : await findModel(options.model);
+  const { path: model, kind } = found ?? { path: undefined, kind: undefined };
   if (model !== undefined && kind === undefined) throw noSuchModel(options.model!, model);
   if (kind === "folder" && components.length === 0) {
     const has = (name: string) => kindOfPath(join(model!, name)).then((found) => found === "file");
     // Of a single model's folder there is something to inspect, unless it is a model of something else.
     const isPart = isPartial && (await has("config.json")) && !(await isTextModel(model!));
     if (!(await has("model_index.json")) && !isPart) await refuseFolder(model!);
-    return { folder: nodeFolder(model!), name: basename(model!), missing: [] };
+    // A snapshot's folder is named by a commit.
+    const isPath = (await kindOfPath(resolve(options.model!))) !== undefined;
+    return { folder: nodeFolder(model!), name: isPath ? basename(model!) : options.model!, missing: [] };
   }
   const files: Record<string, ComponentFile> = {};
   for (const name of components) files[name] = await componentFile(options[name]!, componentFlag(name));
@@ -71,7 +81,9 @@ function noSuchModel(model: string, path: string): ConfigError {
   const known = findKnownModel(model);
   return new ConfigError("NOT_A_CHECKPOINT", `there is no folder or file ${path}`, {
     fix: known
-      ? `Download ${known.repository ?? known.name} and give its folder; only \`lvsa plan\` and \`lvsa inspect\` know models by name.`
-      : "Give the folder of a checkpoint in the diffusers format (the one that holds model_index.json), or a file of weights.",
+      ? `Download ${known.repository ?? known.name}${known.repository ? ` (\`lvsa pull ${known.repository}\`)` : ""} and give its folder; only \`lvsa plan\` and \`lvsa inspect\` know models by name.`
+      : isRepositoryName(model)
+        ? `Pull it from the Hub: lvsa pull ${model}`
+        : "Give the folder of a checkpoint in the diffusers format (the one that holds model_index.json), or a file of weights.",
   });
 }

@@ -1,7 +1,7 @@
 /** `lvsa inspect`: what a checkpoint holds, and what is wrong with it. */
 import { getKnownModel, inspectCheckpoint } from "@lvsa/diffusion/catalog";
 import type { Command } from "commander";
-import { kindOfPath, openModel } from "../checkpoint/open-model.js";
+import { findModel, openModel } from "../checkpoint/open-model.js";
 import { EXIT } from "../exit-codes.js";
 import { openingProblem } from "../inspect/opening-problem.js";
 import { inspectToJson, renderInspectText } from "../inspect/render-inspect.js";
@@ -17,7 +17,7 @@ export function inspectCommand(program: Command, io: CommandIo, exit: (code: num
   addInspectOptions(command).action(async (given: string | undefined, raw: Record<string, unknown>) => {
     const options = parseInspectOptions({ ...raw, ...(given === undefined ? {} : { model: given }) });
     const { model, files, json } = options;
-    const isName = model !== undefined && (await kindOfPath(model)) === undefined;
+    const isName = model !== undefined && (await findModel(model)).kind === undefined;
     if (isName && givenComponents(options).length === 0) {
       const known = getKnownModel(model);
       io.out(json ? `${JSON.stringify(knownToJson(known), undefined, 2)}\n` : renderKnownText(known));

@@ -5,13 +5,13 @@ import {
   inspectCheckpoint,
   type ModelDescription,
 } from "@lvsa/diffusion/catalog";
-import { kindOfPath, openModel } from "../checkpoint/open-model.js";
+import { findModel, openModel } from "../checkpoint/open-model.js";
 import { givenComponents, type ModelOptions } from "../options/model-options.js";
 
 /** @throws ConfigError `UNKNOWN_MODEL` with the known names, or what is wrong with the checkpoint */
 export async function resolveModel(options: ModelOptions): Promise<ModelDescription> {
   const { model } = options;
-  const isName = model !== undefined && (await kindOfPath(model)) === undefined;
+  const isName = model !== undefined && (await findModel(model)).kind === undefined;
   if (isName && givenComponents(options).length === 0) return getKnownModel(model);
   // A plan needs no text encoder where none was given.
   const { folder } = await openModel(options, true);
