@@ -21,6 +21,22 @@ from text_encoder import TextConfig, TextEncoder, row_bias
 from transformer import Transformer, TransformerConfig
 
 
+def load_exported(folder: Path):
+    """Transformer, text encoder, autoencoder, means and deviations of an exported folder, as f32."""
+    transformer, text, vae = Transformer(TransformerConfig()), TextEncoder(TextConfig()), Autoencoder(AutoencoderConfig())
+    files = {
+        vae: "vae/diffusion_pytorch_model",
+        transformer: "transformer/diffusion_pytorch_model",
+        text: "text_encoder/model",
+    }
+    for module, name in files.items():
+        weights = load_weights(folder / f"{name}.safetensors")
+        module.load_state_dict({k: v.float() for k, v in weights.items()})
+        module.eval()
+    config = json.loads((folder / "vae" / "config.json").read_text())
+    return transformer, text, vae, torch.tensor(config["latents_mean"]), torch.tensor(config["latents_std"])
+
+
 @torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -36,15 +52,10 @@ def main() -> None:
     parser.add_argument("--tokenizer", default="tokenizer.json")
     args = parser.parse_args()
     device = torch.device("cpu")
-    transformer, text = Transformer(TransformerConfig()).eval(), TextEncoder(TextConfig()).eval()
     if args.model:
-        config = json.loads((args.model / "vae" / "config.json").read_text())
-        vae = Autoencoder(AutoencoderConfig()).eval()
-        files = {vae: "vae/diffusion_pytorch_model", transformer: "transformer/diffusion_pytorch_model", text: "text_encoder/model"}
-        for module, name in files.items():
-            module.load_state_dict({k: v.float() for k, v in load_weights(args.model / f"{name}.safetensors").items()})
-        mean, std = torch.tensor(config["latents_mean"]), torch.tensor(config["latents_std"])
+        transformer, text, vae, mean, std = load_exported(args.model)
     else:
+        transformer, text = Transformer(TransformerConfig()).eval(), TextEncoder(TextConfig()).eval()
         vae, mean, std = load_autoencoder(args.out / "vae.safetensors", device)
         transformer.load_state_dict(load_weights(args.out / "transformer.safetensors"))
         text.load_state_dict(load_weights(args.out / "text.safetensors"))
