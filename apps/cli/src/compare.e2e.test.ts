@@ -64,7 +64,8 @@ describe("lvsa compare", () => {
     [["--model", model], "there are no prompts"],
     [["--prompt", "x", "--methods", "dense,flash"], "expected some of dense"],
     [["--prompt", "x", "--lengths", "2,1"], "growing numbers"],
-    [["--prompt", "x", "--output", "page.txt"], "ends in .html"],
+    [["--prompt", "x", "--output", "page.txt"], "expected a .html or .htm file"],
+    [["--model", model, "--prompt", "x", "--output", page], "is there already"],
   ])("ends with 2 for %j", async (args, message) => {
     const { code, stderr } = await runCli(["compare", ...args]);
     expect(code).toBe(2);

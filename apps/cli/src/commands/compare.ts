@@ -23,13 +23,10 @@ export function compareCommand(program: Command, io: CommandIo): void {
     using interrupt = listenForInterrupt(notice);
     try {
       const reporter = { notice, progress: (line: string) => meter.show(line) };
-      const comparison = await runCompare(options, reporter, interrupt.signal);
+      const { comparison, output } = await runCompare(options, reporter, interrupt.signal);
       meter.clear();
       if (options.json) io.out(`${JSON.stringify(comparisonToJson(comparison), undefined, 2)}\n`);
-      else
-        io.out(
-          `${renderComparisonText(comparison)}\n${options.output}: ${comparison.results.length} clips\n`,
-        );
+      else io.out(`${renderComparisonText(comparison)}\n${output}: ${comparison.results.length} clips\n`);
     } finally {
       meter.clear();
     }

@@ -1,4 +1,5 @@
 /** Clips of all prompts, lengths and methods from one checkpoint, onto one page. */
+import { existsSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Engine } from "@lvsa/diffusion";
@@ -15,10 +16,12 @@ import {
 import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
 import { createDevice } from "@lvsa/runtime/node";
 import { encodeVideo, streamOf, type VideoFrames } from "@lvsa/video";
-import { nodeVideoBackends } from "@lvsa/video/node";
+import { nodeVideoBackends, partialPath } from "@lvsa/video/node";
 import { createAdapterRegistry } from "../adapters.js";
 import { UsageError } from "../exit-codes.js";
 import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "../generate/checkpoint.js";
+import { claimFile } from "../generate/output-check.js";
+import { lockOwner } from "../generate/output-lock.js";
 import type { CompareCommandOptions } from "../options/compare-options.js";
 import { generationOptions } from "../options/generation-flags.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
@@ -34,15 +37,21 @@ export interface CompareReporter {
   progress(line: string): void;
 }
 
-/** @returns what is on the page */
+/** @returns what is on the page, and where that is */
 export async function runCompare(
   options: CompareCommandOptions,
   reporter: CompareReporter,
   signal: AbortSignal,
-): Promise<Comparison> {
+): Promise<{ readonly comparison: Comparison; readonly output: string }> {
   const checkpoint = await chooseCheckpoint(options.generation);
   const common = checkpoint.isBundled ? withBundledDefaults(options.generation) : options.generation;
   const prompts = await comparePrompts(options, checkpoint.isBundled);
+  const output = options.output ?? (await freePage());
+  await using _claim = await claimFile(output, {
+    option: "--output",
+    endings: [".html", ".htm"],
+    overwrite: options.overwrite,
+  });
   const seed = firstSeed(common.seed, prompts.length);
   const { folder } = checkpoint;
   requireWholeWeights(await inspectCheckpoint(folder));
@@ -111,8 +120,8 @@ export async function runCompare(
         settings: rest,
         ...comparisonToJson(comparison),
       };
-      await replaceFile(options.output, html);
-      await replaceFile(`${options.output}.json`, `${JSON.stringify(json, undefined, 2)}\n`);
+      await replaceFile(output, html);
+      await replaceFile(`${output}.json`, `${JSON.stringify(json, undefined, 2)}\n`);
       return comparison;
     };
 
@@ -135,9 +144,18 @@ export async function runCompare(
         if (done < total && done % (total / prompts.length) === 0) await page(result.following !== undefined);
       },
     });
-    return await page(comparison.isJudged);
+    return { comparison: await page(comparison.isJudged), output };
   } finally {
     device.dispose();
+  }
+}
+
+/** `compare.html`, or the first of `compare-2.html` and on that is free. */
+async function freePage(): Promise<string> {
+  for (let i = 1; ; i++) {
+    const name = `compare${i === 1 ? "" : `-${i}`}.html`;
+    const isTaken = existsSync(name) || existsSync(`${name}.json`) || (await lockOwner(resolve(name)));
+    if (!isTaken) return name;
   }
 }
 
@@ -158,7 +176,7 @@ async function pageClip(clip: VideoFrames, fps: number): Promise<PageClip> {
 async function replaceFile(path: string, text: string): Promise<void> {
   const target = resolve(path);
   await mkdir(dirname(target), { recursive: true });
-  const partial = `${target}.partial`;
+  const partial = partialPath(target);
   await writeFile(partial, text);
   await rename(partial, target);
 }

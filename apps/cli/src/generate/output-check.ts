@@ -66,7 +66,7 @@ export async function claimOutputs(
       if (!overwrite) await checkVideoOutput(output, { overwrite });
     }
     if (outputLatent !== undefined) {
-      await checkLatentsPath(outputLatent, overwrite);
+      await checkFilePath(outputLatent, { option: "--output-latent", endings: [".safetensors"], overwrite });
       await claim(outputLatent);
     }
     return release;
@@ -76,10 +76,29 @@ export async function claimOutputs(
   }
 }
 
-async function checkLatentsPath(path: string, overwrite: boolean): Promise<void> {
-  const option = "--output-latent";
-  if (!path.endsWith(".safetensors")) {
-    throw new UsageError(`${option}: expected a .safetensors file, got "${path}"`);
+export interface FileRules {
+  /** For messages. */
+  readonly option: string;
+  /** What the file's name may end in. */
+  readonly endings: readonly string[];
+  readonly overwrite: boolean;
+}
+
+/**
+ * The same for one file that is no video.
+ *
+ * @throws UsageError; LvsaError `OUTPUT_IN_USE`
+ */
+export async function claimFile(path: string, rules: FileRules): Promise<OutputLock> {
+  await checkFilePath(path, rules);
+  const lock = await lockOutput(resolve(path));
+  await removeStalePartials(resolve(path));
+  return lock;
+}
+
+async function checkFilePath(path: string, { option, endings, overwrite }: FileRules): Promise<void> {
+  if (!endings.some((ending) => path.toLowerCase().endsWith(ending))) {
+    throw new UsageError(`${option}: expected a ${endings.join(" or ")} file, got "${path}"`);
   }
   const there = await lstat(path).catch(() => undefined);
   if (there && (await stat(path).catch(() => undefined))?.isDirectory()) {

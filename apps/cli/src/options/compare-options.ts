@@ -36,10 +36,8 @@ const schema = z.object({
       "expected growing numbers",
     ),
   judge: z.enum(["auto", "none"], "expected auto or none").default("auto"),
-  output: z
-    .string()
-    .regex(/\.html?$/i, "expected a path that ends in .html")
-    .default("compare.html"),
+  output: z.string().min(1, "expected a path").optional(),
+  overwrite: z.boolean().default(false),
   json: z.boolean().default(false),
 });
 
@@ -109,6 +107,7 @@ export function addCompareOptions(command: Command): Command {
       "--output <page.html>",
       "one page with clips and scores (default: compare.html); the numbers go to <page.html>.json",
     )
+    .option("--overwrite", "replace what is there already")
     .option("--json", "the numbers on standard output, too")
     .addHelpText(
       "after",

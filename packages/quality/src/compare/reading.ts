@@ -31,7 +31,7 @@ export function readComparison(comparison: Comparison, rows: readonly SummaryRow
         ? "One prompt shows what a method can do, not how it compares."
         : "Intervals are 95 %: Wilson's for shares, by drawing prompts again for differences.") +
       (prompts > 1 && prompts < FEW
-        ? ` With so few prompts, differences of less than about ${percent(detectable(prompts))} of a share can not be told from chance.`
+        ? ` So few prompts leave a share uncertain by about ${halfWidth(prompts)} points; differences are taken prompt by prompt, which tells more.`
         : ""),
   ];
   for (const { factor } of lengths.slice(lengths.length > 1 ? 1 : 0)) {
@@ -53,10 +53,10 @@ export function readComparison(comparison: Comparison, rows: readonly SummaryRow
   return lines;
 }
 
-/** Half the width of a Wilson interval around one half, doubled for a difference of two. */
-function detectable(prompts: number): number {
+/** Of Wilson's interval around one half, in points. */
+function halfWidth(prompts: number): string {
   const { low, high } = wilsonInterval(prompts / 2, prompts);
-  return ((high - low) / 2) * Math.SQRT2;
+  return (50 * (high - low)).toFixed(0);
 }
 
 function stillness({ motionKept, consistency }: SummaryRow, label: string, factor: number): string[] {
