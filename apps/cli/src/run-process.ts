@@ -8,6 +8,9 @@ const MAKES_FILES = new Set(["generate", "resume", "decode"]);
 
 export async function runProcess(args: readonly string[]): Promise<never> {
   const io = processIo();
+  // A worker that started this process as its child is gone: nobody waits for the result, and what there is is kept.
+  process.channel?.unref();
+  process.on("disconnect", () => process.kill(process.pid, "SIGTERM"));
   let code = await runProgram(args, io);
   await Promise.all([io.stdout.drain(), io.stderr.drain()]);
   const lost = io.stdout.error;

@@ -24,15 +24,10 @@ export function listenForInterrupt(
     controller.abort(new Interruption(signal, code));
   };
   for (const signal of Object.keys(SIGNALS)) process.on(signal, stop);
-  // A worker that started this process as its child is gone: nobody waits for the result, and what there is is kept.
-  const orphaned = () => stop("SIGTERM");
-  process.on("disconnect", orphaned);
-  process.channel?.unref();
   return {
     signal: controller.signal,
     [Symbol.dispose]: () => {
       for (const signal of Object.keys(SIGNALS)) process.off(signal, stop);
-      process.off("disconnect", orphaned);
     },
   };
 }
