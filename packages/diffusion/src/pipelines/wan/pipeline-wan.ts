@@ -12,8 +12,7 @@ import { clipVision } from "../../models/image-encoders/vision-encoder-definitio
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
-import { FLOW_SCHEDULERS, type Scheduler } from "../../schedulers/index.js";
-import { badOption } from "../bad-option.js";
+import { FLOW_SCHEDULERS } from "../../schedulers/index.js";
 import type { Component } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
@@ -37,26 +36,23 @@ import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
 import type { CachedModelOf } from "../run-step-cache.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
-import { imageCondition } from "./wan-image-condition.js";
+import { imageCondition, wanImageEmbeds } from "./wan-image-condition.js";
 import { type ImageCondition, modelInput, tokenTimesteps } from "./wan-model-input.js";
 import {
   checkWanEmbeds,
   checkWanOptions,
   type WanAbilities,
   wanAbilities,
+  wanCachedModel,
   wanNotes,
   wanOptions,
+  withWanPreset,
 } from "./wan-options.js";
 import { openWanPrompts } from "./wan-prompts.js";
-import { wanStages } from "./wan-stages.js";
+import { secondStageFrom, wanStages } from "./wan-stages.js";
 
 /** Of the classes that its checkpoints hold. */
 const DEFINITIONS = [wanTransformer, autoencoderKLWan, umt5Encoder, t5Encoder, clipVision];
-
-/** Pipeline class that checkpoints of FastVideo name. */
-const DMD_CLASS = "WanDMDPipeline";
-/** Of the autoencoder of Wan 2.2 TI2V. */
-const TI2V_LATENT_CHANNELS = 48;
 
 /** Text rows that a transformer with image tokens expects. */
 const ROWS_WITH_IMAGE = 512;
@@ -135,9 +131,14 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     const { scheduler, used, notes } = runScheduler(source, given, settings);
     const second = settings.guidanceScale2 ?? guidanceScale;
     const isOn = guidanceScale > 1;
-    const secondFrom = this.#secondFrom(scheduler, given.boundaryStepIndex);
+    const { boundary, stages } = this.parts;
+    const secondFrom = secondStageFrom(
+      stages.length < 2 ? undefined : boundary,
+      scheduler,
+      given.boundaryStepIndex,
+    );
     const scaleAt = ({ index }: { index: number }) => (index >= secondFrom ? second : guidanceScale);
-    const usesSecond = isOn && this.parts.stages.length > 1;
+    const usesSecond = isOn && stages.length > 1;
     return {
       ...{ shape, scheduler, secondFrom, guidance: scaledGuidance(isOn, scaleAt) },
       settings: { ...settings, maxSequenceLength: rows ?? settings.maxSequenceLength },
@@ -158,7 +159,7 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
 
   protected override async conditions(plan: WanPlan, run: Run): Promise<Conditions<Condition>> {
     const { positive, negative, notes } = await encodePrompts(this.parts.prompts, plan, run);
-    const imageEmbeds = await this.#imageEmbeds(plan, run);
+    const imageEmbeds = await wanImageEmbeds(this.parts.images, plan.settings, run);
     const image = await imageCondition(plan.settings, {
       ...{ device: this.device, encoder: this.parts.encoder, shape: plan.shape, run },
       replacesFirstFrame: this.parts.abilities.image === "first-frame",
@@ -169,20 +170,6 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
       ...{ positive: condition(positive.embeds), notes },
       negative: negative && condition(negative.embeds),
     };
-  }
-
-  /** Given ones, or those of the image encoder: the rows of two images are two of a batch. */
-  async #imageEmbeds({ settings }: WanPlan, run: Run): Promise<HostTensor | undefined> {
-    const { image, lastImage, imageEmbeds: given } = settings;
-    const { images } = this.parts;
-    if (given || !images || !image) return given;
-    const embeds = await images.embed(lastImage ? [image, lastImage] : [image], run);
-    const [, rows, width] = embeds[0]!.shape as [number, number, number];
-    const data = new Float32Array(embeds.length * rows * width);
-    for (const [i, one] of embeds.entries()) data.set(one.data, i * rows * width);
-    const all = { data, shape: [embeds.length, rows, width] };
-    run.onTensor?.("image_embeds", { ...all, data: data.slice() });
-    return all;
   }
 
   protected override stageAt(index: number, { secondFrom }: WanPlan): Stage<WanTransformer3DModel> {
@@ -213,35 +200,10 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
   }
 
   protected override cachedModel({ settings }: WanPlan): CachedModelOf {
-    const { image, needsImage } = this.parts.abilities;
-    const hasTokenTimesteps = image === "first-frame";
-    return {
-      isImageToVideo: needsImage || (hasTokenTimesteps && settings.image !== undefined),
-      hasTokenTimesteps,
-    };
+    return wanCachedModel(this.parts.abilities, settings);
   }
 
-  /** FastVideo's class for models that were distilled to three steps; without it, as asked. */
   protected override withCheckpointPreset(options: GenerateOptions): GenerateOptions {
-    if (this.className !== DMD_CLASS || options.preset !== undefined || options.scheduler !== undefined) {
-      return options;
-    }
-    const isTi2v = this.parts.configs.vae.z_dim === TI2V_LATENT_CHANNELS;
-    return { ...options, preset: isTi2v ? "fastwan-5b-3step" : "fastwan-3step" };
-  }
-
-  /** First step of the second transformer: the high-noise one works down to the boundary, unless a step is given. */
-  #secondFrom({ timesteps, numTrainTimesteps }: Scheduler, given: number | undefined): number {
-    const { boundary, stages } = this.parts;
-    if (stages.length < 2 || boundary === undefined) return Number.POSITIVE_INFINITY;
-    if (given !== undefined) {
-      if (given <= timesteps.length) return given;
-      throw badOption(
-        `boundaryStepIndex is ${given}, and there are ${timesteps.length} steps`,
-        "Give a step of the run, or leave boundaryStepIndex out.",
-      );
-    }
-    const first = timesteps.findIndex((timestep) => timestep < boundary * numTrainTimesteps);
-    return first < 0 ? Number.POSITIVE_INFINITY : first;
+    return withWanPreset(options, this.className, this.modelGeometry.latentChannels);
   }
 }

@@ -4,7 +4,7 @@ import { imageToVideoRange, stretchImage } from "../../images/fit-image.js";
 import type { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import type { Component } from "../component.js";
 import type { Run, Settings } from "../diffusion-pipeline.js";
-import { encodeFrame, withEncoder } from "../image-conditions.js";
+import { encodeFrame, type ImageEmbedder, withEncoder } from "../image-conditions.js";
 import { assertFinite } from "../not-finite.js";
 import type { HostTensor, RgbImage } from "../video-pipeline.js";
 import type { ImageCondition } from "./wan-model-input.js";
@@ -110,4 +110,20 @@ export function givenFramesMask(
     if (hasLast && j === factor - 1) row(latentFrames - 1).fill(1);
   }
   return mask;
+}
+
+/** Given embeddings of images, or those of the image encoder: the rows of two images are two of a batch. */
+export async function wanImageEmbeds(
+  images: ImageEmbedder | undefined,
+  { image, lastImage, imageEmbeds: given }: Settings,
+  run: Run,
+): Promise<HostTensor | undefined> {
+  if (given || !images || !image) return given;
+  const embeds = await images.embed(lastImage ? [image, lastImage] : [image], run);
+  const [, rows, width] = embeds[0]!.shape as [number, number, number];
+  const data = new Float32Array(embeds.length * rows * width);
+  for (const [i, one] of embeds.entries()) data.set(one.data, i * rows * width);
+  const all = { data, shape: [embeds.length, rows, width] };
+  run.onTensor?.("image_embeds", { ...all, data: data.slice() });
+  return all;
 }

@@ -7,6 +7,7 @@ import type { Settings } from "../diffusion-pipeline.js";
 import { FamilyOptions, imageNeeded, imageUnsupported } from "../generate-options.js";
 import { withoutEffect } from "../notes.js";
 import { checkEmbeds } from "../prompt-embeds.js";
+import type { CachedModelOf } from "../run-step-cache.js";
 import type { GenerateOptions } from "../video-pipeline.js";
 
 export const wanOptions = new FamilyOptions("Wan", [
@@ -124,4 +125,32 @@ export function wanNotes(
     notes.push(withoutEffect("maxSequenceLength", `this checkpoint takes ${rows} tokens`));
   }
   return notes;
+}
+
+/** How step caches know the model. */
+export function wanCachedModel({ image, needsImage }: WanAbilities, settings: Settings): CachedModelOf {
+  const hasTokenTimesteps = image === "first-frame";
+  return {
+    isImageToVideo: needsImage || (hasTokenTimesteps && settings.image !== undefined),
+    hasTokenTimesteps,
+  };
+}
+
+/** Pipeline class that checkpoints of FastVideo name. */
+const DMD_CLASS = "WanDMDPipeline";
+/** Of the autoencoder of Wan 2.2 TI2V. */
+const TI2V_LATENT_CHANNELS = 48;
+
+/** FastVideo's class for models that were distilled to three steps; without it, as asked. */
+export function withWanPreset(
+  options: GenerateOptions,
+  className: string,
+  latentChannels: number,
+): GenerateOptions {
+  if (className !== DMD_CLASS || options.preset !== undefined || options.scheduler !== undefined)
+    return options;
+  return {
+    ...options,
+    preset: latentChannels === TI2V_LATENT_CHANNELS ? "fastwan-5b-3step" : "fastwan-3step",
+  };
 }

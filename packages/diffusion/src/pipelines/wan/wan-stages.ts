@@ -3,6 +3,8 @@ import { ConfigError } from "@lvsa/runtime";
 import * as z from "zod";
 import { componentEntries, type ModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { parseConfig } from "../../models/model-config.js";
+import type { Scheduler } from "../../schedulers/index.js";
+import { badOption } from "../bad-option.js";
 
 const INDEX = "model_index.json";
 const schema = z.looseObject({ boundary_ratio: z.number().min(0).max(1).nullable().default(null) });
@@ -42,4 +44,27 @@ export function wanStages(index: ModelIndex): WanStages {
     boundary: needed.length > 1 ? ratio : undefined,
     notes: unused.map((name) => `${name} was not used: boundary_ratio is ${boundary}.`),
   };
+}
+
+/**
+ * First step of the second transformer: the high-noise one works down to the boundary, unless a step is given. Infinite
+ * where there is no second one.
+ *
+ * @param boundary share of the noise schedule; undefined where there is one transformer
+ */
+export function secondStageFrom(
+  boundary: number | undefined,
+  { timesteps, numTrainTimesteps }: Scheduler,
+  given: number | undefined,
+): number {
+  if (boundary === undefined) return Number.POSITIVE_INFINITY;
+  if (given !== undefined) {
+    if (given <= timesteps.length) return given;
+    throw badOption(
+      `boundaryStepIndex is ${given}, and there are ${timesteps.length} steps`,
+      "Give a step of the run, or leave boundaryStepIndex out.",
+    );
+  }
+  const first = timesteps.findIndex((timestep) => timestep < boundary * numTrainTimesteps);
+  return first < 0 ? Number.POSITIVE_INFINITY : first;
 }
