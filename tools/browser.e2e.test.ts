@@ -1,5 +1,4 @@
 /** The packages in a browser with WebGPU: a bundle for the web, a checkpoint from a server, a clip as in Node. */
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,10 +7,12 @@ import { createDevice, nodeFolder } from "@lvsa/diffusion/node";
 import { WanPipeline } from "@lvsa/diffusion/wan";
 import { relativeL2 } from "@lvsa/runtime/testing";
 import { build } from "esbuild";
-import { type Browser, chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { chromiumPath, startChromium } from "./browser/chromium.js";
 import { root } from "./testing/packed.js";
 
+<<<<<<< HEAD
 /** Debian's, Ubuntu's, or the one that the variable names; none is downloaded. */
 const executablePath = [
   process.env.LVSA_CHROMIUM,
@@ -20,6 +21,9 @@ const executablePath = [
   "/usr/bin/google-chrome",
 ].find((path) => path !== undefined && existsSync(path));
 const checkpoint = join(root, "fixtures/tiny-wan");
+=======
+const checkpoint = join(root, "apps/cli/models/tiny-wan");
+>>>>>>> 5060280 (The page and @lvsa/web: a worker with a typed protocol, a store, folder sources)
 
 const page = `
   import { createDevice, httpFolder } from "@lvsa/runtime";
@@ -62,11 +66,11 @@ interface Generated {
 }
 
 it("has Chromium to test with", ({ skip }) => {
-  if (executablePath) return;
+  if (chromiumPath) return;
   skip("the packages are not tried in a browser: install chromium, or name it in LVSA_CHROMIUM");
 });
 
-describe.skipIf(!executablePath)("in Chromium", () => {
+describe.skipIf(!chromiumPath)("in Chromium", () => {
   let server: Server;
   let browser: Browser;
   let address: string;
@@ -100,9 +104,7 @@ describe.skipIf(!executablePath)("in Chromium", () => {
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    // SwiftShader: the same everywhere, with or without a GPU.
-    const args = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
-    browser = await chromium.launch({ executablePath: executablePath!, args });
+    browser = await startChromium();
   });
   afterAll(async () => {
     await browser?.close();

@@ -22,6 +22,8 @@ const allowed = {
   diffusion: ["runtime", "core", "tokenizers"],
   ...Object.fromEntries(adapters.map((name) => [name, ["core"]])),
   hooks: ["core", ...adapters],
+  web: ["runtime", "core", "diffusion", "video", ...adapters],
+  page: ["runtime/errors", "demo-wan", "web"],
   server: [
     "runtime/errors",
     "runtime/node",
@@ -59,7 +61,10 @@ function* sources(folder) {
 function* packages() {
   for (const parent of ["packages", "apps"])
     for (const name of readdirSync(parent))
-      if (existsSync(join(parent, name, "package.json"))) yield [name, join(parent, name)];
+      if (existsSync(join(parent, name, "package.json"))) {
+        const manifest = JSON.parse(readFileSync(join(parent, name, "package.json"), "utf8"));
+        yield [manifest.name.replace(/^@lvsa\//, ""), join(parent, name)];
+      }
 }
 
 for (const [name, root] of packages()) {

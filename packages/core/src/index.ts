@@ -57,6 +57,7 @@ export { attention } from "./attention/kernel/attention.js";
 export type { AttentionInput, AttentionOutput } from "./attention/kernel/attention-input.js";
 export { AttentionLayout, type AttentionRow, type TokenRange } from "./attention/kernel/attention-layout.js";
 export { CORE_KERNELS } from "./attention/kernel/kernel-family.js";
+export { type ClipPatterns, clipPatterns } from "./clip-patterns.js";
 export {
   type ClipGeometry,
   installedLogLine,
@@ -139,6 +140,14 @@ export {
   type GlobalFrameOptions,
   rotationOffsetOfStep,
 } from "./pattern/global-frames.js";
+export {
+  MASK_COLOURS,
+  type MaskCell,
+  type MaskPicture,
+  maskPicture,
+  maskRow,
+  maskSvg,
+} from "./pattern/mask-picture.js";
 export { type MaskSource, type MaskTextOptions, maskText } from "./pattern/mask-text.js";
 export { PatternController, type PatternControllerOptions } from "./pattern/pattern-controller.js";
 export {

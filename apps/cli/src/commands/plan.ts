@@ -1,7 +1,7 @@
 /** `lvsa plan`: what a generation takes, before it runs. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { maskText } from "@lvsa/core";
+import { maskPicture, maskText } from "@lvsa/core";
 import { type MemoryPlan, rehearseMemory } from "@lvsa/diffusion/rehearsal";
 import { encodePng } from "@lvsa/video";
 import type { Command } from "commander";
@@ -9,7 +9,6 @@ import { UsageError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
 import { addPlanOptions, type PlanCommandOptions, parsePlanOptions } from "../options/plan-options.js";
-import { maskPicture } from "../plan/mask-picture.js";
 import { type ModelPlan, planModel } from "../plan/plan.js";
 import { renderPlanHtml } from "../plan/render-html.js";
 import { planToJson, renderPlanText } from "../plan/render-plan.js";

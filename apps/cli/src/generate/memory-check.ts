@@ -1,7 +1,13 @@
 /** Knows a generation's GPU memory before it runs, and refuses what can not fit where the limit is known. */
 import { totalmem } from "node:os";
 import { type CheckpointInspection, describeCheckpoint } from "@lvsa/diffusion/catalog";
-import { optionsThatFit, type Rehearsal, type RehearsalOptions, rehearse } from "@lvsa/diffusion/rehearsal";
+import {
+  type FittingOption,
+  optionsThatFit,
+  type Rehearsal,
+  type RehearsalOptions,
+  rehearse,
+} from "@lvsa/diffusion/rehearsal";
 import { activationDType, type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { formatBytes } from "../output/units.js";
@@ -63,9 +69,7 @@ export async function checkMemory(
   const { peakBytes, peakPhase } = rehearsal.memory;
   if (available === undefined || peakBytes <= available) return rehearsal;
   const fitting = await optionsThatFit(settings, available);
-  const fix = fitting
-    .map(({ change, peakBytes: bytes }) => `${change} (${formatBytes(bytes)})`)
-    .join(", or ");
+  const fix = fitting.map((option) => `${asTyped(option)} (${formatBytes(option.peakBytes)})`).join(", or ");
   throw notEnoughMemory(
     "this generation",
     { name: peakPhase, bytes: peakBytes },
@@ -73,4 +77,15 @@ export async function checkMemory(
     available,
     fix ? `Use ${fix}.` : "Use a device with more memory, or a smaller size.",
   );
+}
+
+/** Changes as the command line writes them. */
+function asTyped({ precision, storedDType, numFrames }: FittingOption): string {
+  const words = [
+    precision && `--precision ${precision}`,
+    storedDType && `a checkpoint stored in ${storedDType}`,
+  ].filter(Boolean);
+  const text = words.join(" with ");
+  if (numFrames === undefined) return text;
+  return text ? `${text} and --num-frames ${numFrames}` : `--num-frames ${numFrames}`;
 }

@@ -1,10 +1,9 @@
 /** Plans as text, JSON, PNG and HTML. */
-import { AttentionPattern } from "@lvsa/core";
+import { AttentionPattern, MASK_COLOURS, maskPicture, maskRow, maskSvg } from "@lvsa/core";
 import { getKnownModel } from "@lvsa/diffusion/catalog";
 import { rehearseMemory } from "@lvsa/diffusion/rehearsal";
 import { decodePng, encodePng } from "@lvsa/video";
 import { describe, expect, it } from "vitest";
-import { MASK_COLOURS, maskPicture, maskRow, maskSvg } from "./mask-picture.js";
 import { planModel } from "./plan.js";
 import { renderPlanHtml } from "./render-html.js";
 import { planToJson, renderPlanText } from "./render-plan.js";

@@ -1,6 +1,8 @@
 /** A plan as one HTML file that needs nothing else: the mask of the first steps, and the tables as text. */
+
+import { MASK_COLOURS, maskSvg } from "@lvsa/core";
 import type { MemoryPlan } from "@lvsa/diffusion/rehearsal";
-import { escapeHtml, MASK_COLOURS, maskSvg } from "./mask-picture.js";
+import { escapeHtml } from "./escape-html.js";
 import type { ModelPlan } from "./plan.js";
 import { renderPlanText } from "./render-plan.js";
 

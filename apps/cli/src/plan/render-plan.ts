@@ -1,9 +1,11 @@
 /** A plan as text for the terminal and as JSON. */
+
+import type { ClipPatterns } from "@lvsa/core";
 import type { GenerationPlan } from "@lvsa/diffusion/catalog";
 import type { MemoryPlan } from "@lvsa/diffusion/rehearsal";
 import { renderTable } from "../output/table.js";
 import { formatBytes, formatCount, formatFlops, formatShare } from "../output/units.js";
-import type { LvsaPlan, ModelPlan } from "./plan.js";
+import type { ModelPlan } from "./plan.js";
 
 /** The whole plan; lines end with newlines. */
 export function renderPlanText({ plan, lvsa }: ModelPlan, memory: MemoryPlan): string {
@@ -64,7 +66,7 @@ function weights(plan: GenerationPlan, memory: MemoryPlan): string[] {
   return renderTable(columns, [...rows, [...sums, "", formatBytes(total((one) => one.storedBytes))]]);
 }
 
-function pattern(plan: GenerationPlan, lvsa: LvsaPlan | undefined): string[] {
+function pattern(plan: GenerationPlan, lvsa: ClipPatterns | undefined): string[] {
   const frames = plan.grid.tokenFrames;
   if (lvsa === undefined) return [`attention  dense: every frame attends to all ${frames}`];
   const { config } = lvsa;

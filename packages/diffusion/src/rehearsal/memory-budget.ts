@@ -4,10 +4,12 @@ import { modelShape } from "../catalog/model-shape.js";
 import { frameStep } from "../models/definition/video-grid.js";
 import { type RehearsalOptions, rehearseMemory } from "./rehearse-memory.js";
 
-/** A change of the settings, and the peak that it leaves. */
+/** Changes of the settings, and the peak that they leave. */
 export interface FittingOption {
-  /** As the command line writes it. */
-  readonly change: string;
+  readonly precision?: "f16";
+  /** A checkpoint whose f32 weights are stored in this type instead. */
+  readonly storedDType?: "bf16";
+  readonly numFrames?: number;
   readonly peakBytes: number;
 }
 
@@ -26,25 +28,26 @@ export async function optionsThatFit(
   const half = options.precision === "f16" ? undefined : { precision: "f16" as const };
   const stored16 = inHalf(options.model);
   const found: FittingOption[] = [];
-  const add = async (change: string, changed: Partial<RehearsalOptions>) => {
+  const add = async (change: Omit<FittingOption, "peakBytes">, changed: Partial<RehearsalOptions>) => {
     const peakBytes = await peak(changed);
-    if (peakBytes <= budgetBytes) found.push({ change, peakBytes });
+    if (peakBytes <= budgetBytes) found.push({ ...change, peakBytes });
   };
-  if (half) await add("--precision f16", half);
-  if (stored16) await add("a checkpoint stored in bf16", { model: stored16 });
+  const stored = { storedDType: "bf16" as const };
+  if (half) await add(half, half);
+  if (stored16) await add(stored, { model: stored16 });
   const frames = await mostFrames(options, async (numFrames) => (await peak({ numFrames })) <= budgetBytes);
-  if (frames !== undefined) await add(`--num-frames ${frames}`, { numFrames: frames });
+  if (frames !== undefined) await add({ numFrames: frames }, { numFrames: frames });
   if (found.length > 0) return found;
 
   const all = { ...half, ...(stored16 ? { model: stored16 } : {}) };
-  const words = [half && "--precision f16", stored16 && "a checkpoint stored in bf16"].filter(Boolean);
-  if (words.length > 1) await add(words.join(" with "), all);
+  const change = { ...half, ...(stored16 ? stored : {}) };
+  if (half && stored16) await add(change, all);
   const fewer = await mostFrames(
     options,
     async (numFrames) => (await peak({ ...all, numFrames })) <= budgetBytes,
   );
-  if (found.length === 0 && fewer !== undefined && words.length > 0) {
-    await add(`${words.join(" with ")} and --num-frames ${fewer}`, { ...all, numFrames: fewer });
+  if (found.length === 0 && fewer !== undefined && (half || stored16)) {
+    await add({ ...change, numFrames: fewer }, { ...all, numFrames: fewer });
   }
   return found;
 }

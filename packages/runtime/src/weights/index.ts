@@ -2,7 +2,15 @@
 export { type Arrangement, arrangeWeights } from "./arranged-weights.js";
 export { type ByteSource, blobSource, memorySource } from "./byte-source.js";
 export type { ScaledDType } from "./converted-tensor.js";
-export { type FolderReader, type HttpFolderOptions, httpFolder, memoryFolder, subFolder } from "./folder.js";
+export {
+  type FolderReader,
+  type HttpFolderOptions,
+  httpFolder,
+  joinPath,
+  memoryFolder,
+  subFolder,
+} from "./folder.js";
+export { type FilePlace, folderOf } from "./folder-of.js";
 export type { GgmlQuantization } from "./gguf/ggml-types.js";
 export type { GgufScalar, GgufValue } from "./gguf/gguf-cursor.js";
 export { isGguf } from "./gguf/gguf-header.js";
@@ -18,6 +26,7 @@ export {
 export type { WeightsErrorCode } from "./header.js";
 export type { HttpSourceOptions } from "./http/exchange.js";
 export { httpSource } from "./http/http-source.js";
+export { readAhead } from "./http/read-ahead.js";
 export { type OpenFileOptions, openWeightsFile, type WeightsFile } from "./open-file.js";
 export {
   DIFFUSERS_WEIGHTS,

@@ -1,5 +1,5 @@
 /** The pattern as a picture: a row per query frame, a column per key frame. */
-import type { AttentionPattern } from "@lvsa/core";
+import type { AttentionPattern } from "./attention-pattern.js";
 
 /** How a key frame is attended to: as a global frame, in the window, both, or not at all. */
 export type MaskCell = "global" | "window" | "both" | "none";
@@ -75,14 +75,15 @@ export function maskSvg(pattern: AttentionPattern, label: string): string {
     }
   }
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}" role="img" aria-label="${escapeHtml(label)}" shape-rendering="crispEdges">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${size} ${size}" role="img" aria-label="${attribute(label)}" shape-rendering="crispEdges">`,
     `<rect width="${size}" height="${size}" fill="${MASK_COLOURS.none}"/>`,
     ...shapes,
     "</svg>",
   ].join("\n");
 }
 
-export function escapeHtml(text: string): string {
+/** Text inside of an attribute in double quotes. */
+function attribute(text: string): string {
   return text
     .replaceAll("&", "&amp;")
     .replaceAll("<", "&lt;")

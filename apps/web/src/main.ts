@@ -1,0 +1,255 @@
+/** The page: a model, a form, a clip. */
+import "./no-eval.js";
+import { DEMO_PROMPTS } from "@lvsa/demo-wan";
+import {
+  type ClipPlan,
+  createGenerator,
+  droppedModel,
+  type KeptRun,
+  keepAwake,
+  keptRuns,
+  type ModelSource,
+  type Progress,
+  pickedModel,
+  removeKeptRun,
+  type VideoGenerator,
+  webgpuProblem,
+} from "@lvsa/web";
+import { ClipForm } from "./clip-form.js";
+import { element } from "./dom.js";
+import { showEstimate } from "./estimate.js";
+import { showKeptModels } from "./kept-list.js";
+import { PreviewCanvas } from "./preview-canvas.js";
+import { clearProblem, showMessage, showProblem } from "./problem.js";
+import { addResult } from "./results.js";
+import { bytesInWords, secondsInWords } from "./words.js";
+
+/** Name of the run that the page keeps: one at a time. */
+const RUN = "page";
+const PLAN_DELAY_MILLISECONDS = 200;
+
+const STAGES: Readonly<Record<Progress["stage"], string>> = {
+  download: "Loading the model",
+  load: "Loading",
+  "encode-prompt": "Reading the prompt",
+  "encode-image": "Reading the image",
+  denoise: "Step",
+  decode: "Decoding",
+  encode: "Writing frame",
+};
+
+class Page {
+  readonly #form = new ClipForm(() => this.#replan());
+  readonly #preview = new PreviewCanvas();
+  readonly #bar = element("bar", HTMLProgressElement);
+  readonly #text = element("progress-text", HTMLElement);
+  readonly #pause = element("pause", HTMLButtonElement);
+  #generator: VideoGenerator | undefined;
+  #running: AbortController | undefined;
+  #isPaused = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #planned = 0;
+
+  start(): void {
+    const folder = element("folder", HTMLInputElement);
+    element("demo", HTMLButtonElement).addEventListener("click", () =>
+      this.#open({ kind: "url", url: new URL("model", document.baseURI).href, keep: true }),
+    );
+    element("pick", HTMLButtonElement).addEventListener("click", () => folder.click());
+    folder.addEventListener("change", () => {
+      if (folder.files?.length) this.#try(async () => this.#open(pickedModel(Array.from(folder.files!))));
+    });
+    this.#takeDrops();
+    this.#form.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#try(() => this.#generate());
+    });
+    element("cancel", HTMLButtonElement).addEventListener("click", () => this.#running?.abort());
+    this.#pause.addEventListener("click", () => this.#setPaused(!this.#isPaused));
+    element("forget", HTMLButtonElement).addEventListener("click", () =>
+      this.#try(async () => {
+        await removeKeptRun(RUN);
+        await this.#offerKeptRun();
+      }),
+    );
+    addEventListener("beforeunload", (event) => {
+      if (this.#running) event.preventDefault();
+    });
+    void showKeptModels();
+    this.#try(async () => {
+      const problem = await webgpuProblem();
+      if (!problem) return;
+      showMessage(element("problem", HTMLElement), problem.message, problem.fix);
+      for (const id of ["demo", "pick"]) element(id, HTMLButtonElement).disabled = true;
+    });
+  }
+
+  #takeDrops(): void {
+    const { body } = document;
+    body.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      body.classList.add("dropping");
+    });
+    body.addEventListener("dragleave", (event) => {
+      if (event.relatedTarget === null) body.classList.remove("dropping");
+    });
+    body.addEventListener("drop", (event) => {
+      event.preventDefault();
+      body.classList.remove("dropping");
+      const data = event.dataTransfer;
+      if (data) this.#try(async () => this.#open(await droppedModel(data)));
+    });
+  }
+
+  async #open(model: ModelSource): Promise<void> {
+    clearProblem();
+    const text = element("model-text", HTMLElement);
+    const buttons = ["demo", "pick"].map((id) => element(id, HTMLButtonElement));
+    for (const button of buttons) button.disabled = true;
+    text.textContent = "Opening the model…";
+    this.#generator?.dispose();
+    this.#generator = undefined;
+    this.#form.form.hidden = true;
+    try {
+      const isDemo = model.kind === "url";
+      this.#generator = await createGenerator({
+        model,
+        onProgress: ({ done, total }) => {
+          text.textContent = `Loading the model: ${bytesInWords(done)} of ${bytesInWords(total)}`;
+        },
+        onNote: (note) => console.info(note),
+      });
+      const { className, device, hardware } = this.#generator.model;
+      const name =
+        model.kind === "files" ? model.name : model.kind === "directory" ? model.handle.name : "Demo model";
+      text.textContent = `${name} (${className}) on ${device}.${
+        hardware === "software" ? " This is a processor that stands in for a GPU, and slow." : ""
+      }`;
+      this.#form.open(this.#generator.model, isDemo ? DEMO_PROMPTS : []);
+      await this.#plan();
+      await this.#offerKeptRun();
+    } catch (error) {
+      text.textContent = "No model is open.";
+      showProblem(error);
+    } finally {
+      for (const button of buttons) button.disabled = false;
+      await showKeptModels();
+    }
+  }
+
+  #replan(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#try(() => this.#plan()), PLAN_DELAY_MILLISECONDS);
+  }
+
+  /** Shows what the form's clip takes; of several at once only the last. */
+  async #plan(): Promise<void> {
+    if (!this.#generator || this.#running) return;
+    const turn = ++this.#planned;
+    let plan: ClipPlan;
+    try {
+      plan = await this.#generator.plan(this.#form.options());
+    } catch (error) {
+      if (turn !== this.#planned) return;
+      element("generate", HTMLButtonElement).disabled = true;
+      throw error;
+    }
+    if (turn !== this.#planned) return;
+    clearProblem();
+    showEstimate(plan, this.#form.compare.checked, (numFrames) => {
+      this.#form.setFrames(numFrames);
+      this.#replan();
+    });
+  }
+
+  async #generate(resume?: KeptRun): Promise<void> {
+    const generator = this.#generator;
+    if (!generator || this.#running) return;
+    const controller = new AbortController();
+    this.#running = controller;
+    clearProblem();
+    this.#setBusy(true);
+    using _awake = keepAwake();
+    try {
+      const hooks = {
+        signal: controller.signal,
+        keepAs: RUN,
+        onProgress: (progress: Progress) => this.#showProgress(progress),
+        onPreview: (preview: Parameters<PreviewCanvas["show"]>[0]) => this.#preview.show(preview),
+        onNote: (note: string) => console.info(note),
+      };
+      if (resume) {
+        const clip = await generator.generate(resume.options, { ...hooks, resume: resume.name });
+        addResult(clip, clip.settings.lvsa ? "LVSA" : "Dense");
+        return;
+      }
+      const options = this.#form.options();
+      const first = await generator.generate(options, hooks);
+      addResult(first, options.lvsa ? "LVSA" : "Dense");
+      if (!this.#form.compare.checked) return;
+      const dense = await generator.generate({ ...this.#form.options(false), seed: first.seed }, hooks);
+      addResult(dense, "Dense");
+    } catch (error) {
+      if (!controller.signal.aborted) throw error;
+      this.#text.textContent = "Cancelled.";
+    } finally {
+      this.#running = undefined;
+      this.#setBusy(false);
+      await this.#offerKeptRun();
+      this.#replan();
+    }
+  }
+
+  #showProgress({ stage, what, done, total, secondsLeft }: Progress): void {
+    this.#bar.max = total;
+    this.#bar.value = done;
+    const counts =
+      stage === "denoise" || stage === "encode" ? ` ${done} of ${total}` : what ? ` (${what})` : "";
+    const left = secondsLeft !== undefined && secondsLeft > 1 ? `, ${secondsInWords(secondsLeft)} left` : "";
+    this.#text.textContent = `${STAGES[stage]}${counts}${left}`;
+  }
+
+  #setBusy(isBusy: boolean): void {
+    element("progress", HTMLElement).hidden = !isBusy;
+    element("generate", HTMLButtonElement).disabled = isBusy;
+    for (const id of ["demo", "pick", "go-on", "forget"]) element(id, HTMLButtonElement).disabled = isBusy;
+    if (isBusy) {
+      this.#bar.removeAttribute("value");
+      this.#text.textContent = "Starting";
+      element("pause", HTMLButtonElement).focus();
+    } else {
+      this.#preview.clear();
+      element("generate", HTMLButtonElement).focus();
+    }
+    this.#setPaused(false);
+  }
+
+  #setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    if (this.#running) this.#generator?.pause(isPaused);
+    this.#pause.textContent = isPaused ? "Go on" : "Pause";
+    if (isPaused) this.#text.textContent += " (paused after this step)";
+  }
+
+  /** A run of this model that was cut off: by a crash, a closed tab, a cancel. */
+  async #offerKeptRun(): Promise<void> {
+    const runs = await keptRuns().catch((): KeptRun[] => []);
+    const run = runs.find(({ name, model }) => name === RUN && model === this.#generator?.model.name);
+    element("kept-run", HTMLElement).hidden = run === undefined;
+    if (!run) return;
+    element("kept-run-text", HTMLElement).textContent =
+      `A clip was not finished: "${String(run.options.prompt)}", ${run.step} of ${run.steps} steps are done.`;
+    element("go-on", HTMLButtonElement).onclick = () => this.#try(() => this.#generate(run));
+  }
+
+  #try(work: () => Promise<void>): void {
+    work().catch(showProblem);
+  }
+}
+
+new Page().start();
+if (import.meta.env.PROD && "serviceWorker" in navigator) {
+  navigator.serviceWorker
+    .register("./sw.js")
+    .catch((error: unknown) => console.info("not available offline:", error));
+}

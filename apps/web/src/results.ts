@@ -1,0 +1,68 @@
+/** Finished clips: playing, with what shaped them, to be downloaded. */
+import type { Clip } from "@lvsa/web";
+import { create, element } from "./dom.js";
+import { bytesInWords, lengthInWords, percent, secondsInWords } from "./words.js";
+
+export function addResult(clip: Clip, title: string): void {
+  const url = URL.createObjectURL(clip.blob);
+  const isPicture = clip.format === "png" || clip.format === "gif";
+  const player = isPicture
+    ? create("img", { src: url, alt: title, width: clip.width, height: clip.height })
+    : create("video", {
+        src: url,
+        controls: true,
+        loop: true,
+        muted: true,
+        autoplay: true,
+        playsInline: true,
+      });
+  player.setAttribute("aria-label", `${title}: ${String(clip.settings.prompt ?? "")}`);
+  const lvsa = clip.settings.lvsa as { attended_fraction: number } | null;
+  const facts: [string, string][] = [
+    ["Length", lengthInWords(clip.frameCount, clip.fps)],
+    ["Attention", lvsa ? `LVSA, ${percent(lvsa.attended_fraction)} attended` : "dense"],
+    ["Steps took", secondsInWords(clip.seconds.denoise)],
+    ["Seed", String(clip.seed)],
+    ["File", `${clip.format}, ${bytesInWords(clip.blob.size)}, settings inside`],
+  ];
+  const list = create(
+    "dl",
+    {},
+    ...facts.flatMap(([name, value]) => [create("dt", {}, name), create("dd", {}, value)]),
+  );
+  const name = `${fileName(String(clip.settings.prompt ?? "clip"))}-${clip.seed}${lvsa ? "-lvsa" : ""}.${clip.format}`;
+  const article = create(
+    "article",
+    { className: "card" },
+    create("h2", {}, title),
+    player,
+    list,
+    ...clip.notes.map((note) => create("p", { className: "quiet" }, note)),
+  );
+  const remove = create("button", { type: "button", textContent: "Remove" });
+  remove.addEventListener("click", () => {
+    URL.revokeObjectURL(url);
+    article.remove();
+  });
+  article.append(
+    create(
+      "div",
+      { className: "row" },
+      create("a", { className: "button primary", href: url, download: name }, "Download"),
+      remove,
+    ),
+  );
+  element("results", HTMLElement).prepend(article);
+  // For whoever embeds the page: the clip itself.
+  article.dispatchEvent(new CustomEvent("lvsa-clip", { bubbles: true, detail: clip }));
+}
+
+function fileName(prompt: string): string {
+  return (
+    prompt
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}]+/gu, "-")
+      .replace(/^-|-$/g, "")
+      .slice(0, 60) || "clip"
+  );
+}

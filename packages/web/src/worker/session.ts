@@ -1,0 +1,360 @@
+/** One model on one GPU, and its clips, one after the other. */
+import { Engine, type GenerationResult, type RunState } from "@lvsa/diffusion";
+import {
+  describeCheckpoint,
+  frameStep,
+  inspectCheckpoint,
+  type ModelDescription,
+  modelShape,
+  sizeMultiple,
+} from "@lvsa/diffusion/catalog";
+import { rehearse } from "@lvsa/diffusion/rehearsal";
+import {
+  activationDType,
+  createDevice,
+  type Device,
+  DeviceError,
+  deviceLabel,
+  type FolderReader,
+  isLvsaError,
+  throwIfAborted,
+  UsageError,
+} from "@lvsa/runtime";
+import type { ModelSource } from "../model-source.js";
+import type {
+  ClipData,
+  ClipOptions,
+  ClipPlan,
+  GenerateCall,
+  ModelInfo,
+  Preview,
+  Progress,
+} from "../protocol.js";
+import { keepRun, readKeptRun, removeKeptRun } from "../runs/kept-runs.js";
+import { installOnPipeline } from "./lvsa.js";
+import { openFolder } from "./open-folder.js";
+import { lvsaSettings, planClip, trainingFrames } from "./plan-clip.js";
+import { LatentPreview } from "./preview.js";
+import { measureSpeed } from "./speed.js";
+import { formatsToTry, writeClip } from "./write-clip.js";
+
+/** Seconds between two states that are kept: a long clip writes megabytes each time. */
+const KEEP_SECONDS = 5;
+/** Milliseconds between two previews. */
+const PREVIEW_MILLISECONDS = 200;
+
+export interface CallEvents {
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: Progress) => void;
+  readonly onNote: (note: string) => void;
+  readonly onPreview: (preview: Preview) => void;
+  /** Resolves when the caller lets the next step begin. */
+  readonly gate: () => Promise<void>;
+}
+
+export interface SessionOptions {
+  readonly source: ModelSource;
+  /** Bytes of GPU memory that clips may take. Default: what is known of the device. */
+  readonly memoryBudget?: number | undefined;
+}
+
+export class Session {
+  readonly #folder: FolderReader;
+  readonly #description: ModelDescription;
+  readonly #budget: number | undefined;
+  readonly #preview: LatentPreview;
+  #device: Device | undefined;
+  #engine: Engine | undefined;
+  #measured: { readonly speed: number; readonly from: ClipPlan["secondsFrom"] } | undefined;
+
+  private constructor(folder: FolderReader, description: ModelDescription, budget: number | undefined) {
+    this.#folder = folder;
+    this.#description = description;
+    this.#budget = budget;
+    this.#preview = new LatentPreview(modelShape(description).geometry.framesFirst);
+  }
+
+  /** @throws WeightsError for a checkpoint that is not whole; DeviceError `NO_WEBGPU`, `NO_ADAPTER` */
+  static async open({ source, memoryBudget }: SessionOptions, events: CallEvents): Promise<Session> {
+    // Without a GPU no model is fetched.
+    const device = await createDevice({ onNotice: events.onNote });
+    try {
+      const folder = await openFolder(source, events);
+      throwIfAborted(events.signal, "opening the model");
+      const session = new Session(folder, describeCheckpoint(await inspectCheckpoint(folder)), memoryBudget);
+      session.#device = device;
+      await session.#open();
+      return session;
+    } catch (error) {
+      device.dispose();
+      throw error;
+    }
+  }
+
+  async info(): Promise<ModelInfo> {
+    const { device } = await this.#open();
+    const { geometry } = modelShape(this.#description);
+    const { family, pipelineClass, defaults, recommended } = this.#description;
+    const { numFrames, height, width, numInferenceSteps, guidanceScale, fps } = {
+      ...defaults,
+      ...recommended,
+    };
+    return {
+      name: this.#folder.name,
+      className: pipelineClass,
+      family,
+      defaults: { numFrames, height, width, numInferenceSteps, guidanceScale, fps },
+      trainingFrames: trainingFrames(geometry),
+      frameStep: frameStep(geometry),
+      sizeMultiple: sizeMultiple(geometry),
+      device: deviceLabel(device.info),
+      hardware: device.info.hardware,
+    };
+  }
+
+  async plan(options: ClipOptions): Promise<ClipPlan> {
+    const { device } = await this.#open();
+    this.#measured ??= { speed: await measureSpeed(device), from: "estimated" };
+    return planClip({
+      model: this.#description,
+      device,
+      options,
+      speed: this.#measured.speed,
+      speedFrom: this.#measured.from,
+      availableBytes: this.#budget ?? knownMemory(device),
+    });
+  }
+
+  /**
+   * @throws UsageError for options that do not fit; DeviceError `NOT_ENOUGH_MEMORY` before anything is loaded; AbortError; a
+   *   lost device is opened again once, and the clip goes on from its last step
+   */
+  async generate(call: GenerateCall, events: CallEvents): Promise<ClipData> {
+    let from: RunState | undefined;
+    if (call.resume !== undefined) {
+      const kept = await readKeptRun(call.resume);
+      if (!kept) {
+        throw new UsageError("NO_KEPT_RUN", `no run is kept under the name "${call.resume}".`, {
+          fix: "`keptRuns()` lists those that are.",
+        });
+      }
+      from = kept.state;
+    }
+    const plan = await this.plan(call.options);
+    if (!plan.fits) throw notEnoughMemory(plan);
+    const formats = await formatsToTry(call.options.format ?? "auto", plan);
+    const run = { call, plan, formats, last: from };
+    try {
+      return await this.#run(run, events);
+    } catch (error) {
+      if (!isLvsaError(error) || error.code !== "DEVICE_LOST") throw error;
+      this.#close();
+      if (!run.last || run.last === from) throw error;
+      events.onNote(`The GPU was lost (${error.message}); the clip goes on after step ${run.last.step}.`);
+      return this.#run(run, events);
+    }
+  }
+
+  dispose(): void {
+    this.#close();
+  }
+
+  async #run(run: Run, events: CallEvents): Promise<ClipData> {
+    const { call, plan } = run;
+    const { lvsa, format: _format, quality, seed, ...asked } = call.options;
+    const { signal, onProgress, onNote } = events;
+    const { device, engine } = await this.#open();
+    const started = performance.now();
+    const notes: string[] = [];
+    const note = (text: string) => {
+      notes.push(text);
+      onNote(text);
+    };
+    onProgress({ stage: "load", what: "kernels", done: 0, total: 1 });
+    const size = { numFrames: plan.numFrames, height: plan.height, width: plan.width };
+    const { kernels } = await rehearse({
+      model: this.#description,
+      ...size,
+      precision: activationDType(device),
+      device,
+    });
+    await device.warm(kernels);
+    throwIfAborted(signal, "the generation");
+    const settings = lvsaSettings(lvsa);
+    using installed = settings && (await installOnPipeline(engine.pipeline, settings, size, () => undefined));
+
+    let [denoised, steps, lastPreview, lastKept] = [0, 0, Number.NEGATIVE_INFINITY, performance.now()];
+    const onState = async (state: RunState): Promise<void> => {
+      run.last = state;
+      const now = performance.now();
+      if (call.previews && now - lastPreview >= PREVIEW_MILLISECONDS) {
+        lastPreview = now;
+        events.onPreview(this.#preview.picture(state.latents, state.step));
+      }
+      if (call.keepAs !== undefined && now - lastKept >= KEEP_SECONDS * 1000) {
+        await keepRun(call.keepAs, state, { model: this.#folder.name, options: plainOptions(call.options) });
+        lastKept = performance.now();
+      }
+      await events.gate();
+      throwIfAborted(signal, "the generation");
+    };
+    // Everything but the first step, which loads the transformer and compiles what is left.
+    let stepSeconds = 0;
+    const generation: GenerationResult = await engine.generate({
+      ...asked,
+      ...size,
+      ...(run.last ? { resumeFrom: run.last } : seed === undefined ? {} : { seed }),
+      signal,
+      onState,
+      onStage: ({ stage, component, done, total }) => {
+        if (stage !== "denoise")
+          onProgress({ stage, done, total, ...(component ? { what: component } : {}) });
+      },
+      onStep: ({ index, count, seconds }) => {
+        denoised += seconds;
+        if (steps > 0) stepSeconds += seconds;
+        steps += 1;
+        const each = steps > 1 ? stepSeconds / (steps - 1) : seconds;
+        onProgress({
+          stage: "denoise",
+          done: index + 1,
+          total: count,
+          secondsLeft: each * (count - index - 1),
+        });
+      },
+    });
+    if (steps > 1) {
+      const perStep = plan.flops.planned / plan.steps;
+      this.#measured = { speed: perStep / (stepSeconds / (steps - 1)), from: "measured" };
+    }
+    for (const one of generation.notes) note(one);
+
+    const facts = {
+      ...generation.settings,
+      model: this.#folder.name,
+      device: deviceLabel(device.info),
+      lvsa: installed ? describedLvsa(installed.resolved, plan.density) : null,
+    };
+    const decodeStarted = performance.now();
+    const fitter = this.#preview.fitter(generation.latents, plan.numFrames);
+    let isFirst = true;
+    const video = await writeClip(run.formats, {
+      format: call.options.format ?? "auto",
+      quality,
+      metadata: { title: call.options.prompt, settings: facts },
+      signal,
+      onNote: note,
+      decode: async () => {
+        if (!isFirst)
+          return engine.decode({ latents: generation.latents, ...size, fps: generation.fps, signal });
+        isFirst = false;
+        return generation;
+      },
+      onFrame: (rgb, index) => {
+        fitter.frame(rgb, index, plan.width);
+        onProgress({ stage: "encode", done: index + 1, total: generation.frameCount });
+      },
+    });
+    fitter.fit();
+    for (const one of video.notes) note(one);
+    for (const name of [call.keepAs, call.resume]) if (name !== undefined) await removeKeptRun(name);
+    const { latents, width, height, fps, frameCount } = generation;
+    const ended = performance.now();
+    return {
+      bytes: video.bytes,
+      format: video.format,
+      width,
+      height,
+      fps,
+      frameCount,
+      latents: { data: latents.data.slice(), shape: latents.shape },
+      seed: generation.seed,
+      settings: facts,
+      notes,
+      seconds: {
+        denoise: denoised,
+        decode: (ended - decodeStarted) / 1000,
+        total: (ended - started) / 1000,
+      },
+    };
+  }
+
+  /** The device and the engine, opened again after they were lost. */
+  async #open(): Promise<{ device: Device; engine: Engine }> {
+    this.#device ??= await createDevice();
+    this.#engine ??= await Engine.open(this.#folder, { device: this.#device, registered: false });
+    return { device: this.#device, engine: this.#engine };
+  }
+
+  #close(): void {
+    this.#engine?.dispose();
+    this.#device?.dispose();
+    this.#engine = undefined;
+    this.#device = undefined;
+  }
+}
+
+interface Run {
+  readonly call: GenerateCall;
+  readonly plan: ClipPlan;
+  readonly formats: Awaited<ReturnType<typeof formatsToTry>>;
+  /** The last state that is known. */
+  last: RunState | undefined;
+}
+
+/** Software adapters live in main memory, of which browsers tell roughly; GPUs do not tell at all. */
+function knownMemory(device: Device): number | undefined {
+  const { deviceMemory } = globalThis.navigator as { deviceMemory?: number };
+  return device.info.hardware === "software" && deviceMemory ? deviceMemory * 2 ** 30 : undefined;
+}
+
+function notEnoughMemory(plan: ClipPlan): DeviceError {
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  const fitting = plan.fitting
+    .map(({ words, peakBytes }) => `${words} (${gigabytes(peakBytes)})`)
+    .join(", or ");
+  const has = plan.availableBytes === undefined ? "" : `, and there are ${gigabytes(plan.availableBytes)}`;
+  return new DeviceError(
+    "NOT_ENOUGH_MEMORY",
+    plan.refusal ??
+      `this clip needs about ${gigabytes(plan.peakBytes)} of memory (in ${plan.peakPhase})${has}.`,
+    { fix: fitting ? `These would fit: ${fitting}.` : "Make the clip shorter or smaller." },
+  );
+}
+
+function describedLvsa(
+  resolved: {
+    readonly window: number;
+    readonly nFirstFrames: number;
+    readonly keyframeInterval: number | null;
+    readonly rotateKeyframes: boolean;
+    readonly sparsityScale: number;
+    readonly referenceLatentFrames: number;
+    readonly frames: number;
+  },
+  density: number,
+): Record<string, unknown> {
+  return {
+    window_size: resolved.window,
+    n_first_frames: resolved.nFirstFrames,
+    key_frame_interval: resolved.keyframeInterval,
+    rotate_keyframes: resolved.rotateKeyframes,
+    sparsity_scale: resolved.sparsityScale,
+    reference_latent_frames: resolved.referenceLatentFrames,
+    latent_frames: resolved.frames,
+    attended_fraction: density,
+  };
+}
+
+/** What of the options can be written down: not images and tensors. */
+function plainOptions(options: ClipOptions): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(options).filter(
+      ([, value]) => value !== undefined && (typeof value !== "object" || value === null || isPlain(value)),
+    ),
+  );
+}
+
+function isPlain(value: object): boolean {
+  return !("data" in value) && !ArrayBuffer.isView(value);
+}

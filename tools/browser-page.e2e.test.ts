@@ -1,0 +1,203 @@
+/** The page in a browser, from the first visit to the finished clip: by keyboard alone, cut off, offline. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { createDevice, nodeFolder } from "@lvsa/diffusion/node";
+import { WanPipeline } from "@lvsa/diffusion/wan";
+import { relativeL2 } from "@lvsa/runtime/testing";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { chromiumPath, startChromium } from "./browser/chromium.js";
+import { type Served, serveFolder } from "./browser/serve.js";
+import { root } from "./testing/packed.js";
+
+const built = join(root, "apps/web/dist");
+const TRANSFORMER = "/model/transformer/diffusion_pytorch_model.safetensors";
+const clip = { numFrames: 9, height: 32, width: 48, numInferenceSteps: 2, guidanceScale: 1, seed: 7 };
+const prompt = "a red boat";
+
+it("has Chromium and the built page to test with", ({ skip }) => {
+  expect(existsSync(built), "the page is built by `turbo run build`").toBe(true);
+  if (!chromiumPath)
+    skip("the page is not tried in a browser: install chromium, or name it in LVSA_CHROMIUM");
+});
+
+interface Heard {
+  readonly latents: number[];
+  readonly type: string;
+  readonly bytes: number;
+  readonly settings: Record<string, unknown>;
+}
+
+describe.skipIf(!chromiumPath)("the page in Chromium", () => {
+  let served: Served;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  /** Errors of the console, exceptions, breaches of the security policy. */
+  const wrong: string[] = [];
+
+  const listen = (tab: Page) => {
+    tab.on("pageerror", (error) => wrong.push(error.message));
+    tab.on("console", (message) => {
+      if (message.type() === "error") wrong.push(message.text());
+    });
+  };
+  /** By the Tab key, as somebody without a mouse would. */
+  const tabTo = async (id: string) => {
+    for (let presses = 0; presses < 60; presses++) {
+      if (await page.evaluate((wanted) => document.activeElement?.id === wanted, id)) return;
+      await page.keyboard.press("Tab");
+    }
+    throw new Error(`#${id} is not reached by Tab`);
+  };
+  const fill = async (id: string, text: string) => {
+    await tabTo(id);
+    await page.keyboard.press("ControlOrMeta+a");
+    await page.keyboard.type(text);
+  };
+  const look = async (name: string) => {
+    const folder = process.env.LVSA_SCREENSHOTS;
+    if (folder) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+  };
+
+  beforeAll(async () => {
+    served = await serveFolder(built);
+    browser = await startChromium();
+    context = await browser.newContext({ viewport: { width: 1000, height: 800 }, colorScheme: "light" });
+    page = await context.newPage();
+    listen(page);
+    await page.addInitScript(() => {
+      document.addEventListener("securitypolicyviolation", (event) => {
+        console.error(`breach of the security policy: ${event.violatedDirective} ${event.blockedURI}`);
+      });
+      const clips: unknown[] = [];
+      document.addEventListener("lvsa-clip", (event) => {
+        const { blob, latents, settings } = (event as CustomEvent).detail;
+        clips.push({ latents: [...latents.data], type: blob.type, bytes: blob.size, settings });
+      });
+      Object.assign(globalThis, { clips });
+    });
+  });
+  afterAll(async () => {
+    await browser?.close();
+    served?.close();
+  });
+
+  it("says what is missing in a browser without WebGPU", async () => {
+    const tab = await context.newPage();
+    listen(tab);
+    await tab.addInitScript(() => Object.defineProperty(navigator, "gpu", { value: undefined }));
+    await tab.goto(served.address);
+    await expect.poll(() => tab.textContent("#problem")).toMatch(/no WebGPU.*Chrome/);
+    expect(await tab.isDisabled("#demo")).toBe(true);
+    await tab.close();
+  });
+
+  it("goes on with a download that was cut off", async () => {
+    served.stallAt = TRANSFORMER;
+    await page.goto(served.address);
+    await tabTo("demo");
+    await page.keyboard.press("Enter");
+    const half = () => served.requests.some(({ path }) => path === TRANSFORMER);
+    await expect.poll(half, { timeout: 20_000 }).toBe(true);
+    await expect
+      .poll(() => page.textContent("#model-text"))
+      .toMatch(/Loading the model: 1\.|Loading the model: \d+ MB/);
+    await page.waitForTimeout(500);
+    served.stallAt = undefined;
+    const before = served.requests.length;
+    await page.reload();
+    await tabTo("demo");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#form:not([hidden])", { timeout: 60_000 });
+    const after = served.requests.slice(before);
+    expect(after.find(({ path }) => path === TRANSFORMER)!.from).toBeGreaterThan(100_000);
+    // What was whole is not fetched again.
+    expect(after.length).toBeLessThan(before);
+  });
+
+  it("makes a clip by keyboard alone, with the latents that Node makes", async () => {
+    await fill("prompt", prompt);
+    await tabTo("length");
+    await page.keyboard.press("Home");
+    for (let k = 0; k < (clip.numFrames - 1) / 4; k++) await page.keyboard.press("ArrowRight");
+    expect(await page.textContent("#length-text")).toContain(`${clip.numFrames} frames`);
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("lvsa");
+    await look("form-light");
+    await page.evaluate(() => document.querySelector("summary")?.setAttribute("id", "more"));
+    await tabTo("more");
+    await page.keyboard.press("Enter");
+    await fill("width", String(clip.width));
+    await fill("height", String(clip.height));
+    await fill("steps", String(clip.numInferenceSteps));
+    await fill("guidance", String(clip.guidanceScale));
+    await fill("seed", String(clip.seed));
+    await expect.poll(() => page.textContent("#estimate"), { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#results article", { timeout: 120_000 });
+    const [made] = (await page.evaluate("globalThis.clips")) as Heard[];
+    expect(made).toMatchObject({ settings: { prompt, seed: clip.seed, lvsa: null } });
+    expect(made!.bytes).toBeGreaterThan(500);
+    const device = await createDevice({ adapter: process.env.LVSA_TEST_ADAPTER || "auto" });
+    const folder = nodeFolder(join(built, "model"));
+    const pipeline = await WanPipeline.fromPretrained(folder, { device });
+    const { latents } = await pipeline.generate({ prompt, ...clip });
+    pipeline.dispose();
+    device.dispose();
+    // Two drivers round differently; 1.4e-6 was seen between SwiftShader and lavapipe.
+    expect(relativeL2(Float32Array.from(made!.latents), latents.data)).toBeLessThan(1e-4);
+    expect(await page.getAttribute("#results a", "download")).toMatch(/^a-red-boat-7\.(mp4|webm|png)$/);
+    if (made!.type.startsWith("video/")) {
+      const player = "document.querySelector('#results video')";
+      await page.waitForFunction(`${player}.readyState >= 2`);
+      expect(await page.evaluate(`[${player}.videoWidth, ${player}.videoHeight]`)).toEqual([48, 32]);
+    }
+  });
+
+  it("makes the sparse and the dense clip side by side, and survives the end of its worker", async () => {
+    await page.check("#lvsa");
+    await page.waitForSelector("#mask svg");
+    await page.focus("#length");
+    for (let k = 0; k < 6; k++) await page.keyboard.press("ArrowRight");
+    await page.check("#compare");
+    await page.click("#generate");
+    await page.waitForSelector("#preview:not([hidden])", { timeout: 60_000 });
+    await look("running-light");
+    await page.waitForFunction("globalThis.clips.length === 3", undefined, { timeout: 120_000 });
+    const [, sparse, dense] = (await page.evaluate("globalThis.clips")) as Heard[];
+    expect(sparse!.settings.lvsa).toMatchObject({ latent_frames: 9 });
+    expect(dense!.settings).toMatchObject({ lvsa: null, seed: clip.seed });
+    const apart = relativeL2(Float32Array.from(sparse!.latents), Float32Array.from(dense!.latents));
+    expect(apart).toBeGreaterThan(1e-3);
+    await look("results-light");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await look("results-dark");
+    await page.setViewportSize({ width: 375, height: 700 });
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(375);
+    await look("results-phone");
+
+    await page.uncheck("#compare");
+    await page.fill("#steps", "50");
+    await page.click("#generate");
+    await page.waitForSelector("#progress:not([hidden])");
+    await page.workers()[0]!.evaluate("self.close()");
+    await expect.poll(() => page.textContent("#problem"), { timeout: 30_000 }).toMatch(/worker is gone/);
+    // Another one is started.
+    await expect.poll(() => page.workers().length, { timeout: 30_000 }).toBe(1);
+    await expect.poll(() => page.textContent("#estimate"), { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+  });
+
+  it("opens without a network, with the model that it kept", async () => {
+    await context.setOffline(true);
+    await page.reload();
+    await page.click("#demo");
+    await page.waitForSelector("#form:not([hidden])", { timeout: 60_000 });
+    expect(await page.textContent("#store-list")).toMatch(/model \(\d/);
+    await context.setOffline(false);
+  });
+
+  it("wrote no error to the console", () => {
+    expect(wrong).toEqual([]);
+  });
+});
