@@ -39,7 +39,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
   const listen = (tab: Page) => {
     tab.on("pageerror", (error) => wrong.push(error.message));
     tab.on("console", (message) => {
-      if (message.type() === "error") wrong.push(message.text());
+      if (message.type() === "error") wrong.push(`${message.text()} ${message.location().url}`);
     });
   };
   /** By the Tab key, as somebody without a mouse would. */
@@ -150,7 +150,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     expect(await page.getAttribute("#results a", "download")).toMatch(/^a-red-boat-7\.(mp4|webm|png)$/);
     if (made!.type.startsWith("video/")) {
       const player = "document.querySelector('#results video')";
-      await page.waitForFunction(`${player}.readyState >= 2`);
+      await expect.poll(() => page.evaluate(`${player}.readyState`)).toBeGreaterThanOrEqual(2);
       expect(await page.evaluate(`[${player}.videoWidth, ${player}.videoHeight]`)).toEqual([48, 32]);
     }
   });
@@ -164,7 +164,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await page.click("#generate");
     await page.waitForSelector("#preview:not([hidden])", { timeout: 60_000 });
     await look("running-light");
-    await page.waitForFunction("globalThis.clips.length === 3", undefined, { timeout: 120_000 });
+    await expect.poll(() => page.evaluate("globalThis.clips.length"), { timeout: 120_000 }).toBe(3);
     const [, sparse, dense] = (await page.evaluate("globalThis.clips")) as Heard[];
     expect(sparse!.settings.lvsa).toMatchObject({ latent_frames: 9 });
     expect(dense!.settings).toMatchObject({ lvsa: null, seed: clip.seed });

@@ -12,18 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chromiumPath, startChromium } from "./browser/chromium.js";
 import { root } from "./testing/packed.js";
 
-<<<<<<< HEAD
-/** Debian's, Ubuntu's, or the one that the variable names; none is downloaded. */
-const executablePath = [
-  process.env.LVSA_CHROMIUM,
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-].find((path) => path !== undefined && existsSync(path));
 const checkpoint = join(root, "fixtures/tiny-wan");
-=======
-const checkpoint = join(root, "apps/cli/models/tiny-wan");
->>>>>>> 5060280 (The page and @lvsa/web: a worker with a typed protocol, a store, folder sources)
 
 const page = `
   import { createDevice, httpFolder } from "@lvsa/runtime";

@@ -51,6 +51,15 @@ const bundles = [
     budget: 70,
   },
   { name: "video: encodeVideo", source: 'export { encodeVideo } from "@lvsa/video";', budget: 75 },
+  {
+    name: "web: what the page loads (createGenerator)",
+    from: "apps/web",
+    source: 'export { createGenerator, webgpuProblem, droppedModel } from "@lvsa/web";',
+    budget: 10,
+    // All that computes is the worker's.
+    without: [/WanPipeline/, /mediabunny/],
+  },
+  { name: "web: the worker", from: "apps/web", source: 'import "@lvsa/web/worker";', budget: 120 },
 ];
 
 /** The command line depends on nearly all packages, so they are found from there. */

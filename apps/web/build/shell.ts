@@ -1,5 +1,7 @@
 /** What makes the built page strict and independent of the network: its security policy, and the service worker's list. */
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Plugin } from "vite";
 
 const POLICY = [
@@ -20,7 +22,11 @@ const POLICY = [
 const PLACE = "__SHELL_FILES__";
 
 export function shell(): Plugin {
+  let publicFolder = "";
   return {
+    configResolved: ({ publicDir }) => {
+      publicFolder = publicDir;
+    },
     name: "lvsa:shell",
     apply: "build",
     transformIndexHtml: () => [
@@ -37,13 +43,15 @@ export function shell(): Plugin {
         if (worker?.type !== "chunk") throw new Error("the service worker was not built as sw.js");
         const files = Object.keys(bundle).filter((file) => file !== "sw.js" && !file.startsWith("model/"));
         const version = createHash("sha256");
+        const copied = readdirSync(publicFolder);
+        for (const file of copied) version.update(file).update(readFileSync(join(publicFolder, file)));
         for (const file of files) {
           const part = bundle[file]!;
           version.update(file).update(part.type === "chunk" ? part.code : part.source);
         }
         const list = {
           version: version.digest("hex").slice(0, 16),
-          files: ["./", ...files.filter((file) => file !== "index.html")],
+          files: ["./", ...copied, ...files.filter((file) => file !== "index.html")],
         };
         if (!worker.code.includes(PLACE))
           throw new Error(`the service worker has no place for its list (${PLACE})`);

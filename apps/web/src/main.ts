@@ -165,6 +165,12 @@ class Page {
   async #generate(resume?: KeptRun): Promise<void> {
     const generator = this.#generator;
     if (!generator || this.#running) return;
+    if (!resume) {
+      // What is shown belongs to the clip that runs.
+      clearTimeout(this.#timer);
+      await this.#plan();
+      if (element("generate", HTMLButtonElement).disabled || this.#running) return;
+    }
     const controller = new AbortController();
     this.#running = controller;
     clearProblem();

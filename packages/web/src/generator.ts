@@ -1,5 +1,5 @@
 /** The page's end: a worker with a model, from which clips are asked. */
-import { AbortError, LvsaError, UsageError } from "@lvsa/runtime";
+import { AbortError, LvsaError, UsageError } from "@lvsa/runtime/errors";
 import { type ModelSource, modelSource } from "./model-source.js";
 import type {
   CallName,

@@ -1,5 +1,5 @@
 /** Errors on their way from the worker to the page. */
-import { AbortError, isLvsaError, LvsaError } from "@lvsa/runtime";
+import { AbortError, isLvsaError, LvsaError } from "@lvsa/runtime/errors";
 import type { SentError } from "./protocol.js";
 
 export function toSent(error: unknown): SentError {

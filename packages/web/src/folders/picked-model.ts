@@ -1,5 +1,5 @@
 /** From what a user picked or dropped to a model: a folder of a checkpoint, or a folder that holds one. */
-import { UsageError } from "@lvsa/runtime";
+import { UsageError } from "@lvsa/runtime/errors";
 import type { ModelSource, PickedFile } from "../model-source.js";
 
 /**

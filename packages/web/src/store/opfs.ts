@@ -1,5 +1,5 @@
 /** The origin's private file system: the few things that the stores need of it. */
-import { LvsaError } from "@lvsa/runtime";
+import { LvsaError } from "@lvsa/runtime/errors";
 import { absent } from "../folders/file-folders.js";
 
 const ROOT = "lvsa";
