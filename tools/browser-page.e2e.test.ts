@@ -28,6 +28,15 @@ interface Heard {
   readonly settings: Record<string, unknown>;
 }
 
+/** Number of files that hold runs; in the page. */
+async function filesKept(): Promise<number> {
+  const root = await navigator.storage.getDirectory();
+  const runs = await root.getDirectoryHandle("lvsa").then((ours) => ours.getDirectoryHandle("runs"));
+  let count = 0;
+  for await (const _ of runs.keys()) count++;
+  return count;
+}
+
 describe.skipIf(!chromiumPath)("the page in Chromium", () => {
   let served: Served;
   let browser: Browser;
@@ -155,7 +164,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     }
   });
 
-  it("makes the sparse and the dense clip side by side, and survives the end of its worker", async () => {
+  it("makes the sparse and the dense clip side by side, and goes on after the end of its worker", async () => {
     await page.check("#lvsa");
     await page.waitForSelector("#mask svg");
     await page.focus("#length");
@@ -178,14 +187,21 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await look("results-phone");
 
     await page.uncheck("#compare");
-    await page.fill("#steps", "50");
+    await page.fill("#steps", "40");
     await page.click("#generate");
-    await page.waitForSelector("#progress:not([hidden])");
+    // The state after some step is kept.
+    await expect.poll(() => page.evaluate(filesKept), { timeout: 60_000 }).toBeGreaterThan(0);
+    await page.click("#pause");
     await page.workers()[0]!.evaluate("self.close()");
     await expect.poll(() => page.textContent("#problem"), { timeout: 30_000 }).toMatch(/worker is gone/);
-    // Another one is started.
-    await expect.poll(() => page.workers().length, { timeout: 30_000 }).toBe(1);
-    await expect.poll(() => page.textContent("#estimate"), { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+    await expect.poll(() => page.textContent("#kept-run-text")).toMatch(/"a red boat", \d+ of 40 steps/);
+    await page.click("#go-on");
+    await expect.poll(() => page.evaluate("globalThis.clips.length"), { timeout: 120_000 }).toBe(4);
+    expect(page.workers()).toHaveLength(1);
+    const resumed = ((await page.evaluate("globalThis.clips")) as Heard[])[3]!;
+    expect(resumed.settings).toMatchObject({ num_inference_steps: 40, seed: clip.seed });
+    expect(await page.isHidden("#kept-run")).toBe(true);
+    expect(await page.evaluate(filesKept)).toBe(0);
   });
 
   it("opens without a network, with the model that it kept", async () => {

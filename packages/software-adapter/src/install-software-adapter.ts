@@ -89,13 +89,16 @@ export function assertSupported(platform: string, architecture: string): void {
   );
 }
 
+/** How Node, Bun and Deno say that a library which they loaded is no module of theirs. */
+const NO_MODULE = /did not self-register|napi_register_module_v1|find register Node-API module/;
+
 /** Dawn asks the system for a library of the loader's name; one that is in memory already is what it gets. */
 function loadIntoProcess(path: string): void {
   try {
     process.dlopen({ exports: {} }, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
   } catch (cause) {
-    // The loader is a plain library and no Node module: Node says so after having loaded it.
-    if (cause instanceof Error && cause.message.includes("did not self-register")) return;
+    // The loader is a plain library and no Node module: that is said after it was loaded.
+    if (cause instanceof Error && NO_MODULE.test(cause.message)) return;
     throw new SoftwareAdapterError(
       "SOFTWARE_ADAPTER_NOT_LOADED",
       `the Vulkan loader can not be loaded: ${cause instanceof Error ? cause.message : String(cause)}`,

@@ -39,7 +39,7 @@ import { measureSpeed } from "./speed.js";
 import { formatsToTry, writeClip } from "./write-clip.js";
 
 /** Seconds between two states that are kept: a long clip writes megabytes each time. */
-const KEEP_SECONDS = 5;
+const KEEP_SECONDS = 2;
 /** Milliseconds between two previews. */
 const PREVIEW_MILLISECONDS = 200;
 
