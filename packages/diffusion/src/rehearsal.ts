@@ -1,5 +1,10 @@
 /** Entry `@lvsa/diffusion/rehearsal`: models of real sizes without their checkpoints, and what they take. */
-export { type FittingOption, optionsThatFit } from "./rehearsal/memory-budget.js";
+export {
+  type BudgetedRehearsal,
+  type FittingOption,
+  optionsThatFit,
+  rehearseWithin,
+} from "./rehearsal/memory-budget.js";
 export { randomWeights } from "./rehearsal/random-weights.js";
 export {
   type MemoryItem,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { openCheckpoint } from "../checkpoint/single-file/open-checkpoint.js";
 import { tokenizerOf } from "../checkpoint/single-file/tokenizer-files.js";
 import { fileOf, tinyWanFiles } from "../testing-support/tiny-wan-files.js";
-import { Engine } from "./engine.js";
+import { Engine, type EngineOptions } from "./engine.js";
 
 let device: Device;
 beforeAll(async () => {
@@ -13,8 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => device.dispose());
 
-async function video(folder: FolderReader): Promise<number[]> {
-  using engine = await Engine.open(folder, { device, registered: false });
+async function video(folder: FolderReader, options: Pick<EngineOptions, "offload"> = {}): Promise<number[]> {
+  using engine = await Engine.open(folder, { device, registered: false, ...options });
   const result = await engine.generate({
     ...{ prompt: "a cat", numFrames: 5, height: 16, width: 32, numInferenceSteps: 2, seed: 7 },
     maxSequenceLength: 8,
@@ -33,6 +33,8 @@ test("a folder, a set of files and one file of everything make the same latents 
   const folder = files.folder(tokenizer);
   const expected = await video(folder);
   expect(new Set(expected).size).toBeGreaterThan(50);
+  // Blocks that come from the folder while the transformer runs: weights stay open, and are closed at the end.
+  expect(await video(folder, { offload: {} })).toEqual(expected);
   const set = await openCheckpoint({
     transformer: fileOf("wan.safetensors", files.transformer),
     textEncoder,

@@ -9,6 +9,7 @@ import {
 import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
 import { readModelIndex } from "../checkpoint/checkpoint-folder.js";
 import type { LoraOptions } from "../lora/lora-set.js";
+import type { BlockOffload } from "../models/parameters.js";
 import type {
   DecodeOptions,
   DecodeResult,
@@ -24,6 +25,8 @@ export interface EngineOptions {
   readonly precision?: Precision;
   /** See `PipelineOptions.keepLoaded`. */
   readonly keepLoaded?: boolean;
+  /** See `PipelineOptions.offload`. */
+  readonly offload?: BlockOffload;
   /** See `PipelineOptions.loras`. */
   readonly loras?: readonly LoraOptions[];
   /** Besides those registered in the process: plugins, or names of packages that export `plugin`. */
@@ -64,6 +67,7 @@ export class Engine implements PluginHost {
       attention: new AttentionDispatcher(),
       ...(options.precision ? { precision: options.precision } : {}),
       ...(options.keepLoaded ? { keepLoaded: true } : {}),
+      ...(options.offload ? { offload: options.offload } : {}),
       ...(options.loras ? { loras: options.loras } : {}),
     });
     const engine = new Engine(options.device, pipeline, options.log ?? ((line) => console.error(line)));

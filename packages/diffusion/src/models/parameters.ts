@@ -4,8 +4,10 @@ import {
   elementCount,
   type Tensor,
   throwIfAborted,
+  type UploadOptions,
   uploadPacked,
   uploadTensor,
+  type WeightSource,
   WeightsError,
   widen,
 } from "@lvsa/runtime";
@@ -18,9 +20,21 @@ export interface LoadOptions {
   readonly only?: (name: string) => boolean;
   /** For layers that come and go: their memory is pooled, so that the next layer takes it over. Default false. */
   readonly isStreamed?: boolean;
+  /** Memory to write to instead of new tensors; the store does not own it then. See `UploadOptions`. */
+  readonly allocate?: UploadOptions["allocate"];
+  /** Of a transformer: its blocks come when they are run, two at a time, from a source that stays open. */
+  readonly offload?: BlockOffload | undefined;
   readonly signal?: AbortSignal;
   /** Hears of bytes loaded so far, of all that `prefix` and `only` select. */
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+}
+
+/** How a transformer's blocks come and go while it runs. */
+export interface BlockOffload {
+  /** Bytes of blocks, as they are uploaded, that are kept in host memory once they were read. Default 0: none. */
+  readonly cacheBytes?: number;
+  /** Whether the next block is read while the GPU works; default true. Weights that lie in memory need no reading. */
+  readonly readsAhead?: boolean;
 }
 
 /**
@@ -73,8 +87,8 @@ export class Parameters {
    *
    * @throws WeightsError as `uploadTensor`; AbortError
    */
-  async load(source: ModelWeights, options: LoadOptions = {}): Promise<void> {
-    const { prefix = "", only, signal } = options;
+  async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
+    const { prefix = "", only, signal, allocate } = options;
     const pinned = options.isStreamed !== true;
     const selected = source
       .names()
@@ -87,9 +101,9 @@ export class Parameters {
         throwIfAborted(signal, "loading the weights");
         const info = source.info(stored);
         const isVector = elementCount(info.shape) <= TABLE_ROWS * Math.max(1, ...info.shape);
-        const how = { pinned, ...(signal ? { signal } : {}) };
+        const how = { pinned, ...(signal ? { signal } : {}), ...(allocate ? { allocate } : {}) };
         const tensor = isVector
-          ? await uploadWidened(this.device, source, stored, pinned)
+          ? await uploadWidened(this.device, source, stored, how)
           : ((await uploadPacked(this.device, source, stored, how)) ??
             (await uploadTensor(this.device, source, stored, how)));
         made.set(this.#prefix + stored.slice(prefix.length), tensor);
@@ -98,12 +112,19 @@ export class Parameters {
       }
       throwIfAborted(signal, "loading the weights");
     } catch (error) {
-      for (const tensor of made.values()) tensor.dispose();
+      if (!allocate) for (const tensor of made.values()) tensor.dispose();
       throw error;
     }
     for (const [name, tensor] of made) {
       this.#tensors.get(name)?.dispose();
       this.#tensors.set(name, tensor);
+    }
+  }
+
+  /** Forgets the tensors whose names start with `prefix`, which are somebody else's. */
+  forget(prefix: string): void {
+    for (const name of [...this.#tensors.keys()]) {
+      if (name.startsWith(this.#prefix + prefix)) this.#tensors.delete(name);
     }
   }
 
@@ -136,13 +157,16 @@ export async function loadParameters(
 /** A small tensor as f32. */
 async function uploadWidened(
   device: Device,
-  source: ModelWeights,
+  source: WeightSource,
   name: string,
-  pinned: boolean,
+  { pinned, allocate }: Pick<UploadOptions, "pinned" | "allocate">,
 ): Promise<Tensor> {
   const { dtype, shape } = source.info(name);
   const values = widen(await source.read(name), dtype, name);
-  return device.upload(values, shape, "f32", { pinned, label: name });
+  const tensor =
+    allocate?.(shape, "f32", name) ?? device.empty(shape, "f32", { pinned: pinned ?? true, label: name });
+  device.write(tensor, values);
+  return tensor;
 }
 
 /** Vectors, and modulation tables such as `[1, 6, C]`, have at most this many rows. */

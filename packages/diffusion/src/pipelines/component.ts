@@ -1,8 +1,8 @@
 /** A part of a checkpoint whose weights come to the GPU when they are first needed, and may leave again. */
 import { type FolderReader, throwIfAborted, type WeightSource } from "@lvsa/runtime";
-import type { LoadOptions } from "../models/parameters.js";
+import type { BlockOffload, LoadOptions } from "../models/parameters.js";
 import type { GenerateOptions } from "./video-pipeline.js";
-import { withWeights } from "./with-weights.js";
+import { openComponentWeights, withWeights } from "./with-weights.js";
 
 /** What a load hears and tells. */
 export type LoadRun = Pick<GenerateOptions, "signal" | "onStage">;
@@ -15,6 +15,8 @@ export interface ComponentParts<Model> {
   readonly only?: (name: string) => boolean;
   /** What reads through the file's weights, e.g. to add LoRAs to them. */
   readonly wrap?: (source: WeightSource) => WeightSource;
+  /** The model's blocks come while it runs: its weights stay open until `unload`. */
+  readonly offload?: BlockOffload;
   load(source: WeightSource, options: LoadOptions): Promise<Model>;
   unload(model: Model): void;
 }
@@ -27,16 +29,11 @@ export interface Loadable {
 
 /** A component around a model that is there before its weights. */
 export function loadable<Model extends Loadable>(
-  folder: FolderReader,
-  name: string,
   model: Model,
-  only?: (name: string) => boolean,
-  wrap?: (source: WeightSource) => WeightSource,
+  parts: Omit<ComponentParts<Model>, "load" | "unload">,
 ): Component<Model> {
   return new Component({
-    ...{ folder, name },
-    ...(only ? { only } : {}),
-    ...(wrap ? { wrap } : {}),
+    ...parts,
     load: async (source, options) => {
       await model.load(source, options);
       return model;
@@ -50,6 +47,8 @@ export class Component<Model> {
   readonly #parts: ComponentParts<Model>;
   #model: Model | undefined;
   #loading: Promise<Model> | undefined;
+  /** Of a model whose blocks come while it runs. */
+  #source: WeightSource | undefined;
 
   constructor(parts: ComponentParts<Model>) {
     this.name = parts.name;
@@ -69,9 +68,9 @@ export class Component<Model> {
     try {
       const model = await this.#loading;
       // Stopped at the last moment: nobody would free it.
-      if (run.signal?.aborted) this.#parts.unload(model);
-      throwIfAborted(run.signal, `loading ${this.name}`);
       this.#model = model;
+      if (run.signal?.aborted) this.unload();
+      throwIfAborted(run.signal, `loading ${this.name}`);
       return model;
     } finally {
       this.#loading = undefined;
@@ -82,16 +81,28 @@ export class Component<Model> {
   unload(): void {
     if (this.#model) this.#parts.unload(this.#model);
     this.#model = undefined;
+    void this.#source?.close();
+    this.#source = undefined;
   }
 
-  #load({ signal, onStage }: LoadRun): Promise<Model> {
-    const { folder, name, only, wrap = (source) => source } = this.#parts;
-    return withWeights(folder, name, (source) =>
+  async #load({ signal, onStage }: LoadRun): Promise<Model> {
+    const { folder, name, only, offload, wrap = (source) => source } = this.#parts;
+    const load = (source: WeightSource) =>
       this.#parts.load(wrap(source), {
         ...(only ? { only } : {}),
         ...(signal ? { signal } : {}),
+        ...(offload ? { offload } : {}),
         onProgress: (done, total) => onStage?.({ stage: "load", component: name, done, total }),
-      }),
-    );
+      });
+    if (!offload) return withWeights(folder, name, load);
+    const source = await openComponentWeights(folder, name);
+    try {
+      const model = await load(source);
+      this.#source = source;
+      return model;
+    } catch (error) {
+      await source.close();
+      throw error;
+    }
   }
 }

@@ -78,7 +78,12 @@ export function stageOf<Model extends Loadable & { computeDtype: FloatDType }>(
   only?: (name: string) => boolean,
 ): Stage<Model> {
   model.computeDtype = computeDtype(options.device, options.precision);
-  return { model, weights: loadable(folder, name, model, only, (source) => loras.wrap(name, source)) };
+  const weights = loadable(model, {
+    ...{ folder, name, wrap: (source) => loras.wrap(name, source) },
+    ...(only ? { only } : {}),
+    ...(options.offload ? { offload: options.offload } : {}),
+  });
+  return { model, weights };
 }
 
 /**

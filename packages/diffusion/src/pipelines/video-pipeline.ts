@@ -4,6 +4,7 @@ import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
 import type { LoraOptions } from "../lora/lora-set.js";
 import type { VideoSize } from "../models/definition/video-grid.js";
 import type { ModelDefaults } from "../models/definition/video-model.js";
+import type { BlockOffload } from "../models/parameters.js";
 import type { Seed } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
 import type { RunSettings } from "../run-state/stateful.js";
@@ -214,6 +215,11 @@ export interface PipelineOptions {
    * the memory, and it is the peak of a long clip.
    */
   readonly keepLoaded?: boolean;
+  /**
+   * Transformers run in the memory of two blocks: while the GPU works on one, the next is read from the checkpoint. Results
+   * are the same to the last bit. Default: all blocks stay on the GPU.
+   */
+  readonly offload?: BlockOffload;
   /**
    * Added to the transformers' weights while these are read. With `precision: "f32"` the changed weights are f32, else
    * of the file's type, and take no memory of their own.

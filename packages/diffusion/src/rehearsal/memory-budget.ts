@@ -2,15 +2,45 @@
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { modelShape } from "../catalog/model-shape.js";
 import { frameStep } from "../models/definition/video-grid.js";
-import { type RehearsalOptions, rehearseMemory } from "./rehearse-memory.js";
+import { type Rehearsal, type RehearsalOptions, rehearse, rehearseMemory } from "./rehearse-memory.js";
 
 /** Changes of the settings, and the peak that they leave. */
 export interface FittingOption {
+  /** Transformer blocks are read when they are needed. */
+  readonly offload?: true;
   readonly precision?: "f16";
   /** A checkpoint whose f32 weights are stored in this type instead. */
   readonly storedDType?: "bf16";
   readonly numFrames?: number;
   readonly peakBytes: number;
+}
+
+/** A generation within a budget, as far as streaming the transformer's blocks can bring it there. */
+export interface BudgetedRehearsal extends Rehearsal {
+  readonly isOffloaded: boolean;
+  /** What `optionsThatFit` says; undefined where it fits as it is, or where there is no budget. */
+  readonly fitting: readonly FittingOption[] | undefined;
+}
+
+/**
+ * Rehearses a generation, with the transformer's blocks streamed where `options.offload` leaves it open and the budget
+ * asks for it.
+ *
+ * @throws as `rehearse`
+ */
+export async function rehearseWithin(
+  options: RehearsalOptions,
+  budgetBytes: number | undefined,
+): Promise<BudgetedRehearsal> {
+  const first = await rehearse(options);
+  const fits = ({ memory }: Rehearsal) => budgetBytes === undefined || memory.peakBytes <= budgetBytes;
+  const isOffloaded = options.offload === true;
+  if (fits(first)) return { ...first, isOffloaded, fitting: undefined };
+  if (options.offload === undefined) {
+    const streamed = await rehearse({ ...options, offload: true });
+    if (fits(streamed)) return { ...streamed, isOffloaded: true, fitting: undefined };
+  }
+  return { ...first, isOffloaded, fitting: await optionsThatFit(options, budgetBytes!) };
 }
 
 /**
@@ -33,15 +63,17 @@ export async function optionsThatFit(
     if (peakBytes <= budgetBytes) found.push({ ...change, peakBytes });
   };
   const stored = { storedDType: "bf16" as const };
+  const streamed = options.offload === true ? undefined : { offload: true as const };
+  if (streamed) await add(streamed, streamed);
   if (half) await add(half, half);
   if (stored16) await add(stored, { model: stored16 });
   const frames = await mostFrames(options, async (numFrames) => (await peak({ numFrames })) <= budgetBytes);
   if (frames !== undefined) await add({ numFrames: frames }, { numFrames: frames });
   if (found.length > 0) return found;
 
-  const all = { ...half, ...(stored16 ? { model: stored16 } : {}) };
-  const change = { ...half, ...(stored16 ? stored : {}) };
-  if (half && stored16) await add(change, all);
+  const all = { offload: true, ...half, ...(stored16 ? { model: stored16 } : {}) };
+  const change = { ...streamed, ...half, ...(stored16 ? stored : {}) };
+  if (Object.keys(change).length > 1) await add(change, all);
   const fewer = await mostFrames(
     options,
     async (numFrames) => (await peak({ ...all, numFrames })) <= budgetBytes,

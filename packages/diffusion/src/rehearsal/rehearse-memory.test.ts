@@ -43,6 +43,36 @@ describe.each(knownModels().map((model) => [model.name, model] as const))("%s", 
     expect(created).toBeLessThanOrEqual(1.2 * denoising.bytes);
   });
 
+  it("runs the transformer in the memory of two blocks as planned", async () => {
+    const { defaults } = model;
+    const whole = await rehearseMemory({ model });
+    const plan = await rehearseMemory({ model, offload: true });
+    const denoising = plan.phases.find(({ name }) => name === "denoising")!;
+    const own = denoising.items.find(({ name }) => name === "the driver's own")!.bytes;
+    const gpu = countingGpu();
+    const { device } = gpu;
+    using host = new StandInModel(device, model, { offload: true });
+    for (const name of host.encoders) await host.encode(name, defaults.guidanceScale > 1 ? 2 : 1);
+    await device.releaseMemory();
+    await host.loadTransformer();
+    gpu.resetPeak();
+    let afterFirst = gpu.created;
+    for (let index = 0; index < 3; index++) {
+      await host.forward(step(index));
+      if (index === 0) afterFirst = gpu.created;
+    }
+    expect(gpu.driverPeakBytes).toBe(denoising.bytes - own);
+    // Blocks take the memory of those before them.
+    expect(gpu.created.bytes).toBe(afterFirst.bytes);
+    // The other phases are what they were; of this one all but two blocks of 24 to 60 is gone.
+    const others = (one: typeof plan) => one.phases.filter(({ name }) => name !== "denoising");
+    expect(others(plan)).toEqual(others(whole));
+    expect(plan.weightBytes.transformer!).toBeLessThan(0.25 * whole.weightBytes.transformer!);
+    const saved = whole.weightBytes.transformer! - plan.weightBytes.transformer!;
+    const before = whole.phases.find(({ name }) => name === "denoising")!;
+    expect(before.bytes - denoising.bytes).toBe(saved);
+  });
+
   it("keeps about as much of each component as its file holds", async () => {
     const { weightBytes, phases } = await rehearseMemory({ model });
     const components = componentPlans(model);

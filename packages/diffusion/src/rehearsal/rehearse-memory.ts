@@ -39,6 +39,8 @@ export interface RehearsalOptions {
   readonly image?: ImageSize | undefined;
   readonly guidanceScale?: number | undefined;
   readonly precision?: Precision | undefined;
+  /** Run the transformer in the memory of two blocks; default false. */
+  readonly offload?: boolean | undefined;
   /** The device that will be used: its limits decide what is split, its kernels what they need. Default: core WebGPU. */
   readonly device?: Pick<Device, "info" | "math"> | undefined;
 }
@@ -82,11 +84,15 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     }
     const imageEncoding = host.encodesImage ? [await rehearseImage(host, gpu)] : [];
     await host.loadTransformer();
-    const transformerBytes = device.memory().pinnedBytes;
     await settle(gpu);
-    for (let index = 0; index < STEPS; index++) await host.forward({ index, count: STEPS, generation: 0 });
+    let transformerBytes = device.memory().pinnedBytes;
+    for (let index = 0; index < STEPS; index++) {
+      await host.forward({ index, count: STEPS, generation: 0 });
+      // Of blocks that come and go, those that are there: tables that a pass keeps are small beside them.
+      if (options.offload) transformerBytes = device.memory().pinnedBytes;
+    }
     const denoising = phase("denoising", gpu.driverPeakBytes, {
-      name: "weights of one transformer",
+      name: options.offload ? "weights outside of blocks, and two blocks" : "weights of one transformer",
       bytes: transformerBytes,
     });
     host.unloadTransformer();

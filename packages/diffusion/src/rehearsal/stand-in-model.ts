@@ -42,6 +42,8 @@ export interface StandInModelOptions {
   readonly precision?: Precision | undefined;
   /** Layers of text encoders that run. Default 1; Infinity for all. */
   readonly encoderLayers?: number | undefined;
+  /** Run the transformer in the memory of two blocks. Default false. */
+  readonly offload?: boolean | undefined;
 }
 
 /** Video frames after which an encoder's memory is what it stays: one, and two chunks of four. */
@@ -59,6 +61,7 @@ export class StandInModel {
   readonly #transformer: StandInTransformer;
   readonly #encoderLayers: number;
   readonly #hasImage: boolean;
+  readonly #isOffloaded: boolean;
   readonly #numbers = new RandomNumbers();
   #decoder: StandInDecoder | undefined;
 
@@ -78,10 +81,12 @@ export class StandInModel {
       width = size.width,
       precision = "f32",
       encoderLayers = 1,
+      offload = false,
     } = options;
     this.grid = videoGrid({ numFrames, height, width }, this.shape.geometry);
     this.#encoderLayers = encoderLayers;
     this.#hasImage = options.image !== undefined;
+    this.#isOffloaded = offload;
     const { config } = model.components.transformer!;
     this.#transformer = standInTransformer(model.family)(device, config, this.attention);
     this.#transformer.target.computeDtype = precision;
@@ -158,10 +163,14 @@ export class StandInModel {
     await encodeFrames(this.device, component, randomWeights(component, this.#numbers), size);
   }
 
-  /** Puts the transformer's weights onto the GPU. */
+  /** Puts the transformer's weights onto the GPU; with `offload` those of its blocks come while it runs. */
   async loadTransformer(onProgress?: (loadedBytes: number) => void): Promise<void> {
     const source = randomWeights(this.model.components.transformer!, this.#numbers);
-    await this.#transformer.target.load(source, onProgress ? { onProgress } : {});
+    await this.#transformer.target.load(source, {
+      ...(onProgress ? { onProgress } : {}),
+      // Random weights lie in memory.
+      ...(this.#isOffloaded ? { offload: { readsAhead: false } } : {}),
+    });
   }
 
   /** One forward pass, as the pipeline runs it for one prediction; reads the prediction back. */

@@ -25,6 +25,11 @@ export interface UploadOptions {
   readonly pinned?: boolean;
   /** Name of the GPU buffer, for debuggers. Default: the tensor's name. */
   readonly label?: string;
+  /**
+   * Memory to write to instead of a new tensor, of the shape and type that are asked for. It stays what the caller made
+   * it: after an error it is not freed.
+   */
+  readonly allocate?: (shape: Shape, dtype: DType, label: string) => Tensor;
   /** Bytes read and written at a time. Default 16 MiB. */
   readonly chunkBytes?: number;
   readonly signal?: AbortSignal;
@@ -94,14 +99,15 @@ export async function uploadPacked(
   device: Device,
   source: WeightSource,
   name: string,
-  options: Pick<UploadOptions, "pinned" | "label" | "chunkBytes" | "signal"> = {},
+  options: Pick<UploadOptions, "pinned" | "label" | "chunkBytes" | "signal" | "allocate"> = {},
 ): Promise<Tensor | undefined> {
   const packed = source.packed?.(name);
   if (!packed) return undefined;
   const { shape } = source.info(name);
   const { label = name, pinned = true, signal, chunkBytes = STREAM_CHUNK_BYTES } = options;
   throwIfAborted(signal, `loading ${quoted(name)}`);
-  const tensor = device.empty(shape, packed.dtype, { label, pinned });
+  const tensor =
+    options.allocate?.(shape, packed.dtype, label) ?? device.empty(shape, packed.dtype, { label, pinned });
   try {
     await packed.stream(chunkBytes, async (chunk, at) => {
       throwIfAborted(signal, `loading ${quoted(name)}`);
@@ -110,7 +116,7 @@ export async function uploadPacked(
     });
     return tensor;
   } catch (error) {
-    tensor.dispose();
+    if (!options.allocate) tensor.dispose();
     throw error;
   }
 }
@@ -160,7 +166,8 @@ async function upload(
   const dtype = uploadedDType(info.dtype, name);
   const { shape, range } = selectRows(name, info.shape, info.dtype, options.rows);
   throwIfAborted(options.signal, `loading ${quoted(name)}`);
-  const tensor = device.empty(shape, dtype, { label: options.label ?? name, pinned: options.pinned ?? true });
+  const { label = name, pinned = true } = options;
+  const tensor = options.allocate?.(shape, dtype, label) ?? device.empty(shape, dtype, { label, pinned });
   try {
     let written = 0;
     // Multiples of 48 hold whole elements of every type and, converted or not, whole 4-byte words.
@@ -180,7 +187,7 @@ async function upload(
     );
     return tensor;
   } catch (error) {
-    tensor.dispose();
+    if (!options.allocate) tensor.dispose();
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** The middle of every transformer's forward pass: one block after the other, with bounded work in flight. */
 import { type Device, disposeTensors, type ScopeResult, Tensor, throwIfAborted } from "@lvsa/runtime";
+import type { BlockWeights } from "./block-weights.js";
 import type { Tap } from "./forward-hooks.js";
 
 /** What a caller may do with a forward pass while it runs. */
@@ -35,14 +36,14 @@ export interface BlockCache {
 }
 
 /**
- * Records `count` blocks on `first`, which it takes over, and `finish` on the last result. Each block runs in a scope
- * and may hand tensors of its input on. Returns what `finish` made; nothing else is left, also after an error, but what
+ * Records all blocks on `first`, which it takes over, each when its weights are there, and `finish` on the last result.
+ * Each block runs in a scope and may hand tensors of its input on. Returns what `finish` made; nothing else is left, also after an error, but what
  * the block cache keeps.
  * @throws AbortError, and errors of earlier work
  */
 export async function runBlocks<State extends ScopeResult>(
   device: Device,
-  count: number,
+  weights: BlockWeights,
   first: State,
   control: PassControl,
   block: (state: State, index: number) => State,
@@ -50,6 +51,7 @@ export async function runBlocks<State extends ScopeResult>(
   embeddings?: TimeEmbeddings,
 ): Promise<Tensor> {
   const { blockCache: cache } = control;
+  const { count } = weights;
   let state = first;
   try {
     cache?.start(mainStream(state));
@@ -67,6 +69,7 @@ export async function runBlocks<State extends ScopeResult>(
           break;
         }
       }
+      await weights.enter(index);
       const previous = state;
       state = device.scope(() => block(previous, index));
       disposeTensors(previous, state);
@@ -106,7 +109,7 @@ export interface JointStart {
 /** `runBlocks` over two streams, each of which `tap` hears of after every block. Takes `start` over. */
 export async function runJointBlocks(
   device: Device,
-  count: number,
+  weights: BlockWeights,
   { streams: first, activatedTemb }: JointStart,
   inputs: PassControl & { readonly tap?: Tap | undefined },
   block: (streams: Streams, index: number) => Streams,
@@ -119,7 +122,7 @@ export async function runJointBlocks(
     return streams;
   };
   try {
-    return await runBlocks(device, count, first, inputs, heard, ({ hidden }) => finish(hidden));
+    return await runBlocks(device, weights, first, inputs, heard, ({ hidden }) => finish(hidden));
   } finally {
     activatedTemb.dispose();
   }

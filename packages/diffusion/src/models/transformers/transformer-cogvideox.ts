@@ -32,6 +32,7 @@ import { feedForward } from "../feed-forward.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { videoGeometry } from "../video-geometry.js";
+import { BlockWeights } from "./block-weights.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import {
   checkLearnedPositions,
@@ -89,6 +90,7 @@ export class CogVideoXTransformer3DModel {
   temporalFrequencies: TemporalFrequencies | undefined;
   readonly #device: Device;
   readonly #parameters: Parameters;
+  readonly #weights: BlockWeights;
   readonly #blocks: Block[];
   readonly #rotary: RotaryCache;
   #positions: { key: string; table: Tensor } | undefined;
@@ -104,6 +106,7 @@ export class CogVideoXTransformer3DModel {
     this.attention = attention;
     this.#device = device;
     this.#parameters = parameters;
+    this.#weights = new BlockWeights(parameters, cogVideoXTransformer, config.num_layers);
     this.#rotary = new RotaryCache(device);
     this.#blocks = Array.from({ length: config.num_layers }, (_, i) => {
       const path = `transformer_blocks.${i}.`;
@@ -135,7 +138,7 @@ export class CogVideoXTransformer3DModel {
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
     if (this.isLoaded) return;
     const weights = ModelWeights.check(cogVideoXTransformer, this.config, source, options);
-    await this.#parameters.load(weights, options);
+    await this.#weights.load(weights, options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. None with added positions (2B). */
@@ -146,7 +149,7 @@ export class CogVideoXTransformer3DModel {
   }
 
   get isLoaded(): boolean {
-    return this.#parameters.isLoaded;
+    return this.#weights.isLoaded;
   }
 
   /** Frees the weights and tables; `load` brings them back. */
@@ -154,7 +157,7 @@ export class CogVideoXTransformer3DModel {
     this.#rotary[Symbol.dispose]();
     this.#positions?.table.dispose();
     this.#positions = undefined;
-    this.#parameters.unload();
+    this.#weights.unload();
   }
 
   dispose(): void {
@@ -205,7 +208,7 @@ export class CogVideoXTransformer3DModel {
     const shared = { activatedTemb, tables, geometry, step: inputs.step };
     return runJointBlocks(
       device,
-      this.#blocks.length,
+      this.#weights,
       start,
       inputs,
       // 2. Blocks

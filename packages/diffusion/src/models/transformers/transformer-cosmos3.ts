@@ -34,6 +34,7 @@ import { addGatedFeedForward } from "../gated-feed-forward.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { embeddingRows } from "../text-encoders/embedding-rows.js";
 import { videoGeometry } from "../video-geometry.js";
+import { BlockWeights } from "./block-weights.js";
 import { Cosmos3Attention } from "./cosmos3-attention.js";
 import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
 import { cosmos3TextRotary } from "./cosmos3-positions.js";
@@ -97,6 +98,7 @@ export class Cosmos3OmniTransformer {
   readonly #device: Device;
   /** Weights of the generation stream. */
   readonly #parameters: Parameters;
+  readonly #weights: BlockWeights;
   /** One layer of the understanding stream while it runs. */
   readonly #understanding: Parameters;
   readonly #layers: Layer[];
@@ -111,6 +113,7 @@ export class Cosmos3OmniTransformer {
     this.attention = attention;
     this.#device = device;
     this.#parameters = new Parameters(device);
+    this.#weights = new BlockWeights(this.#parameters, cosmos3Transformer, config.num_hidden_layers);
     this.#understanding = new Parameters(device);
     const stream = (kind: "und" | "gen", index: number, store: Parameters) => {
       const path = `layers.${index}.`;
@@ -142,11 +145,11 @@ export class Cosmos3OmniTransformer {
     if (this.isLoaded) return;
     const only = isCosmos3Generation;
     const weights = ModelWeights.check(cosmos3Transformer, this.config, source, { only });
-    await this.#parameters.load(weights, { ...options, only });
+    await this.#weights.load(weights, { ...options, only });
   }
 
   get isLoaded(): boolean {
-    return this.#parameters.isLoaded;
+    return this.#weights.isLoaded;
   }
 
   /** Token frames of the clips that it was trained on. */
@@ -156,7 +159,7 @@ export class Cosmos3OmniTransformer {
 
   /** Frees the weights; `load` brings them back. */
   unload(): void {
-    this.#parameters.unload();
+    this.#weights.unload();
   }
 
   /** Attention of both streams: roles `und` (causal, text) and `self` (video). */
@@ -249,7 +252,7 @@ export class Cosmos3OmniTransformer {
     const shared = { understanding, tables, geometry, step: inputs.step };
     return runBlocks(
       device,
-      this.#layers.length,
+      this.#weights,
       first,
       inputs,
       (previous, index) => {
@@ -272,7 +275,7 @@ export class Cosmos3OmniTransformer {
   }
 
   dispose(): void {
-    this.#parameters.dispose();
+    this.#weights.unload();
     this.#understanding.dispose();
   }
 

@@ -37,6 +37,7 @@ import { type LoadOptions, Parameters } from "../parameters.js";
 import { fromPatches, toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { videoGeometry } from "../video-geometry.js";
+import { BlockWeights } from "./block-weights.js";
 import type { Tap } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
@@ -93,6 +94,7 @@ export class HunyuanVideo15Transformer3DModel {
   temporalFrequencies: TemporalFrequencies | undefined;
   readonly #device: Device;
   readonly #parameters: Parameters;
+  readonly #weights: BlockWeights;
   readonly #blocks: Block[];
   readonly #rotary: RotaryCache;
 
@@ -107,6 +109,7 @@ export class HunyuanVideo15Transformer3DModel {
     this.attention = attention;
     this.#device = device;
     this.#parameters = parameters;
+    this.#weights = new BlockWeights(parameters, hunyuanVideo15Transformer, config.num_layers);
     this.#rotary = new RotaryCache(device);
     this.#blocks = Array.from({ length: config.num_layers }, (_, i) => {
       const path = `transformer_blocks.${i}.`;
@@ -139,7 +142,7 @@ export class HunyuanVideo15Transformer3DModel {
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
     if (this.isLoaded) return;
     const weights = ModelWeights.check(hunyuanVideo15Transformer, this.config, source, options);
-    await this.#parameters.load(weights, options);
+    await this.#weights.load(weights, options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. */
@@ -148,13 +151,13 @@ export class HunyuanVideo15Transformer3DModel {
   }
 
   get isLoaded(): boolean {
-    return this.#parameters.isLoaded;
+    return this.#weights.isLoaded;
   }
 
   /** Frees the weights; `load` brings them back. */
   unload(): void {
     this.#rotary[Symbol.dispose]();
-    this.#parameters.unload();
+    this.#weights.unload();
   }
 
   /** All attention layers (without the small ones of the token refiner, which see text alone). */
@@ -203,7 +206,7 @@ export class HunyuanVideo15Transformer3DModel {
     const shared = { activatedTemb, tables, geometry, step: inputs.step };
     return runJointBlocks(
       device,
-      this.#blocks.length,
+      this.#weights,
       start,
       inputs,
       // 2. Blocks
@@ -215,7 +218,7 @@ export class HunyuanVideo15Transformer3DModel {
 
   dispose(): void {
     this.#rotary[Symbol.dispose]();
-    this.#parameters.dispose();
+    this.#weights.unload();
   }
 
   #embed(inputs: HunyuanVideo15ForwardInputs, geometry: VideoGeometry): { temb: Tensor; streams: Streams } {

@@ -42,6 +42,7 @@ import { type LoadOptions, Parameters } from "../parameters.js";
 import { toPatches } from "../patches.js";
 import { RotaryCache } from "../rotary-cache.js";
 import { videoGeometry } from "../video-geometry.js";
+import { BlockWeights } from "./block-weights.js";
 import type { Tap } from "./forward-hooks.js";
 import { type PassControl, runBlocks } from "./run-blocks.js";
 import { type WanTransformerConfig, wanTransformer } from "./transformer-wan-definition.js";
@@ -78,6 +79,7 @@ export class WanTransformer3DModel {
   temporalFrequencies: TemporalFrequencies | undefined;
   readonly #device: Device;
   readonly #parameters: Parameters;
+  readonly #weights: BlockWeights;
   readonly #blocks: Block[];
   readonly #rotary: RotaryCache;
 
@@ -92,6 +94,7 @@ export class WanTransformer3DModel {
     this.attention = attention;
     this.#device = device;
     this.#parameters = parameters;
+    this.#weights = new BlockWeights(parameters, wanTransformer, config.num_layers);
     this.#rotary = new RotaryCache(device);
     this.#blocks = Array.from({ length: config.num_layers }, (_, i) => {
       const scope = parameters.scoped(`blocks.${i}.`);
@@ -120,7 +123,7 @@ export class WanTransformer3DModel {
   /** Checks the weights against the definition and streams them onto the GPU, unless they are there. @throws WeightsError */
   async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
     if (this.isLoaded) return;
-    await this.#parameters.load(ModelWeights.check(wanTransformer, this.config, source, options), options);
+    await this.#weights.load(ModelWeights.check(wanTransformer, this.config, source, options), options);
   }
 
   /** Channels of a head that encode time; what `temporalFrequencies` changes. */
@@ -129,13 +132,13 @@ export class WanTransformer3DModel {
   }
 
   get isLoaded(): boolean {
-    return this.#parameters.isLoaded;
+    return this.#weights.isLoaded;
   }
 
   /** Frees the weights; `load` brings them back. */
   unload(): void {
     this.#rotary[Symbol.dispose]();
-    this.#parameters.unload();
+    this.#weights.unload();
   }
 
   /** All attention layers, self attention first. */
@@ -171,7 +174,7 @@ export class WanTransformer3DModel {
       const { temb, modulation, context } = conditions;
       return await runBlocks(
         device,
-        this.#blocks.length,
+        this.#weights,
         first,
         inputs,
         // 2. Blocks
