@@ -2,7 +2,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { maskPicture, maskText } from "@lvsa/core";
-import { type MemoryPlan, rehearseMemory } from "@lvsa/diffusion/rehearsal";
 import { encodePng } from "@lvsa/video";
 import type { Command } from "commander";
 import { UsageError } from "../exit-codes.js";
@@ -10,6 +9,7 @@ import type { CommandIo } from "../io.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
 import { addPlanOptions, type PlanCommandOptions, parsePlanOptions } from "../options/plan-options.js";
 import { type ModelPlan, planModel } from "../plan/plan.js";
+import { type PlannedMemory, planMemory } from "../plan/planned-memory.js";
 import { renderPlanHtml } from "../plan/render-html.js";
 import { planToJson, renderPlanText } from "../plan/render-plan.js";
 import { resolveModel } from "../plan/resolve-model.js";
@@ -26,8 +26,8 @@ export function planCommand(program: Command, io: CommandIo): void {
 async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void> {
   const model = await resolveModel(options);
   const counts = options.numFrames.length > 0 ? options.numFrames : [undefined];
-  const { height, width, guidance: guidanceScale, precision } = options;
-  const plans: { plan: ModelPlan; memory: MemoryPlan }[] = [];
+  const { height, width, guidance: guidanceScale, precision, offload, memoryBudget } = options;
+  const plans: { plan: ModelPlan; memory: PlannedMemory }[] = [];
   for (const numFrames of counts) {
     const clip = { model, numFrames, height, width, guidanceScale };
     const plan = planModel({
@@ -36,7 +36,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
       guidanceScale2: options.guidance2,
       lvsa: options.dense ? false : lvsaConfigOf(options),
     });
-    plans.push({ plan, memory: await rehearseMemory({ ...clip, precision }) });
+    plans.push({ plan, memory: await planMemory({ ...clip, precision, offload }, memoryBudget) });
   }
   const objects = plans.map(({ plan, memory }) => planToJson(plan, memory));
   if (options.json) io.out(`${JSON.stringify(objects.length > 1 ? objects : objects[0], undefined, 2)}\n`);

@@ -143,5 +143,35 @@ describe("memory", () => {
     await expect(checkMemory(inspection, options, device, peakBytes - 1)).rejects.toMatchObject({
       code: "NOT_ENOUGH_MEMORY",
     });
+    await expect(
+      checkMemory(inspection, { ...options, memoryBudget: peakBytes - 1 }, device),
+    ).rejects.toMatchObject({
+      code: "NOT_ENOUGH_MEMORY",
+      message: expect.stringContaining("--memory-budget allows"),
+    });
+  });
+
+  it("decides by itself whether blocks are streamed, and not against what was asked", async () => {
+    const inspection = await inspectCheckpoint(nodeFolder(TINY));
+    const options = parseGenerateOptions({ numFrames: "1", height: "16", width: "16" });
+    const check = async (offload?: boolean, memoryBudget?: number) =>
+      (await checkMemory(inspection, { ...options, offload, memoryBudget }, device))!;
+    expect((await check()).isOffloaded).toBe(false);
+    expect((await check(true)).isOffloaded).toBe(true);
+    expect((await check(undefined, 1e12)).isOffloaded).toBe(false);
+    expect((await check(false, 1e12)).isOffloaded).toBe(false);
+  });
+
+  it.each([
+    ["8GiB", 8 * 2 ** 30],
+    ["1.5 GB", 1.5e9],
+    ["500mb", 5e8],
+    ["123456789", 123456789],
+  ])("is given as %s", (text, bytes) => {
+    expect(parseGenerateOptions({ memoryBudget: text }).memoryBudget).toBe(bytes);
+  });
+
+  it.each(["8G", "-1GB", "0", "lots", "1e9", "99999999TB", ""])("is not given as %j", (text) => {
+    expect(() => parseGenerateOptions({ memoryBudget: text })).toThrow(/--memory-budget: expected an amount/);
   });
 });

@@ -1,16 +1,12 @@
 /** Knows a generation's GPU memory before it runs, and refuses what can not fit where the limit is known. */
-import { totalmem } from "node:os";
+import { freemem, totalmem } from "node:os";
+import type { BlockOffload } from "@lvsa/diffusion";
 import { type CheckpointInspection, describeCheckpoint } from "@lvsa/diffusion/catalog";
-import {
-  type FittingOption,
-  optionsThatFit,
-  type Rehearsal,
-  type RehearsalOptions,
-  rehearse,
-} from "@lvsa/diffusion/rehearsal";
+import { type BudgetedRehearsal, type RehearsalOptions, rehearseWithin } from "@lvsa/diffusion/rehearsal";
 import { activationDType, type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { formatBytes } from "../output/units.js";
+import { fittingText } from "../plan/fitting-text.js";
 
 /** Bytes a device has, or undefined: WebGPU does not tell, but software adapters live in main memory. */
 export function deviceMemory(device: Pick<Device, "info">): number | undefined {
@@ -24,8 +20,12 @@ export function notEnoughMemory(
   device: Pick<Device, "info">,
   available: number,
   fix: string,
+  budget?: number,
 ): DeviceError {
-  const has = `${deviceLabel(device.info)} has ${formatBytes(available)}`;
+  const has =
+    budget === available
+      ? `--memory-budget allows ${formatBytes(budget)}`
+      : `${deviceLabel(device.info)} has ${formatBytes(available)}`;
   return new DeviceError(
     "NOT_ENOUGH_MEMORY",
     `${what} needs about ${formatBytes(phase.bytes)} (in ${phase.name}), ${has}`,
@@ -34,7 +34,8 @@ export function notEnoughMemory(
 }
 
 /**
- * What the generation will take, memory and kernels, or undefined where the catalog does not know the model.
+ * What the generation will take, memory and kernels, within `--memory-budget` and what the device is known to have, or
+ * undefined where the catalog does not know the model. Blocks are streamed where that alone makes it fit.
  *
  * @throws DeviceError `NOT_ENOUGH_MEMORY` with options that would fit; `BINDING_TOO_LARGE` or `BUFFER_TOO_LARGE` for one
  *   tensor that it can not take
@@ -45,11 +46,13 @@ export async function checkMemory(
   device: Pick<Device, "info" | "math">,
   available = deviceMemory(device),
   image?: RehearsalOptions["image"],
-): Promise<Rehearsal | undefined> {
-  let settings: RehearsalOptions;
-  let rehearsal: Rehearsal;
+): Promise<BudgetedRehearsal | undefined> {
+  const { memoryBudget: budget } = options;
+  const limits = [available, budget].filter((bytes) => bytes !== undefined);
+  const limit = limits.length > 0 ? Math.min(...limits) : undefined;
+  let rehearsal: BudgetedRehearsal;
   try {
-    settings = {
+    const settings: RehearsalOptions = {
       model: describeCheckpoint(inspection),
       numFrames: options.numFrames,
       height: options.height,
@@ -57,35 +60,35 @@ export async function checkMemory(
       image,
       guidanceScale: options.guidance,
       precision: options.precision === "auto" ? activationDType(device) : options.precision,
+      offload: options.offload,
       device,
     };
-    rehearsal = await rehearse(settings);
+    rehearsal = await rehearseWithin(settings, limit);
   } catch (error) {
     // A model that the catalog does not know may run all the same; what is wrong with the options is said later. What
     // the device can not hold is said now.
     if (isLvsaError(error) && !(error instanceof DeviceError)) return undefined;
     throw error;
   }
+  if (!rehearsal.fitting) return rehearsal;
+  const fix = rehearsal.fitting
+    .map((option) => `${fittingText(option)} (${formatBytes(option.peakBytes)})`)
+    .join(", or ");
   const { peakBytes, peakPhase } = rehearsal.memory;
-  if (available === undefined || peakBytes <= available) return rehearsal;
-  const fitting = await optionsThatFit(settings, available);
-  const fix = fitting.map((option) => `${asTyped(option)} (${formatBytes(option.peakBytes)})`).join(", or ");
   throw notEnoughMemory(
     "this generation",
     { name: peakPhase, bytes: peakBytes },
     device,
-    available,
+    limit!,
     fix ? `Use ${fix}.` : "Use a device with more memory, or a smaller size.",
+    budget,
   );
 }
 
-/** Changes as the command line writes them. */
-function asTyped({ precision, storedDType, numFrames }: FittingOption): string {
-  const words = [
-    precision && `--precision ${precision}`,
-    storedDType && `a checkpoint stored in ${storedDType}`,
-  ].filter(Boolean);
-  const text = words.join(" with ");
-  if (numFrames === undefined) return text;
-  return text ? `${text} and --num-frames ${numFrames}` : `--num-frames ${numFrames}`;
+/**
+ * How blocks are streamed: those that fit half of the free main memory stay there once they were read. Memory of a
+ * software adapter is main memory itself: nothing is kept there.
+ */
+export function blockOffload({ info }: Pick<Device, "info">): BlockOffload {
+  return { cacheBytes: info.hardware === "software" ? 0 : Math.floor(freemem() / 2) };
 }

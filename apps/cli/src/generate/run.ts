@@ -15,7 +15,7 @@ import { hookPlugins } from "./hooks.js";
 import { readLatents } from "./latents-file.js";
 import { openLoras } from "./loras.js";
 import { withMagRatios } from "./mag-ratios-file.js";
-import { checkMemory, deviceMemory } from "./memory-check.js";
+import { blockOffload, checkMemory, deviceMemory } from "./memory-check.js";
 import { openDevice } from "./open-device.js";
 import { checkSpace, claimOutputs, mainOutput, outputPaths } from "./output-check.js";
 import { profileTable, ruleLines } from "./profile-table.js";
@@ -88,7 +88,10 @@ export async function runGenerate(
     throwIfAborted(signal, "the run");
     const log = (line: string) => reporter.log(line);
     const loras = await openLoras(options);
-    using engine = await Engine.open(folder, { device, precision: options.precision, plugins, log, loras });
+    const isOffloaded = rehearsal?.isOffloaded ?? options.offload === true;
+    const offload = isOffloaded ? { offload: blockOffload(device) } : {};
+    const { precision } = options;
+    using engine = await Engine.open(folder, { device, precision, plugins, log, loras, ...offload });
     const { pipeline } = engine;
     const { numFrames, height, width } = pipeline.videoSize({
       ...generationOptions(options),
@@ -101,6 +104,15 @@ export async function runGenerate(
       `${deviceLabel(device.info)}: ${width}x${height}, ${numFrames} frames (${clip.latentFrames} latent x ${clip.patchesPerFrame} tokens)` +
         (rehearsal ? `, about ${formatBytes(rehearsal.memory.peakBytes)} of GPU memory` : ""),
     );
+    if (isOffloaded) {
+      reporter.notice(
+        `The transformer runs in the memory of two blocks; the others are read while it works${
+          options.offload
+            ? "."
+            : ", because the memory is too small for all of them (--no-offload: refuse instead)."
+        }`,
+      );
+    }
 
     // 3. Attention
     const registry = createAdapterRegistry();
@@ -185,6 +197,7 @@ export async function runGenerate(
       const rules = device.kernelUses();
       reporter.print(profileTable(times) + ruleLines(rules), "profile", { kernels: times, rules });
     }
+    warnOfBudget(device, options, reporter);
     sayResult(result, { ...written }, settings, device, started, reporter);
   } catch (error) {
     const kept = await keeper.keep(error);
@@ -239,6 +252,14 @@ function sayResult(
     },
     `${[written.output, written.output_latent].filter(Boolean).join(" and ")}: ${frames} frames, ` +
       `${width}x${height}, ${fps} fps, seed ${seed}, in ${formatDuration(seconds)}`,
+  );
+}
+
+function warnOfBudget(device: Device, { memoryBudget }: GenerateCommandOptions, reporter: RunReporter): void {
+  const { peakBytes } = device.memory();
+  if (memoryBudget === undefined || peakBytes <= memoryBudget) return;
+  reporter.notice(
+    `warning: the run took ${formatBytes(peakBytes)} of GPU memory, more than --memory-budget ${formatBytes(memoryBudget)}`,
   );
 }
 

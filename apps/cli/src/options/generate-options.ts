@@ -5,6 +5,7 @@ import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLoraOptions, loraArgument } from "./lora-options.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
+import { addMemoryOptions, memoryFields } from "./memory-options.js";
 import { addComponentOptions, componentFields, givenComponents } from "./model-options.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
 
@@ -26,6 +27,7 @@ const schema = z
     precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").default("auto"),
     math: z.enum(["auto", "exact", "fast"], "expected auto, exact or fast").default("auto"),
     device: z.string().min(1, "expected a name").default("auto"),
+    ...memoryFields,
     lvsa: z.boolean().default(false),
     ...lvsaFields,
     showMask: z.boolean().default(false),
@@ -139,7 +141,9 @@ export function addGenerateOptions(command: Command): Command {
         "--math <kind>",
         "products: exact, fast (operands rounded to f16, sums f32), or auto (fast on GPUs)",
       ).default("auto"),
-    )
+    );
+  addMemoryOptions(command);
+  command
     .optionsGroup("Long-Video Sparse Attention:")
     .option("--lvsa", "sparse self attention for long videos");
   addLvsaOptions(command);

@@ -43,3 +43,20 @@ export function decimalNumber(min: number, bound: "from" | "above" = "from") {
     .transform(Number)
     .refine((n) => Number.isFinite(n) && (bound === "from" ? n >= min : n > min), expected);
 }
+
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  ...{ kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 },
+  ...{ kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 },
+};
+
+/** An amount of memory in bytes: `8GiB` (2^30 bytes each), `8GB` (10^9), `500MB`, `8000000000`. */
+export function byteSize() {
+  return z
+    .string()
+    .transform((text) => {
+      const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([KMGT]i?B|)$/i.exec(text.trim()) ?? [];
+      return digits === undefined ? Number.NaN : Math.floor(Number(digits) * UNITS[unit!.toLowerCase()]!);
+    })
+    .refine((bytes) => bytes >= 1 && Number.isSafeInteger(bytes), "expected an amount such as 8GiB or 500MB");
+}

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
+import { addMemoryOptions, memoryFields } from "./memory-options.js";
 import { addComponentOptions, componentFields, requireModel } from "./model-options.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
 
@@ -21,6 +22,7 @@ const schema = z
     guidance: generationFields.guidance,
     guidance2: generationFields.guidance2,
     precision: z.enum(["f32", "f16"], "expected f32 or f16").default("f32"),
+    ...memoryFields,
     dense: z.boolean().default(false),
     ...lvsaFields,
     png: z.string().min(1, "expected a path").optional(),
@@ -46,8 +48,8 @@ export function addPlanOptions(command: Command): Command {
     "video frames; several counts with commas (default: the model's)",
   );
   addGenerationFlags(command, "height", "width", "numInferenceSteps", "guidanceScale", "guidanceScale2");
-  command
-    .addOption(new Option("--precision <type>", "storage of activations: f32 or f16").default("f32"))
+  command.addOption(new Option("--precision <type>", "storage of activations: f32 or f16").default("f32"));
+  addMemoryOptions(command)
     .option("--dense", "plan without Long-Video Sparse Attention")
     .addOption(new Option("--lvsa", "plan with it (this is the default)").hideHelp());
   addLvsaOptions(command);

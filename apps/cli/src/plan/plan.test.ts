@@ -1,10 +1,10 @@
 /** Plans as text, JSON, PNG and HTML. */
 import { AttentionPattern, MASK_COLOURS, maskPicture, maskRow, maskSvg } from "@lvsa/core";
 import { getKnownModel } from "@lvsa/diffusion/catalog";
-import { rehearseMemory } from "@lvsa/diffusion/rehearsal";
 import { decodePng, encodePng } from "@lvsa/video";
 import { describe, expect, it } from "vitest";
 import { planModel } from "./plan.js";
+import { planMemory } from "./planned-memory.js";
 import { renderPlanHtml } from "./render-html.js";
 import { planToJson, renderPlanText } from "./render-plan.js";
 import { resolveModel } from "./resolve-model.js";
@@ -49,17 +49,17 @@ describe("text and JSON", () => {
   it("shows the numbers of a plan", async () => {
     const long = { model, numFrames: 333 };
     await expect(
-      renderPlanText(planModel({ ...long, numInferenceSteps: 10 }), await rehearseMemory(long)),
+      renderPlanText(planModel({ ...long, numInferenceSteps: 10 }), await planMemory(long, undefined)),
     ).toMatchFileSnapshot("__snapshots__/wan-333-frames.txt");
     const edge = { model: getKnownModel("cosmos3-edge") };
     await expect(
-      renderPlanText(planModel({ ...edge, lvsa: false }), await rehearseMemory(edge)),
+      renderPlanText(planModel({ ...edge, lvsa: false }), await planMemory(edge, undefined)),
     ).toMatchFileSnapshot("__snapshots__/cosmos3-edge-dense.txt");
   });
 
   it("is plain JSON: nothing is lost on the way", async () => {
     const clip = { model, numFrames: 165 };
-    const json = planToJson(planModel(clip), await rehearseMemory(clip));
+    const json = planToJson(planModel(clip), await planMemory(clip, undefined));
     expect(JSON.parse(JSON.stringify(json))).toEqual(json);
   });
 });
@@ -112,12 +112,46 @@ describe("mask", () => {
   });
 
   it("is part of one HTML file that loads nothing", async () => {
-    const memory = await rehearseMemory({ model, numFrames: 165 });
+    const memory = await planMemory({ model, numFrames: 165 }, undefined);
     const html = renderPlanHtml(planModel({ model, numFrames: 165 }), memory);
     expect(html.match(/<figure>/g)).toHaveLength(3);
     expect(html).toContain("Step 2: ");
     expect(html).not.toMatch(/src=|href=|@import|url\(/);
     expect(renderPlanHtml(planModel({ model, lvsa: false }), memory)).toContain("Attention is dense");
+  });
+});
+
+describe("a memory budget", () => {
+  // A model of 28 GB, whose blocks are most of it.
+  const large = getKnownModel("wan2.1-t2v-14b");
+  const text = async (budget: number, options = {}) => {
+    const memory = await planMemory({ model: large, numFrames: 33, ...options }, budget);
+    return { memory, text: renderPlanText(planModel({ model: large, numFrames: 33 }), memory) };
+  };
+
+  it("is met by streaming blocks where that is needed, and only there", async () => {
+    const whole = await planMemory({ model: large, numFrames: 33 }, undefined);
+    expect(whole.isOffloaded).toBe(false);
+    const enough = await text(whole.peakBytes);
+    expect(enough.memory.isOffloaded).toBe(false);
+    expect(enough.text).toMatch(/^budget .*: fits \(/m);
+    const tight = await text(whole.peakBytes - 1);
+    expect(tight.memory).toMatchObject({ isOffloaded: true, budget: { fits: true, options: [] } });
+    expect(tight.memory.peakBytes).toBeLessThan(0.6 * whole.peakBytes);
+    expect(tight.text).toMatch(/^budget .*: fits with --offload \(/m);
+    expect(tight.text).toContain("weights outside of blocks, and two blocks");
+  });
+
+  it("that is not met says what would, and no more than is true", async () => {
+    const { peakBytes } = await planMemory({ model: large, numFrames: 33 }, undefined);
+    const refused = await text(peakBytes - 1, { offload: false });
+    const { options } = refused.memory.budget!;
+    expect(options.map(({ change }) => change)).toContain("--offload");
+    for (const option of options) expect(option.peakBytes).toBeLessThan(peakBytes);
+    expect(refused.text).toMatch(/^budget .*: does not fit \(.*\); this would:\n +--offload \(/m);
+    const json = planToJson(planModel({ model: large, numFrames: 33 }), refused.memory);
+    expect(json.memory).toMatchObject({ offload: false, budget: { bytes: peakBytes - 1, fits: false } });
+    expect((await text(1e6)).text).toMatch(/^budget .*: does not fit \(.*\), and neither/m);
   });
 });
 

@@ -1,9 +1,8 @@
 /** A plan as one HTML file that needs nothing else: the mask of the first steps, and the tables as text. */
-
 import { MASK_COLOURS, maskSvg } from "@lvsa/core";
-import type { MemoryPlan } from "@lvsa/diffusion/rehearsal";
 import { escapeHtml } from "./escape-html.js";
 import type { ModelPlan } from "./plan.js";
+import type { PlannedMemory } from "./planned-memory.js";
 import { renderPlanText } from "./render-plan.js";
 
 /** Steps whose masks are drawn; rotating key frames come back to the first one after `offsets` steps. */
@@ -18,7 +17,7 @@ svg { width: 100%; height: auto; border: 1px solid #ccc; }
 .key span { display: inline-block; width: 1em; height: 1em; margin: 0 0.3em 0 1em; vertical-align: -0.15em; }
 `;
 
-export function renderPlanHtml(result: ModelPlan, memory: MemoryPlan): string {
+export function renderPlanHtml(result: ModelPlan, memory: PlannedMemory): string {
   const { plan, lvsa } = result;
   const title = `${plan.model.name}, ${plan.grid.numFrames} frames`;
   const steps = lvsa ? Math.min(lvsa.offsets, STEPS_DRAWN, plan.steps) : 0;

@@ -2,13 +2,13 @@
 
 import type { ClipPatterns } from "@lvsa/core";
 import type { GenerationPlan } from "@lvsa/diffusion/catalog";
-import type { MemoryPlan } from "@lvsa/diffusion/rehearsal";
 import { renderTable } from "../output/table.js";
 import { formatBytes, formatCount, formatFlops, formatShare } from "../output/units.js";
 import type { ModelPlan } from "./plan.js";
+import { budgetJson, budgetLines, type PlannedMemory } from "./planned-memory.js";
 
 /** The whole plan; lines end with newlines. */
-export function renderPlanText({ plan, lvsa }: ModelPlan, memory: MemoryPlan): string {
+export function renderPlanText({ plan, lvsa }: ModelPlan, memory: PlannedMemory): string {
   const { model, grid } = plan;
   const title = [model.name, model.repository, `${model.family}, ${model.task}`].filter(Boolean).join("  ");
   const tokens = plan.geometry.patchT === 1 ? "latent frames" : `token frames (${grid.latentFrames} latent)`;
@@ -25,17 +25,18 @@ export function renderPlanText({ plan, lvsa }: ModelPlan, memory: MemoryPlan): s
     ...operations(plan, lvsa !== undefined),
     "",
     ...memoryTable(memory),
+    ...budgetLines(memory),
   ];
   return `${lines.join("\n")}\n`;
 }
 
 /** Components that are streamed stay on the GPU layer by layer only. */
-function onGpu(memory: MemoryPlan, name: string): string {
+function onGpu(memory: PlannedMemory, name: string): string {
   const bytes = memory.weightBytes[name];
   return bytes === undefined ? "streamed" : formatBytes(bytes);
 }
 
-function weights(plan: GenerationPlan, memory: MemoryPlan): string[] {
+function weights(plan: GenerationPlan, memory: PlannedMemory): string[] {
   const rows = Object.entries(plan.components).map(([name, component]) => [
     name,
     component.className,
@@ -114,7 +115,7 @@ function operations(plan: GenerationPlan, sparse: boolean): string[] {
   ]);
 }
 
-function memoryTable(memory: MemoryPlan): string[] {
+function memoryTable(memory: PlannedMemory): string[] {
   const rows = memory.phases
     .filter(({ items }) => items.length > 0)
     .flatMap(({ name, bytes, items }) => [
@@ -128,7 +129,7 @@ function memoryTable(memory: MemoryPlan): string[] {
  * The plan as plain JSON. Names and units are those of the published reference configurations; FLOPs are decimal strings,
  * because they exceed what a JSON number holds exactly. `memory` is null where it was not rehearsed.
  */
-export function planToJson({ plan, lvsa }: ModelPlan, memory?: MemoryPlan): Record<string, unknown> {
+export function planToJson({ plan, lvsa }: ModelPlan, memory?: PlannedMemory): Record<string, unknown> {
   const { model, grid, geometry, attended, flops } = plan;
   const text = ({ dense, lvsa: sparse }: { dense: bigint; lvsa: bigint }) => ({
     dense: `${dense}`,
@@ -206,7 +207,10 @@ export function planToJson({ plan, lvsa }: ModelPlan, memory?: MemoryPlan): Reco
     steps: plan.steps,
     forwards_per_step: plan.forwardsPerStep,
     memory: memory
-      ? { peak_bytes: memory.peakBytes, peak_phase: memory.peakPhase, phases: memory.phases }
+      ? {
+          ...{ peak_bytes: memory.peakBytes, peak_phase: memory.peakPhase, phases: memory.phases },
+          ...budgetJson(memory),
+        }
       : null,
   };
 }

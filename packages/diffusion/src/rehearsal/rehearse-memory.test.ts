@@ -1,18 +1,23 @@
 import { countingGpu } from "@lvsa/runtime";
 import { PRETEND_DEVICES } from "@lvsa/runtime/testing";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { findKnownModel, getKnownModel, knownModels } from "../catalog/known-models.js";
 import { componentPlans } from "../catalog/plan-generation.js";
 import { optionsThatFit } from "./memory-budget.js";
-import { rehearseMemory } from "./rehearse-memory.js";
+import { type MemoryPlan, rehearseMemory } from "./rehearse-memory.js";
 import { StandInModel } from "./stand-in-model.js";
 
 const wan = getKnownModel("wan2.1-t2v-1.3b");
 const step = (index: number) => ({ index, count: 8, generation: 0 });
 
 describe.each(knownModels().map((model) => [model.name, model] as const))("%s", (_name, model) => {
+  let whole: MemoryPlan;
+  beforeAll(async () => {
+    whole = await rehearseMemory({ model });
+  });
+
   it("creates nothing after the first block, and never more at a time than planned", async () => {
-    const plan = await rehearseMemory({ model });
+    const plan = whole;
     const gpu = countingGpu();
     const { device } = gpu;
     using host = new StandInModel(device, model);
@@ -45,7 +50,6 @@ describe.each(knownModels().map((model) => [model.name, model] as const))("%s", 
 
   it("runs the transformer in the memory of two blocks as planned", async () => {
     const { defaults } = model;
-    const whole = await rehearseMemory({ model });
     const plan = await rehearseMemory({ model, offload: true });
     const denoising = plan.phases.find(({ name }) => name === "denoising")!;
     const own = denoising.items.find(({ name }) => name === "the driver's own")!.bytes;
@@ -74,7 +78,7 @@ describe.each(knownModels().map((model) => [model.name, model] as const))("%s", 
   });
 
   it("keeps about as much of each component as its file holds", async () => {
-    const { weightBytes, phases } = await rehearseMemory({ model });
+    const { weightBytes, phases } = whole;
     const components = componentPlans(model);
     // Vectors are widened to f32: at most 1 % more than the file where that is 16 bit. Of Cosmos 3 the video's half
     // stays on the GPU (less than half: token embeddings and the language model's head are not part of it).

@@ -1,0 +1,57 @@
+/** The memory of a plan against `--memory-budget`. */
+import {
+  type FittingOption,
+  type MemoryPlan,
+  type RehearsalOptions,
+  rehearseWithin,
+} from "@lvsa/diffusion/rehearsal";
+import { formatBytes } from "../output/units.js";
+import { fittingText } from "./fitting-text.js";
+
+export interface PlannedMemory extends MemoryPlan {
+  /** Blocks of the transformer are streamed, because that was asked for or because the budget needs it. */
+  readonly isOffloaded: boolean;
+  readonly budget?: {
+    readonly bytes: number;
+    readonly fits: boolean;
+    /** What would fit, where it does not. */
+    readonly options: readonly FittingOption[];
+  };
+}
+
+/** What `lvsa generate` would do with the same options. @throws ConfigError for sizes that do not fit the model */
+export async function planMemory(
+  options: RehearsalOptions,
+  budgetBytes: number | undefined,
+): Promise<PlannedMemory> {
+  const { memory, isOffloaded, fitting } = await rehearseWithin(options, budgetBytes);
+  if (budgetBytes === undefined) return { ...memory, isOffloaded };
+  return {
+    ...{ ...memory, isOffloaded },
+    budget: { bytes: budgetBytes, fits: fitting === undefined, options: fitting ?? [] },
+  };
+}
+
+/** Whether it fits, and what would; no lines without a budget. */
+export function budgetLines({ budget, isOffloaded, peakBytes }: PlannedMemory): string[] {
+  if (!budget) return [];
+  const of = `budget  ${formatBytes(budget.bytes)}:`;
+  if (budget.fits)
+    return ["", `${of} fits${isOffloaded ? " with --offload" : ""} (${formatBytes(peakBytes)})`];
+  const options = budget.options.map((one) => `        ${fittingText(one)} (${formatBytes(one.peakBytes)})`);
+  const rest = options.length > 0 ? "; this would:" : ", and neither --offload nor fewer frames would";
+  return ["", `${of} does not fit (${formatBytes(peakBytes)})${rest}`, ...options];
+}
+
+/** For `--json`. */
+export function budgetJson({ budget, isOffloaded }: PlannedMemory): Record<string, unknown> {
+  return {
+    offload: isOffloaded,
+    budget: budget
+      ? {
+          ...{ bytes: budget.bytes, fits: budget.fits },
+          options: budget.options.map((one) => ({ change: fittingText(one), peak_bytes: one.peakBytes })),
+        }
+      : null,
+  };
+}
