@@ -45,7 +45,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   MISSING_COMPONENT: { usage: false },
   /** …: the processor returned no encoder stream */
   MISSING_STREAM: { usage: false },
-  /** the weights have no tensor …… */
+  /** … is not among the weights that were read */
   MISSING_TENSOR: { usage: false },
   /** noise shape […] has size … */
   NOISE_SHAPE_INVALID: { usage: false },
@@ -113,7 +113,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readon
   UNKNOWN_PIPELINE: { usage: false },
   /** … is not supported */
   UNSUPPORTED_CONFIG: { usage: false },
-  /** there are no random weights in …. */
+  /** … is held as …, not as numbers */
   UNSUPPORTED_DTYPE: { usage: false },
   /** the file given as … holds: …. */
   WRONG_COMPONENT: { usage: false },

@@ -144,7 +144,7 @@ describe("memory", () => {
       code: "NOT_ENOUGH_MEMORY",
     });
     await expect(
-      checkMemory(inspection, { ...options, memoryBudget: peakBytes - 1 }, device),
+      checkMemory(inspection, { ...smaller, memoryBudget: enough - 1 }, device),
     ).rejects.toMatchObject({
       code: "NOT_ENOUGH_MEMORY",
       message: expect.stringContaining("--memory-budget allows"),

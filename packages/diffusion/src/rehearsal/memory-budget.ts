@@ -51,8 +51,16 @@ export async function optionsThatFit(
   options: RehearsalOptions,
   budgetBytes: number,
 ): Promise<FittingOption[]> {
-  const peak = async (changed: Partial<RehearsalOptions>) =>
-    (await rehearseMemory({ ...options, ...changed })).peakBytes;
+  const known = new Map<string, Promise<number>>();
+  // The searches below come by the same settings more than once.
+  const peak = (changed: Partial<RehearsalOptions>): Promise<number> => {
+    const { model, ...others } = changed;
+    const key = JSON.stringify([others, model !== undefined]);
+    const found =
+      known.get(key) ?? rehearseMemory({ ...options, ...changed }).then(({ peakBytes }) => peakBytes);
+    known.set(key, found);
+    return found;
+  };
   if ((await peak({})) <= budgetBytes) return [];
 
   const half = options.precision === "f16" ? undefined : { precision: "f16" as const };
