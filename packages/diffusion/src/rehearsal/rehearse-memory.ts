@@ -85,12 +85,8 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     const imageEncoding = host.encodesImage ? [await rehearseImage(host, gpu)] : [];
     await host.loadTransformer();
     await settle(gpu);
-    let transformerBytes = device.memory().pinnedBytes;
-    for (let index = 0; index < STEPS; index++) {
-      await host.forward({ index, count: STEPS, generation: 0 });
-      // Of blocks that come and go, those that are there: tables that a pass keeps are small beside them.
-      if (options.offload) transformerBytes = device.memory().pinnedBytes;
-    }
+    const transformerBytes = device.memory().pinnedBytes;
+    for (let index = 0; index < STEPS; index++) await host.forward({ index, count: STEPS, generation: 0 });
     const denoising = phase("denoising", gpu.driverPeakBytes, {
       name: options.offload ? "weights outside of blocks, and two blocks" : "weights of one transformer",
       bytes: transformerBytes,

@@ -280,7 +280,7 @@ export class Device {
     try {
       this.#recorder.copy(tensor.buffer, start, staging, 0, size);
       this.submit();
-      const retired = this.#pool.retire(false);
+      const retired = this.#pool.retire("idle");
       const bytes = await this.#readBack.read(staging, skip + tensor.byteLength);
       reusable = true;
       this.#stagedBytes = 0;
@@ -462,12 +462,12 @@ export class Device {
 
   /** Submits, waits until the GPU is done, and throws errors of earlier work. */
   async idle(): Promise<void> {
-    await this.#sync(false);
+    await this.#sync("idle");
   }
 
   /** Waits until the GPU is done, and gives the memory of all free buffers back. For the end of a phase. */
   async releaseMemory(): Promise<void> {
-    await this.#sync(true);
+    await this.#sync("all");
   }
 
   /**
@@ -482,7 +482,7 @@ export class Device {
 
   /** Waits until the GPU has taken what was written, if that is much: drivers stage writes in memory of their own. */
   async boundStaging(): Promise<void> {
-    if (this.#stagedBytes >= STAGED_BYTES) await this.idle();
+    if (this.#stagedBytes >= STAGED_BYTES) await this.#sync("weights");
   }
 
   memory(): MemoryReport {
@@ -538,15 +538,15 @@ export class Device {
     throw error;
   }
 
-  async #sync(everything: boolean): Promise<void> {
+  async #sync(retire: "weights" | "idle" | "all"): Promise<void> {
     this.submit();
     // Dawn holds queue writes, and memory freed behind them, until something is submitted.
     this.gpu.queue.submit([]);
-    const retired = this.#pool.retire(everything);
+    const retired = this.#pool.retire(retire);
     await this.gpu.queue.onSubmittedWorkDone();
     this.#stagedBytes = 0;
     if (!this.#disposed) retired.destroy();
-    if (everything && !this.#disposed) {
+    if (retire === "all" && !this.#disposed) {
       // What was destroyed goes back to the driver when something that was submitted afterwards has passed.
       this.gpu.queue.submit([]);
       await this.gpu.queue.onSubmittedWorkDone();

@@ -125,13 +125,23 @@ export class BufferPool {
 
   /**
    * Takes out of the pool what is not needed any more: call right after a submit, and `destroy` the result when the
-   * GPU has passed that submit. Weights that were freed, free buffers that have been idle for long, and with
-   * `everything` all free buffers.
+   * GPU has passed that submit. Weights that were freed; `idle`: also free buffers that have been idle for long;
+   * `all`: also all other free buffers. How many syncs `weights` takes follows from how much is uploaded: they make no
+   * buffer older.
    */
-  retire(everything: boolean): Retired {
-    this.#syncs += 1;
+  retire(what: "weights" | "idle" | "all"): Retired {
     const batch = this.#retired;
     this.#retired = [];
+    if (what !== "weights") this.#retireFree(what === "all", batch);
+    return {
+      destroy: () => {
+        for (const held of batch) this.#destroy(held);
+      },
+    };
+  }
+
+  #retireFree(everything: boolean, batch: Held[]): void {
+    this.#syncs += 1;
     for (const [size, list] of this.#free) {
       const kept = everything ? [] : list.filter(({ freedAt }) => this.#syncs - freedAt < IDLE_SYNCS);
       for (const held of list) if (!kept.includes(held)) batch.push(held);
@@ -139,11 +149,6 @@ export class BufferPool {
       if (kept.length > 0) this.#free.set(size, kept);
       else this.#free.delete(size);
     }
-    return {
-      destroy: () => {
-        for (const held of batch) this.#destroy(held);
-      },
-    };
   }
 
   /** Waits until the driver has answered for every buffer made so far. */

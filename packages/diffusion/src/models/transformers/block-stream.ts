@@ -48,6 +48,13 @@ export class BlockStream {
     this.#memory = [new SlotMemory(parameters.device), new SlotMemory(parameters.device)];
   }
 
+  /** Brings the first two blocks: from here on there is all the memory that blocks take. @throws as `Parameters.load` */
+  async start(): Promise<void> {
+    await this.enter(0);
+    const failed = await this.#ahead?.failure;
+    if (failed) throw failed.error;
+  }
+
   /** Brings a block, and begins with the one behind it. One caller at a time. @throws as `Parameters.load` */
   async enter(index: number): Promise<void> {
     const ahead = this.#ahead;

@@ -23,7 +23,7 @@ export class BlockWeights {
   }
 
   /**
-   * Loads all, or with `options.offload` what is not part of a block. `source` holds checked weights; with `offload` it
+   * Loads all, or with `options.offload` what is not part of a block, and the first two blocks. `source` holds checked weights; with `offload` it
    * stays open until `unload`.
    *
    * @throws as `Parameters.load`
@@ -35,6 +35,12 @@ export class BlockWeights {
     await this.#parameters.load(source, { ...rest, only: (name) => !pattern.test(name) && only(name) });
     const names = source.names().filter((name) => pattern.test(name) && only(name));
     this.#stream = new BlockStream(this.#parameters, source, blocksOf(names, pattern), offload);
+    try {
+      await this.#stream.start();
+    } catch (error) {
+      this.unload();
+      throw error;
+    }
   }
 
   /**
