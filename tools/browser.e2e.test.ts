@@ -100,6 +100,39 @@ describe.skipIf(!chromiumPath)("in Chromium", () => {
     server?.close();
   });
 
+  it("runs the example of a foreign device", async () => {
+    const { outputFiles } = await build({
+      entryPoints: [join(root, "examples/foreign-buffers/page.ts")],
+      bundle: true,
+      format: "esm",
+      platform: "browser",
+      write: false,
+      logLevel: "error",
+    });
+    // Only what core needs comes along.
+    expect(outputFiles[0]!.text.length).toBeLessThan(200_000);
+    const tab = await browser.newPage();
+    await tab.goto(address);
+    await tab.setContent("<output>Computing…</output>");
+    await tab.addScriptTag({ type: "module", content: outputFiles[0]!.text });
+    const said = () => tab.textContent("output");
+    await expect.poll(said, { timeout: 30_000 }).toMatch(/^50 % of dense/);
+    const [, first] = /the first (\S+)$/.exec((await said())!)!;
+    // By the definition: the first query attends to the leading frame, the keyframes and its window.
+    const at = (step: number, token: number, heads: number, d: number) =>
+      Math.sin((token * heads * 64 + d) * step);
+    const keys = [0, 1, 2, 3, 4, 5, 6, 12].flatMap((f) => Array.from({ length: 128 }, (_, p) => f * 128 + p));
+    const channels = Array.from({ length: 64 }, (_, d) => d);
+    const weights = keys.map((k) =>
+      Math.exp(channels.reduce((sum, d) => sum + at(0.17, k, 2, d) * at(0.31, 0, 4, d), 0) / 8),
+    );
+    const total = weights.reduce((sum, w) => sum + w, 0);
+    const expected = keys.reduce((sum, k, i) => sum + (weights[i]! / total) * at(0.23, k, 2, 0), 0);
+    // f32 sums of a thousand terms
+    expect(Math.abs(Number(first) - expected)).toBeLessThan(1e-5);
+    await tab.close();
+  });
+
   it("generates the same clip twice, and another one with LVSA, from a checkpoint on a server", async () => {
     const tab = await browser.newPage();
     const said: string[] = [];
