@@ -213,6 +213,16 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await context.setOffline(false);
   });
 
+  it("opens a folder from the disk, without copying it", async () => {
+    const before = served.requests.length;
+    await page.setInputFiles("#folder", join(built, "model"));
+    await expect
+      .poll(() => page.textContent("#model-text"), { timeout: 60_000 })
+      .toMatch(/^model \(WanPipeline\)/);
+    await expect.poll(() => page.textContent("#estimate"), { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+    expect(served.requests.length).toBe(before);
+  });
+
   it("wrote no error to the console", () => {
     expect(wrong).toEqual([]);
   });

@@ -55,10 +55,11 @@ function showMask(plan: ClipPlan): void {
   picture.removeAttribute("role");
   picture.removeAttribute("aria-label");
   picture.replaceChildren(document.importNode(parsed.documentElement, true));
-  text.textContent =
+  const attended =
     plan.horizon <= 1
       ? `${percent(plan.density)} attended. Within the training length LVSA has little to save.`
       : `${percent(plan.density)} attended, at ${plan.horizon.toFixed(1)} times the training length.`;
+  text.textContent = `${attended} Blue: frames that all see. Orange: the window. Purple: both.`;
 }
 
 function capital(text: string): string {
