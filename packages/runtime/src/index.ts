@@ -49,7 +49,8 @@ export {
   toRgbFrames,
 } from "./ops/resize/resize.js";
 export { type RotaryOptions, rotary } from "./ops/rotary/rotary.js";
-export { concat, pad, permute, repeatInterleave, slice } from "./ops/shape/shape-ops.js";
+export { type RowRange, rowChunks } from "./ops/row-chunks.js";
+export { concat, pad, permute, repeatInterleave, slice, updateSlice } from "./ops/shape/shape-ops.js";
 export { softmaxRows } from "./ops/softmax/softmax.js";
 export * from "./printable.js";
 export * from "./tensor/dtype.js";

@@ -42,6 +42,7 @@ export const ATTENTION_PARAMS = {
   tilesAt: "u32",
   keyStart: "u32",
   keyEnd: "u32",
+  queryStart: "u32",
   one: "u32",
   scale: "f32",
 } as const satisfies ParamTypes;
@@ -147,7 +148,7 @@ ${
     : /* wgsl */ `  s.start = params.keyStart;
   s.end = params.keyEnd;`
 }
-${shape.causal ? "  s.end = min(s.end, min(t.first + TILE, t.end));" : ""}
+${shape.causal ? "  s.end = min(s.end, params.queryStart + min(t.first + TILE, t.end));" : ""}
   return s;
 }
 
@@ -180,10 +181,10 @@ ${
   if (in_context) { return s; }
 ${
   shape.relativeBias
-    ? `  s += ${LOG2E} * bias[t.head * (params.queries + params.keys - 1u) + key_token + params.queries - 1u - min(token, params.queries - 1u)];`
+    ? `  s += ${LOG2E} * bias[t.head * (params.queries + params.keys - 1u) + min(key_token, params.keys - 1u) + params.queries - 1u - min(token, params.queries - 1u)];`
     : ""
 }
-${shape.causal ? `  s = select(s, ${MASKED}, key_token > token);` : ""}
+${shape.causal ? `  s = select(s, ${MASKED}, key_token > params.queryStart + token);` : ""}
   return s;
 }`
     : ""

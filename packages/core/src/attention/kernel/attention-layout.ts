@@ -46,6 +46,7 @@ export class AttentionLayout {
   readonly #device: Device;
   readonly #tables = new Map<number, TileTableBuffer>();
   readonly #stale = new Set<number>();
+  readonly #windows = new Map<string, AttentionLayout>();
   #rows: readonly AttentionRow[];
   #disposed = false;
 
@@ -92,6 +93,7 @@ export class AttentionLayout {
   update(rows: readonly AttentionRow[]): void {
     this.#rows = joinRows(rows.map(checkRow));
     for (const tile of this.#tables.keys()) this.#stale.add(tile);
+    this.#disposeWindows();
   }
 
   dispose(): void {
@@ -99,10 +101,39 @@ export class AttentionLayout {
     this.#disposed = true;
     for (const { index } of this.#tables.values()) index.dispose();
     this.#tables.clear();
+    this.#disposeWindows();
+  }
+
+  #disposeWindows(): void {
+    for (const window of this.#windows.values()) window.dispose();
+    this.#windows.clear();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /**
+   * @internal The rows' parts in queries `start` to `end`, counted from `start`. It belongs to this layout and lasts until
+   * `update` or `dispose`: the layers of a model ask for the same windows.
+   */
+  window(start: number, end: number): AttentionLayout {
+    if (this.#disposed) throw new ShapeError("DISPOSED", "the attention layout was disposed");
+    const name = `${start}..${end}`;
+    let window = this.#windows.get(name);
+    if (!window) {
+      const inside = this.#rows.filter((row) => row.queryStart < end && row.queryEnd > start);
+      window = AttentionLayout.build(
+        this.#device,
+        inside.map((row) => ({
+          ...row,
+          queryStart: Math.max(row.queryStart, start) - start,
+          queryEnd: Math.min(row.queryEnd, end) - start,
+        })),
+      );
+      this.#windows.set(name, window);
+    }
+    return window;
   }
 
   /** @internal The index buffer for query tiles of `tile` tokens, made or rewritten when needed. */

@@ -145,6 +145,8 @@ ${lines(loads, (i) => `  var key_load${i} = vec4u();\n  var value_load${i} = vec
 
   for (var i = 0u; i < t.segments; i++) {
     let segment = find_segment(t, i);
+    // Nothing is fetched from where no key is.
+    if (segment.start >= segment.end) { continue; }
 ${indent(fetch("key", "segment.start"), 4)}
     workgroupBarrier();
 ${indent(put("key"), 4)}

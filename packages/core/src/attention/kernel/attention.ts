@@ -14,6 +14,7 @@ import {
   floatDtype,
 } from "./attention-input.js";
 import { AttentionLayout, maskRanges, type TokenRange } from "./attention-layout.js";
+import { type AttentionCall, inBindings } from "./attention-windows.js";
 import { padHeads } from "./pad-heads.js";
 
 /** About a quarter of a second at 1 TFLOP/s, the slowest real GPU that is of use here. */
@@ -25,8 +26,9 @@ const ROUND_FIRST = 256;
 
 /**
  * Records attention. K and V are read where they lie; nothing is gathered. Kernels that multiply in f16 take copies of
- * operands that are stored otherwise.
- * @throws ShapeError when shapes do not fit together; DeviceError when a tensor is above the binding limit
+ * operands that are stored otherwise. What exceeds the device's binding limit is worked on in parts: windows of queries as
+ * they lie; where keys exceed it, groups of heads as copies.
+ * @throws ShapeError when shapes do not fit together; DeviceError `BINDING_TOO_LARGE` when the keys of one head exceed it
  */
 export function attention(device: Device, input: AttentionInput): AttentionOutput {
   const g = checkAttentionInput(input);
@@ -48,12 +50,13 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
   const chosen = () => device.choose(attentionFamily, { ...shape, rows: true }, size, input.rule).variant;
   const variant = input.variant ?? chosen();
   const result = { output, ...(logSumExp ? { logSumExp } : {}) };
-  if (variant.kind !== "matrix" || g.queries < ROUND_FIRST) record(device, input, g, shape, variant, result);
+  const inParts = (whole: AttentionInput, types: Omit<AttentionShape, "rows">) =>
+    inBindings(device, { input: whole, geometry: g, result, queryStart: 0 }, (part) =>
+      record(device, part, types, variant),
+    );
+  if (variant.kind !== "matrix" || g.queries < ROUND_FIRST) inParts(input, shape);
   else {
-    device.scope(() => {
-      const rounded = roundedInput(device, input);
-      record(device, rounded, g, { ...shape, ...halfTypes(g) }, variant, result);
-    });
+    device.scope(() => inParts(roundedInput(device, input), { ...shape, ...halfTypes(g) }));
   }
   return result;
 }
@@ -78,11 +81,9 @@ function halfTypes({ context }: AttentionGeometry) {
 
 function record(
   device: Device,
-  input: AttentionInput,
-  g: AttentionGeometry,
+  { input, geometry: g, result: { output, logSumExp }, queryStart }: AttentionCall,
   shape: Omit<AttentionShape, "rows">,
   variant: AttentionVariant,
-  { output, logSumExp }: AttentionOutput,
 ): void {
   for (const part of batchParts(input, g)) {
     const own = part.layout ? undefined : layoutOfRanges(device, part.ranges, g.queries);
@@ -127,6 +128,7 @@ function record(
           tilesAt: table?.tilesAt ?? 0,
           keyStart: start,
           keyEnd: end,
+          queryStart,
           one: 1,
           scale: (input.scale ?? 1 / Math.sqrt(g.headDim)) * LOG2E,
         },

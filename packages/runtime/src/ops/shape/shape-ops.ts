@@ -56,6 +56,35 @@ export function slice(device: Device, x: Tensor, axis: number, start: number, en
   return y;
 }
 
+/**
+ * Writes `part` over the entries of `x` from `start` on along one axis: what `slice` takes out, put back in place.
+ * Rows of halves that are no whole 32-bit words can only be written along axis 0.
+ * @throws ShapeError when `part` does not fit
+ */
+export function updateSlice(device: Device, x: Tensor, axis: number, start: number, part: Tensor): void {
+  const d = checkedAxis("updateSlice", x, axis);
+  const size = x.shape[d]!;
+  const length = part.shape[d] ?? 0;
+  assertShape(
+    part.dtype === x.dtype &&
+      part.shape.length === x.shape.length &&
+      part.shape.every((n, i) => i === d || n === x.shape[i]) &&
+      Number.isInteger(start) &&
+      start >= 0 &&
+      start + length <= size,
+    `updateSlice: ${part.dtype} ${formatShape(part.shape)} does not fit ${x.dtype} ${formatShape(x.shape)} from entry ${start} of axis ${d} on`,
+  );
+  const inner = elementCount(x.shape.slice(d + 1));
+  const outer = elementCount(x.shape.slice(0, d));
+  stridedCopy(device, part, x, {
+    axes: [
+      { size: outer, from: length * inner, to: size * inner },
+      { size: length * inner, from: 1, to: 1 },
+    ],
+    to: start * inner,
+  });
+}
+
 /** Tensors of the same dtype, one after the other along `axis`; their other axes must agree. */
 export function concat(device: Device, tensors: readonly Tensor[], axis: number): Tensor {
   const [head] = tensors;
