@@ -143,6 +143,22 @@ describe("a plan", () => {
     expect(await of(900, 1600)).not.toBe(await of(900, 900));
   });
 
+  it("has no end at clips whose queries exceed one binding", async () => {
+    const model = getKnownModel("wan2.1-t2v-14b");
+    // 251,160 tokens of 40 heads of 128: 2.57 GB as f16, bindings hold 2.15. A clip of 481 frames still fits one.
+    const { info } = countingGpu().device;
+    const features = ["shader-f16", "subgroups"];
+    const gpu = { ...info, ...PRETEND_DEVICES.nvidia!, limits: info.limits, features };
+    const device = { info: gpu, math: "fast" as const };
+    const peaks: number[] = [];
+    for (const numFrames of [481, 641]) {
+      peaks.push((await rehearseMemory({ model, numFrames, precision: "f16", device })).peakBytes);
+    }
+    // 62,400 more tokens, each 5120 channels wide: a dozen tensors of them at most, and copies of a group of heads.
+    expect(peaks[1]! - peaks[0]!).toBeGreaterThan(0);
+    expect(peaks[1]! - peaks[0]!).toBeLessThan(62_400 * 5120 * 2 * 12 + 4 * 2 ** 29);
+  });
+
   it("holds one of two transformers at a time", async () => {
     const one = await rehearseMemory({ model: getKnownModel("wan2.1-t2v-14b") });
     const two = await rehearseMemory({ model: getKnownModel("wan2.2-t2v-a14b") });

@@ -16,7 +16,7 @@ const addOne = defineKernel({
 describe("device", () => {
   let device: Device;
   beforeAll(async () => {
-    device = await testDevice();
+    device = await testDevice({ bounds: "checked" });
   });
   afterAll(() => device.dispose());
 
@@ -75,7 +75,7 @@ describe("device", () => {
   });
 
   test("a shader that does not compile is an error that names kernel and line", async () => {
-    const other = await testDevice();
+    const other = await testDevice({ bounds: "checked" });
     const broken = defineKernel({
       name: "broken",
       key: "",

@@ -6,7 +6,7 @@ import { computeMain } from "./wgsl-threads.js";
 
 let device: Device;
 beforeAll(async () => {
-  device = await testDevice();
+  device = await testDevice({ bounds: "checked" });
 });
 afterAll(() => device.dispose());
 

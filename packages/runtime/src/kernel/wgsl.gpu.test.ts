@@ -5,7 +5,7 @@ import { testDevice } from "../testing.js";
 
 let device: Device;
 beforeAll(async () => {
-  device = await testDevice();
+  device = await testDevice({ bounds: "checked" });
 });
 afterAll(() => device.dispose());
 

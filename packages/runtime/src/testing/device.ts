@@ -4,14 +4,20 @@ import type { AnyKernelFamily } from "../kernel/kernel-family.js";
 import { createDevice } from "../node/create-device.js";
 import { type GuardedDevice, guardedDevice } from "./guard-buffers.js";
 
+export interface TestDeviceOptions extends DeviceOptions {
+  /** `checked`: for kernels that a test writes itself, which a device that leaves indices unchecked refuses. */
+  readonly bounds?: "checked";
+}
+
 /**
  * A fresh device; dispose of it in `afterAll`. A machine without any adapter is an error, never a skip. Its math is exact
  * unless options say otherwise, so that tests ask the same of a GPU as of a software adapter.
  *
- * With `LVSA_TEST_BOUNDS=unchecked` indices are not checked, and buffers have guards: `dispose` fails where one is broken.
+ * With `LVSA_TEST_BOUNDS=unchecked` indices are not checked where a test does not ask for it, and buffers have guards: `dispose` fails where one is broken.
  */
-export async function testDevice(options: DeviceOptions = {}): Promise<Device> {
-  if (process.env.LVSA_TEST_BOUNDS === "unchecked") return failingGuards(await guardedDevice(options));
+export async function testDevice(options: TestDeviceOptions = {}): Promise<Device> {
+  if (process.env.LVSA_TEST_BOUNDS === "unchecked" && options.bounds !== "checked")
+    return failingGuards(await guardedDevice(options));
   return createDevice({ adapter: process.env.LVSA_TEST_ADAPTER || "auto", math: "exact", ...options });
 }
 

@@ -23,7 +23,7 @@ export async function embeddingRows(
   const rows = new Map<number, Float32Array>();
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i]!;
-    if (!(id >= 0 && id < vocabulary)) {
+    if (!(Number.isInteger(id) && id >= 0 && id < vocabulary)) {
       throw new WeightsError("BAD_TOKEN_ID", `token id ${id} is outside of ${name} with ${vocabulary} rows`, {
         fix: "Tokenizer and text encoder do not belong together.",
       });

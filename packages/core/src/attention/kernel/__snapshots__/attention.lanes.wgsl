@@ -13,6 +13,7 @@ struct Params {
   tilesAt: u32,
   keyStart: u32,
   keyEnd: u32,
+  queryStart: u32,
   one: u32,
   scale: f32,
 }

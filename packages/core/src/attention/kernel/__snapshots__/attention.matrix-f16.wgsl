@@ -15,6 +15,7 @@ struct Params {
   tilesAt: u32,
   keyStart: u32,
   keyEnd: u32,
+  queryStart: u32,
   one: u32,
   scale: f32,
 }
@@ -149,6 +150,8 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
 
   for (var i = 0u; i < t.segments; i++) {
     let segment = find_segment(t, i);
+    // Nothing is fetched from where no key is.
+    if (segment.start >= segment.end) { continue; }
     key_load0 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 0u) / 16u, segment.end - 1u)) + (thread + 0u) % 16u);
     key_load1 = key8(segment.in_context, kv_at(t, segment.in_context, min(segment.start + (thread + 256u) / 16u, segment.end - 1u)) + (thread + 256u) % 16u);
     workgroupBarrier();

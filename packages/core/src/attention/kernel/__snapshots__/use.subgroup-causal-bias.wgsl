@@ -13,6 +13,7 @@ struct Params {
   tilesAt: u32,
   keyStart: u32,
   keyEnd: u32,
+  queryStart: u32,
   one: u32,
   scale: f32,
 }
@@ -54,7 +55,7 @@ fn find_segment(t: Tile, i: u32) -> Segment {
 
   s.start = params.keyStart;
   s.end = params.keyEnd;
-  s.end = min(s.end, min(t.first + TILE, t.end));
+  s.end = min(s.end, params.queryStart + min(t.first + TILE, t.end));
   return s;
 }
 
@@ -77,8 +78,8 @@ fn result4(t: Tile, token: u32, d: u32, v: vec4f) {
 fn adjust(t: Tile, in_context: bool, score: f32, token: u32, key_token: u32) -> f32 {
   var s = score;
   if (in_context) { return s; }
-  s += 1.4426950408889634 * bias[t.head * (params.queries + params.keys - 1u) + key_token + params.queries - 1u - min(token, params.queries - 1u)];
-  s = select(s, -3e38, key_token > token);
+  s += 1.4426950408889634 * bias[t.head * (params.queries + params.keys - 1u) + min(key_token, params.keys - 1u) + params.queries - 1u - min(token, params.queries - 1u)];
+  s = select(s, -3e38, key_token > params.queryStart + token);
   return s;
 }
 
