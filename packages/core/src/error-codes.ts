@@ -15,6 +15,8 @@ export const CORE_ERROR_CODES: Readonly<Record<CoreErrorCode, { readonly usage: 
   BAD_DTYPE: { usage: false },
   /** …..… is no range of tokens in the row of queries …..… */
   BAD_RANGE: { usage: false },
+  /** attention: one head of the keys … … is … bytes, the device binds at most … */
+  BINDING_TOO_LARGE: { usage: false },
   /** rank … of … gathered … times, another rank more often */
   COLLECTIVE_MISMATCH: { usage: false },
   /** LVSA (…) would fall back to dense attention: …, … tokens… */
@@ -66,6 +68,7 @@ export type CoreErrorCode =
   | "BACKEND_UNFIT"
   | "BAD_DTYPE"
   | "BAD_RANGE"
+  | "BINDING_TOO_LARGE"
   | "COLLECTIVE_MISMATCH"
   | "DENSE_FALLBACK"
   | "DISPOSED"
