@@ -15,7 +15,7 @@ import { groupNorm } from "./norm/group-norm.js";
 import { layerNorm, rmsNorm } from "./norm/row-norm.js";
 import { averagePool, resizeNearest, toRgbFrames } from "./resize/resize.js";
 import { rotary } from "./rotary/rotary.js";
-import { concat, pad, permute, repeatInterleave, slice } from "./shape/shape-ops.js";
+import { concat, pad, permute, repeatInterleave, slice, updateSlice } from "./shape/shape-ops.js";
 import { softmaxRows } from "./softmax/softmax.js";
 
 type Make = (shape: readonly number[], dtype?: FloatDType, seed?: number) => Tensor;
@@ -82,6 +82,8 @@ const operations: Record<string, Operation> = {
   "slice, one row longer than a window": (device, make) =>
     slice(device, make([3, 20_001], "f16"), 1, 1, 19_999),
   concat: (device, make) => concat(device, [make([70, 400]), make([70, 300], "f32", 2)], 1),
+  updateSlice: (device, make) =>
+    inPlace(make([60, 40, 32], "f16"), (x) => updateSlice(device, x, 1, 8, make([60, 16, 32], "f16", 2))),
   "pad bf16": (device, make) => pad(device, make([50, 60, 32], "bf16"), 1, 2, 1),
   repeatInterleave: (device, make) => repeatInterleave(device, make([40, 30, 32]), 1, 2),
   "resizeNearest, frames above the limit": (device, make) =>

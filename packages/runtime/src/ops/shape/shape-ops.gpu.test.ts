@@ -4,7 +4,7 @@ import type { DType } from "../../tensor/dtype.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import { poisonMemory } from "../../testing/poison.js";
 import { testDevice } from "../../testing.js";
-import { concat, pad, permute, repeatInterleave, slice } from "./shape-ops.js";
+import { concat, pad, permute, repeatInterleave, slice, updateSlice } from "./shape-ops.js";
 import {
   concatReference,
   permuteReference,
@@ -152,5 +152,6 @@ describe("shape ops", () => {
     expect(() => permute(device, a, [0, 0])).toThrow(/no order/);
     expect(() => slice(device, a, 1, 2, 5)).toThrow(/outside/);
     expect(() => concat(device, [a, device.zeros([2, 4])], 0)).toThrow(/does not fit/);
+    expect(() => updateSlice(device, a, 1, 3, device.zeros([2, 2]))).toThrow(/does not fit/);
   });
 });
