@@ -60,7 +60,10 @@ export async function planClip(asked: PlanClipOptions): Promise<ClipPlan> {
   };
   const memory = await memoryOf(rehearsal);
   const fits = availableBytes === undefined || memory.peakBytes <= availableBytes;
-  const fitting = fits ? [] : await optionsThatFit(rehearsal, availableBytes);
+  // Clips in a worker do not stream the transformer's blocks, so that is no way out here.
+  const fitting = fits
+    ? []
+    : (await optionsThatFit(rehearsal, availableBytes)).filter(({ offload }) => !offload);
   const planned = Number(settings ? plan.totalFlops.lvsa : plan.totalFlops.dense);
   const density = settings ? plan.attended.density : 1;
   return {
