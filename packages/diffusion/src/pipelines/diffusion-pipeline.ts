@@ -5,6 +5,7 @@
 
 import type { AttentionDispatcher, CheckpointGeometry } from "@lvsa/core";
 import { ConfigError, type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import { hostLatentFrames, type LatentFrames } from "../models/autoencoders/latent-frames.js";
 import { type VideoGrid, type VideoSize, videoGrid } from "../models/definition/video-grid.js";
 import type { ModelGeometry } from "../models/definition/video-model.js";
 import { plainSeed, randomSeed, TorchCpuGenerator } from "../random/index.js";
@@ -192,10 +193,9 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     condition: Condition,
     plan: Plan,
   ): Promise<Tensor>;
-  /** What the autoencoder decodes, a new tensor. */
-  protected rawLatents(vae: DecoderOf<Parts>, { data, shape }: HostTensor, _plan: LatentPlan): Tensor {
-    using normalized = this.device.upload(data, shape);
-    return vae.denormalize(normalized);
+  /** What the autoencoder decodes. */
+  protected rawLatents(vae: DecoderOf<Parts>, latents: HostTensor, _plan: LatentPlan): LatentFrames {
+    return hostLatentFrames(this.device, latents, (normalized) => vae.denormalize(normalized));
   }
 
   /** The transformer that works at a step. */
@@ -400,7 +400,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       await device.releaseMemory();
       const vae = (await this.parts.vae.get(run)) as DecoderOf<Parts> & VideoDecoder;
       throwIfAborted(run.signal, "decoding");
-      const chunks = vae.decode(run.owned.add(this.rawLatents(vae, latents, plan)));
+      const chunks = vae.decode(this.rawLatents(vae, latents, plan));
       // What the autoencoder remembers between chunks, where a reader leaves in the middle.
       run.owned.add({ [Symbol.dispose]: () => void chunks.return?.() });
       const total = plan.frameCount ?? plan.settings.numFrames;

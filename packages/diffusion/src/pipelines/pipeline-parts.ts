@@ -9,6 +9,7 @@ import {
   readSchedulerConfig,
 } from "../checkpoint/checkpoint-folder.js";
 import { LoraSet } from "../lora/lora-set.js";
+import type { LatentFrames } from "../models/autoencoders/latent-frames.js";
 import type { CheckpointSettings } from "../models/definition/checkpoint-settings.js";
 import type { ModelDefinition, VideoModelDefinition } from "../models/definition/define-model.js";
 import type { ResolvedConfig } from "../models/definition/resolved-config.js";
@@ -21,7 +22,7 @@ import type { PipelineOptions } from "./video-pipeline.js";
 /** An autoencoder as far as the body uses it. */
 export interface VideoDecoder {
   /** Chunks `[1, t, H, W, 3]`, the receiver's. */
-  decode(raw: Tensor): Iterable<Tensor> & { return?(): unknown };
+  decode(raw: LatentFrames): Iterable<Tensor> & { return?(): unknown };
   /** From the scheduler's latents to what `decode` takes: a new tensor. */
   denormalize(latents: Tensor): Tensor;
   dispose(): void;

@@ -49,8 +49,8 @@ export interface RehearsalOptions {
 const DRIVER_BYTES = 140e6;
 /** Steps after which nothing new is created. */
 const STEPS = 2;
-/** Latent frames after which a decoder's memory is what it stays: chunks of two, the first of an odd count of three. */
-const DECODED_LATENTS = 6;
+/** Frames after which a decoder's memory is what it stays: the first chunk, and two that follow it. */
+const DECODED_FRAMES = 25;
 
 export interface Rehearsal {
   readonly memory: MemoryPlan;
@@ -95,10 +95,12 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     await settle(gpu);
     await host.loadDecoder();
     const decoderBytes = device.memory().pinnedBytes;
-    const { latentFrames } = host.grid;
-    for await (const chunk of host.decode(Math.min(latentFrames, DECODED_LATENTS + (latentFrames % 2)))) {
+    let decoded = 0;
+    for await (const chunk of host.decode()) {
       await device.idle();
       chunk.dispose();
+      decoded += 1;
+      if (decoded === DECODED_FRAMES) break;
     }
     const decoding = phase("decoding", gpu.driverPeakBytes, {
       name: "weights of the decoder",

@@ -13,6 +13,7 @@ import type { ModelShape } from "../catalog/model-shape.js";
 import { AutoencoderKLCogVideoX } from "../models/autoencoders/autoencoder-kl-cogvideox.js";
 import { AutoencoderKLHunyuanVideo15 } from "../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import { AutoencoderKLWan } from "../models/autoencoders/autoencoder-kl-wan.js";
+import type { LatentFrames } from "../models/autoencoders/latent-frames.js";
 import type { VideoGrid, VideoSize } from "../models/definition/video-grid.js";
 import { VisionEncoder } from "../models/image-encoders/vision-encoder.js";
 import { getModelClass } from "../models/model-classes.js";
@@ -45,7 +46,8 @@ export interface StandInTransformer {
 }
 
 export interface StandInDecoder {
-  decode(latents: Tensor): Iterable<Tensor>;
+  decode(latents: LatentFrames): Iterable<Tensor>;
+  denormalize(latents: Tensor): Tensor;
   dispose(): void;
 }
 

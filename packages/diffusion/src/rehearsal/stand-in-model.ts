@@ -12,6 +12,7 @@ import {
 import { type Device, disposeTensors, type FloatDType, type Tensor } from "@lvsa/runtime";
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { type ModelShape, modelShape } from "../catalog/model-shape.js";
+import { hostLatentFrames } from "../models/autoencoders/latent-frames.js";
 import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
 import type { ImageSize } from "../models/definition/video-model.js";
 import { getModelClass } from "../models/model-classes.js";
@@ -193,16 +194,18 @@ export class StandInModel {
     this.#decoder ??= await openDecoder(this.device, component, randomWeights(component, this.#numbers));
   }
 
-  /** Decodes latents of the clip as pipelines do; chunks belong to the receiver. `loadDecoder` comes first. */
+  /**
+   * Decodes latents of the clip as pipelines do; chunks belong to the receiver.
+   * `loadDecoder` comes first.
+   */
   async *decode(latentFrames = this.grid.latentFrames): AsyncGenerator<Tensor, void, undefined> {
     const { latentChannels } = this.shape.geometry;
     const { latentHeight, latentWidth } = this.grid;
-    const latents = this.device.zeros([1, latentChannels, latentFrames, latentHeight, latentWidth]);
-    try {
-      yield* pacedChunks(this.device, this.#decoder!.decode(latents));
-    } finally {
-      latents.dispose();
-    }
+    const shape = [1, latentChannels, latentFrames, latentHeight, latentWidth];
+    const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+    const decoder = this.#decoder!;
+    const latents = hostLatentFrames(this.device, { data, shape }, (x) => decoder.denormalize(x));
+    yield* pacedChunks(this.device, decoder.decode(latents));
   }
 
   dispose(): void {

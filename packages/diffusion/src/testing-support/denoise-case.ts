@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type Device, openWeights, type Tensor, type WeightSource } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { floatTensor } from "@lvsa/runtime/testing";
+import { hostLatentFrames, type LatentFrames } from "../models/autoencoders/latent-frames.js";
 import { denoise, type StepInput } from "../pipelines/denoise.js";
 import type { Guidance } from "../pipelines/guidance.js";
 import { rgbFrames } from "../pipelines/rgb-frames.js";
@@ -19,7 +20,7 @@ interface Loadable {
 }
 
 interface Decoder {
-  decode(raw: Tensor): Iterable<Tensor>;
+  decode(raw: LatentFrames): Iterable<Tensor>;
   denormalize(latents: Tensor): Tensor;
   dispose(): void;
 }
@@ -45,7 +46,7 @@ export interface DenoiseFamily<Model extends Loadable, Vae extends Decoder, Cond
   ): Promise<Tensor>;
   loadVae(device: Device, source: WeightSource, config: unknown): Promise<Vae>;
   /** Default: `denormalize`. */
-  rawLatents?(device: Device, vae: Vae, latents: HostTensor, opened: OpenedCase): Tensor;
+  rawLatents?(device: Device, vae: Vae, latents: HostTensor, opened: OpenedCase): LatentFrames;
   /** Largest difference of timesteps. */
   readonly timestepTolerance: number;
 }
@@ -114,16 +115,13 @@ export function denoiseCaseOf<Model extends Loadable, Vae extends Decoder, Condi
     const vaeSource = await weights("vae");
     const vae = await family.loadVae(device, vaeSource, config("vae/config.json"));
     await vaeSource.close();
-    using raw = family.rawLatents?.(device, vae, final, opened) ?? denormalized(device, vae, final);
+    const raw =
+      family.rawLatents?.(device, vae, final, opened) ??
+      hostLatentFrames(device, final, (latents) => vae.denormalize(latents));
     // The case states no tolerance for bytes: one step of rounding, as the `vae` case allows.
     const tolerance = { max_abs: 1, max_fraction_differing: 0.005 };
     const frames = values(tensors, "frames_round");
     await expectFrames(`${name} frames`, rgbFrames(device, vae.decode(raw)), frames, tolerance);
     vae.dispose();
   };
-}
-
-function denormalized(device: Device, vae: Decoder, { data, shape }: HostTensor): Tensor {
-  using latents = device.upload(data, shape);
-  return vae.denormalize(latents);
 }

@@ -14,6 +14,7 @@ import {
 } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
+import { latentFrames } from "../../models/autoencoders/latent-frames.js";
 import { getModelClass } from "../../models/model-classes.js";
 import { T5EncoderModel } from "../../models/text-encoders/t5-encoder.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
@@ -142,7 +143,7 @@ async function autoencoder(
   const area = height * width;
   const video = new Float32Array(channels * frames * area);
   let frame = 0;
-  for (const chunk of vae.decode(device.upload(latents.data, latents.shape))) {
+  for (const chunk of vae.decode(latentFrames(device, device.upload(latents.data, latents.shape)))) {
     const count = chunk.dim(1);
     const values = await planar(chunk, count, area, channels);
     for (let c = 0; c < channels; c++) {

@@ -21,6 +21,7 @@ import {
 } from "./autoencoder-kl-cogvideox-definition.js";
 import { type ChunkContext, CogVideoXLayers, type Frames, release } from "./cogvideox-layers.js";
 import { FeatureCache } from "./feature-cache.js";
+import type { LatentFrames } from "./latent-frames.js";
 
 /** Frames per chunk; the first chunk of a clip takes the remainder besides. */
 const LATENT_FRAMES = 2;
@@ -68,19 +69,17 @@ export class AutoencoderKLCogVideoX {
   }
 
   /**
-   * Decodes raw latents `[1, C, T, h, w]` (see `denormalize`) in chunks of 2 latent frames, 3 the first time when T is
+   * Decodes raw latents (see `denormalize`) of T frames in chunks of 2 latent frames, 3 the first time when T is
    * odd. Yields one video frame at a time, 4T − 3 for odd T and 4T for even T: `[1, 1, H, W, 3]` f32, about −1 to 1 but
    * not clamped. Each belongs to the receiver; nothing waits for the GPU.
    */
-  *decode(latents: Tensor): Generator<Tensor, void, undefined> {
+  *decode(latents: LatentFrames): Generator<Tensor, void, undefined> {
     const device = this.#device;
-    const [, channels, T, h, w] = latents.shape as [number, number, number, number, number];
     const cache = new FeatureCache(device);
-    const last = device.scope(() => permute(device, latents.reshape([channels, T, h, w]), [1, 2, 3, 0]));
     try {
-      for (const { start, end } of chunks(T, LATENT_FRAMES)) {
-        const rows = last.rows(start, end);
-        const chunk = rows.reshape([1, end - start, h, w, channels]);
+      for (const { start, end } of chunks(latents.count, LATENT_FRAMES)) {
+        const rows = latents.rows(start, end);
+        const chunk = rows.reshape([1, ...rows.shape]);
         const context = { cache, latents: chunk };
         const frames = device.scope(() => this.#decodeFeatures(frameList(chunk), context));
         let done = 0;
@@ -102,7 +101,6 @@ export class AutoencoderKLCogVideoX {
         }
       }
     } finally {
-      last.dispose();
       cache.clear();
     }
   }

@@ -23,6 +23,7 @@ import {
 } from "./autoencoder-kl-hunyuan-video15-definition.js";
 import { FeatureCache } from "./feature-cache.js";
 import { type ClipContext, HunyuanVideo15Layers } from "./hunyuan-video15-layers.js";
+import type { LatentFrames } from "./latent-frames.js";
 
 export class AutoencoderKLHunyuanVideo15 {
   readonly config: AutoencoderKLHunyuanVideo15Config;
@@ -62,22 +63,21 @@ export class AutoencoderKLHunyuanVideo15 {
   }
 
   /**
-   * Decodes raw latents `[1, C, T, h, w]` (see `denormalize`) to 4T − 3 video frames, one at a time:
-   * `[1, 1, H, W, 3]` f32, about −1 to 1 but not clamped. Each belongs to the receiver; nothing waits for the GPU.
+   * Decodes raw latents (see `denormalize`) of T frames to 4T − 3 video frames, one at a time: `[1, 1, H, W, 3]` f32,
+   * about −1 to 1 but not clamped. Each belongs to the receiver; nothing waits for the GPU. Attention looks back over
+   * the clip: keys and values of all T frames have their memory from the first one on.
    * `tap` hears of stages once per latent frame (`mid`, `up0`, …) or once per video frame.
    */
-  *decode(latents: Tensor, tap?: Tap): Generator<Tensor, void, undefined> {
+  *decode(latents: LatentFrames, tap?: Tap): Generator<Tensor, void, undefined> {
     const device = this.#device;
-    const [, channels, T, h, w] = latents.shape as [number, number, number, number, number];
     const cache = new FeatureCache(device);
-    const memory = new AttentionMemory(device, T);
-    const last = device.scope(() => permute(device, latents.reshape([channels, T, h, w]), [1, 2, 3, 0]));
+    const memory = new AttentionMemory(device, latents.count);
     try {
-      for (let f = 0; f < T; f++) {
+      for (let f = 0; f < latents.count; f++) {
         const context = { cache, memory, isFirst: f === 0 };
         // Down to here a latent frame is few cells; from here on its video frames go one by one.
         const low = device.scope(() => {
-          const frame = last.rows(f, f + 1);
+          const frame = latents.rows(f, f + 1);
           return this.#decodeInTime(frame.reshape([1, ...frame.shape]), context, tap);
         });
         const [, frames, ...rest] = low.shape as [number, number, ...number[]];
@@ -93,7 +93,6 @@ export class AutoencoderKLHunyuanVideo15 {
         }
       }
     } finally {
-      last.dispose();
       cache.clear();
       memory.clear();
     }

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ParityReport, type WanTolerances } from "../../testing-support/parity.js";
 import { hasExpected, openCase, readJson } from "../../testing-support/reference-case.js";
 import { AutoencoderKLWan } from "./autoencoder-kl-wan.js";
+import { latentFrames } from "./latent-frames.js";
 
 const cases = referenceCases("wan").filter(hasExpected);
 let device: Device;
@@ -36,7 +37,7 @@ describe.each(cases)("$name", (reference) => {
         .shape as number[];
       const video = new Float32Array(channels! * frames! * height! * width!);
       let frame = 0;
-      for (const chunk of vae.decode(input)) {
+      for (const chunk of vae.decode(latentFrames(device, input))) {
         const count = chunk.dim(1);
         const planar = device.scope(() =>
           permute(device, chunk.reshape([count, height! * width!, channels!]), [2, 0, 1]),

@@ -19,6 +19,7 @@ import { ModelWeights } from "../definition/model-weights.js";
 import { type LoadOptions, loadParameters } from "../parameters.js";
 import { type AutoencoderKLWanConfig, autoencoderKLWan } from "./autoencoder-kl-wan-definition.js";
 import { FeatureCache } from "./feature-cache.js";
+import type { LatentFrames } from "./latent-frames.js";
 import { type ChunkContext, WanLayers } from "./wan-layers.js";
 import { averageDown, duplicateUp } from "./wan-shortcuts.js";
 
@@ -66,19 +67,18 @@ export class AutoencoderKLWan {
   }
 
   /**
-   * Decodes raw latents `[1, C, T, h, w]` (see `denormalize`) to 4T − 3 video frames, one at a time:
-   * `[1, 1, H, W, 3]` f32 in [-1, 1]. Each belongs to the receiver; nothing waits for the GPU here.
+   * Decodes raw latents (see `denormalize`) of T frames to 4T − 3 video frames, one at a time: `[1, 1, H, W, 3]` f32 in
+   * [-1, 1]. Each belongs to the receiver; nothing waits for the GPU here.
    */
-  *decode(latents: Tensor): Generator<Tensor, void, undefined> {
+  *decode(latents: LatentFrames): Generator<Tensor, void, undefined> {
     const device = this.#device;
-    const [, C, T, h, w] = latents.shape as [number, number, number, number, number];
     const cache = new FeatureCache(device);
-    const last = device.scope(() => permute(device, latents.reshape([C, T, h, w]), [1, 2, 3, 0]));
     try {
-      for (let f = 0; f < T; f++) {
+      for (let f = 0; f < latents.count; f++) {
         const context = { cache, isFirst: f === 0 };
         const x = device.scope(() => {
-          const frame = last.rows(f, f + 1).reshape([1, 1, h, w, C]);
+          const rows = latents.rows(f, f + 1);
+          const frame = rows.reshape([1, ...rows.shape]);
           const latent = this.#layers.pointConv("post_quant_conv", frame);
           const wide = this.#layers.causalConv("decoder.conv_in", latent, context);
           return this.#midBlock("decoder.mid_block", wide, context);
@@ -86,7 +86,6 @@ export class AutoencoderKLWan {
         yield* this.#decodeLevels(0, x, context);
       }
     } finally {
-      last.dispose();
       cache.clear();
     }
   }

@@ -12,7 +12,7 @@ import { WanTransformer3DModel } from "./transformer-wan.js";
 
 const SMALL: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   "wan2.1-t2v-1.3b": { num_layers: 5, num_attention_heads: 2, attention_head_dim: 24, ffn_dim: 96 },
-  "hunyuanvideo-1.5-480p-t2v": { num_layers: 4, num_attention_heads: 2, num_refiner_layers: 1 },
+  "hunyuanvideo-1.5-480p-t2v": { num_layers: 3, num_attention_heads: 1, num_refiner_layers: 1 },
   "cogvideox-5b": { num_layers: 3, num_attention_heads: 2 },
   "cosmos3-nano": {
     num_hidden_layers: 3,

@@ -7,6 +7,7 @@ import type { FolderReader, Tensor } from "@lvsa/runtime";
 import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox.js";
 import { autoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox-definition.js";
+import type { LatentFrames } from "../../models/autoencoders/latent-frames.js";
 import type { VideoGrid, VideoSize } from "../../models/definition/video-grid.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { checkLearnedPositions, cogVideoXRotaryAxes } from "../../models/transformers/cogvideox-positions.js";
@@ -175,7 +176,7 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     vae: AutoencoderKLCogVideoX,
     latents: HostTensor,
     { settings }: LatentPlan,
-  ): Tensor {
+  ): LatentFrames {
     // 1.5 joins latent frames in pairs; what was put in front for that is padding.
     const { latentFrames, latentFramesPadded } = this.grid(settings);
     return rawLatents(this.device, vae, latents, latentFramesPadded - latentFrames);
