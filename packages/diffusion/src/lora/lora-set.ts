@@ -68,7 +68,6 @@ export class LoraSet {
     definitions: readonly ModelDefinition[],
     dtype: MergedDType,
   ): Promise<LoraSet> {
-    if (loras.length === 0) return new LoraSet([], [], dtype);
     const entries: Entry[] = [];
     try {
       const transformers = await transformersOf(folder, index, definitions);

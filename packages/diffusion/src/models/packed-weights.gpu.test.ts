@@ -1,5 +1,6 @@
 /** A model from a quantized file: what it takes in GPU memory, and what it computes. */
-import { type Device, encodeGguf, memorySource, openGguf, type WeightSource } from "@lvsa/runtime";
+import { type Device, memorySource, type WeightSource } from "@lvsa/runtime";
+import { encodeGguf, openGguf } from "@lvsa/runtime/gguf";
 import { relativeL2, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { getKnownModel } from "../catalog/known-models.js";

@@ -8,7 +8,7 @@ import {
   readCheckpointSettings,
   readSchedulerConfig,
 } from "../checkpoint/checkpoint-folder.js";
-import { LoraSet } from "../lora/lora-set.js";
+import type { LoraSet } from "../lora/lora-set.js";
 import type { LatentFrames } from "../models/autoencoders/latent-frames.js";
 import type { CheckpointSettings } from "../models/definition/checkpoint-settings.js";
 import type { ModelDefinition, VideoModelDefinition } from "../models/definition/define-model.js";
@@ -60,11 +60,20 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   /** `scheduler_config.json` with the class of `model_index.json`. */
   readonly schedulerConfig: unknown;
   /** Added to the transformers' weights when these are loaded. */
-  readonly loras: LoraSet;
+  readonly loras: Loras;
   /** Remarks on the checkpoint, for every result. */
   readonly notes: readonly string[];
   readonly keepLoaded: boolean;
 }
+
+type Loras = Pick<LoraSet, "wrap" | "notes" | "used" | "close">;
+
+const NO_LORAS: Loras = {
+  used: null,
+  notes: [],
+  wrap: (_component, source) => source,
+  close: async () => {},
+};
 
 export type ModelOf<Parts extends PipelineParts> = Parts["stages"][0]["model"];
 export type DecoderOf<Parts extends PipelineParts> =
@@ -107,7 +116,12 @@ export async function openParts(
   const className = index._class_name;
   // f32 is for results without rounding; else changed weights take as much memory as unchanged ones.
   const merged = options.precision === "f32" ? "f32" : "stored";
-  const loras = await LoraSet.open(options.loras ?? [], folder, index, definitions, merged);
+  const files = options.loras ?? [];
+  // Most runs have none, and an application need not load what reads them.
+  const loras: Loras =
+    files.length === 0
+      ? NO_LORAS
+      : await (await import("../lora/lora-set.js")).LoraSet.open(files, folder, index, definitions, merged);
   return {
     loras,
     device,

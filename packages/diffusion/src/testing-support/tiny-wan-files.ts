@@ -1,6 +1,5 @@
 /** A tiny Wan pipeline with random weights, as a diffusers folder and as the single files that people have. */
 import {
-  encodeGguf,
   encodeSafetensors,
   type FolderReader,
   type GgufValue,
@@ -9,6 +8,7 @@ import {
   type TensorToWrite,
   type WeightsFile,
 } from "@lvsa/runtime";
+import { encodeGguf } from "@lvsa/runtime/gguf";
 import { getModelClass } from "../models/model-classes.js";
 
 export interface FloatTensor {

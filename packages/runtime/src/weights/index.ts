@@ -13,16 +13,8 @@ export {
 export { type FilePlace, folderOf } from "./folder-of.js";
 export type { GgmlQuantization } from "./gguf/ggml-types.js";
 export type { GgufScalar, GgufValue } from "./gguf/gguf-cursor.js";
-export { isGguf } from "./gguf/gguf-header.js";
-export { type GgufWeights, type OpenGgufOptions, openGguf } from "./gguf/gguf-weights.js";
-export {
-  encodeGguf,
-  fitsGgufType,
-  type GgufLayout,
-  type GgufTensorToWrite,
-  type GgufType,
-  layOutGguf,
-} from "./gguf/gguf-writer.js";
+export type { GgufWeights, OpenGgufOptions } from "./gguf/gguf-weights.js";
+export type { GgufLayout, GgufTensorToWrite, GgufType } from "./gguf/gguf-writer.js";
 export type { WeightsErrorCode } from "./header.js";
 export type { HttpSourceOptions } from "./http/exchange.js";
 export { httpSource } from "./http/http-source.js";

@@ -1,8 +1,7 @@
 /** One file of weights, whichever format it has: told by its first bytes, not by its name. */
 import type { ByteSource } from "./byte-source.js";
 import type { ScaledDType } from "./converted-tensor.js";
-import { isGguf } from "./gguf/gguf-header.js";
-import { type GgufWeights, openGguf } from "./gguf/gguf-weights.js";
+import type { GgufWeights } from "./gguf/gguf-weights.js";
 import { weightsError } from "./header.js";
 import { plainWeights } from "./quantized/plain-weights.js";
 import { openSafetensors } from "./safetensors-weights.js";
@@ -39,7 +38,11 @@ export async function openWeightsFile(
     await source.close();
     throw error;
   }
-  if (isGguf(start)) return openGguf(source, { scaledDType });
+  const { isGguf } = await import("./gguf/gguf-header.js");
+  if (isGguf(start)) {
+    const { openGguf } = await import("./gguf/gguf-weights.js");
+    return openGguf(source, { scaledDType });
+  }
   const weights = await openSafetensors(source);
   try {
     return await plainWeights(weights, { scaledDType });

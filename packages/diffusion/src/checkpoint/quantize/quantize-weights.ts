@@ -1,9 +1,7 @@
 /** A component's weights in a quantized format: which tensors become what, and the file's bytes in order. */
 import {
   encodeFloats,
-  fitsGgufType,
   type GgufType,
-  layOutGguf,
   layOutSafetensors,
   quantizeE4M3,
   quantizeQ4_K,
@@ -13,6 +11,7 @@ import {
   type WeightSource,
   widen,
 } from "@lvsa/runtime";
+import { fitsGgufType, layOutGguf } from "@lvsa/runtime/gguf";
 import type { ModelDefinition } from "../../models/definition/define-model.js";
 import { elementCount } from "../../models/definition/parameter-list.js";
 

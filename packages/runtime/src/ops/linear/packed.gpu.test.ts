@@ -1,14 +1,13 @@
 /** Quantized weights in GPU memory: the bytes they take, the numbers they stand for, and products with them. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { encodeGguf, openGguf } from "../../gguf.js";
 import {
   bytesPerElement,
   type Device,
-  encodeGguf,
   encodeSafetensors,
   type GgufType,
   linear,
   memorySource,
-  openGguf,
   openSafetensors,
   type PackedDType,
   plainWeights,
