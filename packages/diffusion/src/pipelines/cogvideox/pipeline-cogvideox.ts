@@ -24,24 +24,19 @@ import {
   type Run,
   type Settings,
 } from "../diffusion-pipeline.js";
-import { FamilyOptions, imageNeeded, imageUnsupported } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
 import { imageSettings, stretchNotes, withEncoder } from "../image-conditions.js";
-import { withoutEffect } from "../notes.js";
 import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
-import { checkEmbeds, encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
+import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { imageLatents, withImageChannels } from "./cogvideox-image.js";
 import { rawLatents } from "./cogvideox-latents.js";
+import { checkCogVideoXOptions, cogVideoXNotes, cogVideoXOptions } from "./cogvideox-options.js";
 import { openCogVideoXPrompts } from "./cogvideox-prompts.js";
 
 /** Of the classes that its checkpoints hold. */
 const DEFINITIONS = [cogVideoXTransformer, autoencoderKLCogVideoX, t5Encoder, umt5Encoder];
-
-const cogVideoXOptions = new FamilyOptions("CogVideoX", [
-  ...(["useDynamicGuidance", "promptEmbeds", "negativePromptEmbeds", "image"] as const),
-]);
 
 /** What one prediction is conditioned on. */
 interface Condition {
@@ -99,13 +94,9 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     const { guidanceScale, numFrames, useDynamicGuidance = false } = settings;
     const { shape, frameCount } = this.latentPlan(settings);
     const { takesImage } = this.parts;
-    if (takesImage && !given.image) throw imageNeeded(this.className, "an image");
-    if (!takesImage && given.image) throw imageUnsupported("this checkpoint", "image");
     const { text_embed_dim: textWidth } = this.transformers[0].config;
     const rows = this.#textRows;
-    for (const name of ["promptEmbeds", "negativePromptEmbeds"] as const) {
-      checkEmbeds(name, given[name], textWidth, rows);
-    }
+    checkCogVideoXOptions(given, { className: this.className, takesImage, textWidth, rows });
     const source = { classes: COGVIDEOX_SCHEDULERS, config: this.parts.schedulerConfig };
     const { scheduler, steps, used, notes } = runScheduler(source, given, settings);
     const isOn = guidanceScale > 1;
@@ -121,12 +112,7 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
       notes: [
         ...notes,
         ...stretchNotes([given.image], settings),
-        ...(rows === undefined || (given.maxSequenceLength ?? rows) === rows
-          ? []
-          : [withoutEffect("maxSequenceLength", `this checkpoint takes ${rows} tokens`)]),
-        ...(useDynamicGuidance && !isOn
-          ? [withoutEffect("useDynamicGuidance", `guidance is off with guidanceScale ${guidanceScale}`)]
-          : []),
+        ...cogVideoXNotes(given, isOn, guidanceScale, rows),
         ...(frameCount === numFrames
           ? []
           : [`The autoencoder makes ${frameCount} frames where ${numFrames} were asked for.`]),
@@ -153,10 +139,7 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
           )
         : undefined;
     const condition = (text: HostTensor): Condition => ({ image, text: this.upload(run, text) });
-    return {
-      ...{ positive: condition(positive.embeds), notes },
-      negative: negative && condition(negative.embeds),
-    };
+    return { positive: condition(positive.embeds), negative: negative && condition(negative.embeds), notes };
   }
 
   protected override async forward(

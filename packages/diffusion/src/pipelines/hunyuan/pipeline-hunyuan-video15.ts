@@ -24,16 +24,16 @@ import {
   type Run,
   type Settings,
 } from "../diffusion-pipeline.js";
-import { FamilyOptions, imageNeeded, imageUnsupported } from "../generate-options.js";
 import { ImageEmbedder, imageSettings } from "../image-conditions.js";
 import { withoutEffect } from "../notes.js";
 import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import type { EncodedPrompt } from "../prompt-cache.js";
-import { checkEmbeds, encodePrompts } from "../prompt-embeds.js";
+import { encodePrompts } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
 import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { ClassifierFreeGuidance } from "./classifier-free-guidance.js";
 import { encodeImage, type ImageParts, modelInput } from "./hunyuan-image.js";
+import { checkHunyuanOptions, hunyuanOptions } from "./hunyuan-options.js";
 import { HunyuanVideo15PromptEncoder } from "./hunyuan-prompts.js";
 
 /** Of the classes that its checkpoints hold. */
@@ -45,11 +45,6 @@ const DEFINITIONS = [
   umt5Encoder,
   siglipVision,
 ];
-
-const hunyuanOptions = new FamilyOptions("HunyuanVideo", [
-  ...(["promptEmbeds", "negativePromptEmbeds", "promptEmbeds2", "negativePromptEmbeds2"] as const),
-  ...(["sigmas", "preset", "image"] as const),
-]);
 
 interface HunyuanParts extends PipelineParts<HunyuanVideo15Transformer3DModel, AutoencoderKLHunyuanVideo15> {
   readonly prompts: HunyuanVideo15PromptEncoder;
@@ -122,15 +117,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     const { guidanceScale } = settings;
     const shape = this.grid(settings).latentShape;
     const { imageParts } = this.parts;
-    if (imageParts && !given.image) throw imageNeeded(this.className, "an image");
-    if (!imageParts && given.image) throw imageUnsupported("this checkpoint", "image");
-    const { text_embed_dim: width1, text_embed_2_dim: width2 } = this.transformers[0].config;
-    for (const [name, columns] of [
-      ...([["promptEmbeds", width1] as const, ["negativePromptEmbeds", width1] as const] as const),
-      ...([["promptEmbeds2", width2] as const, ["negativePromptEmbeds2", width2] as const] as const),
-    ]) {
-      checkEmbeds(name, given[name], columns);
-    }
+    checkHunyuanOptions(given, this.className, imageParts !== undefined, this.transformers[0].config);
     const source = {
       classes: FLOW_SCHEDULERS,
       config: this.parts.schedulerConfig,

@@ -3,17 +3,9 @@
  * Sources: diffusers `pipelines/wan/pipeline_wan.py` and `pipeline_wan_i2v.py`.
  */
 import type { FolderReader, Tensor } from "@lvsa/runtime";
-import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
-import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
-import { autoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan-definition.js";
 import type { VideoGrid } from "../../models/definition/video-grid.js";
-import { VisionEncoder } from "../../models/image-encoders/vision-encoder.js";
-import { clipVision } from "../../models/image-encoders/vision-encoder-definitions.js";
-import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
-import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
-import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
+import type { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { FLOW_SCHEDULERS } from "../../schedulers/index.js";
-import type { Component } from "../component.js";
 import type { StepInput } from "../denoise.js";
 import {
   type ClipPlan,
@@ -23,50 +15,27 @@ import {
   type Settings,
 } from "../diffusion-pipeline.js";
 import { scaledGuidance } from "../guidance.js";
-import { ImageEmbedder, imageSettings, stretchNotes, withFirstFrame } from "../image-conditions.js";
-import {
-  autoencoder,
-  isEncoder,
-  openParts,
-  type PipelineParts,
-  type Stage,
-  stageOf,
-} from "../pipeline-parts.js";
-import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
+import { imageSettings, stretchNotes, withFirstFrame } from "../image-conditions.js";
+import type { Stage } from "../pipeline-parts.js";
+import { encodePrompts } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
 import type { CachedModelOf } from "../run-step-cache.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
+import { openWanParts, type WanParts } from "./open-wan-parts.js";
 import { imageCondition, wanImageEmbeds } from "./wan-image-condition.js";
 import { type ImageCondition, modelInput, tokenTimesteps } from "./wan-model-input.js";
 import {
   checkWanEmbeds,
   checkWanOptions,
-  type WanAbilities,
-  wanAbilities,
   wanCachedModel,
   wanNotes,
   wanOptions,
   withWanPreset,
 } from "./wan-options.js";
-import { openWanPrompts } from "./wan-prompts.js";
-import { secondStageFrom, wanStages } from "./wan-stages.js";
-
-/** Of the classes that its checkpoints hold. */
-const DEFINITIONS = [wanTransformer, autoencoderKLWan, umt5Encoder, t5Encoder, clipVision];
+import { secondStageFrom } from "./wan-stages.js";
 
 /** Text rows that a transformer with image tokens expects. */
 const ROWS_WITH_IMAGE = 512;
-
-interface WanParts extends PipelineParts<WanTransformer3DModel, AutoencoderKLWan> {
-  readonly abilities: WanAbilities;
-  /** Share of the noise schedule below which the second transformer works. */
-  readonly boundary: number | undefined;
-  readonly prompts: PromptEncoder;
-  /** The half of the autoencoder that images go through. */
-  readonly encoder: Component<AutoencoderKLWan>;
-  /** Where the transformer attends to embeddings of images. */
-  readonly images: ImageEmbedder | undefined;
-}
 
 /** What one prediction is conditioned on. */
 interface Condition extends ImageCondition {
@@ -85,40 +54,7 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
 
   /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<WanPipeline> {
-    const { device } = options;
-    const index = await readModelIndex(folder);
-    const parts = await openParts(folder, index, options, DEFINITIONS);
-    const { components, boundary, notes } = wanStages(index);
-    const [first, ...others] = await Promise.all(
-      components.map(async (name) => {
-        const config = await readJson(folder, `${name}/config.json`);
-        const model = WanTransformer3DModel.create(device, config, { attention: parts.attention, name });
-        return stageOf(parts, name, model, options);
-      }),
-    );
-    const vaeConfig = autoencoderKLWan.configToRun(
-      await readJson(folder, "vae/config.json"),
-      "vae/config.json",
-    );
-    const stages: WanParts["stages"] = [first!, ...others];
-    const abilities = wanAbilities(
-      index,
-      stages.map(({ model }) => model.config),
-      vaeConfig.z_dim,
-    );
-    const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);
-    const encoder = autoencoder(folder, device, AutoencoderKLWan, vaeConfig, isEncoder);
-    const prompts = await openWanPrompts(device, folder);
-    const images =
-      abilities.embeddedImages > 0
-        ? await ImageEmbedder.open(device, folder, index, "image_processor", VisionEncoder.clipPenultimate)
-        : undefined;
-    return new WanPipeline({
-      ...{ ...parts, stages, vae, encoder, prompts, images, abilities, boundary },
-      definition: wanTransformer,
-      configs: { transformer: first!.model.config, vae: vaeConfig },
-      notes: [...parts.notes, ...notes],
-    });
+    return new WanPipeline(await openWanParts(folder, options));
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): WanPlan {
