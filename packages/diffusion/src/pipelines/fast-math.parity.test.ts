@@ -8,11 +8,15 @@ const FAST = 1e-2;
 
 const cases = await tinyCases();
 
-test("every family has a tiny generation", () => {
-  expect(new Set(cases.map(({ family }) => family))).toEqual(
-    new Set(["wan", "hunyuan", "cogvideox", "cosmos3"]),
-  );
-});
+const FAMILIES = ["wan", "hunyuan", "cogvideox", "cosmos3"];
+// Other reference data may hold none; ours has one of each.
+const isForeign = process.env.LVSA_REFERENCE_DIR !== undefined && cases.length === 0;
+test.skipIf(isForeign)(
+  `every family has a tiny generation${isForeign ? ": none in LVSA_REFERENCE_DIR" : ""}`,
+  () => {
+    expect(new Set(cases.map(({ family }) => family))).toEqual(new Set(FAMILIES));
+  },
+);
 
 test.each(cases)("$name", async (one) => {
   const exact = await testDevice({ math: "exact" });
