@@ -90,7 +90,9 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
   }
   const module = await loadSoftwareAdapter(options.softwareAdapter);
   await module.installSoftwareAdapter();
-  const { gpu, adapter } = await openDawn([...flags, "adapter=SwiftShader"]);
+  const unchecked = options.bounds === "unchecked";
+  const swiftShader = [...flags, "adapter=SwiftShader", ...(unchecked ? [UNCHECKED] : [])];
+  const { gpu, adapter } = await openDawn(swiftShader);
   if (!adapter) {
     throw new DeviceError("NO_ADAPTER", "the embedded software adapter was unpacked but gives no adapter", {
       fix: "Run `lvsa doctor`, and install a Vulkan driver (for example mesa-vulkan-drivers).",
@@ -101,7 +103,10 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
       "No GPU driver found: using the embedded software adapter (slow; fine for small models).",
     );
   }
-  return keep(gpu, await createNeutralDevice({ ...deviceOptions, adapter }));
+  return keep(
+    gpu,
+    await createNeutralDevice({ ...deviceOptions, adapter, ...(unchecked ? { unchecked } : {}) }),
+  );
 }
 
 const ENABLE = "enable-dawn-features=";
