@@ -281,6 +281,13 @@ describe.skipIf(cogvideoxCases.length === 0)("CogVideoX", () => {
         }
         check(`cogvideox/${reference.name} ${prefix}loop`, replay(loopOf(opened, scheduler, prefix)));
       }
+      // A loop without its predictions still says when it was.
+      if (tensors.timesteps) {
+        const timesteps = values(tensors, "timesteps");
+        const scheduler = create();
+        scheduler.setTimesteps(timesteps.length);
+        expect(scheduler.timesteps).toEqual(timesteps);
+      }
     });
   }
 });
