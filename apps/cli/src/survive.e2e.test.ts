@@ -90,9 +90,11 @@ describe("SIGKILL at any moment", () => {
       const child = spawn(process.execPath, [MAIN, ...RUN, "--output", output, "--output-latent", latents], {
         stdio: "ignore",
       });
+      // It may be quicker than the first one, and have ended before its time.
+      const closed = new Promise((resolve) => child.once("close", resolve));
       await new Promise((resolve) => setTimeout(resolve, after));
       child.kill("SIGKILL");
-      await new Promise((resolve) => child.once("close", resolve));
+      await closed;
       const left = (await readdir(own)).filter((name) => !name.startsWith("."));
       const kept = left.find((name) => name.includes(".state."));
       // What has its name is whole.
@@ -109,7 +111,8 @@ describe("SIGKILL at any moment", () => {
       expect((await pixels(output)).equals(whole.video)).toBe(true);
       if (kept || !how) expect((await latentsIn(latents)).equals(whole.latents)).toBe(true);
       const names = (await readdir(own)).sort();
-      expect(names.filter((name) => !name.startsWith("latents"))).toEqual(["clip.png", "clip.png.json"]);
+      // The lock of latents that nobody writes any more is taken over by the next who does.
+      expect(names.filter((name) => !/^\.?latents/.test(name))).toEqual(["clip.png", "clip.png.json"]);
     }
   });
 });
