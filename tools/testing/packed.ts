@@ -27,6 +27,8 @@ export type Installer = "npm" | "pnpm";
 
 interface Manifest {
   readonly name: string;
+  /** Never published: the page. */
+  readonly private?: boolean;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
@@ -36,7 +38,7 @@ interface Manifest {
 export const published: readonly string[] = ["packages", "apps"].flatMap((parent) =>
   readdirSync(join(root, parent))
     .map((name) => `${parent}/${name}`)
-    .filter((folder) => existsSync(join(root, folder, "package.json"))),
+    .filter((folder) => existsSync(join(root, folder, "package.json")) && !manifestOf(folder).private),
 );
 
 export function manifestOf(folder: string): Manifest {

@@ -247,7 +247,9 @@ test("a full disk: known before the run, or the latents are kept where there is 
     expect(full.stderr).toMatch(/clip\.png.*ENOSPC[\s\S]*Free some space|no space/);
     const kept = events(full.stdout).find(({ event }) => event === "kept") as { path: string };
     expect((await latentsIn(kept.path)).equals(whole.latents)).toBe(true);
-    expect((await readdir(disk)).sort()).toEqual(["filler"]);
+    // A few kilobytes of latents may fit where the video does not.
+    const others = (await readdir(disk)).filter((name) => join(disk, name) !== kept.path);
+    expect(others).toEqual(["filler"]);
     await rm(kept.path);
   } finally {
     spawnSync("umount", [disk]);

@@ -54,6 +54,13 @@ async function naming<T>(path: string, write: () => Promise<T>): Promise<T> {
     return await write();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
+    // The output was proven before the run: what is wrong with it now is nobody's wrong usage.
+    if (isLvsaError(error) && error.isUsage)
+      throw new LvsaError("OUTPUT_FAILED", `the file can not be written: ${error.message}`, {
+        where: path,
+        fix: error.fix ?? "Choose another --output.",
+        cause: error,
+      });
     if (isLvsaError(error) || typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) throw error;
     throw new LvsaError("OUTPUT_FAILED", `the file can not be written: ${(error as Error).message}`, {
       where: path,
