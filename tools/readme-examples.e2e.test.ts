@@ -40,7 +40,12 @@ function exampleOf(readmePath: string): Example {
   if (line === undefined || source === undefined)
     throw new Error(`${readmePath} has no npm i line, or no ts example`);
   const folders = [...source.matchAll(/nodeFolder\("\.\/([^"]+)"\)/g)].map((match) => match[1]!);
-  return { names: line.trim().split(/\s+/), source, folders };
+  // The repository's own lockfile says which version of them is meant.
+  const names = line
+    .trim()
+    .split(/\s+/)
+    .map((name) => name.replace(/(?<=.)@[^/]*$/, ""));
+  return { names, source, folders };
 }
 
 /** The clip cut short, two steps where the example states none. */

@@ -13,13 +13,15 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const folders = ["packages", "apps"].flatMap((parent) =>
   readdirSync(join(root, parent))
     .map((name) => join(parent, name))
-    .filter((folder) => existsSync(join(root, folder, "package.json"))),
+    .filter((folder) => existsSync(join(root, folder, "package.json")))
+    .filter((folder) => !JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8")).private),
 );
 const node = (cwd: string, args: readonly string[]) => run(process.execPath, args, { cwd });
 const manifestOf = async (place: string) =>
   JSON.parse(await readFile(join(place, "package.json"), "utf8")) as {
     name: string;
     version: string;
+    bin?: Record<string, string>;
     dependencies?: Record<string, string>;
     peerDependencies?: Record<string, string>;
   };
@@ -83,7 +85,8 @@ describe("a new version", () => {
     for (const folder of withVersion) {
       const place = join(copy, folder);
       await node(place, [tool("tsup/dist/cli-default.js"), "--silent"]);
-      if (folder.startsWith("apps")) {
+      // A program, or a library.
+      if ((await manifestOf(place)).bin) {
         const { stdout } = await node(place, ["dist/main.js", "--version"]);
         reported[folder] = stdout.trim();
       } else {

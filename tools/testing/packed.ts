@@ -106,8 +106,8 @@ export class PackedPackages {
     } else {
       await writeFile(join(place, "package.json"), JSON.stringify(manifest));
       const overrides = Object.entries(ours).map(([name, path]) => `  "${name}": "${path}"\n`);
-      // What the README tells users of pnpm: the package's build step is not needed.
-      const workspace = `allowBuilds:\n  webgpu: false\noverrides:\n${overrides.join("")}`;
+      // What READMEs tell users of pnpm: the packages' build steps are not needed.
+      const workspace = `allowBuilds:\n  webgpu: false\n  msgpackr-extract: false\noverrides:\n${overrides.join("")}`;
       await writeFile(join(place, "pnpm-workspace.yaml"), workspace);
       await run("pnpm", ["install", "--prefer-offline", "--no-frozen-lockfile"], place);
     }

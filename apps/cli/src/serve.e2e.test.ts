@@ -97,7 +97,7 @@ test("a killed server's video goes on in the next, to the same bytes", async () 
   const { code, stderr } = await runCli([
     ...args,
     "--steps",
-    "30",
+    "12",
     "--seed",
     "7",
     "--lvsa",
