@@ -51,7 +51,10 @@ function exampleOf(readmePath: string): Example {
 /** The clip cut short, two steps where the example states none. */
 function shortened(source: string): string {
   const clip = /numFrames: \d+(?:,\s+height: \d+,\s+width: \d+)?/g;
-  return source.replace(clip, `${SHORT_CLIP}, numInferenceSteps: 2`);
+  return source
+    .replace(/numInferenceSteps: \d+/g, "numInferenceSteps: 2")
+    .replace(clip, `${SHORT_CLIP}, numInferenceSteps: 2`)
+    .replace(/resolution: "\d+x\d+",\s+duration: \d+/, 'resolution: "48x32", duration: 0.5');
 }
 
 /** Servers that examples need, by the variable that tells their address. */
