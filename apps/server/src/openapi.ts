@@ -12,7 +12,7 @@ const video = { 200: json(videoSchema, "the video"), ...failure };
 const security = [{ key: [] }];
 
 export function describeApi(app: OpenAPIHono, version: string): void {
-  const { registry } = { registry: app.openAPIRegistry };
+  const registry = app.openAPIRegistry;
   registry.registerComponent("securitySchemes", "key", { type: "http", scheme: "bearer" });
   const page = z.object({
     object: z.literal("list"),

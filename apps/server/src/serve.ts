@@ -2,7 +2,6 @@
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import type { Server } from "node:http";
-import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import type { JobQueue } from "@lvsa/jobs";
 import { cliRunner, type Runner, runWorker } from "@lvsa/jobs/node";
@@ -135,7 +134,7 @@ function logger(options: WorkOptions) {
 }
 
 function open(options: WorkOptions, log: Log): Promise<JobQueue> {
-  return openQueue(options.queue, join(options.workspace), {
+  return openQueue(options.queue, options.workspace, {
     ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
     onNotice: (line) => log.warn(line),
   });

@@ -1,5 +1,5 @@
 /** Jobs on Redis or Valkey: records are keys of ours, BullMQ brings their ids to workers and knows who fell silent. */
-import { type JobQueue, type QueueOptions, RecordQueue, resolveQueueOptions } from "@lvsa/jobs";
+import { type JobQueue, openSharedQueue, type QueueOptions, resolveQueueOptions } from "@lvsa/jobs";
 import { Redis } from "ioredis";
 import { BullMqDelivery } from "./bullmq-delivery.js";
 import { RedisStore } from "./redis-store.js";
@@ -24,16 +24,5 @@ export async function openBullMqQueue({ url, name = "lvsa", ...options }: BullMq
     return redis;
   };
   const store = new RedisStore(connect(), name);
-  await store.connect();
-  const delivery = new BullMqDelivery(connect, name, leaseMs);
-  try {
-    await delivery.start();
-    // A process that died between the two halves of `add` left records that nobody announced.
-    for (const id of await store.queued()) await delivery.announce(id);
-  } catch (error) {
-    await delivery.close();
-    await store.close();
-    throw error;
-  }
-  return new RecordQueue(store, delivery, options);
+  return openSharedQueue({ store, delivery: new BullMqDelivery(connect, name, leaseMs) }, options);
 }

@@ -27,7 +27,7 @@ export class RedisStore implements RecordStore {
     this.#name = name;
   }
 
-  async connect(): Promise<void> {
+  async start(): Promise<void> {
     await this.#redis.connect();
   }
 

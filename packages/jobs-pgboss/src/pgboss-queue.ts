@@ -1,5 +1,5 @@
 /** Jobs on PostgreSQL: records are rows of ours, pg-boss brings their ids to workers. */
-import { type JobQueue, type QueueOptions, RecordQueue, resolveQueueOptions } from "@lvsa/jobs";
+import { type JobQueue, openSharedQueue, type QueueOptions, resolveQueueOptions } from "@lvsa/jobs";
 import pg from "pg";
 import { PgBossDelivery } from "./pgboss-delivery.js";
 import { PostgresStore } from "./postgres-store.js";
@@ -21,16 +21,5 @@ export async function openPgBossQueue(options: PgBossOptions): Promise<JobQueue>
   // A lost idle connection is replaced at the next query; without a listener it would end the process.
   pool.on("error", () => {});
   const store = new PostgresStore(pool, schema);
-  const delivery = new PgBossDelivery(url, schema, store, pollMs);
-  try {
-    await store.prepare();
-    await delivery.start();
-    // A process that died between the two halves of `add` left records that nobody announced.
-    for (const id of await store.queued()) await delivery.announce(id);
-  } catch (error) {
-    await delivery.close();
-    await store.close();
-    throw error;
-  }
-  return new RecordQueue(store, delivery, queue);
+  return openSharedQueue({ store, delivery: new PgBossDelivery(url, schema, store, pollMs) }, queue);
 }

@@ -21,7 +21,7 @@ export class PostgresStore implements RecordStore {
     this.#table = `${this.#schema}.job`;
   }
 
-  async prepare(): Promise<void> {
+  async start(): Promise<void> {
     const client = await this.#pool.connect();
     try {
       await client.query("begin");

@@ -28,6 +28,8 @@ export {
   type Delivered,
   type Delivery,
   noJobs,
+  openSharedQueue,
   RecordQueue,
   type RecordStore,
+  type SharedQueueParts,
 } from "./record-queue.js";

@@ -203,6 +203,35 @@ class RecordLease implements Lease {
   }
 }
 
+/** What a queue that several processes share is opened from. */
+export interface SharedQueueParts {
+  readonly store: RecordStore & {
+    /** Makes or reaches what it needs. */
+    start(): Promise<void>;
+    /** Ids of jobs that wait, oldest first. */
+    queued(): Promise<string[]>;
+  };
+  readonly delivery: Delivery & { start(): Promise<void> };
+}
+
+/** Starts both halves; where one fails, both are closed. */
+export async function openSharedQueue(
+  { store, delivery }: SharedQueueParts,
+  options: QueueOptions,
+): Promise<JobQueue> {
+  try {
+    await store.start();
+    await delivery.start();
+    // A process that died between the two halves of `add` left records that nobody announced.
+    for (const id of await store.queued()) await delivery.announce(id);
+  } catch (error) {
+    await delivery.close();
+    await store.close();
+    throw error;
+  }
+  return new RecordQueue(store, delivery, options);
+}
+
 /** The next record by `change`; for stores. */
 export function changed(record: JobRecord | undefined, change: JobTransition): JobRecord | undefined {
   return record && transition(record, change);

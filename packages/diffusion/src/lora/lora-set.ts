@@ -127,9 +127,8 @@ export class LoraSet {
     });
   }
 
-  /** For metadata: names, weights and transformers; null without any. */
-  get used(): string | null {
-    if (this.#entries.length === 0) return null;
+  /** For metadata: names, weights and transformers. */
+  get used(): string {
     const texts = this.#entries.map(({ file, weight, changes }) => {
       const components = [...changes].flatMap(([name, list]) => (list.length > 0 ? [name] : []));
       return `${file.name}:${weight} (${components.join(", ")})`;

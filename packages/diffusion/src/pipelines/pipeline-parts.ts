@@ -66,7 +66,7 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   readonly keepLoaded: boolean;
 }
 
-type Loras = Pick<LoraSet, "wrap" | "notes" | "used" | "close">;
+type Loras = Pick<LoraSet, "wrap" | "notes" | "close"> & { readonly used: string | null };
 
 const NO_LORAS: Loras = {
   used: null,
