@@ -41,7 +41,7 @@ export interface VideoBackend {
 
 /** Seconds at which frame `index` starts, and how long it stands. */
 export function frameTiming(
-  config: VideoTrackConfig,
+  config: Pick<VideoTrackConfig, "fps">,
   index: number,
 ): { timestamp: number; duration: number } {
   return { timestamp: index / config.fps, duration: 1 / config.fps };

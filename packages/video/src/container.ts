@@ -1,6 +1,12 @@
 /** Frames into a container file: conversion to I420, an encoder, mediabunny's muxer, the tags. */
 import { ConfigError } from "@lvsa/runtime/errors";
-import { Output, type OutputFormat, StreamTarget, type StreamTargetChunk } from "mediabunny";
+import {
+  Output,
+  type OutputFormat,
+  StreamTarget,
+  type StreamTargetChunk,
+  type VideoSource,
+} from "mediabunny";
 import type { VideoBackend, VideoCodecName, VideoQuality, VideoTrackEncoder } from "./backend.js";
 import type { ByteSink } from "./byte-sink.js";
 import { checkedFrames, checkStream, type FrameStream } from "./frames.js";
@@ -19,6 +25,15 @@ export interface ContainerKind {
   readonly extension: string;
   readonly codec: VideoCodecName;
   readonly format: OutputFormat;
+  /** Hand bytes on as they come, instead of a megabyte at a time: what is written so far is of use. */
+  readonly isEager?: boolean;
+}
+
+/** What a container says of its one track. */
+export interface TrackFacts {
+  readonly fps: number;
+  readonly frameCount: number;
+  readonly metadata?: VideoMetadata | undefined;
 }
 
 export interface ContainerReport {
@@ -53,6 +68,39 @@ async function openEncoder(
   );
 }
 
+/** Opens a container, lets `fill` add the packets of its track, and completes it. Cancelled when anything fails. */
+export async function muxTrack(
+  sink: ByteSink,
+  { format, isEager = false }: Pick<ContainerKind, "format" | "isEager">,
+  source: VideoSource,
+  { fps, frameCount, metadata = {} }: TrackFacts,
+  fill: () => Promise<void>,
+): Promise<void> {
+  const writable = new WritableStream<StreamTargetChunk>({
+    write: (chunk) => sink.write(chunk.data, chunk.position),
+  });
+  const output = new Output({
+    format,
+    target: new StreamTarget(writable, isEager ? {} : { chunked: true, chunkSize: 1 << 20 }),
+  });
+  const comment = commentOf(metadata);
+  const title = titleOf(metadata);
+  try {
+    output.addVideoTrack(source, { frameRate: fps, maximumPacketCount: frameCount });
+    output.setMetadataTags({
+      ...(title === undefined ? {} : { title }),
+      ...(comment === undefined ? {} : { comment }),
+    });
+    await output.start();
+    await fill();
+    await output.finalize();
+  } catch (error) {
+    // Best effort: the reason to report is the first error, not what cancelling adds to it.
+    await output.cancel().catch(() => undefined);
+    throw error;
+  }
+}
+
 /** Writes a stream into a container. Holds one frame and what the encoder holds. */
 export async function writeContainer(
   sink: ByteSink,
@@ -61,36 +109,17 @@ export async function writeContainer(
   options: ContainerOptions,
 ): Promise<ContainerReport> {
   checkStream(stream);
-  const { width, height, fps, frameCount } = stream;
-  const metadata = options.metadata ?? {};
+  const { width, height } = stream;
   const [backend, encoder] = await openEncoder(kind, stream, options);
-  const writable = new WritableStream<StreamTargetChunk>({
-    write: (chunk) => sink.write(chunk.data, chunk.position),
-  });
-  const output = new Output({
-    format: kind.format,
-    target: new StreamTarget(writable, { chunked: true, chunkSize: 1 << 20 }),
-  });
-  const comment = commentOf(metadata);
-  const title = titleOf(metadata);
   try {
-    output.addVideoTrack(encoder.source, { frameRate: fps, maximumPacketCount: frameCount });
-    output.setMetadataTags({
-      ...(title === undefined ? {} : { title }),
-      ...(comment === undefined ? {} : { comment }),
+    await muxTrack(sink, kind, encoder.source, { ...stream, metadata: options.metadata }, async () => {
+      const i420 = new Uint8Array(i420Bytes(width, height));
+      let index = 0;
+      for await (const frame of checkedFrames(stream)) {
+        await encoder.add(rgbToI420(frame, width, height, i420), index++);
+      }
+      await encoder.finish();
     });
-    await output.start();
-    const i420 = new Uint8Array(i420Bytes(width, height));
-    let index = 0;
-    for await (const frame of checkedFrames(stream)) {
-      await encoder.add(rgbToI420(frame, width, height, i420), index++);
-    }
-    await encoder.finish();
-    await output.finalize();
-  } catch (error) {
-    // Best effort: the reason to report is the first error, not what cancelling adds to it.
-    await output.cancel().catch(() => undefined);
-    throw error;
   } finally {
     encoder.close();
   }

@@ -5,7 +5,7 @@ import { type ByteSink, MemorySink } from "./byte-sink.js";
 import type { FrameStream } from "./frames.js";
 import { writeGif } from "./gif.js";
 import type { VideoMetadata } from "./metadata.js";
-import { writeMp4 } from "./mp4.js";
+import { type Mp4Layout, mp4Layout, writeMp4 } from "./mp4.js";
 import { writePng } from "./png.js";
 import { webCodecsBackend } from "./webcodecs.js";
 import { writeWebm } from "./webm.js";
@@ -29,6 +29,8 @@ export interface EncodeVideoOptions extends FrameStream {
   readonly metadata?: VideoMetadata;
   /** MP4 and WebM only; the others are lossless or nearly so. Default `high`. */
   readonly quality?: VideoQuality;
+  /** How an MP4 is laid out. Default `fast-start`. */
+  readonly mp4?: Mp4Layout;
   /** Encoders for MP4 and WebM, asked in order. Default: WebCodecs; in Node pass `nodeVideoBackends()`. */
   readonly backends?: readonly VideoBackend[];
 }
@@ -61,21 +63,28 @@ export function formatOfPath(path: string): VideoFormat {
 export async function encodeVideoTo(sink: ByteSink, options: EncodeVideoOptions): Promise<EncodeReport> {
   const { format, metadata = {}, quality, backends = [webCodecsBackend] } = options;
   const container = { metadata, backends, ...(quality === undefined ? {} : { quality }) };
+  mp4Layout(options.mp4);
+  const ignored =
+    options.mp4 && format !== "mp4" ? [`mp4: "${options.mp4}" has no effect on a .${format}`] : [];
   switch (format) {
     case "mp4":
-      return { format, ...(await writeMp4(sink, options, container)) };
+      return { format, ...(await writeMp4(sink, options, { ...container, layout: mp4Layout(options.mp4) })) };
     case "webm":
-      return { format, ...(await writeWebm(sink, options, container)) };
+      return withNotes(ignored, { format, ...(await writeWebm(sink, options, container)) });
     case "gif":
-      return { format, notes: await writeGif(sink, options, metadata) };
+      return { format, notes: [...ignored, ...(await writeGif(sink, options, metadata))] };
     case "png":
       await writePng(sink, options, metadata);
-      return { format, notes: [] };
+      return { format, notes: ignored };
     default:
       throw new UsageError("VIDEO_FORMAT", `unknown video format "${format satisfies never}"`, {
         fix: "use mp4, webm, gif or png",
       });
   }
+}
+
+function withNotes(more: readonly string[], report: EncodeReport): EncodeReport {
+  return { ...report, notes: [...more, ...report.notes] };
 }
 
 /**

@@ -20,6 +20,7 @@ export {
 export * from "./error-codes.js";
 export { type FrameSource, type FrameStream, streamOf, type VideoFrames } from "./frames.js";
 export type { VideoMetadata } from "./metadata.js";
+export { MP4_LAYOUTS, type Mp4Layout } from "./mp4.js";
 export { encodePng } from "./png.js";
 export { decodePng, type PngImage } from "./read-png.js";
 export { webCodecsBackend } from "./webcodecs.js";

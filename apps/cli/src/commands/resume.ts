@@ -9,6 +9,7 @@ import { runDecode } from "../generate/run-decode.js";
 import { type GivenOptions, type RunRecord, readKeptRun } from "../generate/run-record.js";
 import type { CommandIo } from "../io.js";
 import { parseGenerateOptions } from "../options/generate-options.js";
+import { keptMp4 } from "../options/mp4-option.js";
 import {
   addResumeOptions,
   parseResumeOptions,
@@ -25,12 +26,16 @@ export function resumeCommand(program: Command, io: CommandIo, exit: (code: numb
       const kept = await readKeptRun(path);
       if (kept.kind === "latents") {
         const clip = { numFrames: undefined, height: undefined, width: undefined, fps: undefined };
-        await runDecode({ ...clip, ...options, file: path }, reporter, signal);
+        const mp4 = keptMp4(kept.record?.options.mp4, options.output ?? kept.record?.output);
+        await runDecode({ ...clip, ...options, mp4, file: path }, reporter, signal);
         if (isOwnFile(kept.record, path)) await rm(path, { force: true });
         return;
       }
       const { record, state } = kept;
-      const given = { ...record.options, ...overrides(options, record.output, record.outputLatent) };
+      const { mp4, ...own } = record.options;
+      const changed = overrides(options, record.output, record.outputLatent);
+      const layout = keptMp4(mp4, options.output ?? record.output);
+      const given = { ...own, ...(layout ? { mp4: layout } : {}), ...changed };
       // Paths in the run's own options are seen from where it began.
       enter(record.folder);
       const request = {

@@ -132,7 +132,12 @@ export interface ClipBytes {
 }
 
 /** Bytes per pixel of a usual clip; what is compressed varies, so that this is a middle and no bound. */
-const BYTES_PER_PIXEL: Readonly<Record<string, number>> = { ".mp4": 0.05, ".webm": 0.05, ".gif": 0.5 };
+const BYTES_PER_PIXEL: Readonly<Record<string, number>> = {
+  // Twice for a moment: as it grew, and with its index in front.
+  ".mp4": 0.1,
+  ".webm": 0.05,
+  ".gif": 0.5,
+};
 /** PNG files of frames. */
 const LOSSLESS = 1.2;
 /** Headers, sidecars, block sizes. */

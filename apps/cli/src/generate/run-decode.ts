@@ -69,7 +69,10 @@ export async function runDecode(
     const decoded = await engine.decode({ ...clip, latents, signal, onStage });
     const settings = { model: checkpoint.name, version: VERSION, ...record?.settings, fps: clip.fps };
     const results = { ...decoded, latents, settings, latentsMetadata: {} };
-    const written = await writeResults(paths, results, { overwrite: options.overwrite, signal, reporter });
+    const written = await writeResults(paths, results, {
+      ...{ overwrite: options.overwrite, mp4: options.mp4 },
+      ...{ signal, reporter },
+    });
     const seconds = (performance.now() - started) / 1000;
     const { frameCount: frames, width, height, fps } = decoded;
     reporter.result(

@@ -188,8 +188,8 @@ export async function runGenerate(
     keeper.describe(record);
     await keeper.finished(result.latents, Number(result.settings.num_inference_steps));
     const results = { ...result, settings, latentsMetadata: recordText(record) };
-    const { overwrite } = options;
-    const written = await writeResults(paths, results, { overwrite, signal, reporter });
+    const { overwrite, mp4 } = options;
+    const written = await writeResults(paths, results, { overwrite, mp4, signal, reporter });
     await keeper.done();
     if (device.profiler) {
       await drained;

@@ -1,6 +1,7 @@
 /** From latents and frames to files. */
 import type { DecodeResult, HostTensor } from "@lvsa/diffusion";
 import { isLvsaError, LvsaError } from "@lvsa/runtime";
+import type { Mp4Layout } from "@lvsa/video";
 import { writeVideo } from "@lvsa/video/node";
 import { writeLatents } from "./latents-file.js";
 import type { OutputPaths } from "./output-check.js";
@@ -16,6 +17,8 @@ export interface Results extends DecodeResult {
 
 export interface WriteOptions {
   readonly overwrite: boolean;
+  /** Layout of an MP4, where it was asked for. */
+  readonly mp4: Mp4Layout | undefined;
   readonly signal: AbortSignal;
   readonly reporter: RunReporter;
 }
@@ -30,7 +33,7 @@ export interface Written {
 export async function writeResults(
   { output, outputLatent }: OutputPaths,
   results: Results,
-  { overwrite, signal, reporter }: WriteOptions,
+  { overwrite, mp4, signal, reporter }: WriteOptions,
 ): Promise<Written> {
   const written: { output?: string; output_latent?: string } = {};
   const { latents, settings, latentsMetadata, ...video } = results;
@@ -42,7 +45,7 @@ export async function writeResults(
   if (output === undefined) return written;
   const metadata = { title: String(settings.prompt ?? ""), settings };
   const { path, notes } = await naming(output, () =>
-    writeVideo(output, { ...video, metadata, signal, overwrite }),
+    writeVideo(output, { ...video, metadata, signal, overwrite, ...(mp4 ? { mp4 } : {}) }),
   );
   for (const note of notes) reporter.notice(note);
   return { ...written, output: path };

@@ -7,6 +7,7 @@ import { addLoraOptions, loraArgument } from "./lora-options.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { addMemoryOptions, memoryFields } from "./memory-options.js";
 import { addComponentOptions, componentFields, givenComponents } from "./model-options.js";
+import { mp4Field, mp4Option, refuseMp4 } from "./mp4-option.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
 
 const schema = z
@@ -20,6 +21,7 @@ const schema = z
     output: z.string().min(1, "expected a path").optional(),
     outputLatent: z.string().min(1, "expected a path").optional(),
     overwrite: z.boolean().default(false),
+    mp4: mp4Field,
     checkpointEvery: wholeNumber(0).optional(),
     initialLatents: z.string().min(1, "expected a path").optional(),
     image: z.string().min(1, "expected a path").optional(),
@@ -55,6 +57,7 @@ const schema = z
     if (magRatios !== undefined && !(typeof stepCache === "object" && stepCache.name === "magcache")) {
       context.addIssue({ code: "custom", path: ["magRatios"], message: "is for --step-cache magcache" });
     }
+    refuseMp4(options, context);
     if (options.json && options.quiet) {
       context.addIssue({ code: "custom", message: "--json and --quiet exclude each other" });
     }
@@ -127,6 +130,7 @@ export function addGenerateOptions(command: Command): Command {
     )
     .option("--output-latent <file.safetensors>", "final latents; without --output the video is not decoded")
     .option("--overwrite", "replace what is there already")
+    .addOption(mp4Option())
     .option(
       "--checkpoint-every <steps>",
       "write the run's state beside the output, for `lvsa resume`; 0: never (default: runs above a minute, by time)",

@@ -7,6 +7,7 @@ import { VERSION } from "../version.js";
 import { addGenerateOptions, ignoredOptions, parseGenerateOptions } from "./generate-options.js";
 import { generationOptions } from "./generation-flags.js";
 import { lvsaConfigOf } from "./lvsa-options.js";
+import { keptMp4 } from "./mp4-option.js";
 import { optionName } from "./parse-options.js";
 import { addPlanOptions, parsePlanOptions } from "./plan-options.js";
 
@@ -18,6 +19,21 @@ function plan(...args: string[]) {
   const command = addPlanOptions(new Command().exitOverride()).parse(args, { from: "user" });
   return parsePlanOptions({ ...command.opts(), model: command.args[0] ?? "" });
 }
+
+describe("--mp4", () => {
+  it("is a layout of an .mp4, and refused for anything else", () => {
+    expect(generate("--mp4", "fragmented").mp4).toBe("fragmented");
+    expect(generate("--mp4", "fast-start", "--output", "A.MP4").mp4).toBe("fast-start");
+    expect(() => generate("--mp4", "flat")).toThrow(/--mp4: expected fast-start or fragmented/);
+    expect(() => generate("--mp4", "fragmented", "--output", "a.gif")).toThrow(/--mp4.*is for an \.mp4/);
+  });
+
+  it("goes on with a run as long as that writes an .mp4", () => {
+    expect(keptMp4("fragmented", "/a/b.mp4")).toBe("fragmented");
+    expect(keptMp4("fragmented", "/a/b.gif")).toBeUndefined();
+    expect(keptMp4(undefined, "/a/b.mp4")).toBeUndefined();
+  });
+});
 
 describe("lvsa generate", () => {
   it("reads every option with its type", () => {
@@ -211,8 +227,8 @@ describe("lvsa plan", () => {
 });
 
 it("writes options as they are typed", () => {
-  expect(["numFrames", "guidance2", "riflexTrainLen", "json"].map(optionName)).toEqual([
-    ...["--num-frames", "--guidance-2", "--riflex-train-len", "--json"],
+  expect(["numFrames", "guidance2", "riflexTrainLen", "json", "mp4"].map(optionName)).toEqual([
+    ...["--num-frames", "--guidance-2", "--riflex-train-len", "--json", "--mp4"],
   ]);
 });
 

@@ -2,9 +2,9 @@
 import * as z from "zod";
 import { UsageError } from "../exit-codes.js";
 
-/** `--num-frames` from `numFrames`, `--guidance-2` from `guidance2`. */
+/** `--num-frames` from `numFrames`, `--guidance-2` from `guidance2`; the number of `mp4` is part of its word. */
 export function optionName(field: string): string {
-  return `--${field.replace(/[A-Z]|\d+/g, (part) => `-${part.toLowerCase()}`)}`;
+  return `--${field.replace(/[A-Z]|(?<!^mp)\d+/g, (part) => `-${part.toLowerCase()}`)}`;
 }
 
 /** @throws UsageError that names every bad option */

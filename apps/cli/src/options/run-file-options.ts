@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
+import { mp4Field, mp4Option, refuseMp4 } from "./mp4-option.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
 
 const path = z.string().min(1, "expected a path");
@@ -25,19 +26,22 @@ export type ResumeCommandOptions = z.infer<typeof resumeSchema>;
 /** @throws UsageError */
 export const parseResumeOptions = (raw: unknown): ResumeCommandOptions => parseOptions(resumeSchema, raw);
 
-const decodeSchema = z.object({
-  file: path,
-  model: path.optional(),
-  output: path.optional(),
-  overwrite: z.boolean().default(false),
-  numFrames: generationFields.numFrames,
-  height: generationFields.height,
-  width: generationFields.width,
-  fps: generationFields.fps,
-  device: device.device,
-  math: device.math,
-  ...voices,
-});
+const decodeSchema = z
+  .object({
+    file: path,
+    model: path.optional(),
+    output: path.optional(),
+    overwrite: z.boolean().default(false),
+    mp4: mp4Field,
+    numFrames: generationFields.numFrames,
+    height: generationFields.height,
+    width: generationFields.width,
+    fps: generationFields.fps,
+    device: device.device,
+    math: device.math,
+    ...voices,
+  })
+  .superRefine(refuseMp4);
 export type DecodeCommandOptions = z.infer<typeof decodeSchema>;
 /** @throws UsageError */
 export const parseDecodeOptions = (raw: unknown): DecodeCommandOptions => parseOptions(decodeSchema, raw);
@@ -81,7 +85,8 @@ export function addDecodeOptions(command: Command): Command {
     .argument("<file>", "latents that a run left, or wrote with --output-latent")
     .option("--model <folder>", "checkpoint (default: the one that the file names)")
     .option("--output <path>", ".mp4, .webm, .gif, .png, or a folder for PNG frames (default: the run's own)")
-    .option("--overwrite", "replace what is there already");
+    .option("--overwrite", "replace what is there already")
+    .addOption(mp4Option());
   addGenerationFlags(command, "numFrames", "height", "width", "fps");
   addDevice(command, "default: auto");
   return addVoices(command).addHelpText(

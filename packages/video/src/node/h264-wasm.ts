@@ -1,6 +1,8 @@
 /**
- * H.264 in Node without native code: the h264-mp4-encoder package (minih264 in WebAssembly). It makes a whole MP4
- * without colour tags, so its packets are taken out again and go into a container of ours.
+ * H.264 in Node without native code: the h264-mp4-encoder package (minih264 in WebAssembly). It makes a whole MP4 in
+ * memory, without colour tags, so its packets are taken out again and go into a container of ours: one group of pictures
+ * at a time, each by an encoder of its own, so that a long clip takes no more memory than two seconds of it. Groups
+ * depend on nothing before them, and the quantiser is fixed: the packets are those of one encoder.
  */
 import { randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
@@ -40,31 +42,47 @@ function loadEncoderModule(): EncoderModule {
   return loaded;
 }
 
-/** The packets of the finished MP4, into the track, with exact times and the colour tags. */
+/** The packets of a finished MP4, into the track, with exact times and the colour tags. @returns their number */
 async function remux(
   file: Uint8Array,
   source: EncodedVideoPacketSource,
   config: VideoTrackConfig,
-): Promise<void> {
+  firstFrame: number,
+): Promise<number> {
   const input = new Input({ source: new BufferSource(file), formats: [MP4] });
   try {
     const track = await input.getPrimaryVideoTrack();
     const decoderConfig = await track?.getDecoderConfig();
     if (!track || !decoderConfig) throw new Error("h264-mp4-encoder made a file without a video track");
     const meta = { decoderConfig: { ...decoderConfig, colorSpace: BT709_LIMITED } };
-    let index = 0;
+    let count = 0;
     // The encoder makes no B frames: packets come in the order of the frames.
     for await (const packet of new EncodedPacketSink(track).packets()) {
-      const { timestamp, duration } = frameTiming(config, index++);
+      const { timestamp, duration } = frameTiming(config, firstFrame + count++);
       await source.add(new EncodedPacket(packet.data, packet.type, timestamp, duration), meta);
     }
+    return count;
   } finally {
     input.dispose();
   }
 }
 
-async function open(config: VideoTrackConfig): Promise<VideoTrackEncoder> {
-  const encoder: H264MP4Encoder = await loadEncoderModule().createH264MP4Encoder();
+/** One encoder and its file in memory. */
+interface Group {
+  readonly firstFrame: number;
+  add(i420: Uint8Array): void;
+  /** The MP4 of the frames. */
+  finish(): Uint8Array;
+  close(): void;
+}
+
+async function openGroup(
+  { createH264MP4Encoder }: EncoderModule,
+  config: VideoTrackConfig,
+  frames: number,
+  firstFrame: number,
+): Promise<Group> {
+  const encoder: H264MP4Encoder = await createH264MP4Encoder();
   // All encoders of a process share one file system in memory.
   const filename = `${randomUUID()}.mp4`;
   encoder.outputFilename = filename;
@@ -73,25 +91,58 @@ async function open(config: VideoTrackConfig): Promise<VideoTrackEncoder> {
   // Only its own clock, which is not kept; whole numbers are safe.
   encoder.frameRate = Math.max(1, Math.round(config.fps));
   encoder.quantizationParameter = QUANTIZER[config.quality];
-  encoder.groupOfPictures = Math.max(1, Math.round(config.fps * 2));
+  encoder.groupOfPictures = frames;
   encoder.initialize();
   const { FS } = encoder;
+  let isFinished = false;
+  const finalize = () => {
+    if (!isFinished) encoder.finalize();
+    isFinished = true;
+  };
+  return {
+    firstFrame,
+    add: (i420) => encoder.addFrameYuv(i420),
+    finish() {
+      finalize();
+      return FS.readFile(filename, { encoding: "binary" });
+    },
+    close() {
+      finalize();
+      encoder.delete();
+      FS.unlink(filename);
+    },
+  };
+}
+
+async function open(config: VideoTrackConfig): Promise<VideoTrackEncoder> {
+  const module = loadEncoderModule();
   const source = new EncodedVideoPacketSource("avc");
-  let finalized = false;
+  const groupFrames = Math.max(1, Math.round(config.fps * 2));
+  const begin = (firstFrame: number) => openGroup(module, config, groupFrames, firstFrame);
+  // The first one now: what does not open is said before a frame is asked for.
+  let group: Group | undefined = await begin(0);
+  let frames = 0;
+  const flush = async () => {
+    if (!group) return;
+    const { firstFrame } = group;
+    const count = frames === firstFrame ? 0 : await remux(group.finish(), source, config, firstFrame);
+    if (count !== frames - firstFrame)
+      throw new Error(`h264-mp4-encoder made ${count} packets of ${frames - firstFrame} frames`);
+    group.close();
+    group = undefined;
+  };
   return {
     source,
     async add(i420) {
-      encoder.addFrameYuv(i420);
+      group ??= await begin(frames);
+      group.add(i420);
+      frames += 1;
+      if (frames - group.firstFrame === groupFrames) await flush();
     },
-    async finish() {
-      finalized = true;
-      encoder.finalize();
-      await remux(FS.readFile(filename, { encoding: "binary" }), source, config);
-    },
+    finish: flush,
     close() {
-      if (!finalized) encoder.finalize();
-      encoder.delete();
-      FS.unlink(filename);
+      group?.close();
+      group = undefined;
     },
   };
 }

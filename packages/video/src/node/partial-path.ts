@@ -33,7 +33,8 @@ export async function removeStalePartials(path: string): Promise<void> {
   const [folder, start] = [dirname(path), stem(path)];
   for (const name of await readdir(folder).catch(() => [])) {
     if (!name.startsWith(start)) continue;
-    const [, owner] = /^(\d+)-[0-9a-f]{8}\.(json\.partial|partial|old)$/.exec(name.slice(start.length)) ?? [];
+    const [, owner] =
+      /^(\d+)-[0-9a-f]{8}\.(json\.partial|partial|partial\.mp4|old)$/.exec(name.slice(start.length)) ?? [];
     // What made way for a new folder is not a partial file: it is the older result.
     if (owner === undefined || name.endsWith(".old") || isRunning(Number(owner))) continue;
     await rm(join(folder, name), { recursive: true, force: true });

@@ -24,8 +24,10 @@ import {
   type VideoFormat,
 } from "../encode.js";
 import { checkedFrames, checkStream } from "../frames.js";
+import { mp4Layout } from "../mp4.js";
 import { encodePng } from "../png.js";
 import { makeFolder, partialPath } from "./partial-path.js";
+import { remuxFastStart } from "./remux-mp4.js";
 import { nodeVideoBackends } from "./video-backends.js";
 
 export interface WriteVideoOptions extends Omit<EncodeVideoOptions, "format"> {
@@ -163,16 +165,45 @@ function fileSink(handle: FileHandle): ByteSink {
   };
 }
 
-async function writeFileFormat(path: string, options: EncodeVideoOptions): Promise<EncodeReport> {
+/** On the disk before it gets its name, or a power cut could leave the name on an empty file. */
+async function writeSynced<T>(path: string, write: (sink: ByteSink) => Promise<T>): Promise<T> {
   const handle = await open(path, "wx");
   try {
-    const report = await encodeVideoTo(fileSink(handle), options);
-    // On the disk before it gets its name, or a power cut could leave the name on an empty file.
+    const report = await write(fileSink(handle));
     await handle.sync();
     return report;
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * In fragments while frames are made, under a name that players take: a process that is killed leaves what it has. Then
+ * with one index in front, unless it is to stay as it is.
+ */
+async function writeMp4File(
+  paths: { readonly growing: string; readonly finished: string },
+  options: EncodeVideoOptions,
+): Promise<EncodeReport> {
+  const { growing, finished } = paths;
+  const layout = mp4Layout(options.mp4);
+  const write = (sink: ByteSink) => encodeVideoTo(sink, { ...options, mp4: "fragmented" });
+  const report = await writeSynced(growing, write);
+  if (layout === "fragmented") {
+    await rename(growing, finished);
+  } else {
+    await writeSynced(finished, (sink) => remuxFastStart(growing, sink, options));
+    await rm(growing);
+  }
+  return report;
+}
+
+async function writeFileFormat(
+  paths: { readonly growing: string; readonly finished: string },
+  options: EncodeVideoOptions,
+): Promise<EncodeReport> {
+  if (options.format === "mp4") return await writeMp4File(paths, options);
+  return await writeSynced(paths.finished, (sink) => encodeVideoTo(sink, options));
 }
 
 async function writeFolder(path: string, options: WriteVideoOptions): Promise<void> {
@@ -231,6 +262,8 @@ async function replaceFile(finished: string, path: string, overwrite: boolean): 
  * Writes a stream of frames as `.mp4`, `.webm`, `.gif`, `.png` (animated when it has several frames), `.apng`, or a
  * folder of PNG files, and `<path>.json` beside it. Everything goes under a temporary name and is renamed at the end;
  * after an error or an abort nothing is left and an older file at `path` is untouched. Missing parent folders are made.
+ * An MP4 grows in fragments as `.<name>.<process>-<id>.partial.mp4`, which plays as far as it is written, also where the
+ * process was killed; the default layout writes it once more at the end.
  *
  * @throws what `checkVideoOutput` and `encodeVideo` throw, and file system errors as they are
  */
@@ -241,13 +274,14 @@ export async function writeVideo(path: string, options: WriteVideoOptions): Prom
   const sidecarPath = `${target}.json`;
   await makeFolder(dirname(target));
   const partial = partialPath(target);
+  const growing = partialPath(target, "partial.mp4");
   const partialSidecar = partialPath(target, "json.partial");
   const backends = options.backends ?? nodeVideoBackends();
   try {
     const report =
       format === "folder"
         ? await writeFolder(partial, options).then(() => ({ notes: [] }))
-        : await writeFileFormat(partial, { ...options, backends, format });
+        : await writeFileFormat({ growing, finished: partial }, { ...options, backends, format });
     const written: WrittenVideo = { ...report, format, path: target, sidecarPath };
     await writeFile(partialSidecar, sidecar(written, options));
     throwIfAborted(options.signal, "writing the video");
@@ -257,7 +291,7 @@ export async function writeVideo(path: string, options: WriteVideoOptions): Prom
     return written;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });
-    await rm(partialSidecar, { force: true });
+    for (const path of [growing, partialSidecar]) await rm(path, { force: true });
     throw error;
   }
 }
