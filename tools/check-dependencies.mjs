@@ -22,7 +22,7 @@ const allowed = {
   diffusion: ["runtime", "core", "tokenizers"],
   ...Object.fromEntries(adapters.map((name) => [name, ["core"]])),
   hooks: ["core", ...adapters],
-  web: ["runtime", "core", "diffusion", "video", ...adapters],
+  web: ["runtime", "core", "diffusion", "video", "hooks/families", ...adapters],
   page: ["runtime/errors", "demo-wan", "web"],
   server: [
     "runtime/errors",

@@ -5,7 +5,7 @@ import {
   type Experimental_VideoModelV3CallOptions as VideoModelV3CallOptions,
   type Experimental_VideoModelV3File as VideoModelV3File,
 } from "@ai-sdk/provider";
-import { AbortError, throwIfAborted } from "@lvsa/runtime/errors";
+import { AbortError, pause, throwIfAborted } from "@lvsa/runtime/errors";
 import * as z from "zod";
 import { badOption, planCall } from "./options.js";
 
@@ -189,17 +189,4 @@ function parseJson(text: string): unknown {
 /** Browsers have none. */
 function processVariable(name: string): string | undefined {
   return (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env?.[name];
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    signal?.addEventListener("abort", wake);
-    if (signal?.aborted) wake();
-  });
 }

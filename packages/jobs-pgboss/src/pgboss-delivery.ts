@@ -1,5 +1,6 @@
 /** pg-boss as a carrier of ids. It knows no heartbeats: workers that fell silent are found by the records' leases. */
 import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Delivered, Delivery } from "@lvsa/jobs";
 import PgBoss from "pg-boss";
 import type { PostgresStore } from "./postgres-store.js";
@@ -44,7 +45,8 @@ export class PgBossDelivery implements Delivery {
     const [job] = (await this.#boss.fetch<{ id: string }>(QUEUE)) ?? [];
     if (job) return this.#delivered(job.data.id);
     for (const id of await this.#store.silent(Date.now())) await this.#boss.fail(QUEUE, uuidOf(id));
-    await pause(this.#pollMs, signal);
+    // A stop ends the wait; the caller sees it in its signal.
+    await sleep(this.#pollMs, undefined, { signal }).catch(() => {});
     return undefined;
   }
 
@@ -65,7 +67,7 @@ export class PgBossDelivery implements Delivery {
       },
       again: async (afterMs) => {
         // To fail is how a job comes back; at once, as far as pg-boss is concerned.
-        if (afterMs > 0) await pause(Math.min(afterMs, this.#pollMs), AbortSignal.timeout(afterMs));
+        if (afterMs > 0) await sleep(Math.min(afterMs, this.#pollMs));
         await this.#boss.fail(QUEUE, uuidOf(id));
       },
     };
@@ -76,17 +78,4 @@ export class PgBossDelivery implements Delivery {
 function uuidOf(id: string): string {
   const hex = createHash("sha256").update(id).digest("hex");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", wake);
-      resolve();
-    };
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener("abort", wake);
-    if (signal.aborted) wake();
-  });
 }

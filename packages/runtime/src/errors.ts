@@ -5,6 +5,7 @@
 
 import { printable } from "./printable.js";
 
+export { pause } from "./pause.js";
 export { printable, quoted } from "./printable.js";
 
 const MARKER = Symbol.for("lvsa.error");

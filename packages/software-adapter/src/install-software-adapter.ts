@@ -1,6 +1,6 @@
 /**
  * The embedded software Vulkan driver (SwiftShader, with the Vulkan loader), for Linux x64 machines that have
- * neither. It works with the `webgpu` package in Node. Exact use:
+ * neither. It works with the `webgpu` package in Node, Deno and Bun. Exact use:
  *
  * ```ts
  * import { create } from "webgpu";
@@ -67,9 +67,8 @@ export async function installSoftwareAdapter(
   }
 
   const manifest = join(directory, MANIFEST);
-  process.env.VK_DRIVER_FILES = manifest;
-  // The same setting under the name that Vulkan loaders before 1.3.207 know.
-  process.env.VK_ICD_FILENAMES = manifest;
+  // Vulkan loaders before 1.3.207 know the setting by the second name.
+  await setForNativeCode({ VK_DRIVER_FILES: manifest, VK_ICD_FILENAMES: manifest });
   loadIntoProcess(join(directory, LOADER));
   return { directory, driver: "SwiftShader", version: archive.version };
 }
@@ -87,6 +86,28 @@ export function assertSupported(platform: string, architecture: string): void {
           : "Update the graphics driver: Metal (macOS) and Direct3D 12 (Windows) are found without this package.",
     },
   );
+}
+
+/** Variables of the process that libraries see too: Bun keeps what is set in `process.env` to itself. */
+async function setForNativeCode(variables: Readonly<Record<string, string>>): Promise<void> {
+  Object.assign(process.env, variables);
+  if (process.versions.bun === undefined) return;
+  const { dlopen } = (await import(BUN_FFI)) as BunFfi;
+  const { symbols } = dlopen("libc.so.6", {
+    setenv: { args: ["cstring", "cstring", "i32"], returns: "i32" },
+  });
+  const text = (value: string) => Buffer.from(`${value}\0`);
+  for (const [name, value] of Object.entries(variables)) symbols.setenv(text(name), text(value), 1);
+}
+
+/** Not written in the import, so that no bundler looks for it. */
+const BUN_FFI: string = "bun:ffi";
+/** The part of Bun's own module that is used here. */
+interface BunFfi {
+  dlopen(
+    library: string,
+    functions: { readonly setenv: { readonly args: readonly string[]; readonly returns: string } },
+  ): { readonly symbols: { setenv(name: Uint8Array, value: Uint8Array, overwrite: number): number } };
 }
 
 /** How Node, Bun and Deno say that a library which they loaded is no module of theirs. */

@@ -1,6 +1,7 @@
 /** `lvsa bench model`: one real configuration without its checkpoint, phase by phase, with memory seen from outside. */
 import type { LvsaConfigInput } from "@lvsa/core";
 import { type MemoryPhase, type MemoryPlan, rehearseMemory, StandInModel } from "@lvsa/diffusion/rehearsal";
+import { installFamily } from "@lvsa/hooks/families";
 import {
   activationDType,
   type Device,
@@ -9,8 +10,6 @@ import {
   kernelSummary,
   toRgbFrames,
 } from "@lvsa/runtime";
-import { createAdapterRegistry } from "../adapters.js";
-import { installFamily } from "../generate/install-family.js";
 import { notEnoughMemory } from "../generate/memory-check.js";
 import type { BenchModelCommandOptions } from "../options/bench-options.js";
 import { formatBytes } from "../output/units.js";
@@ -119,7 +118,6 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
       using installed = options.lvsa
         ? await installFamily(
             host,
-            createAdapterRegistry(),
             { numFrames, height, width, latentFrames, patchesPerFrame },
             { config: run.config, log: onProgress },
           )

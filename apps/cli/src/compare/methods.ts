@@ -1,8 +1,8 @@
 /** The methods that `lvsa compare` knows, and how they are put on a pipeline. */
-import type { AdapterRegistry, LvsaConfigInput } from "@lvsa/core";
+import type { LvsaConfigInput } from "@lvsa/core";
 import type { VideoPipeline } from "@lvsa/diffusion";
+import { familyAdapters, installFamily } from "@lvsa/hooks/families";
 import type { CompareLength, CompareMethod } from "@lvsa/quality/compare";
-import { installFamily } from "../generate/install-family.js";
 import { applyRiflex } from "../generate/riflex.js";
 
 export const METHOD_NAMES = ["dense", "dense-riflex", "lvsa-fixed", "lvsa-rotating", "lvsa-riflex"] as const;
@@ -26,7 +26,6 @@ const METHODS: Readonly<Record<MethodName, MethodParts>> = {
 /** Puts methods on one pipeline, one after the other. */
 export class MethodBench {
   readonly #pipeline: VideoPipeline;
-  readonly #registry: AdapterRegistry;
   readonly #config: LvsaConfigInput;
   readonly #size: { readonly height: number; readonly width: number };
   /** Latent frames that the model was trained on. */
@@ -34,13 +33,11 @@ export class MethodBench {
 
   private constructor(
     pipeline: VideoPipeline,
-    registry: AdapterRegistry,
     config: LvsaConfigInput,
     size: { readonly height: number; readonly width: number },
     trained: number,
   ) {
     this.#pipeline = pipeline;
-    this.#registry = registry;
     this.#config = config;
     this.#size = size;
     this.trained = trained;
@@ -49,7 +46,6 @@ export class MethodBench {
   /** @param config the user's, for all methods with LVSA */
   static async open(
     pipeline: VideoPipeline,
-    registry: AdapterRegistry,
     config: LvsaConfigInput,
     size: { readonly height: number; readonly width: number },
   ): Promise<MethodBench> {
@@ -57,8 +53,8 @@ export class MethodBench {
       config.referenceLatentFrames ??
       (pipeline.family === "cosmos3"
         ? pipeline.clip(pipeline.defaults.numFrames, size.height, size.width).latentFrames
-        : (await registry.get(pipeline.family)).referenceLatentFrames(pipeline.geometry));
-    return new MethodBench(pipeline, registry, config, size, trained);
+        : (await familyAdapters().get(pipeline.family)).referenceLatentFrames(pipeline.geometry));
+    return new MethodBench(pipeline, config, size, trained);
   }
 
   /** Multiples of the training length as clips. */
@@ -100,7 +96,7 @@ export class MethodBench {
       }
       if (lvsa && scale > 1) {
         const config = { ...this.#config, ...lvsa };
-        made.push(await installFamily(this.#pipeline, this.#registry, clip, { config, log: () => {} }));
+        made.push(await installFamily(this.#pipeline, clip, { config, log: () => {} }));
       }
     } catch (error) {
       undo();

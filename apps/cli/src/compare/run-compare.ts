@@ -17,7 +17,6 @@ import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
 import { createDevice } from "@lvsa/runtime/node";
 import { encodeVideo, streamOf, type VideoFrames } from "@lvsa/video";
 import { nodeVideoBackends, partialPath } from "@lvsa/video/node";
-import { createAdapterRegistry } from "../adapters.js";
 import { UsageError } from "../exit-codes.js";
 import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "../generate/checkpoint.js";
 import { claimFile } from "../generate/output-check.js";
@@ -64,7 +63,7 @@ export async function runCompare(
     using engine = await Engine.open(folder, { device, precision, registered: false });
     const { pipeline } = engine;
     const { height = pipeline.defaults.height, width = pipeline.defaults.width } = common;
-    const bench = await MethodBench.open(pipeline, createAdapterRegistry(), lvsaConfigOf(common), {
+    const bench = await MethodBench.open(pipeline, lvsaConfigOf(common), {
       height,
       width,
     });

@@ -3,8 +3,8 @@ import { DEMO_PROMPTS } from "@lvsa/demo-wan";
 import { Engine, type GenerationResult, type RunState, seedForJson } from "@lvsa/diffusion";
 import { type CheckpointInspection, describeCheckpoint, inspectCheckpoint } from "@lvsa/diffusion/catalog";
 import { type Environment, processEnvironment } from "@lvsa/hooks";
+import { familyAdapters } from "@lvsa/hooks/families";
 import { type Device, deviceLabel, kernelSummary, throwIfAborted, UsageError } from "@lvsa/runtime";
-import { createAdapterRegistry } from "../adapters.js";
 import { readImage } from "../image/read-image.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
 import { generationOptions, withFlags } from "../options/generation-flags.js";
@@ -115,15 +115,14 @@ export async function runGenerate(
     }
 
     // 3. Attention
-    const registry = createAdapterRegistry();
     const riflex = options.riflex
       ? await applyRiflex(pipeline, options, async () =>
-          (await registry.get(pipeline.family)).referenceLatentFrames(pipeline.geometry),
+          (await familyAdapters().get(pipeline.family)).referenceLatentFrames(pipeline.geometry),
         )
       : undefined;
     if (riflex) reporter.log(riflex.line);
     using sparse = options.lvsa
-      ? await installSparse(pipeline, registry, options, { ...clip, numFrames, height, width }, reporter)
+      ? await installSparse(pipeline, options, { ...clip, numFrames, height, width }, reporter)
       : undefined;
     if (!sparse && engine.plugins.length === 0)
       reporter.log("[attn] using standard full attention (no LVSA)");

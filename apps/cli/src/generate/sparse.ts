@@ -1,9 +1,9 @@
 /** `--lvsa`: installs the adapter of the model's family, prints the log lines and the masks. */
-import { type AdapterRegistry, maskText, PatternController } from "@lvsa/core";
+import { maskText, PatternController } from "@lvsa/core";
 import type { VideoPipeline } from "@lvsa/diffusion";
+import { type FamilyClip, installFamily, lvsaRecord } from "@lvsa/hooks/families";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
-import { type FamilyClip, installFamily } from "./install-family.js";
 import type { RunReporter } from "./reporter.js";
 
 export interface SparseRun extends Disposable {
@@ -16,12 +16,11 @@ export interface SparseRun extends Disposable {
 /** @throws ConfigError for an unknown family or bad settings */
 export async function installSparse(
   pipeline: VideoPipeline,
-  registry: AdapterRegistry,
   options: GenerateCommandOptions,
   clip: FamilyClip,
   reporter: RunReporter,
 ): Promise<SparseRun> {
-  const installed = await installFamily(pipeline, registry, clip, {
+  const installed = await installFamily(pipeline, clip, {
     config: lvsaConfigOf(options),
     log: (line) => reporter.log(line),
   });
@@ -31,16 +30,7 @@ export async function installSparse(
     if (options.showMask) reporter.print(maskText(pattern, { style: "wide" }), "mask");
     if (options.showMaskCompact === "once") reporter.print(maskText(pattern, { style: "compact" }), "mask");
     return {
-      settings: {
-        window_size: resolved.window,
-        n_first_frames: resolved.nFirstFrames,
-        key_frame_interval: resolved.keyframeInterval,
-        rotate_keyframes: resolved.rotateKeyframes,
-        sparsity_scale: resolved.sparsityScale,
-        reference_latent_frames: resolved.referenceLatentFrames,
-        latent_frames: resolved.frames,
-        attended_fraction: pattern.density,
-      },
+      settings: lvsaRecord(resolved, pattern.density),
       afterStep: (index) => {
         if (options.showMaskCompact !== "step" || !processor.pattern) return;
         const text = maskText(processor.pattern, { style: "compact" });

@@ -1,7 +1,7 @@
 /** Takes jobs from a queue and has them run in a process of their own, one after the other. */
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { isLvsaError } from "@lvsa/runtime/errors";
+import { isLvsaError, pause } from "@lvsa/runtime/errors";
 import type { JobRecord, JobResult } from "../job.js";
 import { type JobQueue, type Lease, LeaseLostError } from "../job-queue.js";
 
@@ -57,7 +57,7 @@ export async function runWorker(options: WorkerOptions): Promise<void> {
       if (lease) await work(lease, options);
     } catch (error) {
       log(`worker ${name}: ${error instanceof Error ? error.message : String(error)}`);
-      if (!signal.aborted) await new Promise((done) => setTimeout(done, 1000));
+      await pause(1000, signal);
     }
   }
 }

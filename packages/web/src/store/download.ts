@@ -1,5 +1,5 @@
 /** One file from a server into the store: resumed where it was cut, checked when it is whole. */
-import { AbortError, LvsaError, throwIfAborted, WeightsError } from "@lvsa/runtime";
+import { LvsaError, pause, throwIfAborted, WeightsError } from "@lvsa/runtime";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { OpenedFile } from "./opfs.js";
@@ -97,6 +97,7 @@ export async function download(
       if (at > before) attempt = 0;
       if (attempt >= RETRIES) throw failed(request.url, text(error), error);
       await pause((request.retryDelay ?? 500) * 2 ** attempt, request.signal);
+      throwIfAborted(request.signal, "the download");
     }
   }
   await request.file.truncate(at);
@@ -199,20 +200,6 @@ function failed(where: string, message: string, cause: unknown): WeightsError {
     where,
     fix: "Check the connection and the address, and load it again: it goes on where it stopped.",
     cause,
-  });
-}
-
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(new AbortError("ABORTED", "the download was stopped", { cause: signal?.reason }));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener("abort", stop, { once: true });
   });
 }
 

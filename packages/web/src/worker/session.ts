@@ -9,6 +9,7 @@ import {
   sizeMultiple,
 } from "@lvsa/diffusion/catalog";
 import { rehearse } from "@lvsa/diffusion/rehearsal";
+import { installFamily, lvsaRecord } from "@lvsa/hooks/families";
 import {
   activationDType,
   createDevice,
@@ -31,7 +32,6 @@ import type {
   Progress,
 } from "../protocol.js";
 import { keepRun, readKeptRun, removeKeptRun } from "../runs/kept-runs.js";
-import { installOnPipeline } from "./lvsa.js";
 import { openFolder } from "./open-folder.js";
 import { lvsaSettings, planClip, trainingFrames } from "./plan-clip.js";
 import { LatentPreview } from "./preview.js";
@@ -181,7 +181,9 @@ export class Session {
     await device.warm(kernels);
     throwIfAborted(signal, "the generation");
     const settings = lvsaSettings(lvsa);
-    using installed = settings && (await installOnPipeline(engine.pipeline, settings, size, () => undefined));
+    const clip = { ...size, ...engine.pipeline.clip(plan.numFrames, plan.height, plan.width) };
+    using installed =
+      settings && (await installFamily(engine.pipeline, clip, { config: settings, log: () => undefined }));
 
     let [denoised, steps, lastPreview, lastKept] = [0, 0, Number.NEGATIVE_INFINITY, performance.now()];
     const onState = async (state: RunState): Promise<void> => {
@@ -233,7 +235,7 @@ export class Session {
       ...generation.settings,
       model: this.#folder.name,
       device: deviceLabel(device.info),
-      lvsa: installed ? describedLvsa(installed.resolved, plan.density) : null,
+      lvsa: installed ? lvsaRecord(installed.resolved, plan.density) : null,
     };
     const decodeStarted = performance.now();
     const fitter = this.#preview.fitter(generation.latents, plan.numFrames);
@@ -320,30 +322,6 @@ function notEnoughMemory(plan: ClipPlan): DeviceError {
       `this clip needs about ${gigabytes(plan.peakBytes)} of memory (in ${plan.peakPhase})${has}.`,
     { fix: fitting ? `These would fit: ${fitting}.` : "Make the clip shorter or smaller." },
   );
-}
-
-function describedLvsa(
-  resolved: {
-    readonly window: number;
-    readonly nFirstFrames: number;
-    readonly keyframeInterval: number | null;
-    readonly rotateKeyframes: boolean;
-    readonly sparsityScale: number;
-    readonly referenceLatentFrames: number;
-    readonly frames: number;
-  },
-  density: number,
-): Record<string, unknown> {
-  return {
-    window_size: resolved.window,
-    n_first_frames: resolved.nFirstFrames,
-    key_frame_interval: resolved.keyframeInterval,
-    rotate_keyframes: resolved.rotateKeyframes,
-    sparsity_scale: resolved.sparsityScale,
-    reference_latent_frames: resolved.referenceLatentFrames,
-    latent_frames: resolved.frames,
-    attended_fraction: density,
-  };
 }
 
 /** What of the options can be written down: not images and tensors. */

@@ -1,5 +1,5 @@
 /** One request and its answer, with everything that a server or a line can do wrong on the way. */
-import { AbortError, type LvsaError } from "../../errors.js";
+import { AbortError, type LvsaError, pause } from "../../errors.js";
 import { weightsError } from "../header.js";
 import { addressForMessages, type Target, targetOf } from "./address.js";
 
@@ -74,21 +74,6 @@ export function again(reason: LvsaError): Error {
 
 function stopped(signal: AbortSignal): AbortError {
   return new AbortError("ABORTED", "the download was stopped.", { cause: signal.reason });
-}
-
-/** Waits, but not beyond the caller's abort. */
-function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(stopped(signal!));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
-      resolve();
-    }, milliseconds);
-    signal?.addEventListener("abort", stop, { once: true });
-  });
 }
 
 async function attempt<T>(
