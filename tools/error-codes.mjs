@@ -1,22 +1,25 @@
 // The codes of our errors: finds every place that makes one, and from these writes `src/error-codes.ts` of each library
 // and docs/error-codes.md. `node tools/error-codes.mjs` checks that both are as they would be written, `--write` writes.
 //
-// One code of a package means one fault, so it is wrong usage (`isUsage`) everywhere or nowhere.
+// One code of a package means one fault, so `fault` of all places that make it is the same, and every place has one that can be
+// read here: its class's, or `fault` in the options.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import ts from "typescript";
 
-const FAMILY = new Set([
-  "LvsaError",
-  "DeviceError",
-  "ShapeError",
-  "WeightsError",
-  "ConfigError",
-  "UsageError",
-  "HookError",
-  "AbortError",
-  "SoftwareAdapterError",
-]);
+/** The classes and the fault of each: its own `fault`, or that of the class above. */
+const FAMILY = new Map();
+for (const path of ["packages/runtime/src/errors.ts", "packages/software-adapter/src/error.ts"]) {
+  const file = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.Latest, true);
+  for (const statement of file.statements.filter(ts.isClassDeclaration)) {
+    const own = statement.members.find(
+      (member) => ts.isPropertyDeclaration(member) && member.name.getText() === "fault" && member.initializer,
+    );
+    const above = statement.heritageClauses?.[0]?.types[0]?.expression.getText();
+    FAMILY.set(statement.name.text, own ? own.initializer.text : FAMILY.get(above));
+  }
+}
+const FAULTS = new Set(["usage", "input", "run"]);
 /** Functions that make an error from a code and a message. */
 const MAKERS = new Map([["weightsError", "WeightsError"]]);
 const DOCUMENT = "docs/error-codes.md";
@@ -55,7 +58,7 @@ function messageOf(expression) {
 
 /** What a file calls the classes of the family: renamed imports, and subclasses of its own. */
 function classesOf(file) {
-  const classes = new Map([...FAMILY].map((name) => [name, name]));
+  const classes = new Map([...FAMILY.keys()].map((name) => [name, name]));
   const visit = (node) => {
     if (ts.isImportSpecifier(node) && node.propertyName && FAMILY.has(node.propertyName.text))
       classes.set(node.name.text, node.propertyName.text);
@@ -65,14 +68,28 @@ function classesOf(file) {
   return classes;
 }
 
-/** Adds the errors that a file makes to `found`: code → { usages, message, classes }. */
+/** `fault` of an error's options, else its class's. Undefined where it can not be told from the text. */
+function faultOf(made, options) {
+  if (!options || !ts.isObjectLiteralExpression(options)) return FAMILY.get(made);
+  const given = options.properties.find((property) => property.name?.getText() === "fault");
+  if (!given) return FAMILY.get(made);
+  const fault =
+    ts.isPropertyAssignment(given) && ts.isStringLiteral(given.initializer) && given.initializer.text;
+  return FAULTS.has(fault) ? fault : undefined;
+}
+
+/** Adds the errors that a file makes to `found`: code → { faults, message, classes }. */
 function collect(path, found) {
   const file = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.Latest, true);
   const classes = classesOf(file);
   const add = (made, args) => {
+    // A code that is passed on was made elsewhere; the command line's own class has one code, and takes a message first.
+    const isRead = codesOf(args?.[0]).length > 0 || /\bcode\)?$/.test(args?.[0]?.getText() ?? "");
+    if (!isRead && !(made === "UsageError" && path.startsWith("apps/cli/")))
+      problems.push(`${path}: an error whose code can not be read: ${args?.[0]?.getText()}`);
     for (const code of codesOf(args?.[0])) {
-      const entry = found.get(code) ?? { usages: new Map(), classes: new Set(), message: "" };
-      entry.usages.set(made === "UsageError", path);
+      const entry = found.get(code) ?? { faults: new Map(), classes: new Set(), message: "" };
+      entry.faults.set(faultOf(made, args[2]), path);
       entry.classes.add(made);
       entry.message ||= messageOf(args[1]).replace(/\s+/g, " ").trim();
       found.set(code, entry);
@@ -112,16 +129,16 @@ for (const parent of ["packages", "apps"]) {
     for (const path of sources(`${root}/src`)) collect(path, found);
     if (found.size === 0) continue;
     const codes = [...found].sort(([a], [b]) => (a < b ? -1 : 1));
-    for (const [code, { usages }] of codes) {
-      if (usages.size === 1) continue;
-      problems.push(
-        `${code} is wrong usage in ${usages.get(true)} and not in ${usages.get(false)}: two faults need two codes`,
-      );
+    for (const [code, { faults }] of codes) {
+      if (faults.has(undefined)) problems.push(`${code} in ${faults.get(undefined)}: whose fault is it?`);
+      if (faults.size === 1) continue;
+      const places = [...faults].map(([fault, path]) => `${fault} in ${path}`).join(", ");
+      problems.push(`${code} is ${places}: two faults need two codes`);
     }
-    const usageOf = ({ usages }) => usages.has(true);
+    const faultOfCode = ({ faults }) => [...faults.keys()][0];
     const text = codes.map(([code, entry]) => {
       const comment = entry.message.replaceAll("*/", "* /");
-      return `${comment ? `  /** ${comment} */\n` : ""}  ${code}: { usage: ${usageOf(entry)} },\n`;
+      return `${comment ? `  /** ${comment} */\n` : ""}  ${code}: { fault: "${faultOfCode(entry)}" },\n`;
     });
     const constant = `${name.replaceAll("-", "_").toUpperCase()}_ERROR_CODES`;
     // A program has nobody to export to.
@@ -131,10 +148,13 @@ for (const parent of ["packages", "apps"]) {
         `// Written by tools/error-codes.mjs from the errors that this package makes.
 
 /**
- * \`code\` of every error that this package throws on purpose, with the message of one. \`usage\`: the caller asked for what
- * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ * \`code\` of every error that this package throws on purpose, with the message of one. \`fault\` is \`usage\` for what was asked
+ * wrongly, \`input\` for what was given and can not be used, \`run\` for what failed on the way; programs end with their exit code
+ * for wrong usage for the first two.
  */
-export const ${constant}: Readonly<Record<${pascal(name)}ErrorCode, { readonly usage: boolean }>> = {
+export const ${constant}: Readonly<
+  Record<${pascal(name)}ErrorCode, { readonly fault: "usage" | "input" | "run" }>
+> = {
 ${text.join("")}};
 
 export type ${pascal(name)}ErrorCode =
@@ -144,10 +164,10 @@ ${codes.map(([code]) => `  | "${code}"`).join("\n")};
     const cell = (text) => text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
     const rows = codes.map(
       ([code, entry]) =>
-        `| \`${code}\` | ${[...entry.classes].sort().join(", ")} | ${usageOf(entry) ? "yes" : ""} | ${cell(entry.message)} |`,
+        `| \`${code}\` | ${[...entry.classes].sort().join(", ")} | ${faultOfCode(entry)} | ${cell(entry.message)} |`,
     );
     sections.push(
-      `## @lvsa/${name}\n\n| code | class | wrong usage | says |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`,
+      `## @lvsa/${name}\n\n| code | class | fault | says |\n| --- | --- | --- | --- |\n${rows.join("\n")}\n`,
     );
   }
 }
@@ -158,9 +178,15 @@ outputs.set(
 Written by \`node tools/error-codes.mjs --write\` from the places that make the errors; do not edit.
 
 Every error thrown on purpose is an \`LvsaError\` (\`isLvsaError(error)\`) with \`code\`, \`message\`, \`fix\` and \`where\`. A code
-stands for one fault of its package. *Wrong usage* is \`error.isUsage\`: the caller asked for what can not be, and asking for
-something else mends it; \`lvsa\` ends with 2 then, else with 1 (130 when it was stopped). Dots stand for values. Each package
-exports its codes as a type and a table, for example \`RuntimeErrorCode\` and \`RUNTIME_ERROR_CODES\`.
+stands for one fault of its package, and \`error.fault\` says whose it is:
+
+- \`usage\`: what was asked can not be (an option, an argument); asking for something else mends it.
+- \`input\`: what was given can not be used (a path, a file, a folder, a checkpoint, a package); giving another mends it.
+- \`run\`: what was asked and given is right as far as anyone knows, and the run failed (GPU, memory, disk, network, another
+  process).
+
+\`lvsa\` ends with 2 for the first two, with 1 for the third, and with 130 when it was stopped. Dots stand for values. Each
+package exports its codes as a type and a table, for example \`RuntimeErrorCode\` and \`RUNTIME_ERROR_CODES\`.
 
 ${sections.join("\n")}`,
 );

@@ -151,11 +151,11 @@ describe("control characters from outside", () => {
   });
 });
 
-describe("failures end with 1 and name the file", () => {
+describe("what is given and can not be used ends with 2 and names the file", () => {
   test("no such folder", async () => {
     const { code, stderr } = await runCli(["generate", "--model", path("nowhere"), "--prompt", "x"]);
     expect(stderr).toContain(path("nowhere"));
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   });
 
   test("a truncated weights file is found before anything runs", async () => {
@@ -171,7 +171,7 @@ describe("failures end with 1 and name the file", () => {
       "--output",
       path("broken.mp4"),
     );
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(stderr).toMatch(/transformer/);
     expect(stderr).not.toContain("encoding the prompt");
     expect(await readdir(folder)).not.toContain("broken.mp4");
@@ -199,7 +199,7 @@ describe("failures end with 1 and name the file", () => {
     await writeFile(file, encodeSafetensors(tensors));
     const { code, stderr } = await generate("--initial-latents", file, "--output", path("never.mp4"));
     expect(stderr).toMatch(message);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   });
 });
 
@@ -299,7 +299,7 @@ describe("numbers that are none", () => {
     await writeLatents(file, { data, shape: [1, 16, 3, 4, 6] });
     const { code, stderr } = await generate("--initial-latents", file, "--output", path("never.mp4"));
     expect(stderr).toMatch(/nan\.safetensors.*not finite/);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   });
 });
 

@@ -25,13 +25,21 @@ export class Interruption extends Error {
   }
 }
 
-/** The error says itself whose fault it is. */
+/** One rule: what was asked or given is wrong usage, what a run made of it is a failure. The error says itself which it is. */
+const EXIT_OF = { usage: EXIT.usage, input: EXIT.usage, run: EXIT.failed } as const;
+
 export function exitCodeOf(error: unknown): number {
-  if (!isLvsaError(error)) return EXIT.failed;
+  if (!isLvsaError(error)) return isBadPath(error) ? EXIT.usage : EXIT.failed;
   if (error.code === "ABORTED") {
     return error.cause instanceof Interruption ? error.cause.exitCode : EXIT.interrupted;
   }
-  return error.isUsage ? EXIT.usage : EXIT.failed;
+  return EXIT_OF[error.fault];
+}
+
+/** Errors of the file system about the path itself, not about the disk. */
+function isBadPath(error: unknown): boolean {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return /^(ENOENT|ENOTDIR|EISDIR|EACCES|EPERM|EROFS|EEXIST|ELOOP|ENAMETOOLONG|EXDEV)$/.test(code ?? "");
 }
 
 /** Message and fix for people; unexpected errors keep their stack. */

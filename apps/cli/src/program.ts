@@ -36,7 +36,8 @@ export async function runProgram(args: readonly string[], io: CommandIo): Promis
     .addHelpText(
       "after",
       `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+Exit codes: 0 done, 1 failed, 2 wrong usage (an option, a path, a file or a checkpoint that can not be used),
+130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
 
 Examples:
   lvsa generate --prompt "A cat walks in the garden." --output cat.mp4

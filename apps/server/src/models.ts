@@ -8,6 +8,7 @@ import {
   type ModelTask,
   modelShape,
   nearestFrameCounts,
+  requireWholeWeights,
 } from "@lvsa/diffusion/catalog";
 import type { VideoRequest } from "@lvsa/jobs";
 import { UsageError } from "@lvsa/runtime/errors";
@@ -21,9 +22,11 @@ export interface ServedModel {
   readonly geometry: ModelGeometry;
 }
 
-/** @throws ConfigError for a folder that is no checkpoint */
+/** @throws ConfigError for a folder that is no checkpoint; WeightsError for one that is not whole */
 export async function describeModel(name: string, folder: string): Promise<ServedModel> {
-  const model = describeCheckpoint(await inspectCheckpoint(nodeFolder(folder)));
+  const inspection = await inspectCheckpoint(nodeFolder(folder));
+  requireWholeWeights(inspection);
+  const model = describeCheckpoint(inspection);
   const { geometry } = modelShape(model);
   return { name, folder, task: model.task, defaults: model.defaults, geometry };
 }

@@ -50,5 +50,9 @@ export async function openQueue(
 }
 
 function missing(name: string, cause: unknown): ConfigError {
-  return new ConfigError("QUEUE_PACKAGE", `${name} is not installed`, { fix: `npm install ${name}`, cause });
+  return new ConfigError("QUEUE_PACKAGE", `${name} is not installed`, {
+    fault: "run",
+    fix: `npm install ${name}`,
+    cause,
+  });
 }

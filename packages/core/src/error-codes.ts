@@ -1,65 +1,68 @@
 // Written by tools/error-codes.mjs from the errors that this package makes.
 
 /**
- * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
- * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ * `code` of every error that this package throws on purpose, with the message of one. `fault` is `usage` for what was asked
+ * wrongly, `input` for what was given and can not be used, `run` for what failed on the way; programs end with their exit code
+ * for wrong usage for the first two.
  */
-export const CORE_ERROR_CODES: Readonly<Record<CoreErrorCode, { readonly usage: boolean }>> = {
+export const CORE_ERROR_CODES: Readonly<
+  Record<CoreErrorCode, { readonly fault: "usage" | "input" | "run" }>
+> = {
   /** LVSA for … models does not fit a … model */
-  ADAPTER_FAMILY: { usage: false },
+  ADAPTER_FAMILY: { fault: "input" },
   /** an attention backend named … is registered already */
-  BACKEND_EXISTS: { usage: false },
+  BACKEND_EXISTS: { fault: "input" },
   /** attention backend … (chosen by …) … */
-  BACKEND_UNFIT: { usage: false },
+  BACKEND_UNFIT: { fault: "input" },
   /** attention: … is …; expected f32, f16 or bf16 */
-  BAD_DTYPE: { usage: false },
+  BAD_DTYPE: { fault: "run" },
   /** …..… is no range of tokens in the row of queries …..… */
-  BAD_RANGE: { usage: false },
+  BAD_RANGE: { fault: "run" },
   /** attention: one head of the keys … … is … bytes, the device binds at most … */
-  BINDING_TOO_LARGE: { usage: false },
+  BINDING_TOO_LARGE: { fault: "run" },
   /** rank … of … gathered … times, another rank more often */
-  COLLECTIVE_MISMATCH: { usage: false },
+  COLLECTIVE_MISMATCH: { fault: "run" },
   /** LVSA (…) would fall back to dense attention: …, … tokens… */
-  DENSE_FALLBACK: { usage: false },
+  DENSE_FALLBACK: { fault: "input" },
   /** the attention layout was disposed */
-  DISPOSED: { usage: false },
+  DISPOSED: { fault: "run" },
   /** Window 0, no leading frames and no keyframes leave every query without a single key. */
-  EMPTY_PATTERN: { usage: false },
-  INVALID_ATTENTION_CONFIG: { usage: true },
+  EMPTY_PATTERN: { fault: "input" },
+  INVALID_ATTENTION_CONFIG: { fault: "usage" },
   /** … is …; expected a positive integer. */
-  INVALID_GEOMETRY: { usage: false },
+  INVALID_GEOMETRY: { fault: "input" },
   /** Bad LVSA …. …. */
-  INVALID_LVSA_CONFIG: { usage: true },
+  INVALID_LVSA_CONFIG: { fault: "usage" },
   /** … is …; expected an integer …. */
-  INVALID_PATTERN: { usage: false },
+  INVALID_PATTERN: { fault: "input" },
   /** RIFLEx frequency … does not exist; this model has … temporal frequencies. */
-  INVALID_RIFLEX_FREQUENCY: { usage: true },
+  INVALID_RIFLEX_FREQUENCY: { fault: "usage" },
   /** The RIFLEx scale is …; expected a positive number. */
-  INVALID_RIFLEX_SCALE: { usage: true },
+  INVALID_RIFLEX_SCALE: { fault: "usage" },
   /** The sparsity scale is … with … reference frames; their product must be a finite number. */
-  INVALID_SPARSITY_SCALE: { usage: true },
+  INVALID_SPARSITY_SCALE: { fault: "usage" },
   /** … ranks cannot share a clip */
-  INVALID_WORLD_SIZE: { usage: false },
+  INVALID_WORLD_SIZE: { fault: "input" },
   /** both … and … want the attention layer … */
-  LAYER_CLAIMED: { usage: false },
+  LAYER_CLAIMED: { fault: "input" },
   /** … ranks cannot share … tokens equally */
-  NOT_DIVISIBLE: { usage: false },
+  NOT_DIVISIBLE: { fault: "input" },
   /** the host shows no transformer for LVSA on … */
-  NO_LAYERS: { usage: false },
+  NO_LAYERS: { fault: "input" },
   /** an attention schedule was given, and calls do not say their step */
-  NO_STEP: { usage: false },
+  NO_STEP: { fault: "input" },
   /** ranges …..… and …..… of the row of queries …..… overlap: their keys would count twice */
-  OVERLAPPING_RANGES: { usage: false },
+  OVERLAPPING_RANGES: { fault: "run" },
   /** This model has no rotary table with a temporal part; RIFLEx can not be applied. */
-  RIFLEX_UNSUPPORTED: { usage: true },
+  RIFLEX_UNSUPPORTED: { fault: "usage" },
   /** Row … was asked for; the pattern has …. */
-  ROW_OUT_OF_RANGE: { usage: false },
+  ROW_OUT_OF_RANGE: { fault: "run" },
   /** … latent frames x … tokens = … tokens can not be split evenly over … ranks (… left over). */
-  SEQUENCE_NOT_DIVISIBLE: { usage: false },
+  SEQUENCE_NOT_DIVISIBLE: { fault: "input" },
   /** Unknown adapter '…'. Available adapters: … */
-  UNKNOWN_ADAPTER: { usage: false },
+  UNKNOWN_ADAPTER: { fault: "input" },
   /** there is no attention backend named … */
-  UNKNOWN_BACKEND: { usage: true },
+  UNKNOWN_BACKEND: { fault: "usage" },
 };
 
 export type CoreErrorCode =

@@ -43,6 +43,7 @@ export type {
   QuantizedFormat,
   QuantizeOptions,
 } from "./checkpoint/quantize/quantize-weights.js";
+export { requireWholeWeights } from "./checkpoint/require-whole-weights.js";
 export {
   type CheckpointFiles,
   type ComponentFile,

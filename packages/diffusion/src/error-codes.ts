@@ -1,124 +1,127 @@
 // Written by tools/error-codes.mjs from the errors that this package makes.
 
 /**
- * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
- * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ * `code` of every error that this package throws on purpose, with the message of one. `fault` is `usage` for what was asked
+ * wrongly, `input` for what was given and can not be used, `run` for what failed on the way; programs end with their exit code
+ * for wrong usage for the first two.
  */
-export const DIFFUSION_ERROR_CODES: Readonly<Record<DiffusionErrorCode, { readonly usage: boolean }>> = {
+export const DIFFUSION_ERROR_CODES: Readonly<
+  Record<DiffusionErrorCode, { readonly fault: "usage" | "input" | "run" }>
+> = {
   /** the rendered chat has … tokens, of which the first … are the template */
-  BAD_CHAT_TEMPLATE: { usage: false },
+  BAD_CHAT_TEMPLATE: { fault: "input" },
   /** the file holds no settings */
-  BAD_CONFIG: { usage: false },
+  BAD_CONFIG: { fault: "input" },
   /** … frames do not fit: the model makes …k+1 (1, …, …, ...). */
-  BAD_FRAME_COUNT: { usage: true },
+  BAD_FRAME_COUNT: { fault: "usage" },
   /** … is not JSON: … */
-  BAD_JSON: { usage: false },
+  BAD_JSON: { fault: "input" },
   /** loras: …: … */
-  BAD_OPTION: { usage: true },
+  BAD_OPTION: { fault: "usage" },
   /** the file is no run state that can be read: … */
-  BAD_RUN_STATE: { usage: false },
+  BAD_RUN_STATE: { fault: "input" },
   /** …: the model makes multiples of … pixels. */
-  BAD_SIZE: { usage: true },
+  BAD_SIZE: { fault: "usage" },
   /** token id … is outside of … with … rows */
-  BAD_TOKEN_ID: { usage: false },
-  ENGINE_DISPOSED: { usage: false },
+  BAD_TOKEN_ID: { fault: "input" },
+  ENGINE_DISPOSED: { fault: "run" },
   /** the frames of this result are read already, or being read */
-  FRAMES_TAKEN: { usage: false },
+  FRAMES_TAKEN: { fault: "run" },
   /** this checkpoint needs image embeddings, none were given, and it holds no image encoder to make them */
-  IMAGE_EMBEDS_NEEDED: { usage: true },
+  IMAGE_EMBEDS_NEEDED: { fault: "usage" },
   /** … makes a video from …, and … was not given */
-  IMAGE_NEEDED: { usage: true },
+  IMAGE_NEEDED: { fault: "usage" },
   /** … makes videos from text only; an image was given (…) */
-  IMAGE_UNSUPPORTED: { usage: true },
+  IMAGE_UNSUPPORTED: { fault: "usage" },
   /** … holds … at element … */
-  INPUT_NOT_FINITE: { usage: true },
+  INPUT_NOT_FINITE: { fault: "usage" },
   /** … steps; expected a whole number of at least 1. */
-  INVALID_STEPS: { usage: true },
+  INVALID_STEPS: { fault: "usage" },
   /** … are […], this clip needs […] */
-  LATENTS_SHAPE: { usage: true },
-  LORA_INCOMPLETE: { usage: false },
+  LATENTS_SHAPE: { fault: "usage" },
+  LORA_INCOMPLETE: { fault: "input" },
   /** … and … are the same part of one module */
-  LORA_UNKNOWN_KEY: { usage: false },
+  LORA_UNKNOWN_KEY: { fault: "input" },
   /** … is […], … […] needs … */
-  LORA_WRONG_SHAPE: { usage: false },
+  LORA_WRONG_SHAPE: { fault: "input" },
   /** … has no component …. */
-  MISSING_COMPONENT: { usage: false },
+  MISSING_COMPONENT: { fault: "input" },
   /** …: the processor returned no encoder stream */
-  MISSING_STREAM: { usage: false },
+  MISSING_STREAM: { fault: "run" },
   /** … is not among the weights that were read */
-  MISSING_TENSOR: { usage: false },
+  MISSING_TENSOR: { fault: "input" },
   /** noise shape […] has size … */
-  NOISE_SHAPE_INVALID: { usage: false },
+  NOISE_SHAPE_INVALID: { fault: "input" },
   /** the model folder has no model_index.json */
-  NOT_A_CHECKPOINT: { usage: false },
+  NOT_A_CHECKPOINT: { fault: "input" },
   /** … exports no `plugin` */
-  NOT_A_PLUGIN: { usage: false },
+  NOT_A_PLUGIN: { fault: "input" },
   /** … of the … are not finite numbers… */
-  NOT_FINITE: { usage: false },
+  NOT_FINITE: { fault: "run" },
   /** the checkpoint has no … */
-  NOT_FOUND: { usage: false },
+  NOT_FOUND: { fault: "input" },
   /** Cosmos 3: the prompt has no keys and values for layer … */
-  NO_UNDERSTANDING: { usage: false },
+  NO_UNDERSTANDING: { fault: "run" },
   /** … (…) has … …, the transformer's … is …. */
-  PARTS_DO_NOT_FIT: { usage: false },
+  PARTS_DO_NOT_FIT: { fault: "input" },
   /** … is a pipeline of @lvsa/diffusion */
-  PIPELINE_EXISTS: { usage: false },
+  PIPELINE_EXISTS: { fault: "input" },
   /** the plugin package … does not load */
-  PLUGIN_NOT_FOUND: { usage: false },
+  PLUGIN_NOT_FOUND: { fault: "input" },
   /** this run can not go on: … */
-  RUN_CHANGED: { usage: true },
+  RUN_CHANGED: { fault: "usage" },
   /** steps_offset … with … steps gives the timestep …; training had 0 to … */
-  SCHEDULER_CONFIG_INVALID: { usage: false },
+  SCHEDULER_CONFIG_INVALID: { fault: "input" },
   /** the step needs "…", which an earlier step makes */
-  SCHEDULER_HISTORY_MISSING: { usage: false },
+  SCHEDULER_HISTORY_MISSING: { fault: "run" },
   /** … with use_dynamic_shifting was given no mu */
-  SCHEDULER_NEEDS_MU: { usage: false },
+  SCHEDULER_NEEDS_MU: { fault: "run" },
   /** this scheduler adds noise at every step and was given none */
-  SCHEDULER_NEEDS_NOISE: { usage: false },
+  SCHEDULER_NEEDS_NOISE: { fault: "run" },
   /** …: … has … */
-  SCHEDULER_NOT_FINITE: { usage: false },
+  SCHEDULER_NOT_FINITE: { fault: "input" },
   /** … does not support … */
-  SCHEDULER_OPTION_UNSUPPORTED: { usage: false },
+  SCHEDULER_OPTION_UNSUPPORTED: { fault: "input" },
   /** step … came when step … was due */
-  SCHEDULER_STEP_ORDER: { usage: false },
+  SCHEDULER_STEP_ORDER: { fault: "run" },
   /** step … of … planned steps */
-  SCHEDULER_STEP_OUT_OF_RANGE: { usage: false },
+  SCHEDULER_STEP_OUT_OF_RANGE: { fault: "run" },
   /** unknown scheduler: the configuration names … */
-  SCHEDULER_UNKNOWN: { usage: false },
+  SCHEDULER_UNKNOWN: { fault: "input" },
   /** seed: …, got … */
-  SEED_INVALID: { usage: true },
+  SEED_INVALID: { fault: "usage" },
   /** AutoencoderKLCogVideoX: cannot encode frames of …x… */
-  SHAPE_MISMATCH: { usage: false },
+  SHAPE_MISMATCH: { fault: "run" },
   /** … sigmas for … steps */
-  SIGMAS_INVALID: { usage: false },
+  SIGMAS_INVALID: { fault: "input" },
   /** … inference steps; … takes 1 to … */
-  STEPS_INVALID: { usage: true },
+  STEPS_INVALID: { fault: "usage" },
   /** the tokenizer lacks an eos token or <|vision_start|> */
-  TOKENIZER_INVALID: { usage: false },
+  TOKENIZER_INVALID: { fault: "input" },
   /** two files hold …: … and …. */
-  TWO_COMPONENTS: { usage: false },
+  TWO_COMPONENTS: { fault: "input" },
   /** no decoder is known by the name …. */
-  UNKNOWN_CLASS: { usage: false },
+  UNKNOWN_CLASS: { fault: "input" },
   /** no model family is known by the name …. */
-  UNKNOWN_FAMILY: { usage: false },
+  UNKNOWN_FAMILY: { fault: "input" },
   /** the … tensors are of no model that is known; they begin with …. */
-  UNKNOWN_FILE: { usage: false },
+  UNKNOWN_FILE: { fault: "input" },
   /** the guider … is not supported */
-  UNKNOWN_GUIDER: { usage: false },
+  UNKNOWN_GUIDER: { fault: "input" },
   /** no model is known by the name …. */
-  UNKNOWN_MODEL: { usage: true },
+  UNKNOWN_MODEL: { fault: "usage" },
   /** unknown transformer class …; known classes are …. */
-  UNKNOWN_MODEL_CLASS: { usage: false },
+  UNKNOWN_MODEL_CLASS: { fault: "input" },
   /** model_index.json names the class …, which is not supported */
-  UNKNOWN_PIPELINE: { usage: false },
+  UNKNOWN_PIPELINE: { fault: "input" },
   /** … is not supported */
-  UNSUPPORTED_CONFIG: { usage: false },
+  UNSUPPORTED_CONFIG: { fault: "input" },
   /** … is held as …, not as numbers */
-  UNSUPPORTED_DTYPE: { usage: false },
+  UNSUPPORTED_DTYPE: { fault: "input" },
   /** the file given as … holds: …. */
-  WRONG_COMPONENT: { usage: false },
+  WRONG_COMPONENT: { fault: "input" },
   /** tensor … is …, expected F32, F16 or BF16 */
-  WRONG_DTYPE: { usage: false },
+  WRONG_DTYPE: { fault: "input" },
 };
 
 export type DiffusionErrorCode =

@@ -1,25 +1,28 @@
 // Written by tools/error-codes.mjs from the errors that this package makes.
 
 /**
- * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
- * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ * `code` of every error that this package throws on purpose, with the message of one. `fault` is `usage` for what was asked
+ * wrongly, `input` for what was given and can not be used, `run` for what failed on the way; programs end with their exit code
+ * for wrong usage for the first two.
  */
-export const HOOKS_ERROR_CODES: Readonly<Record<HooksErrorCode, { readonly usage: boolean }>> = {
+export const HOOKS_ERROR_CODES: Readonly<
+  Record<HooksErrorCode, { readonly fault: "usage" | "input" | "run" }>
+> = {
   /** … is on, and … does not load */
-  ADAPTER_MISSING: { usage: false },
+  ADAPTER_MISSING: { fault: "input" },
   /** … exports no function … */
-  ADAPTER_UNFIT: { usage: false },
+  ADAPTER_UNFIT: { fault: "input" },
   /** LVSA_WINDOW_SIZE …, LVSA_N_FIRST_FRAMES … and LVSA_KEY_FRAME_INTERVAL … are all below one latent frame (… video frames): every query would attend to nothing */
-  EMPTY_PATTERN: { usage: false },
+  EMPTY_PATTERN: { fault: "input" },
   /** the hook of … goes by …, which is no LVSA_<NAME>_HOOK */
-  HOOK_VARIABLE: { usage: false },
+  HOOK_VARIABLE: { fault: "input" },
   /** Bad settings of the backend LVSA for the role …. …. */
-  INVALID_OPTION: { usage: true },
-  INVALID_VARIABLE: { usage: true },
+  INVALID_OPTION: { fault: "usage" },
+  INVALID_VARIABLE: { fault: "usage" },
   /** nobody knows the training length of this model */
-  NO_REFERENCE_FRAMES: { usage: false },
+  NO_REFERENCE_FRAMES: { fault: "input" },
   /** text tokens came both in the sequence and beside it */
-  TEXT_TWICE: { usage: false },
+  TEXT_TWICE: { fault: "input" },
 };
 
 export type HooksErrorCode =

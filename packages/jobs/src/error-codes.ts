@@ -1,18 +1,21 @@
 // Written by tools/error-codes.mjs from the errors that this package makes.
 
 /**
- * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
- * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ * `code` of every error that this package throws on purpose, with the message of one. `fault` is `usage` for what was asked
+ * wrongly, `input` for what was given and can not be used, `run` for what failed on the way; programs end with their exit code
+ * for wrong usage for the first two.
  */
-export const JOBS_ERROR_CODES: Readonly<Record<JobsErrorCode, { readonly usage: boolean }>> = {
+export const JOBS_ERROR_CODES: Readonly<
+  Record<JobsErrorCode, { readonly fault: "usage" | "input" | "run" }>
+> = {
   /** there is a job … already */
-  JOB_EXISTS: { usage: false },
+  JOB_EXISTS: { fault: "input" },
   /** the job … is not this worker's any more */
-  LEASE_LOST: { usage: false },
+  LEASE_LOST: { fault: "run" },
   /** this worker has no model … */
-  MODEL_UNKNOWN: { usage: false },
+  MODEL_UNKNOWN: { fault: "input" },
   /** process … has the queue in … */
-  QUEUE_IN_USE: { usage: false },
+  QUEUE_IN_USE: { fault: "run" },
 };
 
 export type JobsErrorCode =

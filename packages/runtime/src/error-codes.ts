@@ -1,99 +1,114 @@
 // Written by tools/error-codes.mjs from the errors that this package makes.
 
 /**
- * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
- * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ * `code` of every error that this package throws on purpose, with the message of one. `fault` is `usage` for what was asked
+ * wrongly, `input` for what was given and can not be used, `run` for what failed on the way; programs end with their exit code
+ * for wrong usage for the first two.
  */
-export const RUNTIME_ERROR_CODES: Readonly<Record<RuntimeErrorCode, { readonly usage: boolean }>> = {
+export const RUNTIME_ERROR_CODES: Readonly<
+  Record<RuntimeErrorCode, { readonly fault: "usage" | "input" | "run" }>
+> = {
   /** … was stopped */
-  ABORTED: { usage: false },
+  ABORTED: { fault: "run" },
   /** … of … tensors belong to a LoRA or another adapter, the first is …. */
-  ADAPTER_IN_WEIGHTS: { usage: false },
+  ADAPTER_IN_WEIGHTS: { fault: "input" },
   /** "…" is no address. */
-  BAD_ADDRESS: { usage: false },
+  BAD_ADDRESS: { fault: "input" },
   /** tensor … […] is not made of whole blocks of …. */
-  BAD_TENSOR: { usage: false },
+  BAD_TENSOR: { fault: "input" },
   /** kernel … has … bindings, … tensors were given */
-  BINDING_COUNT: { usage: false },
+  BINDING_COUNT: { fault: "run" },
   /** kernel …: … … … is … bytes, the device binds at most … */
-  BINDING_TOO_LARGE: { usage: false },
+  BINDING_TOO_LARGE: { fault: "run" },
   /** a … tensor … needs … bytes, the device allows … per buffer */
-  BUFFER_TOO_LARGE: { usage: false },
+  BUFFER_TOO_LARGE: { fault: "run" },
   /** … bytes do not fit into a buffer of …. */
-  BUFFER_TOO_SMALL: { usage: false },
+  BUFFER_TOO_SMALL: { fault: "run" },
+  /** the hash of the file is …, the Hub says …. */
+  CHECKSUM: { fault: "run" },
   /** the device was disposed */
-  DEVICE_DISPOSED: { usage: false },
+  DEVICE_DISPOSED: { fault: "run" },
   /** the GPU device was lost: … */
-  DEVICE_LOST: { usage: false },
+  DEVICE_LOST: { fault: "run" },
   /** kernel …: tensor … was disposed */
-  DISPOSED: { usage: false },
+  DISPOSED: { fault: "run" },
   /** read gives f32, which does not hold every … */
-  DTYPE_MISMATCH: { usage: false },
+  DTYPE_MISMATCH: { fault: "run" },
   /** the header names tensor … twice. */
-  DUPLICATE_TENSOR: { usage: false },
-  GPU_ERROR: { usage: false },
-  HEADER_INVALID: { usage: false },
-  HEADER_NOT_JSON: { usage: false },
+  DUPLICATE_TENSOR: { fault: "input" },
+  GPU_ERROR: { fault: "run" },
+  HEADER_INVALID: { fault: "input" },
+  HEADER_NOT_JSON: { fault: "input" },
   /** the header claims … bytes, at most … are accepted. */
-  HEADER_TOO_LARGE: { usage: false },
+  HEADER_TOO_LARGE: { fault: "input" },
   /** the listing of … …. */
-  HUB_ANSWER: { usage: false },
+  HUB_ANSWER: { fault: "run" },
   /** the index places tensor … in …, but it is …. */
-  INDEX_MISMATCH: { usage: false },
+  INDEX_MISMATCH: { fault: "input" },
   /** … can not run …: … */
-  KERNEL_RULE: { usage: false },
+  KERNEL_RULE: { fault: "run" },
   /** there is no tensor … among ……. */
-  MISSING_TENSOR: { usage: false },
+  MISSING_TENSOR: { fault: "input" },
+  /** this is a folder. */
+  NOT_A_FILE: { fault: "input" },
   /** there is no such file. */
-  NOT_FOUND: { usage: false },
+  NOT_FOUND: { fault: "input" },
+  /** the file can not be read: … */
+  NOT_READABLE: { fault: "input" },
+  /** the file is not text in UTF-8. */
+  NOT_TEXT: { fault: "input" },
+  /** the server answered HTTP …. */
+  NO_ACCESS: { fault: "input" },
   /** WebGPU found no adapter */
-  NO_ADAPTER: { usage: false },
+  NO_ADAPTER: { fault: "run" },
+  /** no GPU driver named "…" was found */
+  NO_SUCH_ADAPTER: { fault: "usage" },
   /** … has no timestamp queries to profile with */
-  NO_TIMESTAMPS: { usage: false },
+  NO_TIMESTAMPS: { fault: "run" },
   /** this environment has no WebGPU */
-  NO_WEBGPU: { usage: false },
+  NO_WEBGPU: { fault: "run" },
   /** the package `webgpu` is not installed or does not load here */
-  NO_WEBGPU_PACKAGE: { usage: false },
+  NO_WEBGPU_PACKAGE: { fault: "run" },
   /** the repository is not in the cache, and HF_HUB_OFFLINE forbids asking for it. */
-  OFFLINE: { usage: false },
+  OFFLINE: { fault: "input" },
   /** tensor … begins at data byte …, beyond the file's … bytes. */
-  OFFSETS_NOT_CONTIGUOUS: { usage: false },
+  OFFSETS_NOT_CONTIGUOUS: { fault: "input" },
   /** tensor … begins at data byte …, beyond the file's … bytes. */
-  OFFSETS_OVERLAP: { usage: false },
+  OFFSETS_OVERLAP: { fault: "input" },
   /** tensor … begins at data byte …, beyond the file's … bytes. */
-  OFFSET_OUT_OF_RANGE: { usage: false },
+  OFFSET_OUT_OF_RANGE: { fault: "input" },
   /** the GPU has no memory for another … bytes: … */
-  OUT_OF_MEMORY: { usage: false },
+  OUT_OF_MEMORY: { fault: "run" },
   /** the file is a pickle of PyTorch, which can run any program when it is read. */
-  PICKLED_WEIGHTS: { usage: false },
+  PICKLED_WEIGHTS: { fault: "input" },
   /** bytes … to … are outside of tensor … (… bytes). */
-  RANGE_OUTSIDE_TENSOR: { usage: false },
+  RANGE_OUTSIDE_TENSOR: { fault: "run" },
   /** tensor … is read in whole elements of … bytes. */
-  RANGE_SPLITS_ELEMENT: { usage: false },
+  RANGE_SPLITS_ELEMENT: { fault: "run" },
   /** the GPU did not hand a tensor back */
-  READ_FAILED: { usage: false },
+  READ_FAILED: { fault: "run" },
   /** shader … does not compile: … */
-  SHADER_ERROR: { usage: false },
+  SHADER_ERROR: { fault: "run" },
   /** tensor … holds … elements, … were given */
-  SHAPE_MISMATCH: { usage: false },
+  SHAPE_MISMATCH: { fault: "run" },
   /** tensor … (…, […]) takes no whole number of blocks and bytes. */
-  SIZE_MISMATCH: { usage: false },
+  SIZE_MISMATCH: { fault: "input" },
   /** … bytes do not fit into one array. */
-  TOO_LARGE: { usage: false },
+  TOO_LARGE: { fault: "input" },
   /** the file had … bytes when it was opened and now ends at byte …. */
-  TRUNCATED: { usage: false },
+  TRUNCATED: { fault: "input" },
   /** cannot … */
-  UNALIGNED_VIEW: { usage: false },
+  UNALIGNED_VIEW: { fault: "run" },
   /** kernel … may read or write outside of its tensors, and this device does not check indices */
-  UNCHECKED_KERNEL: { usage: false },
+  UNCHECKED_KERNEL: { fault: "run" },
   /** tensor … is quantized with …, which can not be read. */
-  UNKNOWN_DTYPE: { usage: false },
+  UNKNOWN_DTYPE: { fault: "input" },
   /** element … of … is …, which does not fit into F16. */
-  UNSUPPORTED_DTYPE: { usage: false },
+  UNSUPPORTED_DTYPE: { fault: "input" },
   /** tensor … is quantized with …, which can not be read. */
-  UNSUPPORTED_QUANTIZATION: { usage: false },
+  UNSUPPORTED_QUANTIZATION: { fault: "input" },
   /** tensor … is …, the model expects …. */
-  WRONG_SHAPE: { usage: false },
+  WRONG_SHAPE: { fault: "input" },
 };
 
 export type RuntimeErrorCode =
@@ -105,6 +120,7 @@ export type RuntimeErrorCode =
   | "BINDING_TOO_LARGE"
   | "BUFFER_TOO_LARGE"
   | "BUFFER_TOO_SMALL"
+  | "CHECKSUM"
   | "DEVICE_DISPOSED"
   | "DEVICE_LOST"
   | "DISPOSED"
@@ -118,8 +134,13 @@ export type RuntimeErrorCode =
   | "INDEX_MISMATCH"
   | "KERNEL_RULE"
   | "MISSING_TENSOR"
+  | "NOT_A_FILE"
   | "NOT_FOUND"
+  | "NOT_READABLE"
+  | "NOT_TEXT"
+  | "NO_ACCESS"
   | "NO_ADAPTER"
+  | "NO_SUCH_ADAPTER"
   | "NO_TIMESTAMPS"
   | "NO_WEBGPU"
   | "NO_WEBGPU_PACKAGE"

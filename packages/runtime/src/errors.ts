@@ -10,23 +10,35 @@ export { printable, quoted } from "./printable.js";
 
 const MARKER = Symbol.for("lvsa.error");
 
+/**
+ * Whose fault an error is; every code of a package has one.
+ * - `usage`: what was asked can not be (an option, an argument): asking for something else mends it.
+ * - `input`: what was given can not be used (a path, a file, a folder, a checkpoint, a package): giving another mends it.
+ * - `run`: what was asked and given is right as far as anyone knows, and the run failed: GPU, memory, disk, network, another
+ *   process, or a program that calls this library out of order.
+ */
+export type ErrorFault = "usage" | "input" | "run";
+
 export interface LvsaErrorOptions {
   /** What the user can do about it, as one sentence. */
   readonly fix?: string;
   /** Where it happened: a file, a tensor name, a kernel. */
   readonly where?: string;
   readonly cause?: unknown;
-  /** See `LvsaError.isUsage`. */
-  readonly isUsage?: boolean;
+  /** Whose fault it is, where that is not what the class says. */
+  readonly fault?: ErrorFault;
 }
 
 /** Base class of every error thrown on purpose. `code` is stable and machine-readable, in UPPER_SNAKE_CASE. */
 export class LvsaError extends Error {
+  /** Whose fault the errors of this class are, unless one says otherwise. */
+  static readonly fault: ErrorFault = "run";
+
   readonly code: string;
   readonly fix: string | undefined;
   readonly where: string | undefined;
-  /** The caller asked for what can not be (an option's value); programs end with their code for wrong usage. */
-  readonly isUsage: boolean;
+  /** Programs end with their code for wrong usage where it is not `run`. */
+  readonly fault: ErrorFault;
   /** @internal */
   readonly [MARKER] = true;
 
@@ -36,7 +48,12 @@ export class LvsaError extends Error {
     this.code = code;
     this.fix = options.fix;
     this.where = options.where;
-    this.isUsage = options.isUsage ?? false;
+    this.fault = options.fault ?? new.target.fault;
+  }
+
+  /** The caller asked for what can not be. */
+  get isUsage(): boolean {
+    return this.fault === "usage";
   }
 
   /** Message and fix as the command line shows them. No character of a file or an address reaches a terminal as a command. */
@@ -51,17 +68,25 @@ export class DeviceError extends LvsaError {}
 /** Tensors whose shapes or dtypes do not fit together. */
 export class ShapeError extends LvsaError {}
 /** Missing, truncated or malformed weights and checkpoints. */
-export class WeightsError extends LvsaError {}
+export class WeightsError extends LvsaError {
+  static override readonly fault: ErrorFault = "input";
+}
 /** Bad settings: JSON files, states that a call does not fit. */
-export class ConfigError extends LvsaError {}
+export class ConfigError extends LvsaError {
+  static override readonly fault: ErrorFault = "input";
+}
 /** Bad options: command line, environment, function arguments. The caller can mend it by asking for something else. */
 export class UsageError extends ConfigError {
-  constructor(code: string, message: string, options: Omit<LvsaErrorOptions, "isUsage"> = {}) {
-    super(code, message, { ...options, isUsage: true });
+  static override readonly fault: ErrorFault = "usage";
+
+  constructor(code: string, message: string, options: Omit<LvsaErrorOptions, "fault"> = {}) {
+    super(code, message, options);
   }
 }
 /** A plugin or attention hook that can not be installed or refused to run. */
-export class HookError extends LvsaError {}
+export class HookError extends LvsaError {
+  static override readonly fault: ErrorFault = "input";
+}
 /** The caller's `AbortSignal` fired. */
 export class AbortError extends LvsaError {}
 

@@ -18,6 +18,7 @@ export class SoftwareAdapterError extends Error {
   readonly fix: string;
   readonly where: string | undefined;
   /** A machine without a driver is not the caller's mistake. */
+  readonly fault = "run";
   readonly isUsage = false;
   /** @internal */
   readonly [MARKER] = true;

@@ -1,34 +1,37 @@
 // Written by tools/error-codes.mjs from the errors that this package makes.
 
 /**
- * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
- * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ * `code` of every error that this package throws on purpose, with the message of one. `fault` is `usage` for what was asked
+ * wrongly, `input` for what was given and can not be used, `run` for what failed on the way; programs end with their exit code
+ * for wrong usage for the first two.
  */
-export const VIDEO_ERROR_CODES: Readonly<Record<VideoErrorCode, { readonly usage: boolean }>> = {
+export const VIDEO_ERROR_CODES: Readonly<
+  Record<VideoErrorCode, { readonly fault: "usage" | "input" | "run" }>
+> = {
   /** more frames arrived than the … announced */
-  FRAME_COUNT: { usage: false },
+  FRAME_COUNT: { fault: "run" },
   /** frame … has … bytes, expected … (…x… RGB) */
-  FRAME_SIZE: { usage: false },
+  FRAME_SIZE: { fault: "run" },
   /** not a readable PNG: … */
-  PNG: { usage: false },
+  PNG: { fault: "input" },
   /** … can only be read with ffmpeg, which is not here */
-  VIDEO_DECODER: { usage: false },
+  VIDEO_DECODER: { fault: "input" },
   /** no encoder for … (…) here; looked for: … */
-  VIDEO_ENCODER: { usage: false },
+  VIDEO_ENCODER: { fault: "input" },
   /** "…" is there already */
-  VIDEO_EXISTS: { usage: true },
+  VIDEO_EXISTS: { fault: "usage" },
   /** folder "…" holds no frames */
-  VIDEO_FOLDER: { usage: true },
+  VIDEO_FOLDER: { fault: "usage" },
   /** can not tell a video format from "…"… */
-  VIDEO_FORMAT: { usage: true },
+  VIDEO_FORMAT: { fault: "usage" },
   /** there is no file or folder "…" */
-  VIDEO_MISSING: { usage: true },
+  VIDEO_MISSING: { fault: "usage" },
   /** video … is …, expected a positive integer */
-  VIDEO_OPTIONS: { usage: true },
+  VIDEO_OPTIONS: { fault: "usage" },
   /** "…" is a file, or a link that leads nowhere, not a folder */
-  VIDEO_PATH: { usage: true },
+  VIDEO_PATH: { fault: "usage" },
   /** ffmpeg can not read it: … */
-  VIDEO_READ: { usage: false },
+  VIDEO_READ: { fault: "input" },
 };
 
 export type VideoErrorCode =

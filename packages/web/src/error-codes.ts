@@ -1,40 +1,43 @@
 // Written by tools/error-codes.mjs from the errors that this package makes.
 
 /**
- * `code` of every error that this package throws on purpose, with the message of one. `usage`: the caller asked for what
- * can not be, so that asking for something else mends it; programs end with their exit code for wrong usage.
+ * `code` of every error that this package throws on purpose, with the message of one. `fault` is `usage` for what was asked
+ * wrongly, `input` for what was given and can not be used, `run` for what failed on the way; programs end with their exit code
+ * for wrong usage for the first two.
  */
-export const WEB_ERROR_CODES: Readonly<Record<WebErrorCode, { readonly usage: boolean }>> = {
+export const WEB_ERROR_CODES: Readonly<
+  Record<WebErrorCode, { readonly fault: "usage" | "input" | "run" }>
+> = {
   /** the generation was stopped */
-  ABORTED: { usage: false },
+  ABORTED: { fault: "run" },
   /** files.json lists no files: … */
-  BAD_FILE_LIST: { usage: false },
+  BAD_FILE_LIST: { fault: "run" },
   /** what came has …, which is not what the list of files says. */
-  CHECKSUM: { usage: false },
+  CHECKSUM: { fault: "run" },
   /** the file can not be loaded: … */
-  DOWNLOAD_FAILED: { usage: false },
+  DOWNLOAD_FAILED: { fault: "run" },
   /** the browser's encoder failed at …: … */
-  ENCODER_FAILED: { usage: false },
+  ENCODER_FAILED: { fault: "run" },
   /** the generator was disposed before. */
-  GENERATOR_DISPOSED: { usage: true },
+  GENERATOR_DISPOSED: { fault: "usage" },
   /** the list of files names it, and the server has none. */
-  MISSING_FILE: { usage: false },
+  MISSING_FILE: { fault: "run" },
   /** this clip needs about … of memory (in …)…. */
-  NOT_ENOUGH_MEMORY: { usage: false },
+  NOT_ENOUGH_MEMORY: { fault: "run" },
   /** the options can not be sent to the worker: … */
-  NOT_SENDABLE: { usage: true },
+  NOT_SENDABLE: { fault: "usage" },
   /** there is no model_index.json in …. */
-  NO_CHECKPOINT: { usage: true },
+  NO_CHECKPOINT: { fault: "usage" },
   /** no run is kept under the name "…". */
-  NO_KEPT_RUN: { usage: true },
+  NO_KEPT_RUN: { fault: "usage" },
   /** no model is open in this worker. */
-  NO_MODEL: { usage: true },
+  NO_MODEL: { fault: "usage" },
   /** the browser gives this page no more room for files. */
-  STORE_FULL: { usage: false },
+  STORE_FULL: { fault: "run" },
   /** this browser keeps no files for the page: … */
-  STORE_UNAVAILABLE: { usage: false },
+  STORE_UNAVAILABLE: { fault: "run" },
   /** the worker is gone: …. */
-  WORKER_GONE: { usage: false },
+  WORKER_GONE: { fault: "run" },
 };
 
 export type WebErrorCode =

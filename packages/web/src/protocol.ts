@@ -1,6 +1,7 @@
 /** What the page and the worker say to each other. Everything survives structured cloning. */
 import type { LvsaConfigInput } from "@lvsa/core";
 import type { GenerateOptions, HostTensor } from "@lvsa/diffusion";
+import type { ErrorFault } from "@lvsa/runtime/errors";
 import type { VideoFormat, VideoQuality } from "@lvsa/video";
 import type { ModelSource } from "./model-source.js";
 
@@ -148,7 +149,7 @@ export interface SentError {
   readonly message: string;
   readonly fix: string | undefined;
   readonly where: string | undefined;
-  readonly isUsage: boolean;
+  readonly fault: ErrorFault;
   readonly stack: string | undefined;
 }
 

@@ -5,16 +5,16 @@ import type { SentError } from "./protocol.js";
 export function toSent(error: unknown): SentError {
   const { name, message, stack } = error instanceof Error ? error : new Error(String(error));
   if (!isLvsaError(error)) {
-    return { name, code: "FAILED", message, fix: undefined, where: undefined, isUsage: false, stack };
+    return { name, code: "FAILED", message, fix: undefined, where: undefined, fault: "run", stack };
   }
-  const { code, fix, where, isUsage } = error;
-  return { name, code, message, fix, where, isUsage, stack };
+  const { code, fix, where, fault } = error;
+  return { name, code, message, fix, where, fault, stack };
 }
 
 /** The same error as the worker threw, also to `instanceof LvsaError` and, for one that was stopped, `AbortError`. */
-export function fromSent({ name, code, message, stack, fix, where, isUsage }: SentError): LvsaError {
+export function fromSent({ name, code, message, stack, fix, where, fault }: SentError): LvsaError {
   const details = {
-    isUsage,
+    fault,
     ...(fix === undefined ? {} : { fix }),
     ...(where === undefined ? {} : { where }),
   };

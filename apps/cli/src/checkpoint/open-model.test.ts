@@ -87,7 +87,7 @@ describe("single files", () => {
     const pickle = join(folder, "vae.pth");
     await writeFile(pickle, Uint8Array.of(0x50, 0x4b, 3, 4, 0, 0, 0, 0, 8));
     const refused = await run("inspect", "--vae", pickle);
-    expect(refused.code).toBe(1);
+    expect(refused.code).toBe(2);
     expect(refused.err).toContain("python -c");
     const absent = await run("inspect", "--vae", join(folder, "none"));
     expect(absent.err).toContain("Check the path of --vae.");

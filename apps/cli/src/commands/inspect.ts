@@ -35,6 +35,7 @@ export function inspectCommand(program: Command, io: CommandIo, exit: (code: num
         ? `${JSON.stringify(object, undefined, 2)}\n`
         : renderInspectText(inspection, { files, missing, ...(problem ? { problem } : {}) }),
     );
-    if (!ok) exit(EXIT.failed);
+    // As `lvsa generate` would end with it.
+    if (!ok) exit(EXIT.usage);
   });
 }

@@ -70,7 +70,7 @@ describe("lvsa score", () => {
     expect(short.err).toContain("at least two");
     const damaged = join(folder, "damaged.gif");
     await writeFile(damaged, "GIF89a");
-    expect((await run(damaged)).code).toBe(1);
+    expect((await run(damaged)).code).toBe(2);
     expect((await run()).code).toBe(2);
   });
 });

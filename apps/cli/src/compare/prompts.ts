@@ -15,7 +15,7 @@ export async function comparePrompts(
   options: Pick<CompareCommandOptions, "prompt" | "prompts" | "heldOut">,
   isDemoModel: boolean,
 ): Promise<string[]> {
-  const lines = options.prompts === undefined ? [] : (await readFile(options.prompts, "utf8")).split(/\r?\n/);
+  const lines = options.prompts === undefined ? [] : (await textOf(options.prompts)).split(/\r?\n/);
   const prompts = [...options.prompt, ...lines.map((line) => line.trim()).filter(Boolean)];
   const heldOut = options.heldOut ?? (isDemoModel && prompts.length === 0 ? HELD_OUT_DEFAULT : 0);
   const scenes = sampleScenes(heldOut, HELD_OUT_SEED, { heldOut: true });
@@ -25,4 +25,15 @@ export async function comparePrompts(
     "there are no prompts to compare",
     "Give --prompt (several times, if you like), --prompts <file> with one per line, or --held-out <count>.",
   );
+}
+
+/** @throws UsageError for what is no file of text */
+async function textOf(path: string): Promise<string> {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
+  } catch (error) {
+    const why =
+      error instanceof TypeError ? "is not text in UTF-8" : `can not be read: ${(error as Error).message}`;
+    throw new UsageError(`--prompts: "${path}" ${why}`);
+  }
 }

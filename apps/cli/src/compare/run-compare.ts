@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Engine } from "@lvsa/diffusion";
-import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
+import { inspectCheckpoint, requireWholeWeights } from "@lvsa/diffusion/catalog";
 import { collectClip } from "@lvsa/quality";
 import {
   type CompareJob,
@@ -18,7 +18,7 @@ import { createDevice } from "@lvsa/runtime/node";
 import { encodeVideo, streamOf, type VideoFrames } from "@lvsa/video";
 import { nodeVideoBackends, partialPath } from "@lvsa/video/node";
 import { UsageError } from "../exit-codes.js";
-import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "../generate/checkpoint.js";
+import { chooseCheckpoint, withBundledDefaults } from "../generate/checkpoint.js";
 import { claimFile } from "../generate/output-check.js";
 import { lockOwner } from "../generate/output-lock.js";
 import type { CompareCommandOptions } from "../options/compare-options.js";

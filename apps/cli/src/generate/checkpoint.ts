@@ -1,8 +1,7 @@
 /** Which checkpoint runs, and whether its files are whole. */
 import { resolve } from "node:path";
 import { DEMO_PROMPTS } from "@lvsa/demo-wan";
-import type { CheckpointInspection } from "@lvsa/diffusion/catalog";
-import { type FolderReader, WeightsError } from "@lvsa/runtime";
+import type { FolderReader } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { BUNDLED_MODEL } from "../bundled-model.js";
 import { openModel } from "../checkpoint/open-model.js";
@@ -48,19 +47,4 @@ export function withBundledDefaults<Options extends Partial<GenerateCommandOptio
 ): Options {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   return { ...BUNDLED_DEFAULTS, ...given } as unknown as Options;
-}
-
-/** @throws WeightsError for the first component that can not be loaded: at once, not after minutes of work */
-export function requireWholeWeights(inspection: CheckpointInspection): void {
-  for (const component of inspection.components) {
-    if (!["transformer", "autoencoder", "text encoder", "image encoder"].includes(component.role)) continue;
-    const problem = component.problems.find(
-      ({ severity, code }) => severity === "error" && code !== "UNKNOWN_MODEL_CLASS",
-    );
-    if (!problem) continue;
-    throw new WeightsError(problem.code, problem.message, {
-      where: problem.where ?? component.name,
-      ...(problem.fix ? { fix: problem.fix } : {}),
-    });
-  }
 }

@@ -178,7 +178,10 @@ describe("ends", () => {
   it("have exit codes", () => {
     expect(exitCodeOf(new UsageError("x"))).toBe(2);
     expect(exitCodeOf(new AbortError("ABORTED", "x"))).toBe(130);
-    expect(exitCodeOf(new WeightsError("TRUNCATED", "x"))).toBe(1);
+    expect(exitCodeOf(new WeightsError("TRUNCATED", "x"))).toBe(2);
+    expect(exitCodeOf(new WeightsError("READ_FAILED", "x", { fault: "run" }))).toBe(1);
+    expect(exitCodeOf(Object.assign(new Error("x"), { code: "ENOENT" }))).toBe(2);
+    expect(exitCodeOf(Object.assign(new Error("x"), { code: "ENOSPC" }))).toBe(1);
     expect(exitCodeOf(new Error("x"))).toBe(1);
     const missing = Object.assign(new Error("ENOENT: no such file"), { code: "ENOENT" });
     expect(describeError(missing)).toBe("ENOENT: no such file");

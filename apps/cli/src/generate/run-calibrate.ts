@@ -1,10 +1,10 @@
 /** `lvsa calibrate`: one generation without a cache, of which the ratios for MagCache are kept. */
 import { Engine } from "@lvsa/diffusion";
-import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
+import { inspectCheckpoint, requireWholeWeights } from "@lvsa/diffusion/catalog";
 import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
 import type { CalibrateCommandOptions } from "../options/calibrate-options.js";
 import { type GenerationFlags, generationOptions, withFlags } from "../options/generation-flags.js";
-import { chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "./checkpoint.js";
+import { chooseCheckpoint, withBundledDefaults } from "./checkpoint.js";
 import { openLoras } from "./loras.js";
 import { writeMagRatios } from "./mag-ratios-file.js";
 import { openDevice } from "./open-device.js";

@@ -1,12 +1,12 @@
 /** From latents of an earlier run to a video. */
 import { Engine } from "@lvsa/diffusion";
-import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
+import { inspectCheckpoint, requireWholeWeights } from "@lvsa/diffusion/catalog";
 import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
 import { UsageError } from "../exit-codes.js";
 import type { DecodeCommandOptions } from "../options/run-file-options.js";
 import { shellWord } from "../output/shell-word.js";
 import { VERSION } from "../version.js";
-import { chooseCheckpoint, requireWholeWeights } from "./checkpoint.js";
+import { chooseCheckpoint } from "./checkpoint.js";
 import { openDevice } from "./open-device.js";
 import { checkSpace, claimOutputs, type OutputPaths, outputPaths } from "./output-check.js";
 import { formatDuration } from "./progress-line.js";

@@ -1,7 +1,12 @@
 /** One generation from options to files. */
 import { DEMO_PROMPTS } from "@lvsa/demo-wan";
 import { Engine, type GenerationResult, type RunState, seedForJson } from "@lvsa/diffusion";
-import { type CheckpointInspection, describeCheckpoint, inspectCheckpoint } from "@lvsa/diffusion/catalog";
+import {
+  type CheckpointInspection,
+  describeCheckpoint,
+  inspectCheckpoint,
+  requireWholeWeights,
+} from "@lvsa/diffusion/catalog";
 import { type Environment, processEnvironment } from "@lvsa/hooks";
 import { familyAdapters } from "@lvsa/hooks/families";
 import { type Device, deviceLabel, kernelSummary, throwIfAborted, UsageError } from "@lvsa/runtime";
@@ -10,7 +15,7 @@ import { type GenerateCommandOptions, ignoredOptions } from "../options/generate
 import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
 import { VERSION } from "../version.js";
-import { choicePaths, chooseCheckpoint, requireWholeWeights, withBundledDefaults } from "./checkpoint.js";
+import { choicePaths, chooseCheckpoint, withBundledDefaults } from "./checkpoint.js";
 import { hookPlugins } from "./hooks.js";
 import { readLatents } from "./latents-file.js";
 import { openLoras } from "./loras.js";

@@ -96,7 +96,7 @@ export class LocalCollective implements Collective {
       new ConfigError(
         "COLLECTIVE_MISMATCH",
         `rank ${this.rank} of ${this.worldSize} gathered ${this.#round} times, another rank more often`,
-        { fix: "Call allGather on every rank, in the same order." },
+        { fault: "run", fix: "Call allGather on every rank, in the same order." },
       ),
     );
     for (const round of this.#rounds.slice(0, this.#round)) {

@@ -194,7 +194,9 @@ export class AttentionPattern {
     const start = this.indptr[row];
     const end = this.indptr[row + 1];
     if (start === undefined || end === undefined) {
-      throw new ConfigError("ROW_OUT_OF_RANGE", `Row ${row} was asked for; the pattern has ${this.rows}.`);
+      throw new ConfigError("ROW_OUT_OF_RANGE", `Row ${row} was asked for; the pattern has ${this.rows}.`, {
+        fault: "run",
+      });
     }
     return this.indices.subarray(start, end);
   }

@@ -7,6 +7,7 @@ import type {
 } from "../catalog/model-description.js";
 import { modelDefaults } from "../catalog/model-shape.js";
 import type { StoredDType } from "../catalog/weight-summary.js";
+import { requireKnownPipeline } from "../engine/pipeline-registry.js";
 import { findVideoModel, modelClassNames } from "../models/model-classes.js";
 import { GUIDER_DEFAULT_SCALE } from "../models/transformers/transformer-hunyuan-video15-definition.js";
 import type { CheckpointInspection } from "./inspect-checkpoint.js";
@@ -22,9 +23,10 @@ const STORED: Readonly<Partial<Record<SafetensorsDType, StoredDType>>> = {
  * Classes, configurations and number formats of the files; defaults as the family's pipeline and the checkpoint's
  * scheduler and guider have them. Components without weights that can be planned are left out.
  *
- * @throws ConfigError `UNKNOWN_MODEL_CLASS`, `MISSING_COMPONENT`
+ * @throws ConfigError `UNKNOWN_PIPELINE`, `UNKNOWN_MODEL_CLASS`, `MISSING_COMPONENT`
  */
 export function describeCheckpoint(inspection: CheckpointInspection): ModelDescription {
+  if (inspection.pipelineClass !== undefined) requireKnownPipeline(inspection.pipelineClass);
   const models = inspection.components.filter((component) => component.check !== undefined);
   const transformer = inspection.components.find(({ name }) => name === "transformer");
   const definition = findVideoModel(transformer?.className ?? "");

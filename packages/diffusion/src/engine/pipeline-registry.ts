@@ -73,8 +73,13 @@ export function knownPipelines(): string[] {
 
 /** @throws ConfigError `UNKNOWN_PIPELINE` with the known names */
 export function pipelineLoader(className: string): Promise<PipelineLoader> {
+  return requireKnownPipeline(className)();
+}
+
+/** As `pipelineLoader`, and loads nothing. */
+export function requireKnownPipeline(className: string): () => Promise<PipelineLoader> {
   const loader = Object.hasOwn(loaders, className) ? loaders[className] : registered().get(className);
-  if (loader) return loader();
+  if (loader) return loader;
   throw new ConfigError(
     "UNKNOWN_PIPELINE",
     `model_index.json names the class ${className}, which is not supported`,

@@ -323,7 +323,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   dispose(): void {
     this.#isDisposed = true;
     for (const [controller, owned] of this.#running) {
-      controller.abort(new ConfigError("ENGINE_DISPOSED", DISPOSED));
+      controller.abort(new ConfigError("ENGINE_DISPOSED", DISPOSED, { fault: "run" }));
       owned[Symbol.dispose]();
     }
     for (const { model, weights } of this.parts.stages) {
@@ -437,6 +437,7 @@ const DISPOSED = "the engine was disposed";
 
 function disposedError(cause?: unknown): ConfigError {
   return new ConfigError("ENGINE_DISPOSED", DISPOSED, {
+    fault: "run",
     fix: "Dispose an engine after its last generation, and open another one to go on.",
     ...(cause === undefined ? {} : { cause }),
   });

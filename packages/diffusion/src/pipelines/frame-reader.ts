@@ -14,6 +14,7 @@ export class FrameReader implements AsyncIterable<Uint8Array> {
   [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     if (this.#isTaken) {
       throw new ConfigError("FRAMES_TAKEN", "the frames of this result are read already, or being read", {
+        fault: "run",
         fix: "Keep the frames of the first reading, or generate again from `latents` as they are.",
       });
     }

@@ -42,9 +42,7 @@ export function applyStepPlan(
       throw new ConfigError(
         "SCHEDULER_NEEDS_NOISE",
         "this scheduler adds noise at every step and was given none",
-        {
-          fix: "Pass drawNoise, for example () => generator.randn(shape).",
-        },
+        { fault: "run", fix: "Pass drawNoise, for example () => generator.randn(shape)." },
       );
     tensors.set("noise", inputs.drawNoise());
   }
@@ -71,9 +69,7 @@ function combine(
       throw new ConfigError(
         "SCHEDULER_HISTORY_MISSING",
         `the step needs "${tensor}", which an earlier step makes`,
-        {
-          fix: "Run the steps in order from 0, and pass the history on.",
-        },
+        { fault: "run", fix: "Run the steps in order from 0, and pass the history on." },
       );
     if (data.length !== length)
       throw new ShapeError(

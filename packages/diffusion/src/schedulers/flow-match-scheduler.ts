@@ -81,9 +81,7 @@ export abstract class FlowMatchScheduler<Config extends CommonConfig> extends Ba
         throw new ConfigError(
           "SCHEDULER_NEEDS_MU",
           `${this.className} with use_dynamic_shifting was given no mu`,
-          {
-            fix: "Pass mu to setTimesteps.",
-          },
+          { fault: "run", fix: "Pass mu to setTimesteps." },
         );
       sigmas = timeShift(sigmas, options.mu, config.time_shift_type, round);
     } else {

@@ -76,7 +76,7 @@ export abstract class BaseScheduler implements Scheduler {
       throw new ConfigError(
         "SCHEDULER_STEP_OUT_OF_RANGE",
         `step ${stepIndex} of ${this.#timesteps.length} planned steps`,
-        { fix: "Call setTimesteps first, then steps from 0 to timesteps.length - 1." },
+        { fault: "run", fix: "Call setTimesteps first, then steps from 0 to timesteps.length - 1." },
       );
     return this.planStep(stepIndex);
   }
@@ -87,9 +87,7 @@ export abstract class BaseScheduler implements Scheduler {
       throw new ConfigError(
         "SCHEDULER_STEP_ORDER",
         `step ${stepIndex} came when step ${this.#nextStep} was due`,
-        {
-          fix: "Run the steps in order; call setTimesteps or start at step 0 for a new run.",
-        },
+        { fault: "run", fix: "Run the steps in order; call setTimesteps or start at step 0 for a new run." },
       );
     const result = applyStepPlan(plan, inputs, stepIndex === 0 ? { x0: [] } : this.#history);
     this.#history = result.history;

@@ -124,6 +124,7 @@ export class UniPCMultistepScheduler extends BaseScheduler {
     if (config.use_dynamic_shifting) {
       if (options.mu === undefined)
         throw new ConfigError("SCHEDULER_NEEDS_MU", `${NAME} with use_dynamic_shifting was given no mu`, {
+          fault: "run",
           fix: "Pass mu to setTimesteps.",
         });
       sigmas = timeShift(sigmas, options.mu, config.time_shift_type);

@@ -31,6 +31,7 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     const [pid, start] = held.split(" ").map(Number);
     if (pid && (await isAlive(pid, start ?? 0)))
       throw new ConfigError("QUEUE_IN_USE", `process ${pid} has the queue in ${folder}`, {
+        fault: "run",
         fix: "End that process, or give this one a folder of its own.",
       });
     // Only one of several that see a dead owner moves this very lock away; who moved another's gives it back.
@@ -43,7 +44,9 @@ export async function lockFolder(folder: string): Promise<FolderLock> {
     if ((await readFile(aside, "utf8")) === held) await rm(aside);
     else await rename(aside, path);
   }
-  throw new ConfigError("QUEUE_IN_USE", `the lock of the queue in ${folder} changes all the time`);
+  throw new ConfigError("QUEUE_IN_USE", `the lock of the queue in ${folder} changes all the time`, {
+    fault: "run",
+  });
 }
 
 async function isAlive(pid: number, start: number): Promise<boolean> {

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { createDevice as createNeutralDevice } from "../device/create-device.js";
 import type { Device, DeviceOptions } from "../device/device.js";
 import { isSoftwareAdapter } from "../device/device-info.js";
-import { DeviceError } from "../errors.js";
+import { DeviceError, UsageError } from "../errors.js";
 import { importOptional } from "../node-import.js";
 import { importWebGpu, listAdapters } from "./list-adapters.js";
 import { proofFile, rememberedProof } from "./proof-cache.js";
@@ -52,7 +52,7 @@ export interface NodeDeviceOptions extends DeviceOptions {
 /** Dawn instances that live devices stand on. */
 const instances = new WeakMap<GPUDevice, GPU>();
 
-/** @throws DeviceError `NO_WEBGPU_PACKAGE`, `NO_ADAPTER` */
+/** @throws DeviceError `NO_WEBGPU_PACKAGE`, `NO_ADAPTER`; UsageError `NO_SUCH_ADAPTER` for a name that no driver has */
 export async function createDevice(options: NodeDeviceOptions = {}): Promise<Device> {
   const deviceOptions: DeviceOptions = {
     ...(options.math ? { math: options.math } : {}),
@@ -83,7 +83,7 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
     if (adapter) return keep(gpu, await createNeutralDevice({ ...trying, adapter }));
     if (wanted !== "auto") {
       const names = (await listAdapters()).map(({ name }) => `"${name}"`);
-      throw new DeviceError("NO_ADAPTER", `no GPU driver named "${wanted}" was found`, {
+      throw new UsageError("NO_SUCH_ADAPTER", `no GPU driver named "${wanted}" was found`, {
         fix: `Use "embedded" or a part of one of these names: ${names.join(", ") || "(no drivers were found)"}.`,
       });
     }

@@ -6,7 +6,7 @@ import { WeightsError } from "../errors.js";
 import { type ByteSource, readTarget } from "../weights/byte-source.js";
 import { decodeText, type FolderReader, joinPath } from "../weights/folder.js";
 import { largestFile, tooLarge } from "../weights/folder-limits.js";
-import { weightsError } from "../weights/header.js";
+import { readFailed, weightsError } from "../weights/header.js";
 import type { WeightsFile } from "../weights/open-file.js";
 
 // One read call takes at most 2 GiB - 1 bytes.
@@ -35,12 +35,12 @@ export async function fileSource(path: string): Promise<ByteSource> {
 function requireFile(path: string, stats: Stats): void {
   if (stats.isFile()) return;
   if (stats.isDirectory()) {
-    throw weightsError("READ_FAILED", "this is a folder.", {
+    throw weightsError("NOT_A_FILE", "this is a folder.", {
       where: path,
       fix: "Give the path of a file, not of a folder.",
     });
   }
-  throw weightsError("READ_FAILED", "this is a pipe, a device or a socket, not a file.", {
+  throw weightsError("NOT_A_FILE", "this is a pipe, a device or a socket, not a file.", {
     where: path,
     fix: "Copy what it gives to a file.",
   });
@@ -60,7 +60,7 @@ class NodeFileSource implements ByteSource {
   async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     const target = readTarget(this, offset, length, into);
     for (let filled = 0; filled < length; ) {
-      if (!this.#file) throw weightsError("READ_FAILED", "the file was closed before.", { where: this.name });
+      if (!this.#file) throw readFailed("the file was closed before.", { where: this.name });
       const wanted = Math.min(length - filled, LARGEST_READ);
       const { bytesRead } = await this.#file
         .read(target, filled, wanted, offset + filled)
@@ -132,9 +132,16 @@ function fileError(path: string, cause: unknown): Error {
       cause,
     });
   }
-  return weightsError("READ_FAILED", `the file can not be read: ${message}`, {
+  if (/^(EACCES|EPERM|ELOOP|ENAMETOOLONG|EINVAL)$/.test(code ?? "")) {
+    return weightsError("NOT_READABLE", `the file can not be read: ${message}`, {
+      where: path,
+      fix: "Check the path and the file's permissions.",
+      cause,
+    });
+  }
+  return readFailed(`the file can not be read: ${message}`, {
     where: path,
-    fix: "Check the file's permissions.",
+    fix: "Check the disk, and try again.",
     cause,
   });
 }

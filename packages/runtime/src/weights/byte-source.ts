@@ -1,6 +1,6 @@
 /** Random access to the bytes of one file, wherever it lies. The weights code reads through this alone. */
 import { ConfigError } from "../errors.js";
-import { weightsError } from "./header.js";
+import { readFailed, weightsError } from "./header.js";
 
 export interface ByteSource {
   /** File name or address, for messages. */
@@ -33,7 +33,9 @@ export function readTarget(
   }
   if (into) {
     if (into.length >= length) return into.subarray(0, length);
-    throw new ConfigError("BUFFER_TOO_SMALL", `${length} bytes do not fit into a buffer of ${into.length}.`);
+    throw new ConfigError("BUFFER_TOO_SMALL", `${length} bytes do not fit into a buffer of ${into.length}.`, {
+      fault: "run",
+    });
   }
   try {
     return new Uint8Array(length);
@@ -70,7 +72,7 @@ export function blobSource(blob: Blob, name = "name" in blob ? String(blob.name)
       try {
         target.set(new Uint8Array(await blob.slice(offset, offset + length).arrayBuffer()));
       } catch (cause) {
-        throw weightsError("READ_FAILED", `the browser can not read the file: ${text(cause)}`, {
+        throw readFailed(`the browser can not read the file: ${text(cause)}`, {
           where: name,
           fix: "Pick the file again; it was moved, changed or deleted.",
           cause,

@@ -71,12 +71,12 @@ export function subFolder(folder: FolderReader, path: string): FolderReader {
   };
 }
 
-/** UTF-8 text of a file. @throws WeightsError `READ_FAILED` */
+/** UTF-8 text of a file. @throws WeightsError `NOT_TEXT` */
 export function decodeText(bytes: Uint8Array, where: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw weightsError("READ_FAILED", "the file is not text in UTF-8.", {
+    throw weightsError("NOT_TEXT", "the file is not text in UTF-8.", {
       where,
       fix: "Download it again.",
       cause,

@@ -4,7 +4,7 @@
  * Format: https://github.com/huggingface/safetensors, "Format".
  */
 
-import { WeightsError } from "../errors.js";
+import { type LvsaErrorOptions, WeightsError } from "../errors.js";
 import { quoted } from "../printable.js";
 import { findRepeatedKey } from "./json-keys.js";
 import {
@@ -42,15 +42,23 @@ export type WeightsErrorCode =
   | "OFFLINE"
   | "INDEX_MISMATCH"
   | "NOT_FOUND"
-  | "READ_FAILED"
+  | "NOT_A_FILE"
+  | "NOT_TEXT"
+  | "NOT_READABLE"
+  | "NO_ACCESS"
   | "TOO_LARGE";
 
 export function weightsError(
   code: WeightsErrorCode,
   message: string,
-  options: { readonly fix?: string; readonly where?: string; readonly cause?: unknown } = {},
+  options: LvsaErrorOptions = {},
 ): WeightsError {
   return new WeightsError(code, message, options);
+}
+
+/** Disk or connection broke while reading: no fault of what is read. */
+export function readFailed(message: string, options: Omit<LvsaErrorOptions, "fault"> = {}): WeightsError {
+  return new WeightsError("READ_FAILED", message, { ...options, fault: "run" });
 }
 
 export interface HeaderEntry {

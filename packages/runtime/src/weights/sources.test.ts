@@ -96,7 +96,7 @@ describe("a file on disk", () => {
     const missing = join(folder, "missing.safetensors");
     await expect(fileSource(missing)).rejects.toMatchObject({ code: "NOT_FOUND", where: missing });
     await expect(fileSource(folder)).rejects.toMatchObject({
-      code: "READ_FAILED",
+      code: "NOT_A_FILE",
       fix: expect.stringContaining("folder"),
     });
   });
@@ -106,13 +106,13 @@ describe("a file on disk", () => {
     execFileSync("mkfifo", [pipe]);
     for (const path of [pipe, "/dev/zero"]) {
       await expect(fileSource(path)).rejects.toMatchObject({
-        code: "READ_FAILED",
+        code: "NOT_A_FILE",
         message: expect.stringContaining("a pipe, a device or a socket"),
         where: path,
       });
     }
     await expect(nodeFolder(folder).readText("pipe.safetensors")).rejects.toMatchObject({
-      code: "READ_FAILED",
+      code: "NOT_A_FILE",
     });
     await rm(pipe);
   });

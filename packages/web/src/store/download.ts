@@ -107,6 +107,7 @@ export async function download(
   if (wrongSize || (request.sha256 !== undefined && request.sha256.toLowerCase() !== sum)) {
     const what = wrongSize ? `${at} bytes instead of ${request.size}` : `the SHA-256 ${sum}`;
     throw new WeightsError("CHECKSUM", `what came has ${what}, which is not what the list of files says.`, {
+      fault: "run",
       where: request.url,
       fix: "Load it again; if that does not help, the server has another version than its list.",
     });
@@ -197,6 +198,7 @@ async function* partsOf(response: Response, signal: AbortSignal | undefined): As
 
 function failed(where: string, message: string, cause: unknown): WeightsError {
   return new WeightsError("DOWNLOAD_FAILED", `the file can not be loaded: ${message}`, {
+    fault: "run",
     where,
     fix: "Check the connection and the address, and load it again: it goes on where it stopped.",
     cause,

@@ -361,8 +361,6 @@ function contextOf(understanding: Cosmos3Understanding, index: number): KeyValue
   throw new WeightsError(
     "NO_UNDERSTANDING",
     `Cosmos 3: the prompt has no keys and values for layer ${index}`,
-    {
-      fix: "Make it with `understand` of the same model, and dispose it after the last step.",
-    },
+    { fault: "run", fix: "Make it with `understand` of the same model, and dispose it after the last step." },
   );
 }

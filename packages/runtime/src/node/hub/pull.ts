@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { copyFile, mkdir, open, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { throwIfAborted } from "../../errors.js";
-import { weightsError } from "../../weights/header.js";
+import { readFailed, weightsError } from "../../weights/header.js";
 import { again, exchange, type HttpSourceOptions } from "../../weights/http/exchange.js";
 import {
   HUB_ENDPOINT,
@@ -137,17 +137,16 @@ async function pullBlob(
   if (whole === file.size) return onBytes(file.size);
   const partial = `${blob}.incomplete`;
   if (((await sizeOf(partial)) ?? 0) > file.size) await rm(partial, { force: true });
-  const fail = (code: "READ_FAILED" | "CHECKSUM", message: string, fix: string) =>
-    weightsError(code, message, { where: address, fix });
+  const readAgain = (message: string, fix: string) => readFailed(message, { where: address, fix });
   await exchangeRest();
   const hash = await hashOf(partial, file);
   if (hash !== file.hash) {
     await rm(partial, { force: true });
-    throw fail(
-      "CHECKSUM",
-      `the hash of the file is ${hash}, the Hub says ${file.hash}.`,
-      "Pull it again; where that recurs, the server or a mirror changes files.",
-    );
+    throw weightsError("CHECKSUM", `the hash of the file is ${hash}, the Hub says ${file.hash}.`, {
+      where: address,
+      fix: "Pull it again; where that recurs, the server or a mirror changes files.",
+      fault: "run",
+    });
   }
   await rename(partial, blob);
   onBytes(file.size);
@@ -182,8 +181,7 @@ async function pullBlob(
         // A server that ignores the range sends the file from its start.
         const from = status === 206 && range ? Number(range[1]) : 0;
         if (status === 206 && from !== start)
-          throw fail(
-            "READ_FAILED",
+          throw readAgain(
             `bytes from ${start} were asked for, the server sent them from ${from}.`,
             "Try again.",
           );
@@ -193,11 +191,7 @@ async function pullBlob(
           for await (const part of answer.parts()) {
             if (at + part.length > file.size) {
               await out.truncate(0);
-              throw fail(
-                "READ_FAILED",
-                `the server sends more than the ${file.size} bytes of the file.`,
-                "Try again.",
-              );
+              throw readAgain(`the server sends more than the ${file.size} bytes of the file.`, "Try again.");
             }
             for (let done = 0; done < part.length; )
               done += (await out.write(part, done, part.length - done, at + done)).bytesWritten;
@@ -205,11 +199,7 @@ async function pullBlob(
             onBytes(at);
           }
           if (at < file.size) {
-            const cut = fail(
-              "READ_FAILED",
-              `the server ended at byte ${at} of ${file.size}.`,
-              "Pull it again.",
-            );
+            const cut = readAgain(`the server ended at byte ${at} of ${file.size}.`, "Pull it again.");
             throw at > start ? cut : again(cut);
           }
         } finally {

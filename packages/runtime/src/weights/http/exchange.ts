@@ -1,6 +1,6 @@
 /** One request and its answer, with everything that a server or a line can do wrong on the way. */
 import { AbortError, type LvsaError, pause } from "../../errors.js";
-import { weightsError } from "../header.js";
+import { readFailed, weightsError } from "../header.js";
 import { addressForMessages, type Target, targetOf } from "./address.js";
 
 export interface HttpSourceOptions {
@@ -88,7 +88,7 @@ async function attempt<T>(
   try {
     response = await watch.race(send(target, name, headers, options, watch.signal)).catch((cause) => {
       throw watch.explain(cause, name, () =>
-        weightsError("READ_FAILED", `the server can not be reached: ${text(cause)}`, {
+        readFailed(`the server can not be reached: ${text(cause)}`, {
           where: name,
           fix: "Check the address and the connection (in a browser also the server's CORS headers).",
           cause,
@@ -113,7 +113,7 @@ async function* parts(response: Response, watch: IdleWatch, name: string): Async
     for (;;) {
       const part = await watch.race(reader?.read() ?? Promise.resolve(undefined)).catch((cause) => {
         throw watch.explain(cause, name, () =>
-          weightsError("READ_FAILED", `the connection broke after ${received} bytes: ${text(cause)}`, {
+          readFailed(`the connection broke after ${received} bytes: ${text(cause)}`, {
             where: name,
             fix: "Try again.",
             cause,
@@ -182,7 +182,7 @@ class IdleWatch {
     if (isOwn(cause)) return cause;
     if (!this.#isIdle) return new Retryable(otherwise());
     return new Retryable(
-      weightsError("READ_FAILED", `the server sent nothing for ${this.#limit / 1000} s.`, {
+      readFailed(`the server sent nothing for ${this.#limit / 1000} s.`, {
         where: name,
         fix: "Check the connection and try again; a slow line needs a larger idleTimeout.",
       }),
@@ -213,7 +213,7 @@ async function send(
 ): Promise<Response> {
   const fetch = options.fetch ?? globalThis.fetch;
   if (Object.keys(own).length === 0) return fetch(first.href, { headers, signal });
-  const fail = (message: string, fix: string) => weightsError("READ_FAILED", message, { where: name, fix });
+  const fail = (message: string, fix: string) => readFailed(message, { where: name, fix });
   let url = first;
   let sent = own;
   for (let hop = 0; hop <= REDIRECTS; hop++) {
@@ -251,15 +251,19 @@ function statusFailure(response: Response, name: string, options: HttpSourceOpti
     });
   }
   const asked = retryAfter(response);
-  const fixes = {
-    401: "Give an access token that may read it.",
-    403: "Give an access token that may read it.",
-    429: "Wait, or give an access token: the server limits how often it is asked.",
-  };
+  if (status === 401 || status === 403) {
+    return weightsError("NO_ACCESS", `the server answered HTTP ${status}.`, {
+      where: name,
+      fix: "Give an access token that may read it.",
+    });
+  }
   const waits = asked === undefined ? "" : ` and asks to wait ${Math.ceil(asked / 1000)} s`;
-  const failure = weightsError("READ_FAILED", `the server answered HTTP ${status}${waits}.`, {
+  const failure = readFailed(`the server answered HTTP ${status}${waits}.`, {
     where: name,
-    fix: fixes[status as keyof typeof fixes] ?? "Try again later.",
+    fix:
+      status === 429
+        ? "Wait, or give an access token: the server limits how often it is asked."
+        : "Try again later.",
   });
   if (status !== 429 && status < 500) return failure;
   if (asked !== undefined && asked > (options.longestRetryDelay ?? 60_000)) return failure;

@@ -107,12 +107,12 @@ const lies: readonly (readonly [string, () => Handler, RegExp])[] = [
     "more bytes than stated",
     () =>
       beyond(LATER, (a, b) => part(stated(a, b), Buffer.concat([file.subarray(a, b + 1), Buffer.alloc(9)]))),
-    /^TRUNCATED: the server sent more than \d+ bytes/,
+    /^READ_FAILED: the server sent more than \d+ bytes/,
   ],
   [
     "fewer bytes than stated",
     () => beyond(LATER, (a, b) => part(stated(a, b), file.subarray(a, b))),
-    /^TRUNCATED: the server sent \d+ of \d+ bytes/,
+    /^READ_FAILED: the server sent \d+ of \d+ bytes/,
   ],
   [
     "parts of a compressed file",
@@ -136,7 +136,7 @@ const lies: readonly (readonly [string, () => Handler, RegExp])[] = [
     /^READ_FAILED: .*HTTP 416/,
   ],
   ["404", () => (_, response) => void response.writeHead(404).end(), /^NOT_FOUND: .*HTTP 404/],
-  ["403", () => (_, response) => void response.writeHead(403).end(), /^READ_FAILED: .*HTTP 403/],
+  ["403", () => (_, response) => void response.writeHead(403).end(), /^NO_ACCESS: .*HTTP 403/],
   ["500", () => (_, response) => void response.writeHead(500).end(), /^READ_FAILED: .*HTTP 500/],
   [
     "a page for a file that is missing",

@@ -1,7 +1,7 @@
 /** A file on a server, read by HTTP range requests. Every answer must be for the bytes and the version asked for. */
 import { type ByteSource, readTarget } from "../byte-source.js";
 import { tooLarge } from "../folder-limits.js";
-import { weightsError } from "../header.js";
+import { readFailed } from "../header.js";
 import { addressForMessages } from "./address.js";
 import { type Answer, again, exchange, type HttpSourceOptions, webPage } from "./exchange.js";
 import { readAhead } from "./read-ahead.js";
@@ -35,8 +35,7 @@ export async function httpSource(url: string | URL, options: HttpSourceOptions =
     async read(offset, length, into) {
       const target = readTarget({ name, size }, offset, length, into);
       if (length === 0) return target;
-      if (closing.signal.aborted)
-        throw weightsError("READ_FAILED", "the file was closed before.", { where: name });
+      if (closing.signal.aborted) throw readFailed("the file was closed before.", { where: name });
       const last = offset + length - 1;
       return exchange(url, { Range: `bytes=${offset}-${last}` }, { ...options, signal }, async (answer) => {
         const range = checkRange(answer, name, offset, last);
@@ -174,9 +173,7 @@ async function readBody(answer: Answer, target: Uint8Array, name: string): Promi
   }
   if (received === target.length) return target;
   const amount = received > target.length ? `more than ${target.length}` : `${received} of ${target.length}`;
-  throw again(
-    weightsError("TRUNCATED", `the server sent ${amount} bytes.`, { where: name, fix: "Try again." }),
-  );
+  throw again(readFailed(`the server sent ${amount} bytes.`, { where: name, fix: "Try again." }));
 }
 
 function noRanges(name: string, response: Response, before = false): Error {
@@ -189,5 +186,5 @@ function noRanges(name: string, response: Response, before = false): Error {
 }
 
 function failed(name: string, message: string, fix = "Use another server, or download the files.") {
-  return weightsError("READ_FAILED", message, { where: name, fix });
+  return readFailed(message, { where: name, fix });
 }

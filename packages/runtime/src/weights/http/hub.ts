@@ -56,6 +56,7 @@ export async function hubListing(
   const bytes = await httpGet(address, MAX_LISTING_BYTES, options);
   const fail = (what: string, cause?: unknown) =>
     weightsError("HUB_ANSWER", `the listing of ${quoted(repository)} ${what}.`, {
+      fault: "run",
       where: endpoint,
       fix: "Check the endpoint (HF_ENDPOINT), or try again.",
       cause,
