@@ -75,7 +75,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   /** the step needs "…", which an earlier step makes */
   SCHEDULER_HISTORY_MISSING: { fault: "run" },
   /** … with use_dynamic_shifting was given no mu */
-  SCHEDULER_NEEDS_MU: { fault: "run" },
+  SCHEDULER_NEEDS_MU: { fault: "input" },
   /** this scheduler adds noise at every step and was given none */
   SCHEDULER_NEEDS_NOISE: { fault: "run" },
   /** …: … has … */

@@ -70,8 +70,27 @@ export function runScheduler(
       sigmas: sigmas ? sigmas.join(", ") : null,
       flow_shift: flowShift !== undefined && key !== undefined ? flowShift : null,
     },
-    notes: flowShift !== undefined && key === undefined ? [withoutEffect("flowShift", why)] : [],
+    notes: [
+      ...(flowShift !== undefined && key === undefined ? [withoutEffect("flowShift", why)] : []),
+      ...configNotes(typeof given.scheduler === "object" ? scheduler : own),
+    ],
   };
+}
+
+/** What a configuration says that has no effect, and what a model of a flow will not become a picture with. */
+function configNotes({ className, config, unknownKeys }: Scheduler): string[] {
+  const notes: string[] = [];
+  if (unknownKeys.length > 0)
+    notes.push(
+      `the scheduler's configuration has ${unknownKeys.join(", ")}, which ${className} does not know.`,
+    );
+  const { prediction_type: predicted, use_flow_sigmas: isFlow } = config;
+  if (isFlow === false || (isFlow && predicted !== "flow_prediction"))
+    notes.push(
+      `${className} runs with use_flow_sigmas ${String(isFlow)} and prediction_type ${String(predicted)}, as its configuration ` +
+        "(or the class's defaults) say; a model of a flow makes noise of that. Compare scheduler_config.json with the original.",
+    );
+  return notes;
 }
 
 /**

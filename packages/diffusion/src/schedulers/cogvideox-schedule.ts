@@ -2,8 +2,14 @@
 import { ConfigError, quoted } from "@lvsa/runtime";
 import * as z from "zod";
 import { roundHalfEven } from "../numbers/round-half-even.js";
-import { linspace } from "./noise-levels.js";
-import { optional, parseSchedulerConfig, rejectOptions, trainTimesteps } from "./scheduler-config.js";
+import { linspace, torchLinspace } from "./noise-levels.js";
+import {
+  optional,
+  parseSchedulerConfig,
+  rejectOptions,
+  trainTimesteps,
+  unknownKeys,
+} from "./scheduler-config.js";
 import { type StepTerm, terms } from "./step-plan.js";
 
 // clip_sample and sample_max_value are in the file, but diffusers' CogVideoX schedulers never read them.
@@ -22,6 +28,10 @@ const configSchema = z.looseObject({
 });
 
 export type CogVideoXSchedulerConfig = z.output<typeof configSchema>;
+
+export function unknownCogVideoXKeys(config: CogVideoXSchedulerConfig): string[] {
+  return unknownKeys(configSchema, config);
+}
 
 export function parseCogVideoXConfig(json: unknown, className: string): CogVideoXSchedulerConfig {
   const config = parseSchedulerConfig(configSchema, json, className);
@@ -99,12 +109,4 @@ export function cogVideoXCleanSample(config: CogVideoXSchedulerConfig, alpha: nu
     case "v_prediction":
       return terms(["sample", signal], ["modelOutput", -noise]);
   }
-}
-
-/** torch's `linspace`, which counts the second half from the end. */
-function torchLinspace(start: number, end: number, count: number): number[] {
-  const step = (end - start) / (count - 1);
-  return Array.from({ length: count }, (_, i) =>
-    i < Math.floor(count / 2) ? start + step * i : end - step * (count - i - 1),
-  );
 }

@@ -5,6 +5,7 @@ import {
   cogVideoXCleanSample,
   cogVideoXTimesteps,
   parseCogVideoXConfig,
+  unknownCogVideoXKeys,
 } from "./cogvideox-schedule.js";
 import { assertStepCount, BaseScheduler } from "./scheduler.js";
 import { type StepPlan, terms } from "./step-plan.js";
@@ -20,7 +21,7 @@ export class CogVideoXDDIMScheduler extends BaseScheduler {
   #numInferenceSteps = 0;
 
   private constructor(config: CogVideoXSchedulerConfig) {
-    super();
+    super(unknownCogVideoXKeys(config));
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
     this.alphasCumprod = cogVideoXAlphasCumprod(config);

@@ -9,7 +9,7 @@ import { UsageError } from "@lvsa/runtime";
 import * as z from "zod";
 import { assertSigmas, shiftSigmas } from "./noise-levels.js";
 import { assertStepCount, BaseScheduler, type SetTimestepsOptions } from "./scheduler.js";
-import { optional, parseSchedulerConfig, trainTimesteps } from "./scheduler-config.js";
+import { optional, parseSchedulerConfig, trainTimesteps, unknownKeys } from "./scheduler-config.js";
 import { type StepPlan, terms } from "./step-plan.js";
 
 const configSchema = z.looseObject({
@@ -37,7 +37,7 @@ export class DMDScheduler extends BaseScheduler {
   readonly #table: readonly number[];
 
   private constructor(config: DMDConfig) {
-    super();
+    super(unknownKeys(configSchema, config));
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
     this.defaultSteps = config.dmd_denoising_steps.length;

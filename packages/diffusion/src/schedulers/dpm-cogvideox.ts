@@ -8,6 +8,7 @@ import {
   cogVideoXCleanSample,
   cogVideoXTimesteps,
   parseCogVideoXConfig,
+  unknownCogVideoXKeys,
 } from "./cogvideox-schedule.js";
 import { assertStepCount, BaseScheduler } from "./scheduler.js";
 import { type StepPlan, terms } from "./step-plan.js";
@@ -26,7 +27,7 @@ export class CogVideoXDPMScheduler extends BaseScheduler {
   #numInferenceSteps = 0;
 
   private constructor(config: CogVideoXSchedulerConfig) {
-    super();
+    super(unknownCogVideoXKeys(config));
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
     this.alphasCumprod = cogVideoXAlphasCumprod(config);

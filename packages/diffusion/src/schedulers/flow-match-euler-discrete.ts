@@ -1,7 +1,7 @@
 /** Euler steps along a flow path. Behaves as diffusers' `FlowMatchEulerDiscreteScheduler`. */
 import * as z from "zod";
 import { FlowMatchScheduler, flowMatchFields, parseFlowMatchConfig } from "./flow-match-scheduler.js";
-import { optional } from "./scheduler-config.js";
+import { optional, unknownKeys } from "./scheduler-config.js";
 import { type StepPlan, terms } from "./step-plan.js";
 
 const configSchema = z.looseObject({
@@ -18,7 +18,8 @@ export class FlowMatchEulerDiscreteScheduler extends FlowMatchScheduler<FlowMatc
 
   /** From the parsed `scheduler_config.json`. */
   static fromConfig(json: unknown): FlowMatchEulerDiscreteScheduler {
-    return new FlowMatchEulerDiscreteScheduler(parseFlowMatchConfig(configSchema, json, NAME));
+    const config = parseFlowMatchConfig(configSchema, json, NAME);
+    return new FlowMatchEulerDiscreteScheduler(config, unknownKeys(configSchema, config));
   }
 
   protected planStep(stepIndex: number): StepPlan {

@@ -4,7 +4,7 @@
  */
 import * as z from "zod";
 import { FlowMatchScheduler, flowMatchFields, parseFlowMatchConfig } from "./flow-match-scheduler.js";
-import { rejectOptions } from "./scheduler-config.js";
+import { rejectOptions, unknownKeys } from "./scheduler-config.js";
 import { type StepPlan, terms } from "./step-plan.js";
 
 const configSchema = z.looseObject({
@@ -24,7 +24,7 @@ export class FlowMatchLCMScheduler extends FlowMatchScheduler<FlowMatchLCMConfig
   static fromConfig(json: unknown): FlowMatchLCMScheduler {
     const config = parseFlowMatchConfig(configSchema, json, NAME);
     rejectOptions(NAME, [[(config.scale_factors ?? []).length > 0, "scale_factors"]]);
-    return new FlowMatchLCMScheduler(config);
+    return new FlowMatchLCMScheduler(config, unknownKeys(configSchema, config));
   }
 
   protected planStep(stepIndex: number): StepPlan {

@@ -58,8 +58,8 @@ export abstract class FlowMatchScheduler<Config extends CommonConfig> extends Ba
   override readonly takesSigmas: boolean;
   readonly config: Config;
 
-  protected constructor(config: Config) {
-    super();
+  protected constructor(config: Config, unknown: readonly string[]) {
+    super(unknown);
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
     this.flowShiftKey = config.use_dynamic_shifting ? undefined : "shift";
@@ -81,7 +81,7 @@ export abstract class FlowMatchScheduler<Config extends CommonConfig> extends Ba
         throw new ConfigError(
           "SCHEDULER_NEEDS_MU",
           `${this.className} with use_dynamic_shifting was given no mu`,
-          { fault: "run", fix: "Pass mu to setTimesteps." },
+          { fix: "Pass mu to setTimesteps." },
         );
       sigmas = timeShift(sigmas, options.mu, config.time_shift_type, round);
     } else {

@@ -12,6 +12,14 @@ export function linspace(start: number, stop: number, count: number): number[] {
   );
 }
 
+/** torch's `linspace`, which counts the second half from the end. */
+export function torchLinspace(start: number, stop: number, count: number, round: Rounding = exact): number[] {
+  const step = round(round(stop - start) / (count - 1));
+  return Array.from({ length: count }, (_, i) =>
+    i < Math.floor(count / 2) ? round(start + round(step * i)) : round(stop - round(step * (count - i - 1))),
+  );
+}
+
 /** `shift * s / (1 + (shift - 1) * s)`. */
 export function shiftSigmas(sigmas: readonly number[], shift: number, round: Rounding = exact): number[] {
   return sigmas.map((s) => round(round(shift * s) / round(1 + round((shift - 1) * s))));

@@ -5,7 +5,7 @@
 import { UsageError } from "@lvsa/runtime";
 import * as z from "zod";
 import { BaseScheduler } from "./scheduler.js";
-import { optional, parseSchedulerConfig, trainTimesteps } from "./scheduler-config.js";
+import { optional, parseSchedulerConfig, trainTimesteps, unknownKeys } from "./scheduler-config.js";
 import { type StepPlan, terms } from "./step-plan.js";
 
 const configSchema = z.looseObject({
@@ -39,7 +39,7 @@ export class RCMScheduler extends BaseScheduler {
   readonly config: RCMConfig;
 
   private constructor(config: RCMConfig) {
-    super();
+    super(unknownKeys(configSchema, config));
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
     this.defaultSteps = config.mid_t.length + 1;

@@ -1,4 +1,4 @@
-/** Reading `scheduler_config.json` with errors that name the key. Unknown keys are left alone. */
+/** Reading `scheduler_config.json` with errors that name the key. A key that is not there has the default of diffusers' class. */
 import { ConfigError } from "@lvsa/runtime";
 import * as z from "zod";
 
@@ -16,6 +16,19 @@ export function parseSchedulerConfig<T>(schema: z.ZodType<T>, config: unknown, c
       fix: "Compare the file with the checkpoint's original.",
       cause: result.error,
     },
+  );
+}
+
+/** Keys that diffusers' classes take and that change nothing here: they serve what is refused, or nothing at all. */
+const WITHOUT_EFFECT = [
+  ...["dynamic_thresholding_ratio", "sample_max_value", "clip_sample", "clip_sample_range"],
+  ...["base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len", "upscale_mode"],
+];
+
+/** Keys of a configuration that its class does not know, and so leaves alone. */
+export function unknownKeys(schema: z.ZodObject, config: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(config).filter(
+    (key) => !key.startsWith("_") && !Object.hasOwn(schema.shape, key) && !WITHOUT_EFFECT.includes(key),
   );
 }
 

@@ -28,6 +28,8 @@ export interface Scheduler extends Stateful {
   readonly numTrainTimesteps: number;
   /** Key of the config that sets how far the noise levels are shifted; undefined where no such key has an effect. */
   readonly flowShiftKey: "flow_shift" | "shift" | undefined;
+  /** Keys of the configuration that this class does not know. */
+  readonly unknownKeys: readonly string[];
   /** Whether `setTimesteps` uses given `sigmas` as they are. */
   readonly takesSigmas: boolean;
   /** Steps that the configuration's own list has, where it has one. */
@@ -52,6 +54,7 @@ export abstract class BaseScheduler implements Scheduler {
   abstract readonly config: Readonly<Record<string, unknown>>;
   abstract readonly numTrainTimesteps: number;
   readonly flowShiftKey: "flow_shift" | "shift" | undefined = undefined;
+  readonly unknownKeys: readonly string[];
   readonly takesSigmas: boolean = false;
   readonly defaultSteps: number | undefined = undefined;
   readonly initNoiseSigma: number = 1;
@@ -59,6 +62,10 @@ export abstract class BaseScheduler implements Scheduler {
   #sigmas: readonly number[] = [];
   #history: StepHistory = { x0: [] };
   #nextStep = 0;
+
+  protected constructor(unknownKeys: readonly string[]) {
+    this.unknownKeys = unknownKeys;
+  }
 
   get timesteps(): readonly number[] {
     return this.#timesteps;

@@ -47,8 +47,9 @@ describe("createScheduler", () => {
   });
 
   it.each([
-    [{ ...unipc, use_flow_sigmas: false }, "use_flow_sigmas"],
-    [{ ...unipc, prediction_type: "epsilon" }, "epsilon"],
+    [{ ...unipc, prediction_type: "noise" }, "prediction_type"],
+    [{ ...unipc, use_exponential_sigmas: true }, "use_exponential_sigmas"],
+    [{ ...unipc, trained_betas: [0.1, 0.2] }, "trained_betas"],
     [{ ...unipc, use_beta_sigmas: true }, "use_beta_sigmas"],
     [{ ...unipc, thresholding: true }, "thresholding"],
     [{ ...unipc, lower_order_final: false }, "lower_order_final"],
@@ -72,9 +73,6 @@ describe("setTimesteps", () => {
     expect(() => scheduler.setTimesteps(3, { sigmas: [1, 0.5] })).toThrow(/2 sigmas for 3 steps/);
     expect(() => scheduler.setTimesteps(2, { sigmas: [1, Number.NaN] })).toThrow(/NaN/);
     expect(() => createScheduler({ ...unipc, use_dynamic_shifting: true }).setTimesteps(2)).toThrow(/mu/);
-    expect(() => createScheduler({ ...unipc, use_karras_sigmas: true }).setTimesteps(2)).toThrow(
-      /sigma range/,
-    );
   });
 
   it("shifts dynamically: mu = ln(shift) is the static shift", () => {
@@ -95,6 +93,96 @@ describe("setTimesteps", () => {
     expect(exponentialSigmas(0.1, 10, 3)[1]).toBeCloseTo(1, 12);
     expect(timeShift([0.25], 3, "linear")).toEqual([0.5]);
     expect(linspace(2, 5, 1)).toEqual([2]);
+  });
+});
+
+describe("UniPC without the flags of a flow", () => {
+  const bare = { _class_name: "UniPCMultistepScheduler" };
+  const stable = { ...bare, beta_schedule: "scaled_linear", beta_start: 0.00085, beta_end: 0.012 };
+
+  it("has the defaults of diffusers' class: noise is predicted, over a diffusion process", () => {
+    const scheduler = createScheduler(bare);
+    expect(scheduler.config).toMatchObject({
+      ...{ use_flow_sigmas: false, prediction_type: "epsilon", beta_schedule: "linear", solver_order: 2 },
+      ...{ beta_start: 0.0001, beta_end: 0.02, timestep_spacing: "linspace", final_sigmas_type: "zero" },
+    });
+    expect([scheduler.flowShiftKey, scheduler.takesSigmas]).toEqual([undefined, false]);
+  });
+
+  it("spaces timesteps as numpy does", () => {
+    const timesteps = (config: object, steps: number) => {
+      const scheduler = createScheduler({ ...bare, ...config });
+      scheduler.setTimesteps(steps);
+      return scheduler.timesteps;
+    };
+    // 499.5 goes to the even neighbour.
+    expect(timesteps({}, 4)).toEqual([999, 749, 500, 250]);
+    expect(timesteps({ timestep_spacing: "leading", steps_offset: 1 }, 4)).toEqual([801, 601, 401, 201]);
+    expect(timesteps({ timestep_spacing: "trailing" }, 4)).toEqual([999, 749, 499, 249]);
+  });
+
+  it("has the noise levels that are known of these processes", () => {
+    // Of Stable Diffusion's: 0.0292 to 14.6146; of DDPM's own: 0.0100 to 157.4073.
+    const bounds = (config: object) => {
+      const scheduler = createScheduler({ ...config, final_sigmas_type: "sigma_min" });
+      scheduler.setTimesteps(10);
+      return [scheduler.sigmas.at(-1)!, scheduler.sigmas[0]!];
+    };
+    const [low, high] = bounds(stable);
+    expect(low).toBeCloseTo(0.0292, 4);
+    expect(high).toBeCloseTo(14.6146, 3);
+    const [lowest, highest] = bounds(bare);
+    expect(lowest).toBeCloseTo(0.01, 4);
+    expect(highest).toBeCloseTo(157.407, 2);
+    // Karras's levels lie between them, at the same timesteps at both ends.
+    const karras = createScheduler({ ...stable, use_karras_sigmas: true });
+    karras.setTimesteps(10);
+    expect(karras.sigmas[0]).toBeCloseTo(14.6146, 3);
+    expect([karras.timesteps[0], karras.timesteps.at(-1)]).toEqual([999, 0]);
+    // A training that ends without any signal.
+    expect(bounds({ ...stable, rescale_betas_zero_snr: true })[1]).toBeCloseTo(4096, 0);
+  });
+
+  it("is DDIM at order 1 without a corrector, whatever is predicted", () => {
+    for (const prediction_type of ["epsilon", "v_prediction", "sample"]) {
+      const scheduler = createScheduler({
+        ...{ ...stable, prediction_type, solver_order: 1, disable_corrector: [0, 1, 2, 3] },
+      });
+      scheduler.setTimesteps(4);
+      const sample = 0.7;
+      const [at, next] = [scheduler.sigmas[1]!, scheduler.sigmas[2]!];
+      const signal = (ratio: number) => 1 / Math.sqrt(1 + ratio ** 2);
+      const [x0, noise] = [0.3, (sample - 0.3 * signal(at)) / (at * signal(at))];
+      const output = {
+        epsilon: noise,
+        sample: x0,
+        v_prediction: signal(at) * noise - at * signal(at) * x0,
+      }[prediction_type]!;
+      const plan = scheduler.plan(1);
+      const clean = coefficient(plan.x0, "sample") * sample + coefficient(plan.x0, "modelOutput") * output;
+      expect(clean).toBeCloseTo(x0, 6);
+      const result = coefficient(plan.next, "corrected") * sample + coefficient(plan.next, "x0[0]") * clean;
+      expect(result).toBeCloseTo(signal(next) * (x0 + next * noise), 6);
+    }
+  });
+
+  it("ends at the predicted clean sample", () => {
+    const scheduler = createScheduler(bare);
+    scheduler.setTimesteps(5);
+    expect(scheduler.plan(4).next).toEqual([{ tensor: "x0[0]", coefficient: 1 }]);
+  });
+});
+
+describe("keys of a configuration", () => {
+  it.each([
+    [{ ...unipc, shift: 3, clip_sample: false, _diffusers_version: "0.35.0" }, ["shift"]],
+    [{ ...euler, flow_shift: 3, base_shift: 0.5, max_image_seq_len: 4096 }, ["flow_shift"]],
+    [{ ...cogvideox, clip_sample: true, sample_max_value: 1, beta: 1 }, ["beta"]],
+    [{ _class_name: "FlowMatchLCMScheduler", scale_factors: null, upscale_mode: "bicubic" }, []],
+    [{ _class_name: "DMDScheduler", sigma_max: 80 }, ["sigma_max"]],
+    [{ _class_name: "RCMScheduler", shift: 1 }, ["shift"]],
+  ])("that the class does not know are named: %o", (config, unknown) => {
+    expect(createScheduler(config).unknownKeys).toEqual(unknown);
   });
 });
 
@@ -164,17 +252,18 @@ describe("UniPC coefficients", () => {
   const lambda = (sigma: number) => Math.log((1 - sigma) / sigma);
   const levels = [0.7, 0.82, 0.9, 0.95];
   const target = 0.55;
+  const flow = (sigma: number) => ({ signal: 1 - sigma, noise: sigma });
 
   it.each(["bh1", "bh2"] as const)(
     "carry a constant clean prediction along the straight path (%s)",
     (type) => {
       for (const order of [1, 2, 3, 4]) {
-        const used = levels.slice(0, order);
-        const ratio = target / used[0]!;
-        const straight = 1 - target - ratio * (1 - used[0]!);
+        const used = levels.slice(0, order).map(flow);
+        const ratio = target / levels[0]!;
+        const straight = 1 - target - ratio * (1 - levels[0]!);
         const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);
-        const predictor = unipcPredictor(target, used, type);
-        const corrector = unipcCorrector(target, used, type);
+        const predictor = unipcPredictor(flow(target), used, type);
+        const corrector = unipcCorrector(flow(target), used, type);
         expect(predictor.sample).toBe(ratio);
         expect(sum(predictor.x0)).toBeCloseTo(straight, 12);
         expect(sum(corrector.x0) + corrector.newest).toBeCloseTo(straight, 12);
@@ -198,17 +287,16 @@ describe("UniPC coefficients", () => {
       [3, 2],
       [4, 3],
     ] as const)
-      expect(apply(unipcPredictor(target, levels.slice(0, order), "bh2").x0, degree)).toBeCloseTo(
-        exact(degree),
-        10,
-      );
+      expect(
+        apply(unipcPredictor(flow(target), levels.slice(0, order).map(flow), "bh2").x0, degree),
+      ).toBeCloseTo(exact(degree), 10);
     for (const [order, degree] of [
       [2, 1],
       [2, 2],
       [3, 3],
       [4, 4],
     ] as const) {
-      const corrector = unipcCorrector(target, levels.slice(0, order), "bh2");
+      const corrector = unipcCorrector(flow(target), levels.slice(0, order).map(flow), "bh2");
       expect(apply(corrector.x0, degree) + corrector.newest * value(target, degree)).toBeCloseTo(
         exact(degree),
         10,

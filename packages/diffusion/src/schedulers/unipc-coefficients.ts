@@ -1,4 +1,4 @@
-/** Coefficients of UniP and UniC of any order, for a flow path: signal 1 - sigma, noise sigma. */
+/** Coefficients of UniP and UniC of any order. */
 
 export interface UnipcCoefficients {
   readonly sample: number;
@@ -8,15 +8,21 @@ export interface UnipcCoefficients {
 
 type SolverType = "bh1" | "bh2";
 
-const lambda = (sigma: number): number => Math.log(1 - sigma) - Math.log(sigma);
+/** How much of the clip and how much noise a sample holds. On a flow path they are 1 - sigma and sigma. */
+export interface MixedLevel {
+  readonly signal: number;
+  readonly noise: number;
+}
+
+const lambda = ({ signal, noise }: MixedLevel): number => Math.log(signal) - Math.log(noise);
 
 /**
  * From level `levels[0]` to `target`. `levels` are the noise levels whose clean predictions are used,
- * newest first; their number is the order. At `target` 0 the log-SNR is infinite and the result is x0.
+ * newest first; their number is the order. At a `target` without noise the log-SNR is infinite and the result is x0.
  */
 export function unipcPredictor(
-  target: number,
-  levels: readonly number[],
+  target: MixedLevel,
+  levels: readonly MixedLevel[],
   type: SolverType,
 ): UnipcCoefficients {
   const order = levels.length;
@@ -35,8 +41,8 @@ export function unipcPredictor(
 
 /** The same for the corrector, which also uses the clean prediction at `target` itself (`newest`). */
 export function unipcCorrector(
-  target: number,
-  levels: readonly number[],
+  target: MixedLevel,
+  levels: readonly MixedLevel[],
   type: SolverType,
 ): UnipcCoefficients & { readonly newest: number } {
   const order = levels.length;
@@ -58,7 +64,7 @@ function differences(
   return [factors.reduce((sum, factor) => sum - factor, first), ...factors];
 }
 
-function prepare(target: number, levels: readonly number[], type: SolverType) {
+function prepare(target: MixedLevel, levels: readonly MixedLevel[], type: SolverType) {
   const start = lambda(levels[0]!);
   const h = lambda(target) - start;
   const phi = Math.expm1(-h);
@@ -75,7 +81,15 @@ function prepare(target: number, levels: readonly number[], type: SolverType) {
     factorial *= i + 1;
     phiK = phiK / -h - 1 / factorial;
   }
-  return { alpha: 1 - target, noiseRatio: target / levels[0]!, phi, base, ratios, system, right };
+  return {
+    alpha: target.signal,
+    noiseRatio: target.noise / levels[0]!.noise,
+    phi,
+    base,
+    ratios,
+    system,
+    right,
+  };
 }
 
 /** Gaussian elimination with partial pivoting; the systems have at most four rows. */

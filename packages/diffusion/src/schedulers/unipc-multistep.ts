@@ -1,18 +1,10 @@
 /**
- * UniPC (Zhao et al. 2023, arXiv 2302.04867) for flow-matching models that predict velocity, in the data
- * prediction form: each step first corrects the incoming sample with the new prediction, then predicts the
- * next one. Behaves as diffusers' `UniPCMultistepScheduler` with `use_flow_sigmas`.
+ * UniPC (Zhao et al. 2023, arXiv 2302.04867) in the data prediction form: each step first corrects the incoming sample
+ * with the new prediction, then predicts the next one. Behaves as diffusers' `UniPCMultistepScheduler`, whose defaults are
+ * not those of a flow: without `use_flow_sigmas` and `prediction_type` it takes the model's output for the noise.
  */
-import { ConfigError, quoted } from "@lvsa/runtime";
 import * as z from "zod";
-import {
-  assertSigmas,
-  karrasSigmas,
-  linspace,
-  shiftSigmas,
-  stretchToTerminal,
-  timeShift,
-} from "./noise-levels.js";
+import { assertSigmas } from "./noise-levels.js";
 import { assertStepCount, BaseScheduler, type SetTimestepsOptions } from "./scheduler.js";
 import {
   optional,
@@ -21,14 +13,23 @@ import {
   shiftTerminal,
   sigmaRange,
   trainTimesteps,
+  unknownKeys,
 } from "./scheduler-config.js";
-import { type StepPlan, type StepTensor, terms } from "./step-plan.js";
-import { unipcCorrector, unipcPredictor } from "./unipc-coefficients.js";
+import { type StepPlan, type StepTensor, type StepTerm, terms } from "./step-plan.js";
+import { type MixedLevel, unipcCorrector, unipcPredictor } from "./unipc-coefficients.js";
+import { unipcLevels } from "./unipc-levels.js";
 
 const configSchema = z.looseObject({
   num_train_timesteps: optional(trainTimesteps, 1000),
   solver_order: optional(z.number().int().min(1).max(4), 2),
-  prediction_type: optional(z.string(), "epsilon"),
+  prediction_type: optional(z.enum(["epsilon", "sample", "v_prediction", "flow_prediction"]), "epsilon"),
+  beta_start: optional(z.number().positive().lt(1), 0.0001),
+  beta_end: optional(z.number().positive().lt(1), 0.02),
+  beta_schedule: optional(z.enum(["linear", "scaled_linear", "squaredcos_cap_v2"]), "linear"),
+  trained_betas: z.array(z.number().positive().lt(1)).min(2).max(100_000).nullish(),
+  rescale_betas_zero_snr: optional(z.boolean(), false),
+  timestep_spacing: optional(z.enum(["linspace", "leading", "trailing"]), "linspace"),
+  steps_offset: optional(z.number().int(), 0),
   thresholding: optional(z.boolean(), false),
   predict_x0: optional(z.boolean(), true),
   // diffusers reads the older names as bh2.
@@ -61,25 +62,29 @@ export class UniPCMultistepScheduler extends BaseScheduler {
   readonly config: UniPCMultistepConfig;
 
   private constructor(config: UniPCMultistepConfig) {
-    super();
+    super(unknownKeys(configSchema, config));
     this.config = config;
     this.numTrainTimesteps = config.num_train_timesteps;
-    const { use_karras_sigmas, use_dynamic_shifting } = config;
-    this.takesSigmas = !use_karras_sigmas;
-    this.flowShiftKey = use_karras_sigmas || use_dynamic_shifting ? undefined : "flow_shift";
+    const { use_flow_sigmas, use_karras_sigmas, use_dynamic_shifting } = config;
+    this.takesSigmas = use_flow_sigmas && !use_karras_sigmas;
+    const isShifted = use_flow_sigmas && !use_karras_sigmas && !use_dynamic_shifting;
+    this.flowShiftKey = isShifted ? "flow_shift" : undefined;
   }
 
   /** From the parsed `scheduler_config.json`. Throws `ConfigError` for options that no supported model uses. */
   static fromConfig(json: unknown): UniPCMultistepScheduler {
     const config = parseSchedulerConfig(configSchema, json, NAME);
     rejectOptions(NAME, [
-      [!config.use_flow_sigmas, "use_flow_sigmas: false"],
-      [config.prediction_type !== "flow_prediction", `prediction_type: ${quoted(config.prediction_type)}`],
       [!config.predict_x0, "predict_x0: false"],
       [config.thresholding, "thresholding"],
       [config.solver_p !== null && config.solver_p !== undefined, "solver_p"],
-      [config.use_exponential_sigmas, "use_exponential_sigmas"],
+      [config.use_exponential_sigmas && config.use_flow_sigmas, "use_exponential_sigmas of a flow"],
+      [config.use_exponential_sigmas && config.use_karras_sigmas, "both Karras and exponential sigmas"],
       [config.use_beta_sigmas, "use_beta_sigmas"],
+      [
+        config.trained_betas != null && config.trained_betas.length !== config.num_train_timesteps,
+        "trained_betas of another number than num_train_timesteps",
+      ],
       // The last step ends at sigma 0, where only the first order is finite.
       [
         !config.lower_order_final && config.solver_order > 1 && config.final_sigmas_type === "zero",
@@ -89,52 +94,33 @@ export class UniPCMultistepScheduler extends BaseScheduler {
     return new UniPCMultistepScheduler(config);
   }
 
-  /** With `sigmas` their number is the number of steps. Integer timesteps are cut off, not rounded. */
+  /** With `sigmas` their number is the number of steps. */
   setTimesteps(numInferenceSteps: number, options: SetTimestepsOptions = {}): void {
     assertStepCount(numInferenceSteps, this.numTrainTimesteps);
     if (options.sigmas) assertSigmas(options.sigmas, numInferenceSteps);
-    const sigmas = this.config.use_karras_sigmas
-      ? this.#karras(numInferenceSteps, options)
-      : this.#flow(numInferenceSteps, options);
-    const timesteps = sigmas.map((sigma) => Math.trunc(sigma * this.numTrainTimesteps));
-    const last = this.config.final_sigmas_type === "zero" ? 0 : sigmas[sigmas.length - 1]!;
-    this.startRun(timesteps, [...sigmas, last].map(Math.fround));
+    const { timesteps, sigmas } = unipcLevels(this.config, numInferenceSteps, options);
+    this.startRun(timesteps, sigmas);
   }
 
-  #karras(steps: number, { sigmas }: SetTimestepsOptions): number[] {
-    const min = this.config.sigma_min ?? sigmas?.[sigmas.length - 1];
-    const max = this.config.sigma_max ?? sigmas?.[0];
-    if (min === undefined || max === undefined)
-      throw new ConfigError(
-        "SCHEDULER_OPTION_UNSUPPORTED",
-        `${NAME} with use_karras_sigmas has no sigma range`,
-        {
-          where: "scheduler_config.json",
-          fix: "Set sigma_min and sigma_max.",
-        },
-      );
-    return karrasSigmas(min, max, steps).map((sigma) => sigma / (sigma + 1));
+  #level(index: number): MixedLevel {
+    const sigma = this.sigmas[index]!;
+    if (this.config.use_flow_sigmas) return { signal: 1 - sigma, noise: sigma };
+    const signal = 1 / Math.sqrt(sigma ** 2 + 1);
+    return { signal, noise: sigma * signal };
   }
 
-  #flow(steps: number, options: SetTimestepsOptions): number[] {
-    const { config } = this;
-    let sigmas: number[] = options.sigmas
-      ? [...options.sigmas]
-      : linspace(1, 1 / this.numTrainTimesteps, steps + 1).slice(0, -1);
-    if (config.use_dynamic_shifting) {
-      if (options.mu === undefined)
-        throw new ConfigError("SCHEDULER_NEEDS_MU", `${NAME} with use_dynamic_shifting was given no mu`, {
-          fault: "run",
-          fix: "Pass mu to setTimesteps.",
-        });
-      sigmas = timeShift(sigmas, options.mu, config.time_shift_type);
-    } else {
-      sigmas = shiftSigmas(sigmas, config.flow_shift);
+  /** x0 over `sample` and `modelOutput`. */
+  #cleanSample({ signal, noise }: MixedLevel): StepTerm[] {
+    switch (this.config.prediction_type) {
+      case "epsilon":
+        return terms(["sample", 1 / signal], ["modelOutput", -noise / signal]);
+      case "sample":
+        return terms(["modelOutput", 1]);
+      case "v_prediction":
+        return terms(["sample", signal], ["modelOutput", -noise]);
+      case "flow_prediction":
+        return terms(["sample", 1], ["modelOutput", -noise]);
     }
-    if (config.shift_terminal) sigmas = stretchToTerminal(sigmas, config.shift_terminal);
-    // At sigma 1 there is no signal, and the logarithm of the signal would be infinite.
-    if (Math.abs(sigmas[0]! - 1) < 1e-6) sigmas[0]! -= 1e-6;
-    return sigmas;
   }
 
   /** Order of the predictor at a step: it grows from 1 at the start and shrinks to 1 at the end. */
@@ -145,27 +131,26 @@ export class UniPCMultistepScheduler extends BaseScheduler {
   }
 
   protected planStep(stepIndex: number): StepPlan {
-    const { sigmas } = this;
     const type = this.config.solver_type === "bh1" ? "bh1" : "bh2";
     const x0At = (back: number): StepTensor => `x0[${back === 0 ? 0 : -back}]`;
     // `levels[k]` is the noise level k steps before the one that the formula starts from.
     const levels = (from: number, order: number) =>
-      Array.from({ length: order }, (_, k) => sigmas[from - k]!);
+      Array.from({ length: order }, (_, k) => this.#level(from - k));
 
     let corrected = terms(["sample", 1]);
     if (stepIndex > 0 && !this.config.disable_corrector.includes(stepIndex - 1)) {
       const order = this.#order(stepIndex - 1);
-      const c = unipcCorrector(sigmas[stepIndex]!, levels(stepIndex - 1, order), type);
+      const c = unipcCorrector(this.#level(stepIndex), levels(stepIndex - 1, order), type);
       corrected = terms(
         ["previousCorrected", c.sample],
         ["x0[0]", c.newest],
         ...c.x0.map((coefficient, k) => [x0At(k + 1), coefficient] as const),
       );
     }
-    const p = unipcPredictor(sigmas[stepIndex + 1]!, levels(stepIndex, this.#order(stepIndex)), type);
+    const p = unipcPredictor(this.#level(stepIndex + 1), levels(stepIndex, this.#order(stepIndex)), type);
     return {
       stepIndex,
-      x0: terms(["sample", 1], ["modelOutput", -sigmas[stepIndex]!]),
+      x0: this.#cleanSample(this.#level(stepIndex)),
       corrected,
       next: terms(["corrected", p.sample], ...p.x0.map((coefficient, k) => [x0At(k), coefficient] as const)),
       noiseDraws: 0,
