@@ -59,6 +59,22 @@ describe("resolveLvsaConfig", () => {
     expect(resolveLvsaConfig({ ...input, keyFrameInterval: 0 }, clip).autoKeyframes).toBe(true);
   });
 
+  it.each<[LvsaConfigInput, string | undefined]>([
+    [{ keyFrameInterval: 16, autoKeyframes: true }, "key_frame_interval=16 has no effect"],
+    [{ keyFrameInterval: 16, rotateKeyframes: true }, "key_frame_interval=16 has no effect"],
+    [{ keyFrameInterval: 16, sparsityScale: 2 }, "sparsity_scale=2 has no effect"],
+    [{ keyFrameInterval: 3 }, "key_frame_interval=3 is less than one latent frame (4 video frames)"],
+    [{ windowSize: 3 }, "window_size=3 is less than one latent frame"],
+    [{ nFirstFrames: 1 }, "n_first_frames=1 is less than one latent frame"],
+    [{ keyFrameInterval: 16 }, undefined],
+    [{ sparsityScale: 2 }, undefined],
+    [{ windowSize: 0, nFirstFrames: 0, keyFrameInterval: 4 }, undefined],
+    [{}, undefined],
+  ])("says what of %j has no effect", (input, expected) => {
+    const notes = resolveLvsaConfig(input, clip).logLines.filter((line) => line.includes("NOTE"));
+    expect(notes).toEqual(expected === undefined ? [] : [expect.stringContaining(expected)]);
+  });
+
   it("scales window and leading frames down when they just cover a longer clip", () => {
     // 12 and 4 video frames are half window 3 and 1 leading frame: 2 * 3 + 1 + 1 = 8 latent frames.
     const covers = (latentFrames: number) => {

@@ -158,6 +158,8 @@ export function resolveLvsaConfig(
     );
   }
 
+  lines.push(...roundedToNothing(config, temporalFactor));
+
   let window = Math.floor(config.windowSize / temporalFactor);
   let nFirstFrames = Math.floor(config.nFirstFrames / temporalFactor);
   if (2 * window + 1 + nFirstFrames >= frames && frames > reference) {
@@ -172,6 +174,16 @@ export function resolveLvsaConfig(
   const rotatesGiven = config.rotateGivenInterval && config.keyFrameInterval;
   const autoKeyframes = config.autoKeyframes || (rotateKeyframes && !rotatesGiven);
   let keyframeInterval: number | null = null;
+  if (autoKeyframes && config.keyFrameInterval) {
+    lines.push(
+      `[LVSA] NOTE: key_frame_interval=${config.keyFrameInterval} has no effect: the interval is computed.`,
+    );
+  }
+  if (!autoKeyframes && sparsityScale !== 1) {
+    lines.push(
+      `[LVSA] NOTE: sparsity_scale=${sparsityScale} has no effect: it scales an interval that is computed.`,
+    );
+  }
   if (autoKeyframes) {
     keyframeInterval = computeAutoKeyframeInterval({
       frames,
@@ -208,6 +220,25 @@ export function resolveLvsaConfig(
     schedule: config.schedule,
     logLines: rank === 0 ? lines : [],
   };
+}
+
+/** What is less than one latent frame, and so nothing. */
+function roundedToNothing(
+  { windowSize, nFirstFrames, keyFrameInterval }: LvsaConfig,
+  temporalFactor: number,
+): string[] {
+  const given = {
+    window_size: windowSize,
+    n_first_frames: nFirstFrames,
+    key_frame_interval: keyFrameInterval,
+  };
+  return Object.entries(given).flatMap(([name, value]) =>
+    value !== null && value > 0 && value < temporalFactor
+      ? [
+          `[LVSA] NOTE: ${name}=${value} is less than one latent frame (${temporalFactor} video frames): it counts as 0.`,
+        ]
+      : [],
+  );
 }
 
 /** The line after a processor is on every block of the model. `backend` names the attention kernel. */

@@ -14,9 +14,9 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   BAD_CONFIG: { fault: "input" },
   /** … frames do not fit: the model makes …k+1 (1, …, …, ...). */
   BAD_FRAME_COUNT: { fault: "usage" },
-  /** … is not JSON: … */
+  /** lora_adapter_metadata in the file's header is not JSON */
   BAD_JSON: { fault: "input" },
-  /** loras: …: … */
+  /** this … model has no place for …, given as … */
   BAD_OPTION: { fault: "usage" },
   /** the file is no run state that can be read: … */
   BAD_RUN_STATE: { fault: "input" },

@@ -90,7 +90,8 @@ export function lvsaRecord(resolved: ResolvedLvsaConfig, density: number): Reado
     n_first_frames: resolved.nFirstFrames,
     key_frame_interval: resolved.keyframeInterval,
     rotate_keyframes: resolved.rotateKeyframes,
-    sparsity_scale: resolved.sparsityScale,
+    // Of an interval that was given nothing is scaled.
+    sparsity_scale: resolved.autoKeyframes ? resolved.sparsityScale : null,
     reference_latent_frames: resolved.referenceLatentFrames,
     latent_frames: resolved.frames,
     attended_fraction: density,

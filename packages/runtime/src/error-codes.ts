@@ -53,7 +53,7 @@ export const RUNTIME_ERROR_CODES: Readonly<
   NOT_A_FILE: { fault: "input" },
   /** there is no such file. */
   NOT_FOUND: { fault: "input" },
-  /** the file can not be read: … */
+  /** the links lead in a circle. */
   NOT_READABLE: { fault: "input" },
   /** the file is not text in UTF-8. */
   NOT_TEXT: { fault: "input" },

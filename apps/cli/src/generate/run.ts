@@ -245,7 +245,8 @@ function sayResult(
 ): void {
   const seconds = (performance.now() - started) / 1000;
   const { frameCount: frames, width, height, fps } = result;
-  const seed = seedForJson(result.seed);
+  // Of latents that were given nothing was drawn: there is no seed that makes this clip again.
+  const seed = result.settings.seed === null ? null : seedForJson(result.seed);
   reporter.result(
     {
       ...written,
@@ -255,7 +256,7 @@ function sayResult(
       settings,
     },
     `${[written.output, written.output_latent].filter(Boolean).join(" and ")}: ${frames} frames, ` +
-      `${width}x${height}, ${fps} fps, seed ${seed}, in ${formatDuration(seconds)}`,
+      `${width}x${height}, ${fps} fps${seed === null ? "" : `, seed ${seed}`}, in ${formatDuration(seconds)}`,
   );
 }
 

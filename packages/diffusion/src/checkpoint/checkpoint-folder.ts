@@ -16,12 +16,16 @@ export type ModelIndex = z.infer<typeof modelIndexSchema>;
 export async function readModelIndex(folder: FolderReader): Promise<ModelIndex> {
   if (!(await folder.exists("model_index.json"))) {
     throw new ConfigError("NOT_A_CHECKPOINT", "the model folder has no model_index.json", {
+      where: folder.name,
       fix: "Point to a checkpoint in the diffusers folder format (the folder that holds model_index.json).",
     });
   }
   const parsed = modelIndexSchema.safeParse(await readJson(folder, "model_index.json"));
   if (parsed.success) return parsed.data;
-  throw new ConfigError("NOT_A_CHECKPOINT", "model_index.json names no _class_name");
+  throw new ConfigError("NOT_A_CHECKPOINT", "the file names no _class_name", {
+    where: `${folder.name}/model_index.json`,
+    fix: "Take the file from the repository that the checkpoint comes from.",
+  });
 }
 
 /** Whether `model_index.json` lists a component that is really there (missing ones are `[null, null]`). */
@@ -56,11 +60,7 @@ export async function readSchedulerConfig(
   index: ModelIndex,
 ): Promise<{ readonly config: Readonly<Record<string, unknown>>; readonly notes: readonly string[] }> {
   const path = "scheduler/scheduler_config.json";
-  const json = await readJson(folder, path);
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new ConfigError("BAD_CONFIG", "the file holds no settings", { where: path });
-  }
-  const config = json as Readonly<Record<string, unknown>>;
+  const config = await readSettings(folder, path);
   const named = componentEntries(index).find(({ name }) => name === "scheduler")?.className;
   const own = config._class_name;
   if (named === undefined || named === own) return { config, notes: [] };
@@ -77,17 +77,53 @@ export async function readCheckpointSettings(folder: FolderReader): Promise<Chec
   return parseCheckpointSettings(await readJson(folder, SETTINGS_FILE));
 }
 
-/** @throws WeightsError when missing, ConfigError when not JSON */
+/** Published files have five levels. Whoever walks through thousands, or writes them again, runs out of stack. */
+const MAX_DEPTH = 64;
+
+/** @throws WeightsError when missing; ConfigError `BAD_JSON` when it is not JSON, or nested too deep */
 export async function readJson(folder: FolderReader, path: string): Promise<unknown> {
   if (!(await folder.exists(path))) {
     throw new WeightsError("NOT_FOUND", `the checkpoint has no ${path}`, {
+      where: folder.name,
       fix: "Download the whole checkpoint, with the config files of every component.",
     });
   }
   const text = await folder.readText(path);
+  const bad = (message: string, cause?: unknown) =>
+    new ConfigError("BAD_JSON", message, {
+      where: `${folder.name}/${path}`,
+      fix: "Take the file from the repository that the checkpoint comes from.",
+      ...(cause === undefined ? {} : { cause }),
+    });
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (cause) {
-    throw new ConfigError("BAD_JSON", `${path} is not JSON: ${(cause as Error).message}`, { cause });
+    throw bad(`the file is not JSON: ${(cause as Error).message}`, cause);
   }
+  if (isDeeperThan(value, MAX_DEPTH)) throw bad(`the file nests deeper than ${MAX_DEPTH} levels`);
+  return value;
+}
+
+/** As `readJson`, of a file that holds settings by name. @throws ConfigError `BAD_CONFIG` for a list or a single value */
+export async function readSettings(
+  folder: FolderReader,
+  path: string,
+): Promise<Readonly<Record<string, unknown>>> {
+  const json = await readJson(folder, path);
+  if (typeof json === "object" && json !== null && !Array.isArray(json))
+    return json as Record<string, unknown>;
+  throw new ConfigError("BAD_CONFIG", "the file holds no settings", {
+    where: `${folder.name}/${path}`,
+    fix: "Take the file from the repository that the checkpoint comes from.",
+  });
+}
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > levels) return true;
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+  }
+  return false;
 }

@@ -88,7 +88,8 @@ export async function inspectComponent(
     check: undefined,
   };
   if (!modelClass && role) {
-    if (!(await root.exists(entry.name))) problems.push(missingFolder(entry.name));
+    const isThere = await attempt(problems, () => root.exists(entry.name));
+    if (isThere === false) problems.push(missingFolder(entry.name));
     return { ...entry, role, config: undefined, ...empty, problems };
   }
   if (!modelClass)

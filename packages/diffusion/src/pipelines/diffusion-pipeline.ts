@@ -14,7 +14,12 @@ import type { Scheduler } from "../schedulers/index.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
 import { FrameReader } from "./frame-reader.js";
 import type { FamilyOptions } from "./generate-options.js";
-import { assertLatentsShape, initialLatents, withoutUndefined } from "./generation-start.js";
+import {
+  assertLatentsFit,
+  assertLatentsShape,
+  initialLatents,
+  withoutUndefined,
+} from "./generation-start.js";
 import type { Guidance } from "./guidance.js";
 import { assertGivenFinite } from "./not-finite.js";
 import { commonNotes } from "./notes.js";
@@ -229,6 +234,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const settings: Settings = { ...this.defaults, ...given, ...this.videoSize(given) };
     for (const name of GIVEN_TENSORS) assertGivenFinite(name, given[name]);
     const plan = this.plan(settings, given);
+    assertLatentsFit(this.device, plan.shape);
     const { scheduler } = plan;
     const { resumeFrom, onState } = given;
     const seed = resumeFrom?.seed ?? plainSeed(given.seed ?? randomSeed());

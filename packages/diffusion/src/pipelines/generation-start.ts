@@ -20,6 +20,21 @@ export function initialLatents(
   return { data: scaled(given.data), shape };
 }
 
+/**
+ * Before any memory is asked for: sizes that no device holds would fail in the middle of it.
+ * @throws UsageError `BAD_SIZE` where one buffer of the device does not hold the latents
+ */
+export function assertLatentsFit(device: Device, shape: readonly number[]): void {
+  const bytes = shape.reduce((product, size) => product * size, Float32Array.BYTES_PER_ELEMENT);
+  const { maxBufferSize } = device.info.limits;
+  if (bytes <= maxBufferSize) return;
+  throw new UsageError(
+    "BAD_SIZE",
+    `the latents of this clip, [${shape.join(", ")}], take ${bytes} bytes; a buffer of this device holds ${maxBufferSize}`,
+    { fix: "Use fewer frames, or a smaller height and width." },
+  );
+}
+
 /** @throws UsageError `LATENTS_SHAPE` */
 export function assertLatentsShape(name: string, given: HostTensor, shape: readonly number[]): void {
   if (given.shape.join() === shape.join()) return;

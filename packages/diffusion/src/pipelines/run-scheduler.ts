@@ -1,4 +1,5 @@
 /** The scheduler of a run: the checkpoint's, or the one that was asked for, with its shift and its levels. */
+import { quoted } from "@lvsa/runtime";
 import { createSchedulerOf, type Scheduler, type SchedulerClasses } from "../schedulers/index.js";
 import { badOption } from "./bad-option.js";
 import { withoutEffect } from "./notes.js";
@@ -29,7 +30,7 @@ type Config = Readonly<Record<string, unknown>>;
 /**
  * Steps are those asked for, else one for each given level, else those of the scheduler's own list, else the model's.
  *
- * @throws UsageError `BAD_OPTION` for levels that contradict the number of steps or that the scheduler does not take
+ * @throws UsageError `BAD_OPTION` for a class that the family does not run with, for levels that contradict the number of steps or that the scheduler does not take
  */
 export function runScheduler(
   { classes, config, familySigmas }: SchedulerSource,
@@ -39,6 +40,12 @@ export function runScheduler(
   const { sigmas, flowShift } = given;
   const own = createSchedulerOf(classes, config);
   const wanted = given.scheduler === undefined ? undefined : wantedConfig(given.scheduler, config as Config);
+  if (wanted && !Object.hasOwn(classes, String(wanted._class_name))) {
+    throw badOption(
+      `scheduler: this model does not run with ${quoted(wanted._class_name)}`,
+      `Those that it runs with: ${Object.keys(classes).join(", ")}.`,
+    );
+  }
   const unshifted = wanted ? createSchedulerOf(classes, wanted) : own;
   const key = unshifted.flowShiftKey;
   const scheduler =

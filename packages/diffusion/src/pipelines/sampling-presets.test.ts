@@ -93,7 +93,14 @@ describe("another scheduler", () => {
 
   it("that nobody knows is refused with the known ones", () => {
     expect(() => runScheduler(source, { scheduler: "DDIMScheduler" }, defaults)).toThrow(
-      expect.objectContaining({ code: "SCHEDULER_UNKNOWN", fix: expect.stringContaining("DMDScheduler") }),
+      expect.objectContaining({
+        code: "BAD_OPTION",
+        message: 'scheduler: this model does not run with "DDIMScheduler"',
+        fix: expect.stringContaining("DMDScheduler"),
+        // The option is wrong, not a file.
+        isUsage: true,
+        where: undefined,
+      }),
     );
   });
 

@@ -112,7 +112,11 @@ export function nodeFolder(directory: string): FolderReader {
     exists: (path) =>
       stat(full(path)).then(
         () => true,
-        () => false,
+        (cause: NodeJS.ErrnoException) => {
+          // What may not be looked at, or leads in a circle, is there.
+          if (cause.code === "ENOENT" || cause.code === "ENOTDIR") return false;
+          throw fileError(full(path), cause);
+        },
       ),
     list: (path = "") =>
       readdir(full(path)).then(
@@ -132,7 +136,14 @@ function fileError(path: string, cause: unknown): Error {
       cause,
     });
   }
-  if (/^(EACCES|EPERM|ELOOP|ENAMETOOLONG|EINVAL)$/.test(code ?? "")) {
+  if (code === "ELOOP") {
+    return weightsError("NOT_READABLE", "the links lead in a circle.", {
+      where: path,
+      fix: "Remove the link, and download what it should lead to.",
+      cause,
+    });
+  }
+  if (/^(EACCES|EPERM|ENAMETOOLONG|EINVAL)$/.test(code ?? "")) {
     return weightsError("NOT_READABLE", `the file can not be read: ${message}`, {
       where: path,
       fix: "Check the path and the file's permissions.",

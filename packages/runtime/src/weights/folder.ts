@@ -18,6 +18,7 @@ export interface FolderReader {
    * @throws WeightsError `NOT_FOUND`, `READ_FAILED`, `TOO_LARGE`
    */
   readBytes(path: string): Promise<Uint8Array>;
+  /** @throws WeightsError `READ_FAILED` when that can not be found out */
   exists(path: string): Promise<boolean>;
   /** Names of the files and folders directly inside, sorted; none when it is absent or can not be listed. */
   list(path?: string): Promise<string[]>;
@@ -29,6 +30,9 @@ export interface FolderReader {
    */
   weights?(path: string): Promise<WeightSource | undefined>;
 }
+
+const PATHS_FIX =
+  "A checkpoint names files of its own folder only: download it again, or from another place.";
 
 /**
  * Joins and tidies relative paths. What only one system takes for a separator or a drive (`..\\..\\x`, `C:x`) is refused on
@@ -44,6 +48,7 @@ export function joinPath(...parts: readonly string[]): string {
       throw weightsError(
         "NOT_FOUND",
         `the path ${JSON.stringify(parts.join("/"))} holds \\, : or a character 0.`,
+        { fix: PATHS_FIX },
       );
     }
     if (part !== "..") path.push(part);
@@ -51,6 +56,7 @@ export function joinPath(...parts: readonly string[]): string {
       throw weightsError(
         "NOT_FOUND",
         `the path ${JSON.stringify(parts.join("/"))} leaves the model's folder.`,
+        { fix: PATHS_FIX },
       );
     }
   }

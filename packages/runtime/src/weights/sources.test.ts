@@ -1,6 +1,6 @@
 /** The same checks on every kind of source: memory, Blob, HTTP ranges and disk. */
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -116,6 +116,22 @@ describe("a file on disk", () => {
     });
     await rm(pipe);
   });
+
+  it.skipIf(process.platform === "win32")(
+    "tells links that lead in a circle from files that are not there",
+    async () => {
+      const loop = join(folder, "loop");
+      await symlink("loop", loop);
+      const files = nodeFolder(folder);
+      await expect(files.exists("loop/config.json")).rejects.toMatchObject({
+        code: "NOT_READABLE",
+        message: "the links lead in a circle.",
+        where: join(loop, "config.json"),
+      });
+      expect(await files.exists("missing/config.json")).toBe(false);
+      await rm(loop);
+    },
+  );
 
   it("reads small files only up to the size of their kind", async () => {
     const large = join(folder, "large_config.json");

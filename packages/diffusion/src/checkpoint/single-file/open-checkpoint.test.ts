@@ -100,6 +100,33 @@ describe("a set of files", () => {
     });
   });
 
+  it("refuses a component that the model has no place for, instead of leaving it aside", async () => {
+    const tokenizer = memoryFolder({ "tokenizer.json": "{}" }, "tokenizer");
+    const base = files.folder({ "tokenizer.json": "{}" });
+    for (const [given, name] of [
+      [{ transformer, vae, textEncoder, textEncoder2: textEncoder }, "textEncoder2"],
+      [{ transformer, vae, textEncoder, tokenizer2: tokenizer }, "tokenizer2"],
+      [{ folder: base, textEncoder2: textEncoder }, "textEncoder2"],
+      [{ folder: base, tokenizer2: tokenizer }, "tokenizer2"],
+    ] as const) {
+      await expect(openCheckpoint(given)).rejects.toMatchObject({
+        code: "BAD_OPTION",
+        isUsage: true,
+        message: expect.stringMatching(`^this Wan model has no place for .*, given as \`${name}\`$`),
+      });
+    }
+  });
+
+  it("refuses a folder whose config.json is no settings", async () => {
+    for (const config of ["null", "[]", "7", '"x"']) {
+      const folder = memoryFolder({ "config.json": config }, "part");
+      await expect(openCheckpoint({ transformer: folder, vae })).rejects.toMatchObject({
+        code: "BAD_CONFIG",
+        where: "part/config.json",
+      });
+    }
+  });
+
   it("refuses parts of different models", async () => {
     const large = fileOf(
       "v48",

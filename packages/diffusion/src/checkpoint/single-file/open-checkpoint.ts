@@ -5,10 +5,11 @@ import {
   memoryFolder,
   openWeightsFile,
   subFolder,
+  UsageError,
   WeightsError,
   type WeightsFile,
 } from "@lvsa/runtime";
-import { readModelIndex } from "../checkpoint-folder.js";
+import { componentEntries, type ModelIndex, readModelIndex, readSettings } from "../checkpoint-folder.js";
 import { AssembledFolder, type AssembledPart } from "./assembled-folder.js";
 import { FAMILIES, type Family, type Slot, type SlotConfigs, type TokenizerSlot } from "./families.js";
 import type { ComponentRole } from "./file-kind.js";
@@ -78,7 +79,8 @@ const ROLES: Readonly<Partial<Record<Slot, ComponentRole>>> = {
  * Configurations follow from the shapes of the tensors; only headers are read here. The files stay the caller's and are
  * opened again when weights are loaded.
  * @throws WeightsError `PICKLED_WEIGHTS`, `UNKNOWN_FILE`, `WRONG_COMPONENT`, and what opening a file throws;
- *   ConfigError `MISSING_COMPONENT` that names all that is missing, `TWO_COMPONENTS`, `PARTS_DO_NOT_FIT`
+ *   ConfigError `MISSING_COMPONENT` that names all that is missing, `TWO_COMPONENTS`, `PARTS_DO_NOT_FIT`; UsageError
+ *   `BAD_OPTION` for a component that the pipeline has no place for
  */
 export async function openCheckpoint(
   given: CheckpointFiles,
@@ -97,6 +99,7 @@ export async function openCheckpoint(
   checkSizes(slots, family);
   const tokenizers = await tokenizersOf(given, slots, family);
   const index = given.folder ? await readModelIndex(given.folder) : undefined;
+  refuseUnused(given, index, family ?? familyIn(index), configs);
   const missing = index ? [] : missingSlots(family, slots, tokenizers, configs);
   if (missing.length > 0 && !isPartial) throw missingError(family!, missing, slots);
   const vae = slots.get("vae");
@@ -160,17 +163,7 @@ async function partFor(slot: Slot, file: ComponentFile): Promise<AssembledPart> 
 }
 
 async function folderPart(slot: Slot, folder: FolderReader): Promise<AssembledPart> {
-  const text = await folder.readText("config.json");
-  let config: Readonly<Record<string, unknown>>;
-  try {
-    config = JSON.parse(text) as typeof config;
-  } catch (cause) {
-    const where = `${folder.name}/config.json`;
-    throw new ConfigError("BAD_JSON", `config.json is not JSON: ${(cause as Error).message}`, {
-      cause,
-      where,
-    });
-  }
+  const config = await readSettings(folder, "config.json");
   const className = classOf(config);
   const role = ROLES[slot]!;
   if (className === undefined) {
@@ -286,6 +279,38 @@ async function tokenizerFolder(file: ComponentFile): Promise<FolderReader> {
     return memoryFolder({ [isJson ? "tokenizer.json" : "spiece.model"]: bytes }, file.name);
   } finally {
     await source.close();
+  }
+}
+
+function familyIn(index: ModelIndex | undefined): Family | undefined {
+  const entry = index && componentEntries(index).find(({ name }) => name === "transformer");
+  return FAMILIES.find(({ className }) => className === entry?.className);
+}
+
+/** @throws UsageError `BAD_OPTION` for a component that was given for a place that the pipeline does not have */
+function refuseUnused(
+  given: CheckpointFiles,
+  index: ModelIndex | undefined,
+  family: Family | undefined,
+  configs: SlotConfigs,
+): void {
+  if (!family) return;
+  const listed = index ? componentEntries(index).map(({ name }) => name) : family.needs(configs);
+  const isUsed = (slot: Slot) =>
+    listed.includes(slot) || slot === "transformer" || (slot === "transformer_2" && family.title === "Wan");
+  const places: readonly (readonly [keyof CheckpointFiles, boolean])[] = [
+    ...Object.entries(OPTIONS).map(([key, slot]) => [key as keyof typeof OPTIONS, isUsed(slot)] as const),
+    ["tokenizer2", "tokenizer_2" in family.tokenizers],
+  ];
+  for (const [key, used] of places) {
+    const file = given[key] as ComponentFile | undefined;
+    if (used || !file) continue;
+    const slot = key === "tokenizer2" ? "tokenizer_2" : OPTIONS[key as keyof typeof OPTIONS];
+    throw new UsageError(
+      "BAD_OPTION",
+      `this ${family.title} model has no place for ${WORDS[slot]}, given as ${option(key)}`,
+      { where: file.name, fix: `Leave ${option(key)} out, or use a checkpoint that has one.` },
+    );
   }
 }
 

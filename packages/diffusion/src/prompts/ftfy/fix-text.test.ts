@@ -29,6 +29,10 @@ describe("fixText", () => {
     ["voilÃ le travail", "voilà le travail"],
     ["\u001b[36;44mblue\u001b[0m\u0000", "blue"],
     ["A\u030a \ud83d", "Å \ufffd"],
+    // By ftfy 6.3.1: Java's null of which the second byte is the line's end, and a surrogate of which the last is.
+    ["Ã© À\nnext", "é next"],
+    ["Ã©í\u00a0\u00bcí\u00b4\nx", "é\u{1f10a}x"],
+    ["Ã© À", "é À"],
   ])("%j", (input, expected) => {
     expect(fixText(input)).toBe(expected);
   });

@@ -46,8 +46,11 @@ export function replaceLossySequences(bytes: string): string {
   return bytes.replace(LOSSY, "\xef\xbf\xbd");
 }
 
-/** A character above U+FFFF as two surrogates of three bytes, and U+0000 as Java writes it. */
-const VARIANTS = /\xed([\xa0-\xaf])([\x80-\xbf])\xed([\xb0-\xbf])([\x80-\xbf])|\xc0\x80/g;
+/**
+ * A character above U+FFFF as two surrogates of three bytes, and U+0000 as Java writes it. In place of the last byte
+ * ftfy's decoder, whose `$` is Python's, also takes a line break at the end: "À" there is a null, and the break lost.
+ */
+const VARIANTS = /\xed([\xa0-\xaf])([\x80-\xbf])\xed([\xb0-\xbf])([\x80-\xbf]|\n$)|\xc0(?:\x80|\n$)/g;
 
 /** UTF-8, CESU-8 and Java's UTF-8 as text; undefined where the bytes are none of these. */
 export function decodeUtf8(bytes: string): string | undefined {
