@@ -170,7 +170,7 @@ export class AutoencoderKLHunyuanVideo15 {
       x = this.#upBlock(level, x, context, tap);
       if (previous !== frame) previous.dispose();
     }
-    return layers.causalConv("decoder.conv_out", layers.norm("decoder.norm_out", x, "silu"), context);
+    return layers.normConv("decoder.norm_out", "decoder.conv_out", x, context);
   }
 
   #upBlock(level: number, input: Tensor, context: ClipContext, tap: Tap | undefined): Tensor {
@@ -209,8 +209,7 @@ export class AutoencoderKLHunyuanVideo15 {
     }
     x = layers.midBlock("encoder.mid_block", x, context);
     const shortcut = layers.groupMean(x, 2 * latent_channels);
-    const normed = layers.norm("encoder.norm_out", x, "silu");
-    return layers.causalConv("encoder.conv_out", normed, context, shortcut);
+    return layers.normConv("encoder.norm_out", "encoder.conv_out", x, context, { residual: shortcut });
   }
 
   get #spatialLevels(): number {

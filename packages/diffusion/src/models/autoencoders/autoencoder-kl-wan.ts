@@ -189,9 +189,7 @@ export class AutoencoderKLWan {
     const layers = this.#layers;
     if (level === this.config.dim_mult.length) {
       const video = device.scope(() => {
-        const normed = layers.norm("decoder.norm_out", x, "silu");
-        x.dispose();
-        const pixels = layers.causalConv("decoder.conv_out", normed, context);
+        const pixels = layers.normConv("decoder.norm_out", "decoder.conv_out", x, context, { owned: true });
         return clamp(device, this.#unpatchify(pixels), -1, 1);
       });
       yield video;
@@ -266,7 +264,7 @@ export class AutoencoderKLWan {
       }
     }
     x = this.#midBlock("encoder.mid_block", x, context);
-    return layers.causalConv("encoder.conv_out", layers.norm("encoder.norm_out", x, "silu"), context);
+    return layers.normConv("encoder.norm_out", "encoder.conv_out", x, context);
   }
 
   #midBlock(name: string, x: Tensor, context: ChunkContext): Tensor {

@@ -16,11 +16,19 @@ import {
   type Tensor,
 } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
-import { ConvWeights } from "./conv-weights.js";
+import { type ConvPlaces, ConvWeights } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 
 /** Input frames before the current one that a kernel of 3 frames sees. */
 const HISTORY = 2;
+
+const CAUSAL: ConvPlaces = {
+  padding: { time: [HISTORY, 0], height: [1, 1], width: [1, 1] },
+  padMode: { time: "replicate", space: "zeros" },
+};
+/** Convolutions inside a frame: at its size, and to half of it. */
+const SAME: ConvPlaces = { padding: { time: [0, 0], height: [1, 1], width: [1, 1] } };
+const HALF: ConvPlaces = { stride: [1, 2, 2], padding: { time: [0, 0], height: [0, 1], width: [0, 1] } };
 
 /** Of the decoder's norms and both halves' last one, whatever `norm_eps` says. */
 const FIXED_EPS = 1e-6;
@@ -52,18 +60,21 @@ export class CogVideoXLayers {
     this.#eps = config.norm_eps;
   }
 
-  /** Causal 3x3x3 convolution of the next frame; before the clip's first frame stand copies of it. */
+  /** Causal 3x3x3 convolution of the next frame; before the clip's first frame stand copies of it. f32. */
   causalConv(name: string, frame: Tensor, { cache }: ChunkContext, residual?: Tensor): Tensor {
-    const history = cache.get(name);
-    const y = conv3d(this.device, frame, this.#weights.get(`${name}.conv`), {
-      bias: this.#parameters.get(`${name}.conv.bias`),
-      padding: { time: [HISTORY, 0], height: [1, 1], width: [1, 1] },
-      padMode: { time: "replicate", space: "zeros" },
-      ...(history ? { history } : {}),
-      ...(residual ? { residual } : {}),
+    return this.device.scope(() => {
+      const operand = this.#weights.operand(`${name}.conv`, frame, CAUSAL);
+      const history = cache.get(name);
+      const y = conv3d(this.device, operand, this.#weights.get(`${name}.conv`), {
+        ...CAUSAL,
+        bias: this.#parameters.get(`${name}.conv.bias`),
+        outDtype: "f32",
+        ...(history ? { history } : {}),
+        ...(residual ? { residual } : {}),
+      });
+      cache.push(name, operand, HISTORY);
+      return y;
     });
-    cache.push(name, frame, HISTORY);
-    return y;
   }
 
   /**
@@ -86,6 +97,7 @@ export class CogVideoXLayers {
       weight: this.#parameters.get(`${plain}.weight`),
       bias: this.#parameters.get(`${plain}.bias`),
       activation: "silu",
+      outDtype: this.#weights.operandDType(`${conv}.conv`, frames[0]!.shape, CAUSAL),
     } as const;
     const statistics = groupNormStatistics(device, frames, options);
     try {
@@ -123,7 +135,9 @@ export class CogVideoXLayers {
       const y = this.device.scope(() => {
         const [height, width] = [frame.dim(2) * 2, frame.dim(3) * 2];
         // Frames stay apart in this convolution, so both copies of a doubled frame are one tensor.
-        return this.#frameConv(name, resizeNearest(this.device, frame, [1, height, width]), 1, [1, 1]);
+        const input = [1, 1, height, width, frame.dim(4)];
+        const small = this.#weights.operand(`${name}.conv`, frame, SAME, input);
+        return this.#frameConv(name, resizeNearest(this.device, small, [1, height, width]), SAME);
       });
       release(frames, f);
       return isDoubled(f) ? [y, y] : [y];
@@ -140,7 +154,7 @@ export class CogVideoXLayers {
       const isPair = temporal && f >= first;
       const y = device.scope(() => {
         const frame = isPair ? addScaled(device, frames[at]!, 0.5, frames[at + 1]!, 0.5) : frames[f]!;
-        return this.#frameConv(name, frame, 2, [0, 1]);
+        return this.#frameConv(name, frame, HALF);
       });
       for (const used of isPair ? [at, at + 1] : [f]) release(frames, used);
       return y;
@@ -153,12 +167,11 @@ export class CogVideoXLayers {
   }
 
   /** 3x3 convolution inside a frame. */
-  #frameConv(name: string, frame: Tensor, stride: number, pad: readonly [number, number]): Tensor {
-    const side: [number, number] = [pad[0], pad[1]];
+  #frameConv(name: string, frame: Tensor, places: ConvPlaces): Tensor {
     return conv3d(this.device, frame, this.#weights.get(`${name}.conv`), {
+      ...places,
       bias: this.#parameters.get(`${name}.conv.bias`),
-      stride: [1, stride, stride],
-      padding: { time: [0, 0], height: side, width: side },
+      outDtype: "f32",
     });
   }
 

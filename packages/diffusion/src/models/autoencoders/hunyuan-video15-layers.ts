@@ -11,6 +11,7 @@ import {
   concat,
   conv3d,
   type Device,
+  type FloatDType,
   linear,
   permute,
   repeatInterleave,
@@ -20,12 +21,17 @@ import {
 } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 import type { AttentionMemory } from "./attention-memory.js";
-import { ConvWeights } from "./conv-weights.js";
+import { type ConvPlaces, ConvWeights } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 import { wideAttention } from "./wide-attention.js";
 
 /** Input frames before the current one that a kernel of 3 frames sees. */
 const HISTORY = 2;
+
+const CAUSAL: ConvPlaces = {
+  padding: { time: [HISTORY, 0], height: [1, 1], width: [1, 1] },
+  padMode: { time: "replicate", space: "replicate" },
+};
 
 /** What a clip's frames share, and whether this is the first of them: resampling in time leaves it single. */
 export interface ClipContext {
@@ -47,31 +53,51 @@ export class HunyuanVideo15Layers {
     this.#weights = new ConvWeights(parameters);
   }
 
-  /** Causal 3x3x3 convolution; the clip's edges repeat their nearest frame or pixel. */
+  /** Causal 3x3x3 convolution; the clip's edges repeat their nearest frame or pixel. f32. */
   causalConv(name: string, x: Tensor, { cache }: ClipContext, residual?: Tensor): Tensor {
-    const history = cache.get(name);
-    const y = conv3d(this.device, x, this.#weights.get(`${name}.conv`), {
-      bias: this.#parameters.get(`${name}.conv.bias`),
-      padding: { time: [HISTORY, 0], height: [1, 1], width: [1, 1] },
-      padMode: { time: "replicate", space: "replicate" },
-      ...(history ? { history } : {}),
-      ...(residual ? { residual } : {}),
+    return this.device.scope(() => {
+      const operand = this.#weights.operand(`${name}.conv`, x, CAUSAL);
+      const history = cache.get(name);
+      const y = conv3d(this.device, operand, this.#weights.get(`${name}.conv`), {
+        ...CAUSAL,
+        bias: this.#parameters.get(`${name}.conv.bias`),
+        outDtype: "f32",
+        ...(history ? { history } : {}),
+        ...(residual ? { residual } : {}),
+      });
+      cache.push(name, operand, HISTORY);
+      return y;
     });
-    cache.push(name, x, HISTORY);
-    return y;
   }
 
   /** L2 norm over channels, times sqrt(C), times gamma; then SiLU where asked. */
-  norm(name: string, x: Tensor, activation?: "silu"): Tensor {
+  norm(name: string, x: Tensor, activation?: "silu", outDtype: FloatDType = "f32"): Tensor {
     const gamma = this.#parameters.get(`${name}.gamma`);
     return this.device.scope(() =>
       rmsNorm(this.device, x, {
         weight: gamma.reshape([gamma.size]),
         eps: 1e-12,
         mode: "l2",
+        outDtype,
         ...(activation ? { activation } : {}),
       }),
     );
+  }
+
+  /** Norm, SiLU and causal convolution. Takes `x` over where it is `owned`. */
+  normConv(
+    norm: string,
+    conv: string,
+    x: Tensor,
+    context: ClipContext,
+    { residual, owned = false }: { readonly residual?: Tensor; readonly owned?: boolean } = {},
+  ): Tensor {
+    const normed = this.norm(norm, x, "silu", this.#weights.operandDType(`${conv}.conv`, x.shape, CAUSAL));
+    // Each feature map goes as soon as the next one stands.
+    if (owned) x.dispose();
+    const y = this.causalConv(conv, normed, context, residual);
+    normed.dispose();
+    return y;
   }
 
   residualBlock(name: string, x: Tensor, context: ClipContext): Tensor {
@@ -82,13 +108,9 @@ export class HunyuanVideo15Layers {
             padding: { time: [0, 0], height: [0, 0], width: [0, 0] },
           })
         : x;
-      // Each feature map goes as soon as the next one stands.
-      const first = this.norm(`${name}.norm1`, x, "silu");
-      const inner = this.causalConv(`${name}.conv1`, first, context);
-      first.dispose();
-      const second = this.norm(`${name}.norm2`, inner, "silu");
-      inner.dispose();
-      return this.causalConv(`${name}.conv2`, second, context, shortcut);
+      const inner = this.normConv(`${name}.norm1`, `${name}.conv1`, x, context);
+      const options = { residual: shortcut, owned: true };
+      return this.normConv(`${name}.norm2`, `${name}.conv2`, inner, context, options);
     });
   }
 

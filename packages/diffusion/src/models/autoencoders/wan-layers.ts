@@ -4,17 +4,17 @@
  * checkpoint, which is also their key in the feature cache.
  */
 import {
-  type ConvWeight,
   conv3d,
   type Device,
+  type FloatDType,
   linear,
-  packConvWeight,
   permute,
   resizeNearest,
   rmsNorm,
   type Tensor,
 } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
+import { type ConvPlaces, ConvWeights } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 import { wideAttention } from "./wide-attention.js";
 
@@ -30,56 +30,76 @@ export interface ChunkContext {
 export class WanLayers {
   readonly device: Device;
   readonly #parameters: Parameters;
-  readonly #packed = new Map<string, ConvWeight>();
+  readonly #weights: ConvWeights;
 
   constructor(parameters: Parameters) {
     this.device = parameters.device;
     this.#parameters = parameters;
+    this.#weights = new ConvWeights(parameters);
   }
 
-  has(name: string): boolean {
-    return this.#parameters.optional(name) !== undefined || this.#packed.has(name);
-  }
-
-  /** Causal convolution of 3 or 1 frames; `kernel 3` remembers its last two input frames. */
+  /** Causal convolution of 3 or 1 frames; `kernel 3` remembers its last two input frames. f32. */
   causalConv(name: string, x: Tensor, context: ChunkContext, residual?: Tensor): Tensor {
-    const weight = this.#weight(name);
-    const [kt, kh] = weight.kernel;
-    const history = kt > 1 ? context.cache.history(name, x, HISTORY) : undefined;
-    const side: [number, number] = kh > 1 ? [1, 1] : [0, 0];
-    const y = conv3d(this.device, x, weight, {
-      bias: this.#parameters.get(`${name}.bias`),
-      padding: { time: [0, 0], height: side, width: side },
-      ...(history ? { history } : {}),
-      ...(residual ? { residual } : {}),
+    return this.device.scope(() => {
+      const weight = this.#weights.get(name);
+      const places = this.#causalPlaces(name);
+      const operand = this.#weights.operand(name, x, places);
+      const remembers = weight.kernel[0] > 1;
+      const history = remembers ? context.cache.history(name, operand, HISTORY) : undefined;
+      const y = conv3d(this.device, operand, weight, {
+        ...places,
+        bias: this.#parameters.get(`${name}.bias`),
+        outDtype: "f32",
+        ...(history ? { history } : {}),
+        ...(residual ? { residual } : {}),
+      });
+      if (remembers) context.cache.push(name, operand, HISTORY);
+      return y;
     });
-    if (kt > 1) context.cache.push(name, x, HISTORY);
-    return y;
+  }
+
+  #causalPlaces(name: string): ConvPlaces {
+    const side: [number, number] = this.#weights.get(name).kernel[1] > 1 ? [1, 1] : [0, 0];
+    return { padding: { time: [0, 0], height: side, width: side } };
   }
 
   /** L2 norm over channels, times sqrt(C), times gamma; then SiLU where asked. */
-  norm(name: string, x: Tensor, activation?: "silu"): Tensor {
+  norm(name: string, x: Tensor, activation?: "silu", outDtype: FloatDType = "f32"): Tensor {
     const gamma = this.#parameters.get(`${name}.gamma`);
     return rmsNorm(this.device, x, {
       weight: gamma.reshape([gamma.size]),
       eps: 1e-12,
       mode: "l2",
+      outDtype,
       ...(activation ? { activation } : {}),
     });
   }
 
+  /** Norm, SiLU and causal convolution. Takes `x` over where it is `owned`. */
+  normConv(
+    norm: string,
+    conv: string,
+    x: Tensor,
+    context: ChunkContext,
+    { residual, owned = false }: { readonly residual?: Tensor; readonly owned?: boolean } = {},
+  ): Tensor {
+    const read = this.#weights.operandDType(conv, x.shape, this.#causalPlaces(conv));
+    const normed = this.norm(norm, x, "silu", read);
+    // Each feature map goes as soon as the next one stands.
+    if (owned) x.dispose();
+    const y = this.causalConv(conv, normed, context, residual);
+    normed.dispose();
+    return y;
+  }
+
   residualBlock(name: string, x: Tensor, context: ChunkContext): Tensor {
     return this.device.scope(() => {
-      const shortcut = this.has(`${name}.conv_shortcut.weight`)
+      const shortcut = this.#weights.has(`${name}.conv_shortcut`)
         ? this.causalConv(`${name}.conv_shortcut`, x, context)
         : x;
-      // Each feature map goes as soon as the next one stands.
-      const first = this.norm(`${name}.norm1`, x, "silu");
-      const inner = this.causalConv(`${name}.conv1`, first, context);
-      first.dispose();
-      const second = this.norm(`${name}.norm2`, inner, "silu");
-      inner.dispose();
-      return this.causalConv(`${name}.conv2`, second, context, shortcut);
+      const inner = this.normConv(`${name}.norm1`, `${name}.conv1`, x, context);
+      const options = { residual: shortcut, owned: true };
+      return this.normConv(`${name}.norm2`, `${name}.conv2`, inner, context, options);
     });
   }
 
@@ -122,12 +142,18 @@ export class WanLayers {
   upsample(name: string, x: Tensor, context: ChunkContext, temporal: boolean): Tensor {
     return this.device.scope(() => {
       const y = temporal && !context.isFirst ? this.#doubleFrames(`${name}.time_conv`, x, context) : x;
-      const [, frames, height, width] = y.shape as [number, number, number, number];
-      const large = resizeNearest(this.device, y, [frames, 2 * height, 2 * width], { exact: true });
-      if (y !== x) y.dispose();
-      return conv3d(this.device, large, this.#weight(`${name}.resample.1`), {
-        bias: this.#parameters.get(`${name}.resample.1.bias`),
-        padding: { time: [0, 0], height: [1, 1], width: [1, 1] },
+      const [, frames, height, width, channels] = y.shape as [number, number, number, number, number];
+      const conv = `${name}.resample.1`;
+      const places: ConvPlaces = { padding: { time: [0, 0], height: [1, 1], width: [1, 1] } };
+      const input = [1, frames, 2 * height, 2 * width, channels];
+      const small = this.#weights.operand(conv, y, places, input);
+      if (small !== y && y !== x) y.dispose();
+      const large = resizeNearest(this.device, small, [frames, 2 * height, 2 * width], { exact: true });
+      if (small !== x) small.dispose();
+      return conv3d(this.device, large, this.#weights.get(conv), {
+        ...places,
+        bias: this.#parameters.get(`${conv}.bias`),
+        outDtype: "f32",
       });
     });
   }
@@ -144,7 +170,7 @@ export class WanLayers {
   /** Halves height and width, and after the first chunk the frames (`downsample3d`). */
   downsample(name: string, x: Tensor, context: ChunkContext, temporal: boolean): Tensor {
     return this.device.scope(() => {
-      const y = conv3d(this.device, x, this.#weight(`${name}.resample.1`), {
+      const y = conv3d(this.device, x, this.#weights.get(`${name}.resample.1`), {
         bias: this.#parameters.get(`${name}.resample.1.bias`),
         stride: [1, 2, 2],
         padding: { time: [0, 0], height: [0, 1], width: [0, 1] },
@@ -155,7 +181,7 @@ export class WanLayers {
         context.cache.push(key, y, 1);
         return y;
       }
-      const out = conv3d(this.device, y, this.#weight(key), {
+      const out = conv3d(this.device, y, this.#weights.get(key), {
         bias: this.#parameters.get(`${key}.bias`),
         stride: [2, 1, 1],
         padding: { time: [0, 0], height: [0, 0], width: [0, 0] },
@@ -168,27 +194,14 @@ export class WanLayers {
 
   /** A convolution without memory (1x1x1). */
   pointConv(name: string, x: Tensor): Tensor {
-    return conv3d(this.device, x, this.#weight(name), {
+    return conv3d(this.device, x, this.#weights.get(name), {
       bias: this.#parameters.get(`${name}.bias`),
       padding: { time: [0, 0], height: [0, 0], width: [0, 0] },
     });
   }
 
   dispose(): void {
-    for (const weight of this.#packed.values()) weight.dispose();
-    this.#packed.clear();
+    this.#weights[Symbol.dispose]();
     this.#parameters.dispose();
-  }
-
-  /** Packs a weight at its first use and frees the stored form. */
-  #weight(name: string): ConvWeight {
-    const stored = `${name}.weight`;
-    let packed = this.#packed.get(stored);
-    if (!packed) {
-      packed = packConvWeight(this.device, this.#parameters.get(stored));
-      this.#packed.set(stored, packed);
-      this.#parameters.remove(stored);
-    }
-    return packed;
   }
 }

@@ -33,13 +33,13 @@ const matrix: Rule = {
   id: "matrix-f16",
   precision: "f16",
   requires: (c) => needsMatrices(c, matrixBytes(CONV_MATRIX_TILES.multipleOf64)),
-  fits: (_, { positions, outChannels, inChannels }) => {
+  fits: (_, { positions, inChannels }) => {
     if (inChannels % MATRIX_LOAD !== 0)
       return `${inChannels} input channels are no multiple of ${MATRIX_LOAD}`;
-    if (outChannels < 16) return "for 16 output channels or more";
     return positions >= 32 ? undefined : "for frames of 32 positions or more";
   },
   variant: (_, { outChannels }, { limits }) => {
+    if (outChannels <= 16) return CONV_MATRIX_TILES.upTo16;
     if (outChannels <= 32) return CONV_MATRIX_TILES.upTo32;
     // The fewest channels for nothing; of equals the widest.
     const { multipleOf192, multipleOf128, multipleOf96, multipleOf64 } = CONV_MATRIX_TILES;

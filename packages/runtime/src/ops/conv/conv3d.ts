@@ -103,6 +103,62 @@ export function conv3d(device: Device, x: Tensor, weight: ConvWeight, options: C
   });
 }
 
+/**
+ * How `conv3d` reads an input `[B, T, H, W, I]` that is stored as `dtype`: f16 where its kernel multiplies in f16. An input
+ * (and a history) that is stored so is rounded once, and not at every call.
+ */
+export function convOperandDType(
+  device: Device,
+  shape: readonly number[],
+  dtype: FloatDType,
+  weight: ConvWeight,
+  options: Pick<Conv3dOptions, "stride" | "padding" | "padMode">,
+): FloatDType {
+  const [, frames, height, width, channels] = shape as [number, number, number, number, number];
+  const { stride = [1, 1, 1], padding } = options;
+  // Time is of no account to the choice; as many frames before as the kernel looks back on are always allowed.
+  const g = convGeometry([frames, height, width], weight.kernel, stride, padding, weight.kernel[0] - 1);
+  if (isProduct(weight, g)) return dtype;
+  const { variant } = chooseKernel(device, dtype, roundUp4(channels), weight, g, options);
+  return variant.kind === "matrix" ? "f16" : dtype;
+}
+
+/** Whether each output position is a product of the weight with one input position. */
+function isProduct(weight: ConvWeight, g: ConvGeometry): boolean {
+  return (
+    weight.packed.dim(1) === 1 &&
+    g.stride.every((s) => s === 1) &&
+    g.outFrames === g.frames &&
+    g.outHeight === g.height &&
+    g.outWidth === g.width &&
+    g.history === 0
+  );
+}
+
+function chooseKernel(
+  device: Device,
+  dtype: FloatDType,
+  channels: number,
+  weight: ConvWeight,
+  g: ConvGeometry,
+  options: Pick<Conv3dOptions, "padMode" | "outDtype" | "tuning">,
+) {
+  const N = weight.outChannels;
+  const taps = weight.kernel[0] * weight.kernel[1] * weight.kernel[2];
+  const common = {
+    x: dtype,
+    weight: floatDType("conv3d", weight.packed),
+    padTime: options.padMode?.time ?? "zeros",
+    padSpace: options.padMode?.space ?? "zeros",
+    alignedN: N % 4 === 0,
+  } as const;
+  const { tuning } = options;
+  if (tuning?.variant) return { common, taps, variant: tuning.variant };
+  const size = { positions: g.outHeight * g.outWidth, outChannels: N, inChannels: channels, taps };
+  const whole = { ...common, history: g.history > 0, out: options.outDtype ?? dtype };
+  return { common, taps, variant: device.choose(convFamily, whole, size, tuning?.rule).variant };
+}
+
 function run(
   device: Device,
   x: Tensor,
@@ -116,14 +172,7 @@ function run(
   const channels = x.dim(-1);
   const outDtype = options.outDtype ?? floatDType("conv3d", x);
   const N = weight.outChannels;
-  const isLinear =
-    weight.packed.dim(1) === 1 &&
-    g.stride.every((s) => s === 1) &&
-    g.outFrames === g.frames &&
-    g.outHeight === g.height &&
-    g.outWidth === g.width &&
-    g.history === 0;
-  if (isLinear) {
+  if (isProduct(weight, g)) {
     const rows = weight.packed.reshape([N, channels]);
     const y = linear(device, x, rows, {
       bias,
@@ -136,20 +185,14 @@ function run(
     return y;
   }
 
-  const taps = weight.kernel[0] * weight.kernel[1] * weight.kernel[2];
-  const common = {
-    x: floatDType("conv3d", x),
-    weight: floatDType("conv3d", weight.packed),
-    padTime: options.padMode?.time ?? "zeros",
-    padSpace: options.padMode?.space ?? "zeros",
-    alignedN: N % 4 === 0,
-  } as const;
-  const size = { positions: g.outHeight * g.outWidth, outChannels: N, inChannels: channels, taps };
-  const whole = { ...common, history: g.history > 0, out: outDtype };
-  const variant = tuning.variant ?? device.choose(convFamily, whole, size, tuning.rule).variant;
+  const { common, taps, variant } = chooseKernel(device, floatDType("conv3d", x), channels, weight, g, {
+    ...options,
+    outDtype,
+  });
   if (variant.kind === "matrix" && (common.x !== "f16" || common.weight !== "f16")) {
     // Rounded once, not for every tap that reads them.
     const half = (t: Tensor) => (t.dtype === "f16" ? t : cast(device, t, "f16"));
+    weight.round?.();
     const halfWeight = { ...weight, packed: half(weight.packed) };
     const same = { ...options, outDtype, tuning: { ...tuning, variant } };
     return run(device, half(x), history && half(history), halfWeight, g, shape, same);

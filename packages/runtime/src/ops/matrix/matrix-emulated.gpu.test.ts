@@ -1,6 +1,13 @@
 /** Products by subgroup matrices, in every arrangement of the tile: on matrices where the device has them, else emulated. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Device, decodeFloats, encodeFloats, packConvWeight } from "../../index.js";
+import {
+  cast,
+  convOperandDType,
+  type Device,
+  decodeFloats,
+  encodeFloats,
+  packConvWeight,
+} from "../../index.js";
 import { matrixTestDevice } from "../../testing/emulate-matrices.js";
 import { relativeL2, seededNormal } from "../../testing.js";
 import { conv3d } from "../conv/conv3d.js";
@@ -46,6 +53,41 @@ test.each(tiles)("linear %o", async (tile) => {
     expect(relativeL2(await device.read(y), want)).toBeLessThan(SUMS);
     y.dispose();
   }
+});
+
+test("convolutions read f16: what is stored so, or rounded once, gives the same bits", async () => {
+  if (!device) return;
+  const [frames, height, width, I, O] = [1, 7, 9, 24, 3];
+  const places = { padding: { time: [0, 0], height: [1, 1], width: [1, 1] } } as const;
+  const bits = async (once: boolean) => {
+    const make = (shape: number[], seed: number) =>
+      device!.upload(
+        seededNormal(
+          shape.reduce((a, b) => a * b, 1),
+          seed,
+        ),
+        shape,
+      );
+    const plain = [make([1, frames, height, width, I], 1), make([1, 2, height, width, I], 2)];
+    const raw = make([O, I, 3, 3, 3], 3);
+    const weight = packConvWeight(device!, raw, { roundOnce: once });
+    const read = convOperandDType(device!, plain[0]!.shape, "f32", weight, places);
+    expect(read).toBe("f16");
+    const [x, history] = plain.map((t) => (once ? cast(device!, t, read) : t));
+    const results: Float32Array[] = [];
+    for (let call = 0; call < 2; call++) {
+      const y = conv3d(device!, x!, weight, { ...places, history: history!, outDtype: "f32" });
+      results.push((await device!.read(y)) as Float32Array);
+      y.dispose();
+    }
+    expect(weight.packed.dtype).toBe(once ? "f16" : "f32");
+    for (const t of new Set([...plain, x!, history!, raw, weight])) t.dispose();
+    expect(results[1]).toEqual(results[0]);
+    return results[0]!;
+  };
+  const plain = await bits(false);
+  expect(await bits(true)).toEqual(plain);
+  expect(plain.every(Number.isFinite)).toBe(true);
 });
 
 test.each(tiles.slice(1))("conv3d %o", async (tile) => {

@@ -1,0 +1,138 @@
+/**
+ * What the GPU tests take from `vitest`, in one file that runs where nothing is installed: on the machine that has the GPU.
+ * Tests run one after the other; assertions are vitest's own.
+ */
+import {
+  ASYMMETRIC_MATCHERS_OBJECT,
+  chai,
+  JestAsymmetricMatchers,
+  JestChaiExpect,
+  JestExtend,
+} from "@vitest/expect";
+import { spyOn } from "@vitest/spy";
+
+type Hook = () => unknown;
+type Body = (...values: never[]) => unknown;
+
+class Suite {
+  readonly tests: { readonly name: string; readonly body: Hook }[] = [];
+  readonly suites: Suite[] = [];
+  readonly beforeAll: Hook[] = [];
+  readonly afterAll: Hook[] = [];
+  readonly beforeEach: Hook[] = [];
+  readonly afterEach: Hook[] = [];
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+let at = new Suite("");
+
+function describeOne(name: string, body: Hook): void {
+  const outer = at;
+  at = new Suite(name);
+  outer.suites.push(at);
+  body();
+  at = outer;
+}
+
+function testOne(name: string, body: Hook): void {
+  at.tests.push({ name, body });
+}
+
+/** `%s` and `%o` of a name, as far as a line of a report needs them. */
+const named = (name: string, row: unknown[]) =>
+  name.replace(/%[sdiojf]/g, () => {
+    const value = row.shift();
+    return typeof value === "object" ? JSON.stringify(value) : String(value);
+  });
+
+/** `$name` of a name, for rows that are objects. */
+const filled = (name: string, row: unknown) =>
+  name.replace(/\$(\w+)/g, (all, key: string) => {
+    const value = (row as Record<string, unknown> | null)?.[key];
+    return value === undefined ? all : String(value);
+  });
+
+const each =
+  (one: (name: string, body: Hook) => void) =>
+  (rows: readonly unknown[]) =>
+  (name: string, body: Body): void => {
+    for (const row of rows) {
+      const values = Array.isArray(row) ? row : [row];
+      one(filled(named(name, [...values]), row), () => body(...(values as never[])));
+    }
+  };
+
+const conditional = <T extends object>(one: T) => Object.assign(one, { each: each(one as never) });
+export const describe = conditional(describeOne);
+export const test = conditional(testOne);
+export const it = test;
+export const beforeAll = (hook: Hook) => void at.beforeAll.push(hook);
+export const afterAll = (hook: Hook) => void at.afterAll.push(hook);
+export const beforeEach = (hook: Hook) => void at.beforeEach.push(hook);
+export const afterEach = (hook: Hook) => void at.afterEach.push(hook);
+export const vi = { spyOn };
+
+for (const plugin of [JestExtend, JestChaiExpect, JestAsymmetricMatchers]) chai.use(plugin);
+export const expect = Object.assign(
+  (value: unknown, message?: string) => chai.expect(value, message),
+  chai.expect,
+  (globalThis as Record<symbol, object>)[ASYMMETRIC_MATCHERS_OBJECT],
+) as typeof chai.expect;
+
+export interface TestResult {
+  readonly file: string;
+  readonly name: string;
+  readonly ms: number;
+  /** Why it failed. */
+  readonly failed?: string;
+}
+
+/** Imports a file of tests and runs what it declares. A hook that fails fails the tests of its suite. */
+export async function runFile(
+  file: string,
+  load: () => Promise<unknown>,
+  report: (result: TestResult) => void,
+): Promise<void> {
+  at = new Suite("");
+  const root = at;
+  try {
+    await load();
+  } catch (error) {
+    report({ file, name: "import", ms: 0, failed: textOf(error) });
+    return;
+  }
+  await runSuite(root, [], []);
+
+  async function runSuite(suite: Suite, before: readonly Hook[], after: readonly Hook[]): Promise<void> {
+    const [setUp, tearDown] = [
+      [...before, ...suite.beforeEach],
+      [...suite.afterEach, ...after],
+    ];
+    const broken = await failure(suite.beforeAll);
+    for (const { name, body } of suite.tests) {
+      const start = performance.now();
+      let failed = broken ?? (await failure([...setUp, body]));
+      failed ??= broken === undefined ? await failure(tearDown) : undefined;
+      const ms = Math.round(performance.now() - start);
+      report({ file, name: named(`${suite.name} ${name}`.trim(), []), ms, ...(failed ? { failed } : {}) });
+    }
+    if (broken === undefined) for (const inner of suite.suites) await runSuite(inner, setUp, tearDown);
+    const failed = await failure(suite.afterAll);
+    if (failed) report({ file, name: `${suite.name} afterAll`.trim(), ms: 0, failed });
+  }
+}
+
+async function failure(hooks: readonly Hook[]): Promise<string | undefined> {
+  try {
+    for (const hook of hooks) await hook();
+    return undefined;
+  } catch (error) {
+    return textOf(error);
+  }
+}
+
+const textOf = (error: unknown) => String((error as Error)?.stack ?? error).slice(0, 600);
