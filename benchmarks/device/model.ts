@@ -10,7 +10,7 @@ import { appendFileSync } from "node:fs";
 import { createDevice } from "@lvsa/runtime/node";
 import { openDriverProbe } from "../../apps/cli/src/bench/memory-probe.js";
 import { runBenchModel } from "../../apps/cli/src/bench/run-bench-model.js";
-import { parseBenchModelOptions } from "../../apps/cli/src/options/bench-options.js";
+import { benchModelRuns, parseBenchModelOptions } from "../../apps/cli/src/options/bench-options.js";
 import { lvsaConfigOf } from "../../apps/cli/src/options/lvsa-options.js";
 
 const [label = "now", ...runs] = process.argv.slice(2);
@@ -26,7 +26,7 @@ function say(line: object): void {
 for (const run of runs) {
   if (performance.now() > 1000 * seconds) break;
   const asked = JSON.parse(run) as Record<string, unknown>;
-  const options = parseBenchModelOptions(asked);
+  const options = benchModelRuns(parseBenchModelOptions(asked))[0]!;
   using probe = openDriverProbe(Number(process.env.BENCH_GPU ?? 0));
   try {
     const device = await createDevice({

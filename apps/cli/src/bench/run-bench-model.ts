@@ -11,7 +11,7 @@ import {
   toRgbFrames,
 } from "@lvsa/runtime";
 import { notEnoughMemory } from "../generate/memory-check.js";
-import type { BenchModelCommandOptions } from "../options/bench-options.js";
+import type { BenchModelRunOptions } from "../options/bench-options.js";
 import { formatBytes } from "../output/units.js";
 import { resolveModel } from "../plan/resolve-model.js";
 import type { MemoryProbe } from "./memory-probe.js";
@@ -56,7 +56,7 @@ export interface BenchModelResult {
 export interface BenchModelRun {
   readonly device: Device;
   readonly probe: MemoryProbe | undefined;
-  readonly options: BenchModelCommandOptions;
+  readonly options: BenchModelRunOptions;
   readonly config: LvsaConfigInput;
   readonly onProgress: (line: string) => void;
 }
@@ -200,14 +200,14 @@ const PHASE_OPTION = {
   decoding: "decode",
 } as const satisfies Record<MemoryPhase["name"], string | undefined>;
 
-function wants({ phase }: BenchModelCommandOptions, name: MemoryPhase["name"]): boolean {
+function wants({ phase }: BenchModelRunOptions, name: MemoryPhase["name"]): boolean {
   const option = PHASE_OPTION[name];
   return option !== undefined && (phase === "all" || phase === option);
 }
 
 function refuseWhatCannotFit(
   plan: MemoryPlan,
-  options: BenchModelCommandOptions,
+  options: BenchModelRunOptions,
   probe: MemoryProbe | undefined,
   device: Device,
 ): void {
