@@ -2,7 +2,7 @@
  * The device: memory, recording and reading back. Ops record dispatches through it; only `read` and `idle` wait
  * for the GPU. All state that kernels share (pipelines, pool, recorder) belongs to one `Device` object.
  */
-import { DeviceError, ShapeError } from "../errors.js";
+import { DeviceError, isLvsaError, type LvsaError, ShapeError } from "../errors.js";
 import { CommandRecorder } from "../kernel/command-recorder.js";
 import { foldWorkgroups, type Kernel, type ParamTypes, packParams } from "../kernel/kernel.js";
 import {
@@ -31,6 +31,7 @@ import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
 import { type DeviceInfo, deviceLabel } from "./device-info.js";
 import { Pacer } from "./pacer.js";
+import { QueueOrder } from "./queue-order.js";
 
 export interface DeviceOptions {
   /**
@@ -85,10 +86,11 @@ export class Device {
   readonly #recorder: CommandRecorder;
   readonly #readBack: ReadBack;
   readonly #pacer: Pacer;
+  readonly #order: QueueOrder;
   readonly #owned: boolean;
   readonly #scopes: Set<Tensor>[] = [];
   readonly #onError: (event: Event) => void;
-  #error: DeviceError | undefined;
+  #error: LvsaError | undefined;
   #lost: DeviceError | undefined;
   #stagedBytes = 0;
   #disposed = false;
@@ -120,7 +122,10 @@ export class Device {
     this.#readBack = new ReadBack(gpu);
     this.#pacer = new Pacer(gpu.queue);
     this.#pipelines = new PipelineCache(gpu, (error) => this.#fail(error));
-    this.#recorder = new CommandRecorder(gpu, this.profiler, (error) => this.#fail(gpuError(error)));
+    this.#order = new QueueOrder((error) => this.#fail(exchangeError(error)));
+    this.#recorder = new CommandRecorder(gpu, this.profiler, this.#order, (error) =>
+      this.#fail(gpuError(error)),
+    );
     this.#onError = (event) => {
       event.preventDefault();
       this.#fail(gpuError((event as GPUUncapturedErrorEvent).error));
@@ -206,20 +211,75 @@ export class Device {
     this.submit();
     this.#stagedBytes += bytes.byteLength;
     const whole = bytes.byteLength - (bytes.byteLength % 4);
-    if (whole > 0) {
-      this.gpu.queue.writeBuffer(tensor.buffer, target, bytes as Uint8Array<ArrayBuffer>, 0, whole);
-    }
+    if (whole > 0) this.#writeWords(tensor.buffer, target, bytes.subarray(0, whole));
     if (whole < bytes.byteLength) {
       const tail = new Uint8Array(4);
       tail.set(bytes.subarray(whole));
       const isLast = byteOffset + bytes.byteLength === tensor.byteLength;
-      if (isLast && tensor.endsStorage) this.gpu.queue.writeBuffer(tensor.buffer, target + whole, tail);
+      if (isLast && tensor.endsStorage) this.#writeWords(tensor.buffer, target + whole, tail);
       else {
         const word = this.empty([1], "u32", { label: "word" });
-        this.gpu.queue.writeBuffer(word.buffer, 0, tail);
+        this.#writeWords(word.buffer, 0, tail);
         this.#mergeWord(word, tensor.buffer, target + whole, bytes.byteLength - whole);
       }
     }
+  }
+
+  #writeWords(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
+    // The caller may change its bytes before a write that waits.
+    const kept = (this.#order.isHeld ? bytes.slice() : bytes) as Uint8Array<ArrayBuffer>;
+    this.#order.run(() => this.gpu.queue.writeBuffer(buffer, offset, kept));
+  }
+
+  /**
+   * Records a part that the host has in the work, as other ranks' tensors come and go: after all that was recorded before,
+   * `answer` is given the stored bytes of `from`, one after the other, and what it gives, one array for each of `to`,
+   * is written over them before anything that is recorded afterwards. Nothing waits here: work behind it is submitted
+   * when the answer is there, and `read`, `idle` and `pace` wait for it. When `answer` fails, what was recorded behind it
+   * is dropped, and the next use of the device throws its error.
+   * @throws ShapeError when a tensor does not begin and end at whole 32-bit words
+   */
+  exchange(
+    from: readonly Tensor[],
+    to: readonly Tensor[],
+    answer: (bytes: Uint8Array) => Promise<readonly Uint8Array[]>,
+  ): void {
+    this.#check();
+    for (const { byteOffset, byteLength } of [...from, ...to]) {
+      if (byteOffset % 4 !== 0 || byteLength % 4 !== 0) {
+        throw unalignedView(`exchange ${byteLength} bytes from byte ${byteOffset}`);
+      }
+    }
+    const size = from.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const staging = this.#readBack.acquire(Math.max(size, 4));
+    let at = 0;
+    for (const { buffer, byteOffset, byteLength } of from) {
+      if (byteLength > 0) this.#recorder.copy(buffer, byteOffset, staging, at, byteLength);
+      at += byteLength;
+    }
+    this.submit();
+    const targets = to.map(({ buffer, byteOffset, byteLength }) => ({ buffer, byteOffset, byteLength }));
+    this.#order.hold(async () => {
+      let reusable = false;
+      try {
+        const bytes = size > 0 ? new Uint8Array(await this.#readBack.read(staging, size)) : new Uint8Array();
+        reusable = true;
+        const answers = await answer(bytes);
+        if (this.#disposed) return;
+        for (const [i, { buffer, byteOffset, byteLength }] of targets.entries()) {
+          const given = answers[i] as Uint8Array<ArrayBuffer> | undefined;
+          if (given?.byteLength !== byteLength) {
+            throw new ShapeError(
+              "SHAPE_MISMATCH",
+              `an exchange gave ${given?.byteLength ?? 0} bytes for a tensor of ${byteLength}`,
+            );
+          }
+          if (byteLength > 0) this.gpu.queue.writeBuffer(buffer, byteOffset, given);
+        }
+      } finally {
+        this.#readBack.release(staging, reusable);
+      }
+    });
   }
 
   /**
@@ -280,6 +340,7 @@ export class Device {
     try {
       this.#recorder.copy(tensor.buffer, start, staging, 0, size);
       this.submit();
+      await this.#order.passed();
       const retired = this.#pool.retire("idle");
       const bytes = await this.#readBack.read(staging, skip + tensor.byteLength);
       reusable = true;
@@ -289,7 +350,7 @@ export class Device {
       return new Uint8Array(bytes, skip, tensor.byteLength).slice();
     } catch (error) {
       await this.#settled();
-      if (error instanceof DeviceError) throw error;
+      if (isLvsaError(error)) throw error;
       throw new DeviceError("READ_FAILED", "the GPU did not hand a tensor back", { cause: error });
     } finally {
       this.#readBack.release(staging, reusable);
@@ -476,6 +537,7 @@ export class Device {
    */
   async pace(): Promise<void> {
     this.submit();
+    await this.#order.passed();
     await this.#pacer.portion();
     this.#check();
   }
@@ -520,7 +582,7 @@ export class Device {
     );
   }
 
-  #fail(error: DeviceError): void {
+  #fail(error: LvsaError): void {
     // A missing buffer, or a shader that does not compile, makes everything after it invalid too: keep the cause, not
     // the echo.
     if (!this.#error || (error.code !== "GPU_ERROR" && this.#error.code === "GPU_ERROR")) this.#error = error;
@@ -540,6 +602,7 @@ export class Device {
 
   async #sync(retire: "weights" | "idle" | "all"): Promise<void> {
     this.submit();
+    await this.#order.passed();
     // Dawn holds queue writes, and memory freed behind them, until something is submitted.
     this.gpu.queue.submit([]);
     const retired = this.#pool.retire(retire);
@@ -580,6 +643,11 @@ function gpuError(error: GPUError): DeviceError {
   return new DeviceError("GPU_ERROR", error.message, {
     fix: "This is a fault of the library: please report it with the text above.",
   });
+}
+
+function exchangeError(error: unknown): LvsaError {
+  if (isLvsaError(error)) return error;
+  return new DeviceError("EXCHANGE_FAILED", "an exchange between ranks failed", { cause: error });
 }
 
 function packedRead(dtype: PackedDType): ShapeError {

@@ -3,6 +3,7 @@
  * Parameters of all dispatches of one submit share a uniform buffer, written once right before the submit.
  */
 import { gpuBufferUsage } from "../device/gpu-usage.js";
+import type { QueueOrder } from "../device/queue-order.js";
 import type { CompiledKernel } from "./pipeline-cache.js";
 import type { Profiler } from "./profiler.js";
 
@@ -20,6 +21,7 @@ export class CommandRecorder {
   readonly #gpu: GPUDevice;
   readonly #profiler: Profiler | undefined;
   readonly #uniforms: GPUBuffer;
+  readonly #order: QueueOrder;
   readonly #failed: (error: GPUError) => void;
   readonly #checks = new Set<Promise<void>>();
   readonly #staging = new Uint8Array(UNIFORM_BYTES);
@@ -29,9 +31,15 @@ export class CommandRecorder {
   #pass: GPUComputePassEncoder | undefined;
 
   /** `failed` hears of invalid commands, which WebGPU reports only after the submit. */
-  constructor(gpu: GPUDevice, profiler: Profiler | undefined, failed: (error: GPUError) => void) {
+  constructor(
+    gpu: GPUDevice,
+    profiler: Profiler | undefined,
+    order: QueueOrder,
+    failed: (error: GPUError) => void,
+  ) {
     this.#gpu = gpu;
     this.#profiler = profiler;
+    this.#order = order;
     this.#failed = failed;
     const usage = gpuBufferUsage("UNIFORM", "COPY_DST");
     this.#uniforms = gpu.createBuffer({ size: UNIFORM_BYTES, usage, label: "params" });
@@ -80,20 +88,11 @@ export class CommandRecorder {
     if (!this.#encoder) return;
     this.#endPass();
     this.#profiler?.resolve(this.#encoder);
-    this.#gpu.pushErrorScope("validation");
-    if (this.#used > 0) this.#gpu.queue.writeBuffer(this.#uniforms, 0, this.#staging, 0, this.#used);
-    this.#gpu.queue.submit([this.#encoder.finish()]);
-    const check = this.#gpu.popErrorScope().then(
-      (error) => {
-        this.#checks.delete(check);
-        if (error) this.#failed(error);
-      },
-      () => {
-        // The device was lost, which is reported by itself.
-        this.#checks.delete(check);
-      },
-    );
-    this.#checks.add(check);
+    const encoder = this.#encoder;
+    const params = this.#order.isHeld
+      ? this.#staging.slice(0, this.#used)
+      : this.#staging.subarray(0, this.#used);
+    this.#order.run(() => this.#submitNow(encoder, params));
     this.#profiler?.submitted();
     this.#clear();
   }
@@ -115,6 +114,23 @@ export class CommandRecorder {
     this.#pass = undefined;
     this.#clear();
     this.#uniforms.destroy();
+  }
+
+  #submitNow(encoder: GPUCommandEncoder, params: Uint8Array<ArrayBuffer>): void {
+    this.#gpu.pushErrorScope("validation");
+    if (params.byteLength > 0) this.#gpu.queue.writeBuffer(this.#uniforms, 0, params);
+    this.#gpu.queue.submit([encoder.finish()]);
+    const check = this.#gpu.popErrorScope().then(
+      (error) => {
+        this.#checks.delete(check);
+        if (error) this.#failed(error);
+      },
+      () => {
+        // The device was lost, which is reported by itself.
+        this.#checks.delete(check);
+      },
+    );
+    this.#checks.add(check);
   }
 
   #clear(): void {

@@ -1,0 +1,88 @@
+/** Parts that the host has in recorded work: order, memory, and what happens when one fails. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ConfigError } from "../errors.js";
+import { add } from "../ops/elementwise/elementwise.js";
+import { testDevice } from "../testing.js";
+import type { Device } from "./device.js";
+
+const numbers = (bytes: Uint8Array) => new Float32Array(bytes.slice().buffer);
+const bytesOf = (values: readonly number[]) => new Uint8Array(Float32Array.from(values).buffer);
+const soon = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+describe("exchange", () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await testDevice();
+  });
+  afterAll(() => device.dispose());
+
+  test("comes after what was recorded before it and before what is recorded after it", async () => {
+    const seen: number[][] = [];
+    const result = device.scope(() => {
+      let x = device.upload([1, 2], [2]);
+      for (let round = 0; round < 3; round++) {
+        const doubled = add(device, x, x);
+        const got = device.empty([2]);
+        device.exchange([doubled], [got], async (bytes) => {
+          await soon();
+          seen.push([...numbers(bytes)]);
+          return [bytesOf([...numbers(bytes)].map((v) => v + 1))];
+        });
+        // Buffers of freed tensors are written again at once: that waits for the exchange too.
+        doubled.dispose();
+        const reused = device.upload([100 * (round + 1), 0], [2]);
+        x = add(device, got, reused);
+      }
+      return x;
+    });
+    expect([...(await device.read(result))]).toEqual([1115, 23]);
+    expect(seen).toEqual([
+      [2, 4],
+      [206, 10],
+      [814, 22],
+    ]);
+    result.dispose();
+  });
+
+  test("takes several tensors in order, views too, and gives several back", async () => {
+    const table = device.upload([0, 1, 2, 3, 4, 5, 6, 7], [4, 2]);
+    const out = device.zeros([4, 2]);
+    device.exchange([table.rows(3, 4), table.rows(1, 2)], [out.rows(2, 3), out.rows(0, 1)], async (bytes) => {
+      const [a, b, c, d] = numbers(bytes);
+      return [bytesOf([a! * 10, b! * 10]), bytesOf([c! * 10, d! * 10])];
+    });
+    expect([...(await device.read(out))]).toEqual([20, 30, 0, 0, 60, 70, 0, 0]);
+  });
+
+  test("what a caller wrote is what it was, though it changes its array before the write", async () => {
+    const mine = new Uint8Array(bytesOf([7, 8]));
+    const out = device.empty([2]);
+    device.exchange([], [], async () => {
+      await soon();
+      return [];
+    });
+    device.writeBytes(out, mine);
+    mine.fill(0);
+    expect([...(await device.read(out))]).toEqual([7, 8]);
+  });
+
+  test("an error ends what waits for it, once, and the device goes on", async () => {
+    const out = device.upload([5], [1]);
+    device.exchange([], [out], async () => {
+      await soon();
+      throw new ConfigError("RANK_LOST", "rank 1 is gone");
+    });
+    let later = 0;
+    device.exchange([], [], async () => {
+      later += 1;
+      return [];
+    });
+    await expect(device.read(out)).rejects.toMatchObject({ code: "RANK_LOST" });
+    expect(later).toBe(0);
+    expect([...(await device.read(out))]).toEqual([5]);
+    device.exchange([], [out], () => Promise.reject(new Error("odd")));
+    await expect(device.idle()).rejects.toMatchObject({ code: "EXCHANGE_FAILED" });
+    device.exchange([], [out], async () => [bytesOf([1, 2])]);
+    await expect(device.pace()).rejects.toMatchObject({ code: "SHAPE_MISMATCH" });
+  });
+});
