@@ -20,8 +20,8 @@ export const CORE_ERROR_CODES: Readonly<
   BAD_RANGE: { fault: "run" },
   /** attention: one head of the keys … … is … bytes, the device binds at most … */
   BINDING_TOO_LARGE: { fault: "run" },
-  /** rank … of … gathered … times, another rank more often */
-  COLLECTIVE_MISMATCH: { fault: "run" },
+  /** bytes … to … were wanted of a rank that gave … */
+  COLLECTIVE_MISMATCH: { fault: "input" },
   /** LVSA (…) would fall back to dense attention: …, … tokens… */
   DENSE_FALLBACK: { fault: "input" },
   /** the attention layout was disposed */
@@ -45,6 +45,8 @@ export const CORE_ERROR_CODES: Readonly<
   INVALID_WORLD_SIZE: { fault: "input" },
   /** both … and … want the attention layer … */
   LAYER_CLAIMED: { fault: "input" },
+  /** a hook hides keys of a clip that ranks share, and knows its own rank's only */
+  MASKED_SHARD: { fault: "input" },
   /** … ranks cannot share … tokens equally */
   NOT_DIVISIBLE: { fault: "input" },
   /** the host shows no transformer for LVSA on … */
@@ -59,6 +61,8 @@ export const CORE_ERROR_CODES: Readonly<
   ROW_OUT_OF_RANGE: { fault: "run" },
   /** … latent frames x … tokens = … tokens can not be split evenly over … ranks (… left over). */
   SEQUENCE_NOT_DIVISIBLE: { fault: "input" },
+  /** … ranks share the clip frame by frame, and it has … latent frames */
+  TOO_FEW_FRAMES: { fault: "usage" },
   /** Unknown adapter '…'. Available adapters: … */
   UNKNOWN_ADAPTER: { fault: "input" },
   /** there is no attention backend named … */
@@ -85,6 +89,7 @@ export type CoreErrorCode =
   | "INVALID_SPARSITY_SCALE"
   | "INVALID_WORLD_SIZE"
   | "LAYER_CLAIMED"
+  | "MASKED_SHARD"
   | "NOT_DIVISIBLE"
   | "NO_LAYERS"
   | "NO_STEP"
@@ -92,5 +97,6 @@ export type CoreErrorCode =
   | "RIFLEX_UNSUPPORTED"
   | "ROW_OUT_OF_RANGE"
   | "SEQUENCE_NOT_DIVISIBLE"
+  | "TOO_FEW_FRAMES"
   | "UNKNOWN_ADAPTER"
   | "UNKNOWN_BACKEND";

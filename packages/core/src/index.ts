@@ -52,7 +52,7 @@ export {
 } from "./adapter/lvsa-attention-processor.js";
 export { type AdapterOptions, ModelAdapter, type ModelDefaults } from "./adapter/model-adapter.js";
 export { type FrameSparseAttentionInput, frameSparseAttention } from "./attention/frame-sparse-attention.js";
-export { FrameSparseLayout } from "./attention/frame-sparse-layout.js";
+export { type FramePart, FrameSparseLayout } from "./attention/frame-sparse-layout.js";
 export { attention } from "./attention/kernel/attention.js";
 export type { AttentionInput, AttentionOutput } from "./attention/kernel/attention-input.js";
 export { AttentionLayout, type AttentionRow, type TokenRange } from "./attention/kernel/attention-layout.js";
@@ -95,8 +95,10 @@ export type {
   Projected,
   ProjectedStreams,
   RotaryTables,
+  ShardKeys,
   StepInfo,
   VideoGeometry,
+  VideoShard,
 } from "./contract/attention-processor.js";
 export { denseAttention, denseBackend, projectStreams } from "./contract/dense-attention.js";
 export type {
@@ -108,12 +110,14 @@ export type {
 } from "./contract/host.js";
 export { type EnginePlugin, registeredPlugins, registerPlugin } from "./contract/plugin.js";
 export * from "./error-codes.js";
-export { type Collective, LocalCollective } from "./parallel/collective.js";
+export { type ByteRange, type Collective, LocalCollective, takeRanges } from "./parallel/collective.js";
 export {
   type ContextParallelInput,
   contextParallelAttention,
   gatherGlobalTokens,
 } from "./parallel/context-parallel-attention.js";
+export { SequenceParallel, SequenceShard } from "./parallel/sequence-shard.js";
+export { type FrameRange, shareFrames } from "./parallel/share-frames.js";
 export {
   AttentionPattern,
   type AttentionPatternOptions,

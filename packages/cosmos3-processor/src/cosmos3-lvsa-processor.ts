@@ -110,16 +110,18 @@ export class Cosmos3LvsaProcessor implements Disposable {
       this.#options.onScheduledDense?.({ sequenceLength: tokens, step, generation });
       return next(call);
     }
-    this.#advance(step, call.geometry?.conditionFrames);
+    this.#advance(step, (call.shard?.geometry ?? call.geometry)?.conditionFrames);
     const { pattern } = this.#controller;
-    const { module, device, context } = call;
+    const { module, device, context, shard } = call;
     const streams = call.projected ?? module.project(call);
     module.rotate(streams, call.rotary);
     this.#layout ??= new FrameSparseLayout(device);
+    const keys = shard?.keys(device, streams, pattern);
     const { output } = frameSparseAttention(device, {
       query: streams.query,
-      key: streams.key,
-      value: streams.value,
+      key: keys?.key ?? streams.key,
+      value: keys?.value ?? streams.value,
+      ...(shard && keys ? { part: { queries: shard.frames, keys: keys.frames } } : {}),
       ...(context ? { contextKey: context.key, contextValue: context.value } : {}),
       scale: module.scale,
       pattern,
@@ -147,11 +149,12 @@ export class Cosmos3LvsaProcessor implements Disposable {
   }
 
   /** The frame grid has to be the clip's own: 12 x 4 tokens are not 4 frames of 12. */
-  #fits({ geometry }: AttentionCall, tokens: number): boolean {
+  #fits({ geometry: given, shard }: AttentionCall, tokens: number): boolean {
     const { latentFrames, patchesPerFrame } = this.#options.clip;
+    const geometry = shard?.geometry ?? given;
     const isClip =
       !geometry || (geometry.latentFrames === latentFrames && geometry.patchesPerFrame === patchesPerFrame);
-    return isClip && tokens === latentFrames * patchesPerFrame;
+    return isClip && tokens === (shard?.tokens ?? latentFrames * patchesPerFrame);
   }
 
   #mismatch(
@@ -161,7 +164,7 @@ export class Cosmos3LvsaProcessor implements Disposable {
   ): AttentionResult {
     const { latentFrames: T, patchesPerFrame: P } = this.#options.clip;
     if (this.#options.strict ?? true) {
-      const { geometry } = call;
+      const geometry = call.shard?.geometry ?? call.geometry;
       const seen = geometry ? ` (${geometry.latentFrames} latent frames of ${geometry.patchesPerFrame})` : "";
       throw new HookError(
         "WRONG_LENGTH",

@@ -16,6 +16,7 @@ export {
   type OptionName,
 } from "./pipelines/generate-options.js";
 export { NotFiniteError } from "./pipelines/not-finite.js";
+export type { ParallelOptions } from "./pipelines/parallel-run.js";
 export { type SamplingPreset, samplingPresets } from "./pipelines/sampling-presets.js";
 export type * from "./pipelines/video-pipeline.js";
 export * from "./prompts/index.js";

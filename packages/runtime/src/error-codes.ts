@@ -36,6 +36,8 @@ export const RUNTIME_ERROR_CODES: Readonly<
   DTYPE_MISMATCH: { fault: "run" },
   /** the header names tensor … twice. */
   DUPLICATE_TENSOR: { fault: "input" },
+  /** an exchange between ranks failed */
+  EXCHANGE_FAILED: { fault: "run" },
   GPU_ERROR: { fault: "run" },
   HEADER_INVALID: { fault: "input" },
   HEADER_NOT_JSON: { fault: "input" },
@@ -126,6 +128,7 @@ export type RuntimeErrorCode =
   | "DISPOSED"
   | "DTYPE_MISMATCH"
   | "DUPLICATE_TENSOR"
+  | "EXCHANGE_FAILED"
   | "GPU_ERROR"
   | "HEADER_INVALID"
   | "HEADER_NOT_JSON"

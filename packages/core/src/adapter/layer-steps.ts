@@ -1,6 +1,6 @@
 /** What the sparse processor asks of whoever knows a layer: where Q, K and V come from, and where the output goes. */
 import type { Device, Tensor } from "@lvsa/runtime";
-import type { KeyValue } from "../contract/attention-processor.js";
+import type { KeyValue, VideoShard } from "../contract/attention-processor.js";
 
 /** `[B, S, H, D]`; key and value may have fewer heads. */
 export interface Qkv {
@@ -26,6 +26,8 @@ export interface LvsaCall {
     readonly patchesPerFrame: number;
     readonly conditionFrames?: readonly number[];
   };
+  /** Where ranks share the clip, in place of `geometry`: `hiddenStates` are this rank's frames. */
+  readonly shard?: VideoShard;
   /** Denoising step from 0; `generation` changes with every clip. */
   readonly step?: { readonly index: number; readonly count?: number; readonly generation?: number };
   /** `[S]`, 0 = a key that no query sees. A call that hides any runs dense: patterns know whole frames only. */

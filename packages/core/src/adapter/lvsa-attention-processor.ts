@@ -8,7 +8,7 @@ import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
 import { attention } from "../attention/kernel/attention.js";
 import { type ClipGeometry, installedLogLine, type LvsaConfigInput, resolveLvsaConfig } from "../config.js";
-import type { AttentionCall, AttentionResult } from "../contract/attention-processor.js";
+import type { AttentionCall, AttentionResult, ShardKeys } from "../contract/attention-processor.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { PatternController } from "../pattern/pattern-controller.js";
 import { type ScheduledSteps, scheduledAttention, unreachedSteps } from "../schedule.js";
@@ -135,21 +135,27 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
     const seenByAll = encoder ?? call.context;
     const context = seenByAll ? { contextKey: seenByAll.key, contextValue: seenByAll.value } : {};
     this.#layout ??= new FrameSparseLayout(device);
-    this.#layout.use(pattern);
+    const { shard } = call;
+    // Text queries see everything, so that a layer with them takes the keys of all frames.
+    const keys = shard?.keys(device, { key, value }, encoder?.query ? undefined : pattern) ?? { key, value };
     let hidden = frameSparseAttention(device, {
       query,
-      key,
-      value,
+      key: keys.key,
+      value: keys.value,
       ...context,
       ...scale,
       pattern,
+      ...(shard ? { part: { queries: shard.frames, keys: (keys as ShardKeys).frames } } : {}),
       layout: this.#layout,
     }).output;
     const crossed = adapter.crossAttention?.(call, query);
     if (crossed) hidden = add(device, hidden, crossed);
-    // Text queries see everything.
     const encoded = encoder?.query
-      ? attention(device, { query: encoder.query, key, value, ...context, ...scale }).output
+      ? attention(device, {
+          ...{ query: encoder.query, key: keys.key, value: keys.value },
+          ...context,
+          ...scale,
+        }).output
       : undefined;
     const result = adapter.formatOutput(call, hidden, encoded);
     this.#options.onCall?.({
@@ -199,12 +205,12 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
     if (call.module?.causal) return fail("unsupported_call", { causal: true });
     if (call.keyMask?.includes(0)) return fail("unsupported_call", { mask: true });
     if (call.context && call.encoderHiddenStates) return fail("unsupported_call", { context: true });
-    const { geometry } = call;
+    const geometry = call.shard?.geometry ?? call.geometry;
     if (!geometry) return fail("no_geometry", {});
     const { latentFrames, patchesPerFrame } = geometry;
     const expected = { latentFrames, patchesPerFrame, ...this.#options.clip };
     if (
-      tokens !== latentFrames * patchesPerFrame ||
+      tokens !== (call.shard?.tokens ?? latentFrames * patchesPerFrame) ||
       expected.latentFrames !== latentFrames ||
       ![expected.patchesPerFrame].flat().includes(patchesPerFrame)
     ) {
@@ -268,7 +274,8 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
     return { referenceLatentFrames, temporalFactor };
   }
 
-  #advance(clip: ClipState, { step: given, geometry }: Call): void {
+  #advance(clip: ClipState, { step: given, ...call }: Call): void {
+    const geometry = call.shard?.geometry ?? call.geometry;
     const step = given?.index ?? 0;
     if (this.#manualStep !== undefined) clip.controller.setStep(this.#manualStep);
     else if (clip.rotates) clip.controller.setStep(step);

@@ -4,7 +4,7 @@
  */
 import { assertShape, concat, type Device, formatShape, type Tensor } from "@lvsa/runtime";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
-import { FrameSparseLayout } from "./frame-sparse-layout.js";
+import { type FramePart, FrameSparseLayout } from "./frame-sparse-layout.js";
 import { attention } from "./kernel/attention.js";
 import type { AttentionOutput } from "./kernel/attention-input.js";
 
@@ -14,7 +14,10 @@ export interface FrameSparseAttentionInput {
   /** `[B, S, Hkv, D]`, H a multiple of Hkv. */
   readonly key: Tensor;
   readonly value: Tensor;
+  /** Of the whole clip, or of this rank. */
   readonly pattern: AttentionPattern;
+  /** With the whole clip's pattern: whose queries and keys these are. Default: all frames'. */
+  readonly part?: FramePart;
   /** `[B, Lc, Hkv, D]`: text tokens that every query sees. */
   readonly contextKey?: Tensor;
   readonly contextValue?: Tensor;
@@ -36,15 +39,18 @@ export interface FrameSparseAttentionInput {
  * @throws ShapeError when tensors do not fit the pattern
  */
 export function frameSparseAttention(device: Device, input: FrameSparseAttentionInput): AttentionOutput {
-  const { pattern, query, key } = input;
-  for (const [name, tensor] of [["query", query] as const, ["key", key] as const]) {
-    assertShape(
-      tensor.dim(1) === pattern.localTokens,
-      `frame-sparse attention: ${name} ${formatShape(tensor.shape)} has ${tensor.dim(1)} tokens, the pattern ` +
-        `${pattern.frames} frames of ${pattern.patchesPerFrame}` +
-        (pattern.worldSize > 1 ? ` over ${pattern.worldSize} ranks` : "") +
-        ` = ${pattern.localTokens}`,
-    );
+  const { pattern, query, key, part } = input;
+  if (part) checkPart(input, part);
+  else {
+    for (const [name, tensor] of [["query", query] as const, ["key", key] as const]) {
+      assertShape(
+        tensor.dim(1) === pattern.localTokens,
+        `frame-sparse attention: ${name} ${formatShape(tensor.shape)} has ${tensor.dim(1)} tokens, the pattern ` +
+          `${pattern.frames} frames of ${pattern.patchesPerFrame}` +
+          (pattern.worldSize > 1 ? ` over ${pattern.worldSize} ranks` : "") +
+          ` = ${pattern.localTokens}`,
+      );
+    }
   }
   const context = contextOf(device, input);
   const own = input.layout ? undefined : new FrameSparseLayout(device);
@@ -54,13 +60,29 @@ export function frameSparseAttention(device: Device, input: FrameSparseAttention
       key,
       value: input.value,
       ...context,
-      layout: (input.layout ?? own!).use(pattern),
+      layout: (input.layout ?? own!).use(pattern, part),
       ...(input.scale === undefined ? {} : { scale: input.scale }),
       ...(input.returnLogSumExp ? { returnLogSumExp: true } : {}),
       ...(input.out ? { out: input.out } : {}),
     });
   } finally {
     own?.dispose();
+  }
+}
+
+function checkPart({ pattern, query, key }: FrameSparseAttentionInput, { queries, keys }: FramePart): void {
+  assertShape(
+    pattern.worldSize === 1,
+    "frame-sparse attention: a part of a clip goes with the pattern of all of it",
+  );
+  for (const [name, tensor, frames] of [
+    ["query", query, queries.end - queries.first] as const,
+    ["key", key, keys.length] as const,
+  ]) {
+    assertShape(
+      tensor.dim(1) === frames * pattern.patchesPerFrame,
+      `frame-sparse attention: ${name} ${formatShape(tensor.shape)} has ${tensor.dim(1)} tokens; expected ${frames} frames of ${pattern.patchesPerFrame}`,
+    );
   }
 }
 

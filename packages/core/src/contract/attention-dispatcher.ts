@@ -122,19 +122,27 @@ export class AttentionDispatcher {
     if (claim) chain.push(claim.processor);
     const start = (i: number, current: AttentionCall): AttentionResult => {
       const processor = chain[i];
-      if (!processor) return denseAttention(current, (call) => this.runBackend(withMask(call, current)));
+      if (!processor) {
+        const takesShards = current.shard ? { shard: true } : {};
+        return denseAttention(current, (call) => this.runBackend(withMask(call, current), takesShards));
+      }
       return processor(current, (nextCall) => start(i + 1, nextCall));
     };
     // What projections and kernels leave behind goes back to the pool when the layer is done.
     return call.device.scope(() => ({ ...start(0, call) }));
   }
 
-  /** Runs the backend of the call's role, after checking its constraints. @throws ConfigError `BACKEND_UNFIT` */
-  runBackend(call: BackendCall): ReturnType<AttentionBackend["run"]> {
+  /**
+   * Runs the backend of the call's role, after checking its constraints. `shard`: queries are those of one rank's frames, and
+   * keys those of all, which only the built-in backend takes.
+   * @throws ConfigError `BACKEND_UNFIT`
+   */
+  runBackend(call: BackendCall, { shard = false } = {}): ReturnType<AttentionBackend["run"]> {
     const { name, source, extra } = this.selection(call.role, call.module.category);
     const backend = this.#backends.get(name);
     if (!backend) throw this.#unknown(name);
-    const wrong = misfit(backend, call);
+    const wrong =
+      shard && name !== DENSE_BACKEND ? "does not take a clip that ranks share" : misfit(backend, call);
     if (wrong) {
       throw new ConfigError("BACKEND_UNFIT", `attention backend ${name} (chosen by ${source}) ${wrong}`, {
         where: call.module.name,

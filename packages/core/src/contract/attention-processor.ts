@@ -6,6 +6,8 @@
  * Geometry and step index come with each call, so nothing has to be guessed or counted.
  */
 import type { Device, Tensor } from "@lvsa/runtime";
+import type { FrameRange } from "../parallel/share-frames.js";
+import type { AttentionPattern } from "../pattern/attention-pattern.js";
 
 /** What a layer's attention is for; picks the backend. Models may add roles of their own. */
 export type AttentionRole = "self" | "cross" | "joint" | (string & {});
@@ -54,6 +56,28 @@ export interface KeyValue {
   readonly value: Tensor;
 }
 
+/** Keys and values of some of a clip's frames, frame after frame. */
+export interface ShardKeys extends KeyValue {
+  /** Which frames, ascending. */
+  readonly frames: readonly number[];
+}
+
+/** One rank's frames of a clip that ranks share. */
+export interface VideoShard {
+  /** Of the whole clip. */
+  readonly geometry: VideoGeometry;
+  /** Frames of this rank. */
+  readonly frames: FrameRange;
+  /** Tokens of this rank. */
+  readonly tokens: number;
+  /**
+   * Keys and values that this rank's queries see, of its own finished ones `[1, tokens, H, D]`. Recorded; every rank must
+   * record it with the same pattern.
+   * @param pattern of the whole clip; undefined: all frames, in the order of the clip
+   */
+  keys(device: Device, own: KeyValue, pattern?: AttentionPattern): ShardKeys;
+}
+
 /** Q, K, V of a call: of the video stream, and of the encoder (text) stream where that is attended jointly. */
 export interface ProjectedStreams extends Projected {
   readonly encoder?: Projected;
@@ -78,8 +102,13 @@ export interface AttentionCall {
   /** What another stream has ready: every query sees it besides the keys of its own stream. Not owned by the call. */
   readonly context?: KeyValue;
   readonly rotary?: RotaryTables;
-  /** Present where the stream is video. */
+  /** Present where the stream is video, all of the clip. */
   readonly geometry?: VideoGeometry;
+  /**
+   * In place of `geometry` where ranks share the clip: the stream and the rotary tables are those of this rank's frames.
+   * Keys of other ranks come when this rank's are finished (`keys`).
+   */
+  readonly shard?: VideoShard;
   readonly step?: StepInfo;
   /** `[S]`, 1 = attended, 0 = hidden from every query: padding among the keys of `hiddenStates`' own stream. Default: none. */
   readonly keyMask?: Uint8Array;

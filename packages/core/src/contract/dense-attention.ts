@@ -1,4 +1,5 @@
 /** The layer's own path: project, rotate, attend, project out. */
+import { HookError } from "@lvsa/runtime";
 import { attention } from "../attention/kernel/attention.js";
 import type {
   AttentionCall,
@@ -35,5 +36,24 @@ export function denseAttention(call: AttentionCall, run: BackendRunner = denseBa
   const { module } = call;
   const streams = call.projected ?? projectStreams(call);
   module.rotate(streams, call.rotary);
-  return module.output(call, module.attend(call, streams, run));
+  return module.output(call, module.attend(call, call.shard ? withAllKeys(call, streams) : streams, run));
+}
+
+/** The streams of one rank with the keys and values of all. @throws HookError `MASKED_SHARD` */
+function withAllKeys(
+  { device, module, shard, keyMask }: AttentionCall,
+  streams: ProjectedStreams,
+): ProjectedStreams {
+  if (keyMask?.includes(0)) {
+    throw new HookError(
+      "MASKED_SHARD",
+      "a hook hides keys of a clip that ranks share, and knows its own rank's only",
+      {
+        where: module.name,
+        fix: "Run on one device, or without the hook.",
+      },
+    );
+  }
+  const { key, value } = shard!.keys(device, streams);
+  return { ...streams, key, value };
 }

@@ -1,45 +1,69 @@
 /**
- * What context parallelism needs from the outside: every rank hands in a tensor and gets everyone's back.
- * Ranks in other processes or on other devices bring their own implementation of `Collective`.
+ * What work on several ranks needs from the outside: every rank hands in bytes and gets everyone's back. Ranks in one
+ * process have `LocalCollective`; ranks in processes of their own that of `@lvsa/diffusion/node`, or one of the host's.
  */
-import { ConfigError, type Tensor } from "@lvsa/runtime";
+import { ConfigError } from "@lvsa/runtime";
+
+/** Bytes `start` to `end` (exclusive). */
+export type ByteRange = readonly [start: number, end: number];
 
 export interface Collective {
   /** 0 to worldSize - 1. */
   readonly rank: number;
   readonly worldSize: number;
   /**
-   * Every rank's tensor, in rank order; undefined from ranks that have nothing to give. All ranks must call it,
-   * in the same order. The given tensor stays the caller's; the results are the caller's to dispose of.
+   * Every rank's bytes, in rank order. All ranks must call it, in the same order. The given bytes must not change before
+   * the promise settles; the results are the caller's.
+   * @param wanted the ranges that this rank takes of each rank's bytes, one after the other; default: all of them
    */
-  allGather(tensor: Tensor | undefined): Promise<readonly (Tensor | undefined)[]>;
+  allGather(bytes: Uint8Array, wanted?: readonly (readonly ByteRange[])[]): Promise<readonly Uint8Array[]>;
 }
 
-type Part = Tensor | undefined;
+/** Ranges of `bytes`, one after the other, as a copy. @throws ConfigError `COLLECTIVE_MISMATCH` where there are fewer */
+export function takeRanges(bytes: Uint8Array, ranges: readonly ByteRange[] | undefined): Uint8Array {
+  if (!ranges) return bytes.slice();
+  const size = ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+  const out = new Uint8Array(size);
+  let at = 0;
+  for (const [start, end] of ranges) {
+    if (end > bytes.byteLength) {
+      throw new ConfigError(
+        "COLLECTIVE_MISMATCH",
+        `bytes ${start} to ${end} were wanted of a rank that gave ${bytes.byteLength}`,
+        { fix: "Let all ranks run the same clip with the same settings." },
+      );
+    }
+    out.set(bytes.subarray(start, end), at);
+    at += end - start;
+  }
+  return out;
+}
 
 interface Round {
-  readonly parts: Map<number, Part>;
+  readonly parts: Map<number, Uint8Array>;
+  /** Ranks that have taken what they wanted. */
+  taken: number;
   readonly done: Promise<void>;
   readonly finish: () => void;
-  readonly fail: (error: Error) => void;
+  readonly fail: (error: unknown) => void;
 }
 
-/** All ranks in one process on one device: each runs until it needs the others, then the next one does. */
+/** All ranks in one process: each runs until it needs the others. */
 export class LocalCollective implements Collective {
   readonly rank: number;
   readonly worldSize: number;
-  readonly #rounds: Round[];
+  readonly #rounds: Map<number, Round>;
   #round = 0;
 
-  private constructor(rank: number, worldSize: number, rounds: Round[]) {
+  private constructor(rank: number, worldSize: number, rounds: Map<number, Round>) {
     this.rank = rank;
     this.worldSize = worldSize;
     this.#rounds = rounds;
   }
 
   /**
-   * Runs `body` once per rank and gives the results in rank order. `body` starts on one rank after another and
-   * waits only in `allGather`.
+   * Runs `body` once per rank and gives the results in rank order. When one rank fails, those that wait for it fail too, and
+   * the error of the first is thrown once all have ended.
    * @throws ConfigError `COLLECTIVE_MISMATCH` when ranks do not gather equally often
    */
   static async run<T>(worldSize: number, body: (collective: Collective) => Promise<T>): Promise<T[]> {
@@ -49,58 +73,70 @@ export class LocalCollective implements Collective {
         `world size ${worldSize}; expected an integer of at least 1`,
       );
     }
-    const rounds: Round[] = [];
-    const ranks = Array.from(
-      { length: worldSize },
-      (_, rank) => new LocalCollective(rank, worldSize, rounds),
-    );
-    return Promise.all(
-      ranks.map(async (collective) => {
-        const result = await body(collective);
-        collective.#leave();
-        return result;
+    const rounds = new Map<number, Round>();
+    const failures: unknown[] = [];
+    const results = await Promise.all(
+      Array.from({ length: worldSize }, async (_, rank) => {
+        const collective = new LocalCollective(rank, worldSize, rounds);
+        try {
+          const result = await body(collective);
+          collective.#leave(collective.#leftEarly());
+          return result;
+        } catch (error) {
+          failures.push(error);
+          collective.#leave(error);
+          return undefined;
+        }
       }),
     );
+    if (failures.length > 0) throw failures[0];
+    return results as T[];
   }
 
-  async allGather(tensor: Part): Promise<readonly Part[]> {
-    const round = this.#roundAt(this.#round++);
-    // A view: each receiver owns what it gets, also after the giver has disposed of its tensor.
-    round.parts.set(this.rank, tensor?.reshape(tensor.shape));
+  async allGather(
+    bytes: Uint8Array,
+    wanted?: readonly (readonly ByteRange[])[],
+  ): Promise<readonly Uint8Array[]> {
+    const index = this.#round++;
+    const round = this.#roundAt(index);
+    round.parts.set(this.rank, bytes);
     if (round.parts.size === this.worldSize) round.finish();
     await round.done;
-    const parts = Array.from({ length: this.worldSize }, (_, rank) => round.parts.get(rank));
-    return parts.map((part) => part?.reshape(part.shape));
+    const parts = Array.from({ length: this.worldSize }, (_, rank) =>
+      takeRanges(round.parts.get(rank)!, wanted?.[rank]),
+    );
+    round.taken += 1;
+    if (round.taken === this.worldSize) this.#rounds.delete(index);
+    return parts;
   }
 
   #roundAt(index: number): Round {
-    let round = this.#rounds[index];
+    let round = this.#rounds.get(index);
     if (!round) {
-      const parts = new Map<number, Part>();
       let finish = () => {};
-      let fail = (_: Error) => {};
+      let fail = (_: unknown) => {};
       const done = new Promise<void>((resolve, reject) => {
         finish = resolve;
         fail = reject;
       });
-      round = { parts, done, finish, fail };
-      this.#rounds[index] = round;
+      // Nobody may be waiting when it fails.
+      done.catch(() => {});
+      round = { parts: new Map(), taken: 0, done, finish, fail };
+      this.#rounds.set(index, round);
     }
     return round;
   }
 
-  /** This rank is through: whoever still waits for it waits in vain. */
-  #leave(): void {
-    const waiting = this.#rounds[this.#round];
-    waiting?.fail(
-      new ConfigError(
-        "COLLECTIVE_MISMATCH",
-        `rank ${this.rank} of ${this.worldSize} gathered ${this.#round} times, another rank more often`,
-        { fault: "run", fix: "Call allGather on every rank, in the same order." },
-      ),
+  #leftEarly(): ConfigError {
+    return new ConfigError(
+      "COLLECTIVE_MISMATCH",
+      `rank ${this.rank} of ${this.worldSize} gathered ${this.#round} times, another rank more often`,
+      { fault: "run", fix: "Call allGather on every rank, in the same order." },
     );
-    for (const round of this.#rounds.slice(0, this.#round)) {
-      round.parts.get(this.rank)?.dispose();
-    }
+  }
+
+  /** This rank is through: whoever still waits for it, or will, waits in vain. */
+  #leave(reason: unknown): void {
+    this.#roundAt(this.#round).fail(reason);
   }
 }

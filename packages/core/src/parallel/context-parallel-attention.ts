@@ -1,9 +1,10 @@
 /**
- * Frame-sparse attention over a sequence that ranks share. Each rank holds an equal run of tokens (frames may be
+ * Frame-sparse attention over a sequence that ranks share, as the Python original has it (`SequenceShard` is what
+ * pipelines take, and changes no pattern). Each rank holds an equal run of tokens (frames may be
  * split between ranks), attends to its own tokens inside the window, and to all global frames, which are gathered.
  * Frames around rank boundaries are made global by the pattern (`boundaryGuards`).
  */
-import { concat, type Device, slice, type Tensor } from "@lvsa/runtime";
+import { bytesPerElement, concat, type Device, slice, type Tensor } from "@lvsa/runtime";
 import { type FrameSparseAttentionInput, frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import type { AttentionOutput } from "../attention/kernel/attention-input.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
@@ -20,17 +21,23 @@ export async function gatherGlobalTokens(
   pattern: AttentionPattern,
   tensor: Tensor,
 ): Promise<Tensor | undefined> {
+  const [batch, , heads, headDim] = tensor.shape as [number, number, number, number];
   const parts = pattern
     .globalContributions()
     .map(({ sourceToken, tokens }) => slice(device, tensor, 1, sourceToken, sourceToken + tokens));
   const own = joined(device, parts);
-  const gathered = await collective.allGather(own);
+  const gathered = await collective.allGather(own ? await device.readBytes(own) : new Uint8Array());
   own?.dispose();
   // Ranks hold their tokens in order, so rank after rank is also frame after frame.
-  return joined(
-    device,
-    gathered.filter((part) => part !== undefined),
-  );
+  const tensors = gathered
+    .filter(({ byteLength }) => byteLength > 0)
+    .map((bytes) => {
+      const tokens = bytes.byteLength / (batch * heads * headDim * bytesPerElement(tensor.dtype));
+      const part = device.empty([batch, tokens, heads, headDim], tensor.dtype);
+      device.writeBytes(part, bytes);
+      return part;
+    });
+  return joined(device, tensors);
 }
 
 export type ContextParallelInput = Omit<FrameSparseAttentionInput, "globalKey" | "globalValue">;

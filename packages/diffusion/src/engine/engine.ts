@@ -10,6 +10,7 @@ import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
 import { readModelIndex } from "../checkpoint/checkpoint-folder.js";
 import type { LoraOptions } from "../lora/lora-set.js";
 import type { BlockOffload } from "../models/parameters.js";
+import type { ParallelOptions } from "../pipelines/parallel-run.js";
 import type {
   DecodeOptions,
   DecodeResult,
@@ -27,6 +28,8 @@ export interface EngineOptions {
   readonly keepLoaded?: boolean;
   /** See `PipelineOptions.offload`. */
   readonly offload?: BlockOffload;
+  /** See `PipelineOptions.parallel`. */
+  readonly parallel?: ParallelOptions;
   /** See `PipelineOptions.loras`. */
   readonly loras?: readonly LoraOptions[];
   /** Besides those registered in the process: plugins, or names of packages that export `plugin`. */
@@ -68,6 +71,7 @@ export class Engine implements PluginHost {
       ...(options.precision ? { precision: options.precision } : {}),
       ...(options.keepLoaded ? { keepLoaded: true } : {}),
       ...(options.offload ? { offload: options.offload } : {}),
+      ...(options.parallel ? { parallel: options.parallel } : {}),
       ...(options.loras ? { loras: options.loras } : {}),
     });
     const engine = new Engine(options.device, pipeline, options.log ?? ((line) => console.error(line)));

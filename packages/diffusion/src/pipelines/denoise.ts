@@ -8,6 +8,7 @@ import type { Branch } from "../step-cache/decisions.js";
 import type { StepCache } from "../step-cache/step-cache.js";
 import type { Guidance } from "./guidance.js";
 import { assertFinite, type NotFiniteDetails } from "./not-finite.js";
+import type { ParallelRun } from "./parallel-run.js";
 import type { GenerateOptions, HostTensor } from "./video-pipeline.js";
 
 /** A step's input to the transformer. */
@@ -45,6 +46,8 @@ export interface DenoiseRun<Condition> {
   readonly generation: number;
   /** What steps may be had without running the model. */
   readonly stepCache?: StepCache | undefined;
+  /** Other ranks that run the same steps. */
+  readonly parallel?: ParallelRun | undefined;
   /** For schedulers that add noise: one tensor, shaped as the latents. */
   readonly drawNoise?: () => Float32Array;
   /** Steps done before: `initial` are the latents after them. Default 0. */
@@ -62,7 +65,7 @@ const WHAT = "the generation";
  * @throws AbortError, NotFiniteError with the latents before the step
  */
 export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<HostTensor> {
-  const { device, scheduler, guidance, stepCache, options = {} } = run;
+  const { device, scheduler, guidance, stepCache, parallel, options = {} } = run;
   const { shape } = run.initial;
   const count = scheduler.timesteps.length;
   let latents = run.initial.data;
@@ -84,28 +87,45 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
       ...{ width: shape.at(-1)!, height: shape.at(-2)! },
     });
     const isGuided = run.negative !== undefined && guidance.isOnAt(index, count);
-    const predict = async (name: string, condition: Condition, pass: number) => {
+    const told = (name: string, prediction: Float32Array) => {
+      options.onTensor?.(`step${index}.${name}`, { data: prediction.slice(), shape });
+      return prediction;
+    };
+    const predict = async (condition: Condition, pass: number) => {
       throwIfAborted(options.signal, WHAT);
       const branch = pass === 0 ? "positive" : "negative";
       const begun = performance.now();
       const known = stepCache?.prediction(branch, latents);
       const prediction = known ?? (await compute(condition, branch, pass));
       stepCache?.finished(branch, latents, prediction, (performance.now() - begun) / 1000);
-      options.onTensor?.(`step${index}.${name}`, { data: prediction.slice(), shape });
       return prediction;
     };
     const compute = async (condition: Condition, branch: Branch, pass: number) => {
       const step = { index, count, generation: run.generation };
       const blockCache = stepCache?.blocks(branch);
-      const control = { ...passControl(options, step, pass, isGuided ? 2 : 1), blockCache };
+      const passes = isGuided && !parallel?.branch ? { pass, passes: 2 } : { pass: 0, passes: 1 };
+      const { sequence } = parallel ?? {};
+      const control = { ...passControl(options, step, passes), blockCache, sequence };
       const input = { latents: { data: latents, shape }, timestep, step, control };
       using output = await predictor.forward(input, condition);
       const prediction = await device.read(output);
       assertFinite(prediction, predictor.name, "predictions", details);
       return prediction;
     };
-    const positive = await predict("noise_cond", run.positive, 0);
-    const negative = isGuided ? await predict("noise_uncond", run.negative!, 1) : undefined;
+    const predictions = async () => {
+      if (!isGuided) return { positive: await predict(run.positive, 0), negative: undefined };
+      switch (parallel?.branch) {
+        case "positive":
+          return parallel.exchange(await predict(run.positive, 0));
+        case "negative":
+          return parallel.exchange(await predict(run.negative!, 1));
+        default:
+          return { positive: await predict(run.positive, 0), negative: await predict(run.negative!, 1) };
+      }
+    };
+    const { positive, negative } = await predictions();
+    told("noise_cond", positive);
+    if (negative) told("noise_uncond", negative);
     const modelOutput = guidance.combine(positive, negative, { index, timestep });
     const { sample } = scheduler.step(index, {
       sample: latents,
@@ -137,8 +157,7 @@ export function noiseLevel({ sigmas, timesteps, numTrainTimesteps }: Scheduler, 
 function passControl(
   { signal, onStage }: Pick<GenerateOptions, "signal" | "onStage">,
   step: StepInfo,
-  pass: number,
-  passes: number,
+  { pass, passes }: { readonly pass: number; readonly passes: number },
 ): PassControl {
   return {
     signal,

@@ -241,6 +241,11 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const startedFromLatents = resumeFrom?.startedFromLatents ?? given.initialLatents !== undefined;
     const drawsNoise = scheduler.timesteps.some((_, i) => scheduler.plan(i).noiseDraws > 0);
     const usesSeed = !startedFromLatents || drawsNoise || plan.conditionNoise !== undefined;
+    const { parallel } = this.parts;
+    parallel.check({
+      latentFrames: this.grid(plan.settings).tokenFrames,
+      stepCache: Boolean(settings.stepCache),
+    });
     const stepCache = runStepCache(this, plan, this.cachedModel(plan));
     const used = {
       ...usedSettings(plan, usesSeed ? seed : undefined),
@@ -277,6 +282,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       const { device } = this;
       const denoised = await denoise<Condition>({
         ...{ device, scheduler, guidance: plan.guidance, options: run, stepCache },
+        parallel,
         // A run that goes on has them as they were.
         initial: resumeFrom ? initial : this.startLatents(initial, conditions),
         firstStep: resumeFrom?.step ?? 0,
@@ -294,6 +300,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...(note === undefined ? [] : [note]),
         ...plan.notes,
         ...commonNotes(plan, given, usesSeed),
+        ...parallel.notes(plan.guidance.isOn),
         ...(conditions.notes ?? []),
         ...(stepCache ? [stepCacheNote(stepCache)] : []),
       ];

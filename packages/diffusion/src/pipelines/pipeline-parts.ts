@@ -17,6 +17,7 @@ import type { ComponentConfigs } from "../models/definition/video-model.js";
 import type { LoadOptions } from "../models/parameters.js";
 import { Component, type Loadable, loadable } from "./component.js";
 import { computeDtype } from "./generation-start.js";
+import { ParallelRun } from "./parallel-run.js";
 import type { PipelineOptions } from "./video-pipeline.js";
 
 /** An autoencoder as far as the body uses it. */
@@ -64,6 +65,7 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   /** Remarks on the checkpoint, for every result. */
   readonly notes: readonly string[];
   readonly keepLoaded: boolean;
+  readonly parallel: ParallelRun;
 }
 
 type Loras = Pick<LoraSet, "wrap" | "notes" | "close"> & { readonly used: string | null };
@@ -127,6 +129,7 @@ export async function openParts(
     device,
     attention,
     keepLoaded,
+    parallel: new ParallelRun(options.parallel),
     folder,
     className,
     settings,

@@ -11,6 +11,7 @@ import type { RunSettings } from "../run-state/stateful.js";
 import type { StepCacheReport } from "../step-cache/step-cache.js";
 import type { StepCacheOptions } from "../step-cache/step-cache-options.js";
 import type { HostTensor } from "./host-tensor.js";
+import type { ParallelOptions } from "./parallel-run.js";
 
 /** Storage type between residual additions: `auto` is f16 on GPUs that have it, else f32. */
 export type Precision = "auto" | "f32" | "f16";
@@ -220,6 +221,8 @@ export interface PipelineOptions {
    * are the same to the last bit. Default: all blocks stay on the GPU.
    */
   readonly offload?: BlockOffload;
+  /** Other ranks that run the same generation, each on a device of its own. */
+  readonly parallel?: ParallelOptions;
   /**
    * Added to the transformers' weights while these are read. With `precision: "f32"` the changed weights are f32, else
    * of the file's type, and take no memory of their own.

@@ -1,4 +1,5 @@
 /** The middle of every transformer's forward pass: one block after the other, with bounded work in flight. */
+import type { AttentionCall, RotaryTables, SequenceParallel, SequenceShard, VideoGeometry } from "@lvsa/core";
 import { type Device, disposeTensors, type ScopeResult, Tensor, throwIfAborted } from "@lvsa/runtime";
 import type { BlockWeights } from "./block-weights.js";
 import type { Tap } from "./forward-hooks.js";
@@ -9,8 +10,26 @@ export interface PassControl {
   readonly signal?: AbortSignal | undefined;
   /** Hears of blocks that were handed to the GPU; at most about 250 ms of them are not done yet. */
   readonly onBlock?: ((done: number, count: number) => void) | undefined;
-  /** What the blocks changed in earlier steps, where that may stand in for running them. */
+  /** What the blocks changed in earlier steps, where that may stand in for running them. Not together with `sequence`. */
   readonly blockCache?: BlockCache | undefined;
+  /** Ranks that share the video's tokens: each runs the blocks on its own frames, and has the whole result. */
+  readonly sequence?: SequenceParallel | undefined;
+}
+
+/** What a layer's call says of its video tokens: where they lie, and how they are rotated. */
+export interface VideoPlace extends Pick<AttentionCall, "rotary" | "geometry" | "shard"> {
+  readonly shard?: SequenceShard;
+}
+
+/** The video tokens of a pass: all of the clip, or this rank's. @throws UsageError `TOO_FEW_FRAMES` */
+export function videoPlace(
+  { sequence }: PassControl,
+  geometry: VideoGeometry,
+  tables: RotaryTables | undefined,
+): VideoPlace {
+  if (!sequence) return { geometry, ...(tables ? { rotary: tables } : {}) };
+  const shard = sequence.shard(geometry);
+  return { shard, ...(tables ? { rotary: shard.ownTables(tables) } : {}) };
 }
 
 /** Embeddings of the timestep that a model computes for its blocks. */
@@ -36,7 +55,8 @@ export interface BlockCache {
 }
 
 /**
- * Records all blocks on `first`, which it takes over, each when its weights are there, and `finish` on the last result.
+ * Records all blocks on `first`, which it takes over, each when its weights are there, and `finish` on the last result. Of a
+ * shard the blocks see this rank's rows of the main stream, and `finish` sees all ranks'.
  * Each block runs in a scope and may hand tensors of its input on. Returns what `finish` made; nothing else is left, also after an error, but what
  * the block cache keeps.
  * @throws AbortError, and errors of earlier work
@@ -48,12 +68,19 @@ export async function runBlocks<State extends ScopeResult>(
   control: PassControl,
   block: (state: State, index: number) => State,
   finish: (state: State) => Tensor,
-  embeddings?: TimeEmbeddings,
+  {
+    embeddings,
+    shard,
+  }: { readonly embeddings?: TimeEmbeddings; readonly shard?: SequenceShard | undefined } = {},
 ): Promise<Tensor> {
   const { blockCache: cache } = control;
   const { count } = weights;
   let state = first;
   try {
+    if (shard) {
+      state = withMainStream(first, shard.own(mainStream(first)));
+      disposeTensors(first, state);
+    }
     cache?.start(mainStream(state));
     let isReused = false;
     for (let index = 0; index < count; index++) {
@@ -77,7 +104,9 @@ export async function runBlocks<State extends ScopeResult>(
       control.onBlock?.(index + 1, count);
     }
     if (!isReused) await cache?.remember(mainStream(state));
-    return device.scope(() => finish(state));
+    return device.scope(() =>
+      finish(shard ? withMainStream(state, shard.whole(device, mainStream(state))) : state),
+    );
   } finally {
     cache?.abandon();
     disposeTensors(state);
@@ -114,6 +143,7 @@ export async function runJointBlocks(
   inputs: PassControl & { readonly tap?: Tap | undefined },
   block: (streams: Streams, index: number) => Streams,
   finish: (hidden: Tensor) => Tensor,
+  shard?: SequenceShard,
 ): Promise<Tensor> {
   const heard = (previous: Streams, index: number) => {
     const streams = block(previous, index);
@@ -122,7 +152,7 @@ export async function runJointBlocks(
     return streams;
   };
   try {
-    return await runBlocks(device, weights, first, inputs, heard, ({ hidden }) => finish(hidden));
+    return await runBlocks(device, weights, first, inputs, heard, ({ hidden }) => finish(hidden), { shard });
   } finally {
     activatedTemb.dispose();
   }

@@ -41,7 +41,7 @@ import {
   hasLearnedLength,
 } from "./cogvideox-positions.js";
 import type { Tap } from "./forward-hooks.js";
-import { type PassControl, runJointBlocks, type Streams } from "./run-blocks.js";
+import { type PassControl, runJointBlocks, type Streams, type VideoPlace, videoPlace } from "./run-blocks.js";
 import { type CogVideoXTransformerConfig, cogVideoXTransformer } from "./transformer-cogvideox-definition.js";
 
 export interface CogVideoXForwardInputs extends PassControl {
@@ -75,8 +75,7 @@ interface Block {
 interface BlockInputs {
   /** SiLU of the time embedding, `[1, time_embed_dim]`. */
   readonly activatedTemb: Tensor;
-  readonly tables: RotaryTables | undefined;
-  readonly geometry: VideoGeometry;
+  readonly place: VideoPlace;
   readonly step: StepInfo | undefined;
 }
 
@@ -205,7 +204,8 @@ export class CogVideoXTransformer3DModel {
     tap?.("patch_embed.hidden", start.streams.hidden);
     tap?.("patch_embed.encoder", start.streams.encoder);
     const { activatedTemb } = start;
-    const shared = { activatedTemb, tables, geometry, step: inputs.step };
+    const place = videoPlace(inputs, geometry, tables);
+    const shared = { activatedTemb, place, step: inputs.step };
     return runJointBlocks(
       device,
       this.#weights,
@@ -215,6 +215,7 @@ export class CogVideoXTransformer3DModel {
       (streams, i) => this.#block(this.#blocks[i]!, streams, shared),
       // 3. Output norm, projection, unpatchify
       (hidden) => this.#output(hidden, activatedTemb, geometry),
+      place.shard,
     );
   }
 
@@ -270,8 +271,7 @@ export class CogVideoXTransformer3DModel {
       module: block.attention,
       hiddenStates: this.#modulated(p, "norm1", hidden, first, 0),
       encoderHiddenStates: this.#modulated(p, "norm1", encoder, first, 3),
-      ...(shared.tables ? { rotary: shared.tables } : {}),
-      geometry: shared.geometry,
+      ...shared.place,
       ...(shared.step ? { step: shared.step } : {}),
       epilogue: { residual: hidden, gate: first.rows(2, 3) },
       encoderEpilogue: { residual: encoder, gate: first.rows(5, 6) },

@@ -40,7 +40,7 @@ import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
 import { cosmos3TextRotary } from "./cosmos3-positions.js";
 import { Cosmos3Understanding, type UnderstandingTap } from "./cosmos3-understanding.js";
 import type { Tap } from "./forward-hooks.js";
-import { type PassControl, runBlocks } from "./run-blocks.js";
+import { type PassControl, runBlocks, type VideoPlace, videoPlace } from "./run-blocks.js";
 import {
   type Cosmos3TransformerConfig,
   cosmos3ReferenceFrames,
@@ -84,8 +84,7 @@ interface Layer {
 /** What all layers of a forward pass share. */
 interface LayerInputs {
   readonly understanding: Cosmos3Understanding;
-  readonly tables: RotaryTables;
-  readonly geometry: VideoGeometry;
+  readonly place: VideoPlace;
   readonly step: StepInfo | undefined;
 }
 
@@ -249,7 +248,8 @@ export class Cosmos3OmniTransformer {
     tap?.("rope_sin", tables.sin);
     const first = device.scope(() => this.#embed(inputs, geometry));
     tap?.("gen_in", first);
-    const shared = { understanding, tables, geometry, step: inputs.step };
+    const place = videoPlace(inputs, geometry, tables);
+    const shared = { understanding, place, step: inputs.step };
     return runBlocks(
       device,
       this.#weights,
@@ -271,6 +271,7 @@ export class Cosmos3OmniTransformer {
         }
         return fromCosmos3Patches(device, patches, geometry, latent_patch_size, inputs.latents.shape);
       },
+      { shard: place.shard },
     );
   }
 
@@ -316,7 +317,7 @@ export class Cosmos3OmniTransformer {
 
   #generateLayer(index: number, x: Tensor, shared: LayerInputs): Tensor {
     const { attention: module, parameters } = this.#layers[index]!.gen;
-    const { tables, geometry, step, understanding } = shared;
+    const { place, step, understanding } = shared;
     const hiddenStates = this.#normed(x, parameters, "input_layernorm_moe_gen");
     const hidden = this.attention.run({
       device: this.#device,
@@ -324,8 +325,7 @@ export class Cosmos3OmniTransformer {
       module,
       hiddenStates,
       context: contextOf(understanding, index),
-      rotary: tables,
-      geometry,
+      ...place,
       ...(step ? { step } : {}),
       epilogue: { residual: x },
     }).hiddenStates;

@@ -41,7 +41,7 @@ import { BlockWeights } from "./block-weights.js";
 import type { Tap } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
-import { type PassControl, runJointBlocks, type Streams } from "./run-blocks.js";
+import { type PassControl, runJointBlocks, type Streams, type VideoPlace, videoPlace } from "./run-blocks.js";
 import {
   type HunyuanVideo15TransformerConfig,
   hunyuanVideo15Transformer,
@@ -79,8 +79,7 @@ interface Block {
 interface BlockInputs {
   /** SiLU of the time embedding, `[1, C]`. */
   readonly activatedTemb: Tensor;
-  readonly tables: RotaryTables;
-  readonly geometry: VideoGeometry;
+  readonly place: VideoPlace;
   readonly step: StepInfo | undefined;
 }
 
@@ -203,7 +202,8 @@ export class HunyuanVideo15Transformer3DModel {
       return { streams, activatedTemb: activate(device, temb, "silu") };
     });
     const { activatedTemb } = start;
-    const shared = { activatedTemb, tables, geometry, step: inputs.step };
+    const place = videoPlace(inputs, geometry, tables);
+    const shared = { activatedTemb, place, step: inputs.step };
     return runJointBlocks(
       device,
       this.#weights,
@@ -213,6 +213,7 @@ export class HunyuanVideo15Transformer3DModel {
       (streams, i) => this.#block(this.#blocks[i]!, streams, shared),
       // 3. Output norm, projection, unpatchify
       (hidden) => this.#output(hidden, activatedTemb, geometry),
+      place.shard,
     );
   }
 
@@ -268,8 +269,7 @@ export class HunyuanVideo15Transformer3DModel {
       module: block.attention,
       hiddenStates: x,
       encoderHiddenStates: y,
-      rotary: shared.tables,
-      geometry: shared.geometry,
+      ...shared.place,
       ...(shared.step ? { step: shared.step } : {}),
       epilogue: { residual: hidden, gate: modulation.rows(2, 3) },
       encoderEpilogue: { residual: encoder, gate: encoderModulation.rows(2, 3) },

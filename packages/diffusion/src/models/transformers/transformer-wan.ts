@@ -44,7 +44,7 @@ import { RotaryCache } from "../rotary-cache.js";
 import { videoGeometry } from "../video-geometry.js";
 import { BlockWeights } from "./block-weights.js";
 import type { Tap } from "./forward-hooks.js";
-import { type PassControl, runBlocks } from "./run-blocks.js";
+import { type PassControl, runBlocks, type VideoPlace, videoPlace } from "./run-blocks.js";
 import { type WanTransformerConfig, wanTransformer } from "./transformer-wan-definition.js";
 import { WanAttention } from "./wan-attention.js";
 
@@ -167,9 +167,10 @@ export class WanTransformer3DModel {
     inputs.tap?.("rope_cos", tables.cos);
     inputs.tap?.("rope_sin", tables.sin);
     // 1. Patches and conditions
+    const place = videoPlace(inputs, geometry, tables);
     const first = this.#patchEmbedding(inputs.latents, geometry);
     inputs.tap?.("patch_embedded", first);
-    const conditions = device.scope(() => this.#conditions(inputs, geometry));
+    const conditions = device.scope(() => this.#conditions(inputs, geometry, place));
     try {
       const { temb, modulation, context } = conditions;
       return await runBlocks(
@@ -180,13 +181,13 @@ export class WanTransformer3DModel {
         // 2. Blocks
         (previous, i) => {
           const block = this.#blocks[i]!;
-          const hidden = this.#block(block, previous, modulation, context, tables, geometry, inputs.step);
+          const hidden = this.#block(block, previous, modulation, context, place, inputs.step);
           inputs.tap?.(`block${i}`, hidden);
           return hidden;
         },
         // 3. Output norm, projection, unpatchify
         (hidden) => this.#output(hidden, temb, geometry),
-        { temb, timeProj: modulation },
+        { embeddings: { temb, timeProj: modulation }, shard: place.shard },
       );
     } finally {
       disposeTensors({ ...conditions });
@@ -213,6 +214,7 @@ export class WanTransformer3DModel {
   #conditions(
     inputs: WanForwardInputs,
     geometry: VideoGeometry,
+    { shard }: VideoPlace,
   ): { temb: Tensor; modulation: Tensor; context: Tensor } {
     const device = this.#device;
     const p = this.#parameters.scoped("condition_embedder.");
@@ -230,10 +232,10 @@ export class WanTransformer3DModel {
     });
     inputs.tap?.("time_proj", projected);
     const dim = temb.dim(1);
-    const modulation = permute(device, projected.reshape([groups, 6, dim]), [1, 0, 2]).reshape([
-      6 * groups,
-      dim,
-    ]);
+    // Of a shard: the rows of its own frames or tokens.
+    const own = shard?.groups(groups) ?? { start: 0, end: groups };
+    const rows = projected.rows(own.start, own.end).reshape([own.end - own.start, 6, dim]);
+    const modulation = permute(device, rows, [1, 0, 2]).reshape([6 * rows.dim(0), dim]);
 
     const hidden = linear(device, inputs.encoderHiddenStates, p.get("text_embedder.linear_1.weight"), {
       bias: p.get("text_embedder.linear_1.bias"),
@@ -275,8 +277,7 @@ export class WanTransformer3DModel {
     hidden: Tensor,
     modulation: Tensor,
     context: Tensor,
-    tables: RotaryTables,
-    geometry: VideoGeometry,
+    place: VideoPlace,
     step: StepInfo | undefined,
   ): Tensor {
     const device = this.#device;
@@ -296,8 +297,7 @@ export class WanTransformer3DModel {
       ...call,
       module: block.selfAttention,
       hiddenStates: x1,
-      rotary: tables,
-      geometry,
+      ...place,
       epilogue: { residual: hidden, gate: part(2) },
     }).hiddenStates;
     x1.dispose();
