@@ -2,12 +2,11 @@
 import { type Collective, LocalCollective } from "@lvsa/core";
 import { Engine, type GenerateOptions } from "@lvsa/diffusion";
 import { type TinyCase, tinyCases } from "@lvsa/diffusion/testing-support/tiny-pipelines";
+import { installFamily } from "@lvsa/hooks/families";
 import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { relativeL2, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createAdapterRegistry } from "../adapters.js";
-import { installFamily } from "./install-family.js";
 
 /**
  * Keys of frames that are apart in the clip lie side by side on a rank, so that sums of attention come in another order:
@@ -56,7 +55,7 @@ async function generate(
   const clip = { ...size, ...pipeline.clip(size.numFrames, size.height, size.width) };
   const config = { windowSize: 4, nFirstFrames: 1, keyFrameInterval: 16, referenceLatentFrames: 3 };
   using sparse = isSparse
-    ? await installFamily(pipeline, createAdapterRegistry(), clip, {
+    ? await installFamily(pipeline, clip, {
         config,
         log: () => {},
       })
