@@ -21,6 +21,24 @@ def sigmas_of(steps: int, shift: float = SHIFT) -> np.ndarray:
     return np.append(sigmas, 0.0).astype(np.float32).astype(np.float64)
 
 
+FEW_LEVELS = (1.0, 0.75, 0.5, 0.25)
+"""Noise levels of a few-step student before the shift."""
+
+
+def few_sigmas(shift: float = SHIFT) -> list[float]:
+    return [shifted(level, shift) for level in FEW_LEVELS] + [0.0]
+
+
+@torch.no_grad()
+def few_steps(velocity, noise: torch.Tensor) -> torch.Tensor:
+    """Latents from `noise` in plain Euler steps between the student's levels."""
+    sigmas = few_sigmas()
+    x = noise
+    for sigma, following in zip(sigmas, sigmas[1:]):
+        x = x + (following - sigma) * velocity(x, TRAIN_STEPS * sigma)
+    return x
+
+
 def _lambda(sigma: float) -> float:
     return float(np.log(1 - sigma) - np.log(sigma)) if sigma > 0 else float("inf")
 
@@ -60,11 +78,18 @@ def _correct(x, target: float, levels: list[float], x0: list[torch.Tensor], newe
     return out
 
 
-@torch.no_grad()
 def sample(velocity, noise: torch.Tensor, steps: int = 20, shift: float = SHIFT) -> torch.Tensor:
     """Latents from `noise`. `velocity(x, timestep)` is the (guided) flow at a timestep of 0..1000, a number."""
-    sigmas = sigmas_of(steps, shift)
-    x, before, x0s = noise, noise, []
+    return integrate(velocity, noise, sigmas_of(steps, shift))
+
+
+@torch.no_grad()
+def integrate(velocity, start: torch.Tensor, sigmas) -> torch.Tensor:
+    """What becomes of latents at the first of falling `sigmas` until the last of them."""
+    steps = len(sigmas) - 1
+    # Only the step to no noise at all must be of order 1.
+    last = 1 if sigmas[-1] == 0 else 2
+    x, before, x0s = start, start, []
     for i in range(steps):
         sigma = float(sigmas[i])
         x0 = x - sigma * velocity(x, float(int(sigma * TRAIN_STEPS)))
@@ -74,7 +99,7 @@ def sample(velocity, noise: torch.Tensor, steps: int = 20, shift: float = SHIFT)
             x = _correct(before, sigma, levels, x0s[:order], x0)
         x0s = [x0, *x0s[:1]]
         before = x
-        order = min(2, steps - i, i + 1)
+        order = min(2, steps - i - 1 + last, i + 1)
         x = _predict(x, float(sigmas[i + 1]), [float(sigmas[i - k]) for k in range(order)], x0s[:order])
     return x
 

@@ -21,7 +21,7 @@ from analyser import read_clips, scores
 from captions import caption
 from encode_clips import load_autoencoder
 from files import Average, Log, adamw, contact_sheet, load_weights, save_weights, write_png
-from sampler import guided, sample, shifted
+from sampler import few_steps, guided, sample, shifted
 from text_encoder import TextConfig, TextEncoder, row_bias
 from transformer import Transformer, TransformerConfig
 from world import Scenes, sample_scenes
@@ -117,14 +117,16 @@ class Held:
         self.noise = torch.randn(count, 8, 5, 8, 8, generator=generator).to(device)
 
     @torch.no_grad()
-    def clips(self, transformer, text, vae, mean, std, autocast, steps: int = 20, guidance: float = 3.0, rows: int = 32):
+    def clips(self, transformer, text, vae, mean, std, autocast, steps: int = 20, guidance: float = 3.0, rows: int = 32, few: bool = False):
+        """Pixels of all captions. `few`: a student's own steps, without guidance."""
         count = self.noise.shape[0]
         with autocast:
             hidden = text(self.ids)
             bias = row_bias(self.ids, torch.full((count + 1,), float(rows), device=hidden.device))
             positive = (hidden[:-1], bias[:-1])
             negative = (hidden[-1:].expand(count, -1, -1), bias[-1:].expand(count, -1, -1, -1))
-            z = sample(guided(transformer, positive, negative, guidance), self.noise, steps)
+            velocity = guided(transformer, positive, negative, 1 if few else guidance)
+            z = few_steps(velocity, self.noise) if few else sample(velocity, self.noise, steps)
             shape = (1, -1, 1, 1, 1)
             raw = z * std.view(shape) + mean.view(shape)
             return torch.cat([vae.decode(part).float() for part in raw.split(64)]).clamp(-1, 1)

@@ -28,11 +28,15 @@ class TransformerConfig:
         return self.num_attention_heads * self.attention_head_dim
 
 
-def rotary_tables(head_dim: int, frames: int, height: int, width: int, device=None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines `[tokens, head_dim / 2]` of a token grid: time, then height, then width."""
+def rotary_tables(
+    head_dim: int, frames: int, height: int, width: int, device=None, temporal: tuple[float, ...] | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines `[tokens, head_dim / 2]` of a token grid: time, then height, then width. `temporal`: other
+    frequencies of time, in radians per frame."""
     spatial = 2 * (head_dim // 6)
     ladder = lambda dim: 10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-    axes = [(frames, ladder(head_dim - 2 * spatial)), (height, ladder(spatial)), (width, ladder(spatial))]
+    time = ladder(head_dim - 2 * spatial) if temporal is None else torch.tensor(temporal, dtype=torch.float64)
+    axes = [(frames, time), (height, ladder(spatial)), (width, ladder(spatial))]
     angles = [torch.outer(torch.arange(n, dtype=torch.float64), f) for n, f in axes]
     shape = (frames, height, width)
     grid = [
@@ -109,11 +113,11 @@ class Block(nn.Module):
         self.ffn = FeedForward(config.dim, config.ffn_dim)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, config.dim) / config.dim**0.5)
 
-    def forward(self, x, modulation, text, text_bias, cos, sin) -> torch.Tensor:
+    def forward(self, x, modulation, text, text_bias, cos, sin, self_bias=None) -> torch.Tensor:
         parts = (self.scale_shift_table + modulation).chunk(6, 1)
         norm = lambda y, shift, scale: F.layer_norm(y, y.shape[-1:], eps=self.eps) * (1 + scale) + shift
         y = norm(x, parts[0], parts[1])
-        x = x + self.attn1(y, y, (cos, sin)).float() * parts[2]
+        x = x + self.attn1(y, y, (cos, sin), self_bias).float() * parts[2]
         x = x + self.attn2(self.norm2(x), text, None, text_bias).float()
         return x + self.ffn(norm(x, parts[3], parts[4])).float() * parts[5]
 
@@ -156,17 +160,20 @@ class Transformer(nn.Module):
         for linear in (self.condition_embedder.time_embedder.linear_1, self.condition_embedder.time_embedder.linear_2):
             nn.init.normal_(linear.weight, std=0.02)
         nn.init.zeros_(self.proj_out.weight)
+        self.temporal_frequencies: tuple[float, ...] | None = None
+        """In place of the usual ones; for RIFLEx."""
         self._tables: dict[tuple, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def tables(self, frames: int, height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-        key = (frames, height, width, str(device))
+        key = (frames, height, width, str(device), self.temporal_frequencies)
         if key not in self._tables:
-            self._tables[key] = rotary_tables(self.config.attention_head_dim, frames, height, width, device)
+            size = self.config.attention_head_dim
+            self._tables[key] = rotary_tables(size, frames, height, width, device, self.temporal_frequencies)
         return self._tables[key]
 
-    def forward(self, latents, timestep, text, text_bias=None) -> torch.Tensor:
+    def forward(self, latents, timestep, text, text_bias=None, self_bias=None) -> torch.Tensor:
         """Velocity `[B, C, T, h, w]` of latents at `timestep` `[B]` (0..1000) under text rows `[B, L, text_dim]`.
-        `text_bias` `[B, 1, 1, L]` is added to the scores of the rows."""
+        `text_bias` `[B, 1, 1, L]` is added to the scores of the rows, `self_bias` `[1, 1, N, N]` to those of tokens."""
         b, c, t, h, w = latents.shape
         dim = self.config.dim
         x = latents.reshape(b, c, t, h // 2, 2, w // 2, 2).permute(0, 2, 3, 5, 1, 4, 6).reshape(b, -1, 4 * c)
@@ -184,7 +191,7 @@ class Transformer(nn.Module):
         text = rows.linear_2(F.gelu(rows.linear_1(text), approximate="tanh"))
         cos, sin = self.tables(t, h // 2, w // 2, x.device)
         for block in self.blocks:
-            x = block(x, modulation, text, text_bias, cos, sin)
+            x = block(x, modulation, text, text_bias, cos, sin, self_bias)
         shift, scale = (self.scale_shift_table + temb[:, None]).chunk(2, 1)
         y = F.layer_norm(x, x.shape[-1:], eps=self.config.eps) * (1 + scale) + shift
         y = self.proj_out(y).float()
