@@ -21,7 +21,7 @@ export const CORE_ERROR_CODES: Readonly<
   /** attention: one head of the keys … … is … bytes, the device binds at most … */
   BINDING_TOO_LARGE: { fault: "run" },
   /** bytes … to … were wanted of a rank that gave … */
-  COLLECTIVE_MISMATCH: { fault: "input" },
+  COLLECTIVE_MISMATCH: { fault: "run" },
   /** LVSA (…) would fall back to dense attention: …, … tokens… */
   DENSE_FALLBACK: { fault: "input" },
   /** the attention layout was disposed */

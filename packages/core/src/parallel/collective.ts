@@ -30,7 +30,7 @@ export function takeRanges(bytes: Uint8Array, ranges: readonly ByteRange[] | und
       throw new ConfigError(
         "COLLECTIVE_MISMATCH",
         `bytes ${start} to ${end} were wanted of a rank that gave ${bytes.byteLength}`,
-        { fix: "Let all ranks run the same clip with the same settings." },
+        { fault: "run", fix: "Let all ranks run the same clip with the same settings." },
       );
     }
     out.set(bytes.subarray(start, end), at);
