@@ -9,9 +9,10 @@ import type { CommandIo } from "../io.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
 import { addPlanOptions, type PlanCommandOptions, parsePlanOptions } from "../options/plan-options.js";
 import { type ModelPlan, planModel } from "../plan/plan.js";
+import { planDevice } from "../plan/planned-device.js";
 import { type PlannedMemory, planMemory } from "../plan/planned-memory.js";
 import { renderPlanHtml } from "../plan/render-html.js";
-import { planToJson, renderPlanText } from "../plan/render-plan.js";
+import { type PlannedRun, planToJson, renderPlanText } from "../plan/render-plan.js";
 import { resolveModel } from "../plan/resolve-model.js";
 
 export function planCommand(program: Command, io: CommandIo): void {
@@ -26,7 +27,9 @@ export function planCommand(program: Command, io: CommandIo): void {
 async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void> {
   const model = await resolveModel(options);
   const counts = options.numFrames.length > 0 ? options.numFrames : [undefined];
-  const { height, width, guidance: guidanceScale, precision, offload, memoryBudget } = options;
+  const { height, width, guidance: guidanceScale, offload, memoryBudget } = options;
+  const { device, precision, label, memoryBytes } = await planDevice(options, (line) => io.err(`${line}\n`));
+  const run: PlannedRun = { attention: options.lvsa ? "lvsa" : "dense", device: label, precision };
   const plans: { plan: ModelPlan; memory: PlannedMemory }[] = [];
   for (const numFrames of counts) {
     const clip = { model, numFrames, height, width, guidanceScale };
@@ -36,11 +39,12 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
       guidanceScale2: options.guidance2,
       lvsa: options.dense ? false : lvsaConfigOf(options),
     });
-    plans.push({ plan, memory: await planMemory({ ...clip, precision, offload }, memoryBudget) });
+    const rehearsed = { ...clip, precision, offload, device };
+    plans.push({ plan, memory: await planMemory(rehearsed, memoryBudget, memoryBytes) });
   }
-  const objects = plans.map(({ plan, memory }) => planToJson(plan, memory));
+  const objects = plans.map(({ plan, memory }) => planToJson(plan, memory, run));
   if (options.json) io.out(`${JSON.stringify(objects.length > 1 ? objects : objects[0], undefined, 2)}\n`);
-  else io.out(plans.map(({ plan, memory }) => renderPlanText(plan, memory)).join("\n"));
+  else io.out(plans.map(({ plan, memory }) => renderPlanText(plan, memory, run)).join("\n"));
 
   // Pictures show the longest clip.
   const { plan: last, memory } = plans.at(-1)!;
@@ -51,7 +55,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     const { rgb, width, height } = maskPicture(patternOf(last, "--png"));
     await writePicture(options.png, await encodePng(rgb, width, height));
   }
-  if (options.html !== undefined) await writePicture(options.html, renderPlanHtml(last, memory));
+  if (options.html !== undefined) await writePicture(options.html, renderPlanHtml(last, memory, run));
 }
 
 function patternOf({ lvsa }: ModelPlan, option: string) {

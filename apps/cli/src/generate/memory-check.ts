@@ -3,7 +3,8 @@ import { freemem, totalmem } from "node:os";
 import type { BlockOffload } from "@lvsa/diffusion";
 import { type CheckpointInspection, describeCheckpoint } from "@lvsa/diffusion/catalog";
 import { type BudgetedRehearsal, type RehearsalOptions, rehearseWithin } from "@lvsa/diffusion/rehearsal";
-import { activationDType, type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
+import { type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
+import { activationsOf } from "../options/device-options.js";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { formatBytes } from "../output/units.js";
 import { fittingText } from "../plan/fitting-text.js";
@@ -59,7 +60,7 @@ export async function checkMemory(
       width: options.width,
       image,
       guidanceScale: options.guidance,
-      precision: options.precision === "auto" ? activationDType(device) : options.precision,
+      precision: activationsOf(options, device),
       offload: options.offload,
       device,
     };

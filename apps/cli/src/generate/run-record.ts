@@ -28,6 +28,8 @@ const schema = z.object({
   model: z.record(z.string(), z.string()),
   /** Files and tensors of the checkpoint. */
   checkpoint: z.string(),
+  /** Size and hash of every file that the run is made of, by what it is for. */
+  inputs: z.record(z.string(), z.string()),
   /** What computed the steps: others give other bits. */
   device: z.string(),
   /** `LVSA_*`, for hooks. */

@@ -27,6 +27,7 @@ import { profileTable, ruleLines } from "./profile-table.js";
 import { formatDuration } from "./progress-line.js";
 import type { RunReporter } from "./reporter.js";
 import { applyRiflex } from "./riflex.js";
+import { requireSameInputs, runInputs } from "./run-inputs.js";
 import { howToGoOn, RunKeeper } from "./run-keeper.js";
 import { fingerprint, type GivenOptions, newRecord, type RunRecord, recordText } from "./run-record.js";
 import { installSparse } from "./sparse.js";
@@ -68,7 +69,11 @@ export async function runGenerate(
   const { folder } = checkpoint;
   const inspection = await inspectCheckpoint(folder);
   requireWholeWeights(inspection);
-  if (resume) requireSameCheckpoint(resume.record, inspection);
+  const inputs = await runInputs(options);
+  if (resume) {
+    requireSameCheckpoint(resume.record, inspection);
+    requireSameInputs(resume.record.inputs, inputs);
+  }
   const paths = await outputPaths(options);
   await using _claim = await claimOutputs(paths, options);
   const keeper = new RunKeeper({
@@ -149,6 +154,7 @@ export async function runGenerate(
         paths,
         model: choicePaths(options),
         checkpoint: fingerprint(inspection),
+        inputs,
         device: computedBy(device, options),
         environment: lvsaVariables(environment),
         clip: { numFrames, height, width, fps },

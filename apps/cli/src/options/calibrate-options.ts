@@ -1,6 +1,7 @@
 /** Options of `lvsa calibrate`. */
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import * as z from "zod";
+import { addDeviceOptions, deviceFields } from "./device-options.js";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLoraOptions, loraArgument } from "./lora-options.js";
 import { addComponentOptions, componentFields } from "./model-options.js";
@@ -14,9 +15,7 @@ const schema = z.object({
   lora: z.array(loraArgument).optional(),
   lora2: z.array(loraArgument).optional(),
   output: z.string().min(1, "expected a path").default("mag-ratios.json"),
-  precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").default("auto"),
-  math: z.enum(["auto", "exact", "fast"], "expected auto, exact or fast").default("auto"),
-  device: z.string().min(1, "expected a name").default("auto"),
+  ...deviceFields,
   json: z.boolean().default(false),
   quiet: z.boolean().default(false),
 });
@@ -31,13 +30,8 @@ export function addCalibrateOptions(command: Command): Command {
   addGenerationFlags(command, "prompt", "negativePrompt", "maxSequenceLength");
   addGenerationFlags(command, "numFrames", "height", "width", "numInferenceSteps", "guidanceScale");
   addGenerationFlags(command, "guidanceScale2", "scheduler", "sigmas", "flowShift", "seed");
-  return command
-    .option("--output <file.json>", "where the ratios go (default: mag-ratios.json)")
-    .addOption(
-      new Option("--device <name>", "auto, embedded (software), or part of a driver's name").default("auto"),
-    )
-    .addOption(new Option("--precision <type>", "storage of activations: auto, f32 or f16").default("auto"))
-    .addOption(new Option("--math <kind>", "products: exact, fast or auto").default("auto"))
+  command.option("--output <file.json>", "where the ratios go (default: mag-ratios.json)");
+  return addDeviceOptions(command)
     .option("--json", "one JSON object per event on standard output")
     .option("--quiet", "say nothing but errors")
     .addHelpText(

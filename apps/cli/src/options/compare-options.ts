@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { METHOD_NAMES } from "../compare/methods.js";
+import { addDeviceOptions } from "./device-options.js";
 import { type GenerateCommandOptions, parseGenerateOptions } from "./generate-options.js";
 import { addGenerationFlags } from "./generation-flags.js";
 import { addLvsaOptions } from "./lvsa-options.js";
@@ -92,14 +93,7 @@ export function addCompareOptions(command: Command): Command {
     "guidanceScale2",
   );
   addGenerationFlags(command, "flowShift", "seed");
-  command
-    .optionsGroup("Device:")
-    .addOption(
-      new Option("--device <name>", "auto, embedded (software), or part of a driver's name").default("auto"),
-    )
-    .addOption(new Option("--precision <type>", "storage of activations: auto, f32 or f16").default("auto"))
-    .addOption(new Option("--math <kind>", "products: auto, exact or fast").default("auto"))
-    .optionsGroup("Long-Video Sparse Attention:");
+  addDeviceOptions(command.optionsGroup("Device:")).optionsGroup("Long-Video Sparse Attention:");
   addLvsaOptions(command);
   return command
     .optionsGroup("Output:")

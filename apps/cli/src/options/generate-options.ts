@@ -1,7 +1,8 @@
 /** Options of `lvsa generate`. */
 import { generateFields } from "@lvsa/diffusion";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import * as z from "zod";
+import { addDeviceOptions, deviceFields } from "./device-options.js";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLoraOptions, loraArgument } from "./lora-options.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
@@ -26,9 +27,7 @@ const schema = z
     initialLatents: z.string().min(1, "expected a path").optional(),
     image: z.string().min(1, "expected a path").optional(),
     lastImage: z.string().min(1, "expected a path").optional(),
-    precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").default("auto"),
-    math: z.enum(["auto", "exact", "fast"], "expected auto, exact or fast").default("auto"),
-    device: z.string().min(1, "expected a name").default("auto"),
+    ...deviceFields,
     ...memoryFields,
     lvsa: z.boolean().default(false),
     ...lvsaFields,
@@ -135,17 +134,8 @@ export function addGenerateOptions(command: Command): Command {
       "--checkpoint-every <steps>",
       "write the run's state beside the output, for `lvsa resume`; 0: never (default: runs above a minute, by time)",
     )
-    .optionsGroup("Device:")
-    .addOption(
-      new Option("--device <name>", "auto, embedded (software), or part of a driver's name").default("auto"),
-    )
-    .addOption(new Option("--precision <type>", "storage of activations: auto, f32 or f16").default("auto"))
-    .addOption(
-      new Option(
-        "--math <kind>",
-        "products: exact, fast (operands rounded to f16, sums f32), or auto (fast on GPUs)",
-      ).default("auto"),
-    );
+    .optionsGroup("Device:");
+  addDeviceOptions(command);
   addMemoryOptions(command);
   command
     .optionsGroup("Long-Video Sparse Attention:")

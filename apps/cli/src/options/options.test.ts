@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { UsageError } from "../exit-codes.js";
 import { VERSION } from "../version.js";
+import { parseCalibrateOptions } from "./calibrate-options.js";
 import { addGenerateOptions, ignoredOptions, parseGenerateOptions } from "./generate-options.js";
 import { generationOptions } from "./generation-flags.js";
 import { lvsaConfigOf } from "./lvsa-options.js";
@@ -235,4 +236,18 @@ it("writes options as they are typed", () => {
 it("VERSION is that of package.json", () => {
   const file = new URL("../../package.json", import.meta.url);
   expect(VERSION).toBe((JSON.parse(readFileSync(file, "utf8")) as { version: string }).version);
+});
+
+describe("defaults", () => {
+  it("of plan are those of generate, compare and calibrate", () => {
+    const planned: Record<string, unknown> = plan("wan");
+    const run: Record<string, unknown> = generate("--model", "m", "--prompt", "p");
+    for (const name of Object.keys(planned).filter((name) => name in run && name !== "model"))
+      expect([name, planned[name]]).toEqual([name, run[name]]);
+    const { precision, math, device } = run;
+    expect(run).toMatchObject({ precision: "auto", math: "auto", device: "auto", lvsa: false });
+    expect(planned).toMatchObject({ precision, math, device, lvsa: false });
+    expect(parseCalibrateOptions({})).toMatchObject({ precision, math, device });
+    expect(() => plan("wan", "--lvsa", "--dense")).toThrow("exclude each other");
+  });
 });

@@ -1,6 +1,8 @@
 /** Options of `lvsa plan`. */
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import * as z from "zod";
+import { NO_DEVICE } from "../plan/planned-device.js";
+import { addDeviceOptions, deviceFields } from "./device-options.js";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { addMemoryOptions, memoryFields } from "./memory-options.js";
@@ -21,8 +23,9 @@ const schema = z
     steps: generationFields.steps,
     guidance: generationFields.guidance,
     guidance2: generationFields.guidance2,
-    precision: z.enum(["f32", "f16"], "expected f32 or f16").default("f32"),
+    ...deviceFields,
     ...memoryFields,
+    lvsa: z.boolean().default(false),
     dense: z.boolean().default(false),
     ...lvsaFields,
     png: z.string().min(1, "expected a path").optional(),
@@ -30,7 +33,8 @@ const schema = z
     showMask: z.boolean().default(false),
     json: z.boolean().default(false),
   })
-  .superRefine(requireModel);
+  .superRefine(requireModel)
+  .refine(({ lvsa, dense }) => !(lvsa && dense), "--lvsa and --dense exclude each other");
 
 export type PlanCommandOptions = z.infer<typeof schema>;
 
@@ -48,10 +52,16 @@ export function addPlanOptions(command: Command): Command {
     "video frames; several counts with commas (default: the model's)",
   );
   addGenerationFlags(command, "height", "width", "numInferenceSteps", "guidanceScale", "guidanceScale2");
-  command.addOption(new Option("--precision <type>", "storage of activations: f32 or f16").default("f32"));
+  addDeviceOptions(
+    command,
+    `as of lvsa generate: auto, embedded (software), part of a driver's name; or ${NO_DEVICE}: a GPU that is not here`,
+  );
   addMemoryOptions(command)
-    .option("--dense", "plan without Long-Video Sparse Attention")
-    .addOption(new Option("--lvsa", "plan with it (this is the default)").hideHelp());
+    .option(
+      "--lvsa",
+      "the run is sparse, as of lvsa generate (default: dense, beside what --lvsa would make of it)",
+    )
+    .option("--dense", "leave out what --lvsa would make of it");
   addLvsaOptions(command);
   return command
     .option("--show-mask", "print which latent frames attend to which")

@@ -19,16 +19,25 @@ export interface PlannedMemory extends MemoryPlan {
   };
 }
 
-/** What `lvsa generate` would do with the same options. @throws ConfigError for sizes that do not fit the model */
+/**
+ * What `lvsa generate` would do with the same options, within the budget and what the device is known to have.
+ *
+ * @throws ConfigError for sizes that do not fit the model
+ */
 export async function planMemory(
   options: RehearsalOptions,
   budgetBytes: number | undefined,
+  availableBytes?: number,
 ): Promise<PlannedMemory> {
-  const { memory, isOffloaded, fitting } = await rehearseWithin(options, budgetBytes);
-  if (budgetBytes === undefined) return { ...memory, isOffloaded };
+  const limits = [budgetBytes, availableBytes].filter((bytes) => bytes !== undefined);
+  const limit = limits.length > 0 ? Math.min(...limits) : undefined;
+  const { memory, isOffloaded, fitting } = await rehearseWithin(options, limit);
+  // What the device has is no news where it is enough.
+  if (limit === undefined || (budgetBytes === undefined && !fitting && !isOffloaded))
+    return { ...memory, isOffloaded };
   return {
     ...{ ...memory, isOffloaded },
-    budget: { bytes: budgetBytes, fits: fitting === undefined, options: fitting ?? [] },
+    budget: { bytes: limit, fits: fitting === undefined, options: fitting ?? [] },
   };
 }
 

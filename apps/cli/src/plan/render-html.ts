@@ -3,7 +3,7 @@ import { MASK_COLOURS, maskSvg } from "@lvsa/core";
 import { escapeHtml } from "./escape-html.js";
 import type { ModelPlan } from "./plan.js";
 import type { PlannedMemory } from "./planned-memory.js";
-import { renderPlanText } from "./render-plan.js";
+import { type PlannedRun, renderPlanText } from "./render-plan.js";
 
 /** Steps whose masks are drawn; rotating key frames come back to the first one after `offsets` steps. */
 const STEPS_DRAWN = 4;
@@ -17,7 +17,7 @@ svg { width: 100%; height: auto; border: 1px solid #ccc; }
 .key span { display: inline-block; width: 1em; height: 1em; margin: 0 0.3em 0 1em; vertical-align: -0.15em; }
 `;
 
-export function renderPlanHtml(result: ModelPlan, memory: PlannedMemory): string {
+export function renderPlanHtml(result: ModelPlan, memory: PlannedMemory, run?: PlannedRun): string {
   const { plan, lvsa } = result;
   const title = `${plan.model.name}, ${plan.grid.numFrames} frames`;
   const steps = lvsa ? Math.min(lvsa.offsets, STEPS_DRAWN, plan.steps) : 0;
@@ -44,7 +44,7 @@ export function renderPlanHtml(result: ModelPlan, memory: PlannedMemory): string
 <body>
 <h1>${escapeHtml(title)}</h1>
 ${picture}
-<pre>${escapeHtml(renderPlanText(result, memory))}</pre>
+<pre>${escapeHtml(renderPlanText(result, memory, run))}</pre>
 </body>
 </html>
 `;

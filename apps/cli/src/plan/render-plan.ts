@@ -7,8 +7,15 @@ import { formatBytes, formatCount, formatFlops, formatShare } from "../output/un
 import type { ModelPlan } from "./plan.js";
 import { budgetJson, budgetLines, type PlannedMemory } from "./planned-memory.js";
 
+/** What `lvsa generate` does with the same options. */
+export interface PlannedRun {
+  readonly attention: "dense" | "lvsa";
+  readonly device: string;
+  readonly precision: "f32" | "f16";
+}
+
 /** The whole plan; lines end with newlines. */
-export function renderPlanText({ plan, lvsa }: ModelPlan, memory: PlannedMemory): string {
+export function renderPlanText({ plan, lvsa }: ModelPlan, memory: PlannedMemory, run?: PlannedRun): string {
   const { model, grid } = plan;
   const title = [model.name, model.repository, `${model.family}, ${model.task}`].filter(Boolean).join("  ");
   const tokens = plan.geometry.patchT === 1 ? "latent frames" : `token frames (${grid.latentFrames} latent)`;
@@ -20,7 +27,8 @@ export function renderPlanText({ plan, lvsa }: ModelPlan, memory: PlannedMemory)
     "",
     ...weights(plan, memory),
     "",
-    ...pattern(plan, lvsa),
+    ...(run ? [`device     ${run.device}, activations in ${run.precision}`] : []),
+    ...pattern(plan, lvsa, run),
     "",
     ...operations(plan, lvsa !== undefined),
     "",
@@ -67,9 +75,14 @@ function weights(plan: GenerationPlan, memory: PlannedMemory): string[] {
   return renderTable(columns, [...rows, [...sums, "", formatBytes(total((one) => one.storedBytes))]]);
 }
 
-function pattern(plan: GenerationPlan, lvsa: ClipPatterns | undefined): string[] {
+function pattern(
+  plan: GenerationPlan,
+  lvsa: ClipPatterns | undefined,
+  run: PlannedRun | undefined,
+): string[] {
   const frames = plan.grid.tokenFrames;
-  if (lvsa === undefined) return [`attention  dense: every frame attends to all ${frames}`];
+  const dense = `attention  dense: every frame attends to all ${frames}`;
+  if (lvsa === undefined) return [dense];
   const { config } = lvsa;
   const { mean, density, overOffsets } = plan.attended;
   const keyframes = config.keyframeInterval
@@ -79,8 +92,10 @@ function pattern(plan: GenerationPlan, lvsa: ClipPatterns | undefined): string[]
     overOffsets.offsets > 1
       ? `; ${formatShare(overOffsets.min)} to ${formatShare(overOffsets.max)} over ${overOffsets.offsets} offsets`
       : "";
+  const isDense = run?.attention === "dense";
   return [
-    `attention  LVSA: window ${config.window}, first ${config.nFirstFrames}, ${keyframes} (latent frames)`,
+    ...(isDense ? [dense] : []),
+    `${isDense ? "with --lvsa" : "attention "} LVSA: window ${config.window}, first ${config.nFirstFrames}, ${keyframes} (latent frames)`,
     `           ${mean.toFixed(1)} of ${frames} frames attended, ${formatShare(density)}${spread}`,
   ];
 }
@@ -127,9 +142,13 @@ function memoryTable(memory: PlannedMemory): string[] {
 
 /**
  * The plan as plain JSON. Names and units are those of the published reference configurations; FLOPs are decimal strings,
- * because they exceed what a JSON number holds exactly. `memory` is null where it was not rehearsed.
+ * because they exceed what a JSON number holds exactly. `lvsa` is what `--lvsa` makes of the clip, also where `attention` is dense. `memory` is null where it was not rehearsed.
  */
-export function planToJson({ plan, lvsa }: ModelPlan, memory?: PlannedMemory): Record<string, unknown> {
+export function planToJson(
+  { plan, lvsa }: ModelPlan,
+  memory?: PlannedMemory,
+  run?: PlannedRun,
+): Record<string, unknown> {
   const { model, grid, geometry, attended, flops } = plan;
   const text = ({ dense, lvsa: sparse }: { dense: bigint; lvsa: bigint }) => ({
     dense: `${dense}`,
@@ -142,6 +161,7 @@ export function planToJson({ plan, lvsa }: ModelPlan, memory?: PlannedMemory): R
     repository: model.repository ?? null,
     family: model.family,
     task: model.task,
+    ...(run ? { attention: run.attention, device: run.device, precision: run.precision } : {}),
     components: Object.fromEntries(
       components.map(([name, component]) => [
         name,

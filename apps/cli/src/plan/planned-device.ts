@@ -1,0 +1,52 @@
+/** The device that a plan is for: the one that `lvsa generate` would take with the same options. */
+import { type Device, DeviceError, deviceLabel } from "@lvsa/runtime";
+import { createDevice } from "@lvsa/runtime/node";
+import { deviceMemory } from "../generate/memory-check.js";
+import { activationsOf, type DeviceOptions } from "../options/device-options.js";
+
+export interface PlannedDevice {
+  /** Undefined: no device of this machine, but a GPU with WebGPU's core limits. */
+  readonly device: Pick<Device, "info" | "math"> | undefined;
+  readonly label: string;
+  readonly precision: "f32" | "f16";
+  /** What it is known to have. */
+  readonly memoryBytes: number | undefined;
+}
+
+/** `--device` for a plan that asks no device. */
+export const NO_DEVICE = "none";
+
+/** @throws UsageError for a name that no driver has */
+export async function planDevice(
+  options: DeviceOptions,
+  notice: (line: string) => void,
+): Promise<PlannedDevice> {
+  const device = options.device === NO_DEVICE ? undefined : await open(options, notice);
+  const precision = activationsOf(options, device);
+  return {
+    ...{ device, precision },
+    label: device ? deviceLabel(device.info) : "any GPU",
+    memoryBytes: device && deviceMemory(device),
+  };
+}
+
+async function open(
+  { device: adapter, math }: DeviceOptions,
+  notice: (line: string) => void,
+): Promise<Pick<Device, "info" | "math"> | undefined> {
+  try {
+    const device = await createDevice({
+      adapter,
+      math,
+      softwareAdapter: () => import("@lvsa/software-adapter"),
+    });
+    const { info, math: kind } = device;
+    device.dispose();
+    return { info, math: kind };
+  } catch (error) {
+    // Without any driver there is still a plan; `lvsa doctor` says what is missing.
+    if (!(error instanceof DeviceError) || adapter !== "auto") throw error;
+    notice(`note: no device opens here (${error.message}); the plan is for a GPU that computes in f16.`);
+    return undefined;
+  }
+}
