@@ -3,6 +3,7 @@ import {
   type ByteRange,
   encodeFloats,
   type FloatDType,
+  namingTensor,
   type OnChunk,
   type PackedTensor,
   PrefixedWeights,
@@ -190,6 +191,8 @@ function addProduct(
   }
 }
 
-async function floats(source: WeightSource, key: string): Promise<Float32Array> {
-  return Float32Array.from(widen(await source.read(key), source.info(key).dtype, key));
+function floats(source: WeightSource, key: string): Promise<Float32Array> {
+  return namingTensor(source, key, async () =>
+    Float32Array.from(widen(await source.read(key), source.info(key).dtype, key)),
+  );
 }

@@ -1,6 +1,7 @@
 /** Weights that were read ahead: the same tensors, from host memory. */
 import {
   type ByteRange,
+  namingTensor,
   type OnChunk,
   type PackedTensor,
   PrefixedWeights,
@@ -44,10 +45,12 @@ export class HeldWeights implements WeightSource {
     const tensors = new Map<string, HeldTensor>();
     for (const name of names) {
       throwIfAborted(signal, "loading the weights");
-      const info = source.info(name);
-      const packed = source.packed?.(name);
-      const bytes = packed ? await packedBytes(packed) : await source.read(name);
-      tensors.set(name, { info, bytes, packed });
+      const held = await namingTensor(source, name, async () => {
+        const info = source.info(name);
+        const packed = source.packed?.(name);
+        return { info, packed, bytes: packed ? await packedBytes(packed) : await source.read(name) };
+      });
+      tensors.set(name, held);
     }
     return new HeldWeights(tensors);
   }

@@ -2,6 +2,7 @@
 import {
   type Device,
   elementCount,
+  namingTensor,
   type Tensor,
   throwIfAborted,
   type UploadOptions,
@@ -155,18 +156,20 @@ export async function loadParameters(
 }
 
 /** A small tensor as f32. */
-async function uploadWidened(
+function uploadWidened(
   device: Device,
   source: WeightSource,
   name: string,
   { pinned, allocate }: Pick<UploadOptions, "pinned" | "allocate">,
 ): Promise<Tensor> {
-  const { dtype, shape } = source.info(name);
-  const values = widen(await source.read(name), dtype, name);
-  const tensor =
-    allocate?.(shape, "f32", name) ?? device.empty(shape, "f32", { pinned: pinned ?? true, label: name });
-  device.write(tensor, values);
-  return tensor;
+  return namingTensor(source, name, async () => {
+    const { dtype, shape } = source.info(name);
+    const values = widen(await source.read(name), dtype, name);
+    const tensor =
+      allocate?.(shape, "f32", name) ?? device.empty(shape, "f32", { pinned: pinned ?? true, label: name });
+    device.write(tensor, values);
+    return tensor;
+  });
 }
 
 /** Vectors, and modulation tables such as `[1, 6, C]`, have at most this many rows. */

@@ -1,4 +1,5 @@
 /** What `@lvsa/runtime` shows of its weights code. */
+
 export { type Arrangement, arrangeWeights } from "./arranged-weights.js";
 export { type ByteSource, blobSource, memorySource } from "./byte-source.js";
 export type { ScaledDType } from "./converted-tensor.js";
@@ -19,6 +20,7 @@ export type { WeightsErrorCode } from "./header.js";
 export type { HttpSourceOptions } from "./http/exchange.js";
 export { httpSource } from "./http/http-source.js";
 export { readAhead } from "./http/read-ahead.js";
+export { namingTensor } from "./naming-tensor.js";
 export { type OpenFileOptions, openWeightsFile, type WeightsFile } from "./open-file.js";
 export {
   DIFFUSERS_WEIGHTS,

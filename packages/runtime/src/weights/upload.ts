@@ -10,6 +10,7 @@ import type { DType } from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
 import { weightsError } from "./header.js";
+import { namingTensor } from "./naming-tensor.js";
 import { float8AsBfloat16 } from "./quantized/codes.js";
 import { bitsPerStoredElement, type SafetensorsDType } from "./safetensors-dtype.js";
 import { expectTensor } from "./safetensors-weights.js";
@@ -77,7 +78,7 @@ export function uploadedDType(dtype: SafetensorsDType, name = "tensor"): DType {
 }
 
 /**
- * Streams one tensor to a new GPU tensor of the same shape. Ordered after all recorded work.
+ * Streams one tensor to a new GPU tensor of the same shape. Ordered after all recorded work. Errors name tensor and file.
  * @throws WeightsError `MISSING_TENSOR`, `WRONG_SHAPE`, `UNSUPPORTED_DTYPE`, `TRUNCATED`, `READ_FAILED`;
  *   `DeviceError` when the device can not hold it; `AbortError`
  */
@@ -87,7 +88,7 @@ export function uploadTensor(
   name: string,
   options: UploadOptions = {},
 ): Promise<Tensor> {
-  return upload(device, source, name, options);
+  return namingTensor(source, name, () => upload(device, source, name, options));
 }
 
 /**
@@ -100,6 +101,15 @@ export async function uploadPacked(
   source: WeightSource,
   name: string,
   options: Pick<UploadOptions, "pinned" | "label" | "chunkBytes" | "signal" | "allocate"> = {},
+): Promise<Tensor | undefined> {
+  return namingTensor(source, name, () => upPacked(device, source, name, options));
+}
+
+async function upPacked(
+  device: Device,
+  source: WeightSource,
+  name: string,
+  options: Pick<UploadOptions, "pinned" | "label" | "chunkBytes" | "signal" | "allocate">,
 ): Promise<Tensor | undefined> {
   const packed = source.packed?.(name);
   if (!packed) return undefined;
@@ -143,7 +153,7 @@ export async function uploadTensors(
   let done = 0;
   try {
     for (const name of names) {
-      const one = await upload(device, source, name, options.signal ? { signal: options.signal } : {});
+      const one = await uploadTensor(device, source, name, options.signal ? { signal: options.signal } : {});
       tensors.get(name)?.dispose();
       tensors.set(name, one);
       done += source.info(name).byteLength;

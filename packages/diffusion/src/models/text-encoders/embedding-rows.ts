@@ -1,20 +1,26 @@
 /** Small parts of weights on the CPU. */
-import { decodeFloats, type FloatDType, type WeightSource, WeightsError } from "@lvsa/runtime";
+import { decodeFloats, type FloatDType, namingTensor, type WeightSource, WeightsError } from "@lvsa/runtime";
 
 /** A whole tensor as f32 numbers on the CPU; for small ones. */
 export async function readFloats(source: WeightSource, name: string): Promise<Float32Array> {
-  return decodeFloats(await source.read(name), floatDType(source, name));
+  return namingTensor(source, name, async () =>
+    decodeFloats(await source.read(name), floatDType(source, name)),
+  );
 }
 
 /**
  * Rows `ids` of an embedding table `[V, C]`, read from the file row by row, so that a table of gigabytes is never
  * loaded. Returns `[ids.length, C]`.
  */
-export async function embeddingRows(
+export function embeddingRows(
   source: WeightSource,
   name: string,
   ids: ArrayLike<number>,
 ): Promise<Float32Array> {
+  return namingTensor(source, name, () => rowsOf(source, name, ids));
+}
+
+async function rowsOf(source: WeightSource, name: string, ids: ArrayLike<number>): Promise<Float32Array> {
   const { shape, byteLength } = source.info(name);
   const [vocabulary, width] = shape as readonly [number, number];
   const rowBytes = byteLength / vocabulary;

@@ -66,7 +66,11 @@ export class T5EncoderModel implements TextEncoder {
         if (biases.size === 0 && hidden.length > 0) {
           throw new WeightsError(
             "MISSING_TENSOR",
-            "the first block of the text encoder has no relative_attention_bias",
+            `the first block of the text encoder has no tensor ${prefix + BIAS}`,
+            {
+              where: this.#weights.info("shared.weight").file,
+              fix: "Use the weights and the config.json of the same checkpoint.",
+            },
           );
         }
         const previous = hidden;
