@@ -162,10 +162,10 @@ async function linearCase(M: number, N: number, K: number) {
 }
 
 const ATTENTION_TILES = [
-  { kind: "matrix", subgroups: 8, keys: 32, split: 2, idle: true },
   { kind: "matrix", subgroups: 8, keys: 32, split: 2 },
-  { kind: "matrix", subgroups: 6, keys: 32, split: 2, idle: true },
   { kind: "matrix", subgroups: 6, keys: 32, split: 2 },
+  { kind: "matrix", subgroups: 4, keys: 32, split: 2 },
+  { kind: "matrix", subgroups: 4, keys: 32 },
 ] as const;
 
 async function attentionCase(

@@ -145,6 +145,8 @@ function spied(
 ): CogVideoXAttention {
   return Object.create(module, {
     project: { value: (call: AttentionCall) => module.project(call) },
+    // What is kept here are queries before and after their rotation.
+    projectRotated: { value: undefined },
     projectEncoder: {
       value: (call: AttentionCall) => {
         const streams = module.projectEncoder(call);

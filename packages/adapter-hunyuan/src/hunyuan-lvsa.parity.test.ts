@@ -103,6 +103,8 @@ describe.each(cases)("$name", ({ name: caseName, directory }) => {
             },
           },
           project: { value: (inner: AttentionCall) => module.project(inner) },
+          // What is kept here are queries before and after their rotation.
+          projectRotated: { value: undefined },
           projectEncoder: {
             value: (inner: AttentionCall) => {
               const streams = module.projectEncoder?.(inner);

@@ -100,7 +100,7 @@ export type {
   VideoGeometry,
   VideoShard,
 } from "./contract/attention-processor.js";
-export { denseAttention, denseBackend, projectStreams } from "./contract/dense-attention.js";
+export { denseAttention, denseBackend, projectStreams, rotatedStreams } from "./contract/dense-attention.js";
 export type {
   AttentionTarget,
   CheckpointGeometry,

@@ -16,6 +16,7 @@ import {
   PatternController,
   type ResolvedLvsaConfig,
   resolveLvsaConfig,
+  rotatedStreams,
   type ScheduledDenseEvent,
   ShapeError,
   type SparseCallEvent,
@@ -113,8 +114,7 @@ export class Cosmos3LvsaProcessor implements Disposable {
     this.#advance(step, (call.shard?.geometry ?? call.geometry)?.conditionFrames);
     const { pattern } = this.#controller;
     const { module, device, context, shard } = call;
-    const streams = call.projected ?? module.project(call);
-    module.rotate(streams, call.rotary);
+    const streams = rotatedStreams(call);
     this.#layout ??= new FrameSparseLayout(device);
     const keys = shard?.keys(device, streams, pattern);
     const { output } = frameSparseAttention(device, {

@@ -40,6 +40,7 @@ export { widenPacked } from "./ops/linear/widen-packed.js";
 export * from "./ops/matrix/matrix-rules.js";
 export * from "./ops/matrix/matrix-tile.wgsl.js";
 export { type GroupNormOptions, groupNorm, groupNormStatistics } from "./ops/norm/group-norm.js";
+export { type NormRotaryOptions, normRotary } from "./ops/norm/norm-rotary.js";
 export { type LayerNormOptions, layerNorm, type RmsNormOptions, rmsNorm } from "./ops/norm/row-norm.js";
 export { type AbsoluteSums, absoluteSums } from "./ops/reduce/absolute-sums.js";
 export {

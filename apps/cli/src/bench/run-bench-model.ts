@@ -2,14 +2,7 @@
 import type { LvsaConfigInput } from "@lvsa/core";
 import { type MemoryPhase, type MemoryPlan, rehearseMemory, StandInModel } from "@lvsa/diffusion/rehearsal";
 import { installFamily } from "@lvsa/hooks/families";
-import {
-  activationDType,
-  type Device,
-  deviceLabel,
-  type KernelTime,
-  kernelSummary,
-  toRgbFrames,
-} from "@lvsa/runtime";
+import { activationDType, type Device, deviceLabel, type KernelTime, kernelSummary } from "@lvsa/runtime";
 import { notEnoughMemory } from "../generate/memory-check.js";
 import type { BenchModelRunOptions } from "../options/bench-options.js";
 import { formatBytes } from "../output/units.js";
@@ -150,19 +143,15 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
     // Drivers compile at first use: the first chunks use every kernel.
     if (options.warmUp > 0) {
       let chunks = 0;
-      for await (using chunk of host.decode()) {
-        using bytes = toRgbFrames(device, chunk);
-        await device.readBytes(bytes);
+      for await (const _ of host.decodeBytes()) {
         if (++chunks === WARM_CHUNKS) break;
       }
       device.profiler?.reset();
     }
     await measure("decoding", "decoding", () =>
       timed(async () => {
-        for await (using chunk of host.decode()) {
-          using bytes = toRgbFrames(device, chunk);
-          await device.readBytes(bytes);
-          decodedFrames += chunk.dim(1);
+        for await (const { frames } of host.decodeBytes()) {
+          decodedFrames += frames;
           onProgress(`decoded ${decodedFrames}/${numFrames} frames`);
         }
       }),

@@ -48,6 +48,8 @@ export interface LayerSteps<Call extends LvsaCall, Result> {
   extractQkv(call: Call): Qkv;
   /** Q, K, V of the text stream that is attended jointly (valid rows only); undefined where there is none. */
   extractEncoderQkv?(call: Call): EncoderQkv | undefined;
+  /** `extractQkv` and `applyRotary` in fewer passes over memory, where the layer has that for this call; else undefined. */
+  extractRotatedQkv?(call: Call): Qkv | undefined;
   /** Rotates Q and K of the video stream in place. */
   applyRotary(call: Call, qkv: Qkv): void;
   /** None means 1 / sqrt(D). */

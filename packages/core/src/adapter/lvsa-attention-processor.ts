@@ -18,7 +18,7 @@ import {
   FallbackReporter,
   type FallbackReporterOptions,
 } from "./fallback.js";
-import type { LayerSteps, LvsaCall } from "./layer-steps.js";
+import type { LayerSteps, LvsaCall, Qkv } from "./layer-steps.js";
 
 export interface LvsaProcessorOptions extends FallbackReporterOptions {
   readonly config?: LvsaConfigInput;
@@ -128,9 +128,8 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
     const { adapter } = this;
     const { device } = call;
 
-    const { query, key, value } = adapter.extractQkv(call);
+    const { query, key, value } = adapter.extractRotatedQkv?.(call) ?? this.#rotated(call);
     const encoder = adapter.extractEncoderQkv?.(call);
-    adapter.applyRotary(call, { query, key, value });
     const scale = adapter.softmaxScale?.(call) ?? {};
     const seenByAll = encoder ?? call.context;
     const context = seenByAll ? { contextKey: seenByAll.key, contextValue: seenByAll.value } : {};
@@ -166,6 +165,12 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
       generation: clip.generation,
     });
     return result;
+  }
+
+  #rotated(call: Call): Qkv {
+    const qkv = this.adapter.extractQkv(call);
+    this.adapter.applyRotary(call, qkv);
+    return qkv;
   }
 
   /** Says `[LVSA] installed on N blocks …` for the clip that is about to run, with the settings behind it. */

@@ -92,6 +92,17 @@ export abstract class ModelAdapter implements LayerSteps<AttentionCall, Attentio
     return call.projected ?? call.module.project(call);
   }
 
+  /**
+   * Both in one where the layer can, and nobody has projected in its place. An adapter that overrides `extractQkv` or
+   * `applyRotary` is asked for those.
+   */
+  extractRotatedQkv(call: AttentionCall): Qkv | undefined {
+    const base = ModelAdapter.prototype;
+    const isOwn = this.extractQkv !== base.extractQkv || this.applyRotary !== base.applyRotary;
+    if (isOwn || call.projected || !call.rotary) return undefined;
+    return call.module.projectRotated?.(call);
+  }
+
   /** Text and image part of the encoder stream, for layers that attend to images besides. */
   splitEncoderForCrossAttn(
     _call: AttentionCall,

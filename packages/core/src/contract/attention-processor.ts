@@ -150,6 +150,11 @@ export interface AttentionModule {
   project(call: AttentionCall): Projected;
   /** Those of the encoder (text) stream, where attention is joint; undefined when the call has none. */
   projectEncoder?(call: AttentionCall): Projected | undefined;
+  /**
+   * `project`, and `rotate` with the call's tables, in fewer passes over memory: queries and keys come normalised and
+   * rotated. Taken where nobody has to see them in between; absent where there is nothing to gain.
+   */
+  projectRotated?(call: AttentionCall): Projected;
   /** Rotates queries and keys in place. Nothing happens without tables. */
   rotate(streams: ProjectedStreams, rotary: RotaryTables | undefined): void;
   /** The layer's own dense attention on rotated streams, through the backend of its role. */

@@ -31,11 +31,23 @@ export function projectStreams(call: AttentionCall): ProjectedStreams {
   return encoder ? { ...video, encoder } : video;
 }
 
+/** The same, rotated. What a hook has projected in place of the layer (`call.projected`) counts. */
+export function rotatedStreams(call: AttentionCall): ProjectedStreams {
+  const { module, rotary, projected } = call;
+  if (!projected && rotary && module.projectRotated) {
+    const video = module.projectRotated(call);
+    const encoder = module.projectEncoder?.(call);
+    return encoder ? { ...video, encoder } : video;
+  }
+  const streams = projected ?? projectStreams(call);
+  module.rotate(streams, rotary);
+  return streams;
+}
+
 /** What `next` is at the end of every chain. */
 export function denseAttention(call: AttentionCall, run: BackendRunner = denseBackend): AttentionResult {
   const { module } = call;
-  const streams = call.projected ?? projectStreams(call);
-  module.rotate(streams, call.rotary);
+  const streams = rotatedStreams(call);
   return module.output(call, module.attend(call, call.shard ? withAllKeys(call, streams) : streams, run));
 }
 

@@ -2,6 +2,7 @@
 import { countNotFinite, type Device, type Tensor, throwIfAborted, toRgbFrames } from "@lvsa/runtime";
 import { NotFiniteError } from "./not-finite.js";
 import { pacedChunks } from "./paced-chunks.js";
+import { readAhead } from "./read-ahead.js";
 import type { HostTensor } from "./video-pipeline.js";
 
 export interface RgbFramesOptions {
@@ -23,10 +24,14 @@ export async function* rgbFrames(
   options: RgbFramesOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let done = 0;
+  let begun = 0;
   throwIfAborted(options.signal, "decoding");
-  for await (const chunk of pacedChunks(device, chunks)) {
-    const bytes = await readFrames(device, chunk, options, done);
+  const read = async (chunk: Tensor) => {
+    begun += 1;
     const size = chunk.dim(2) * chunk.dim(3) * 3;
+    return { bytes: await readFrames(device, chunk, options, begun), size };
+  };
+  for await (const { bytes, size } of readAhead(pacedChunks(device, chunks), read)) {
     for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
     done += 1;
     options.onChunk?.(done);
@@ -38,11 +43,11 @@ async function readFrames(
   device: Device,
   chunk: Tensor,
   { latents }: RgbFramesOptions,
-  done: number,
+  number: number,
 ): Promise<Uint8Array> {
   using decoded = chunk;
   using frames = toRgbFrames(device, decoded);
   const [bad, bytes] = await Promise.all([countNotFinite(device, decoded), device.readBytes(frames)]);
-  if (bad > 0) throw new NotFiniteError("vae", `frames of chunk ${done + 1}`, { latents });
+  if (bad > 0) throw new NotFiniteError("vae", `frames of chunk ${number}`, { latents });
   return bytes;
 }

@@ -9,7 +9,7 @@ import {
   type CheckpointGeometry,
   type StepInfo,
 } from "@lvsa/core";
-import { type Device, disposeTensors, type FloatDType, type Tensor } from "@lvsa/runtime";
+import { type Device, disposeTensors, type FloatDType, type Tensor, toRgbFrames } from "@lvsa/runtime";
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { type ModelShape, modelShape } from "../catalog/model-shape.js";
 import { hostLatentFrames } from "../models/autoencoders/latent-frames.js";
@@ -18,6 +18,7 @@ import type { ImageSize } from "../models/definition/video-model.js";
 import { getModelClass } from "../models/model-classes.js";
 import type { PassControl } from "../models/transformers/run-blocks.js";
 import { pacedChunks } from "../pipelines/paced-chunks.js";
+import { readAhead } from "../pipelines/read-ahead.js";
 import { RandomNumbers, randomWeights } from "./random-weights.js";
 import {
   encodeFrames,
@@ -206,6 +207,15 @@ export class StandInModel {
     const decoder = this.#decoder!;
     const latents = hostLatentFrames(this.device, { data, shape }, (x) => decoder.denormalize(x));
     yield* pacedChunks(this.device, decoder.decode(latents));
+  }
+
+  /** RGB bytes of each chunk, read as pipelines read them: while the next is on its way. */
+  async *decodeBytes(): AsyncGenerator<{ frames: number; bytes: Uint8Array }, void, undefined> {
+    yield* readAhead(this.decode(), async (chunk) => {
+      using decoded = chunk;
+      using rgb = toRgbFrames(this.device, decoded);
+      return { frames: decoded.dim(1), bytes: await this.device.readBytes(rgb) };
+    });
   }
 
   dispose(): void {

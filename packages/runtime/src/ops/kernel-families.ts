@@ -3,6 +3,7 @@ import type { AnyKernelFamily } from "../kernel/kernel-family.js";
 import { convFamily } from "./conv/conv-family.js";
 import { linearFamily } from "./linear/linear-family.js";
 import { groupNormFamily } from "./norm/group-norm-family.js";
+import { normRotaryFamily } from "./norm/norm-rotary-family.js";
 import { rowNormFamily } from "./norm/row-norm-family.js";
 
 export const RUNTIME_KERNELS: readonly AnyKernelFamily[] = [
@@ -10,4 +11,5 @@ export const RUNTIME_KERNELS: readonly AnyKernelFamily[] = [
   convFamily,
   rowNormFamily,
   groupNormFamily,
+  normRotaryFamily,
 ];

@@ -16,8 +16,6 @@ export interface MatrixAttention {
    * that a matrix from workgroup memory serves two products. 1 (default): each has 16 queries, all keys, all channels.
    */
   readonly split?: 1 | 2;
-  /** Subgroups whose queries are all past the end of the row leave the products out. */
-  readonly idle?: boolean;
 }
 
 const SIDE = 16;
@@ -39,8 +37,8 @@ export function matrixAttentionBytes(headDim: number, o: MatrixAttention): numbe
 }
 
 /** Text that two different kernels never share. */
-export function matrixAttentionKey({ subgroups, keys, split = 1, idle }: MatrixAttention): string {
-  return `matrix-${subgroups}x${keys}${split === 2 ? "-split" : ""}${idle ? "-idle" : ""}`;
+export function matrixAttentionKey({ subgroups, keys, split = 1 }: MatrixAttention): string {
+  return `matrix-${subgroups}x${keys}${split === 2 ? "-split" : ""}`;
 }
 
 export function matrixKernelBody(shape: AttentionShape, o: MatrixAttention): string {
@@ -121,7 +119,7 @@ ${computeMain(
   // The subgroup's first query, and which part of keys and channels it has.
   let own_row = subgroup / ${split}u * ${split * SIDE}u;
   let own_part = subgroup % ${split}u;
-${o.idle ? "  let busy = t.first + own_row < t.end;\n" : ""}  let own_scores = own_row * ${rowK}u + own_part * ${(ownKeys * SIDE) / 4}u;
+  let own_scores = own_row * ${rowK}u + own_part * ${(ownKeys * SIDE) / 4}u;
 ${rows
   .map(
     (
@@ -157,7 +155,7 @@ ${indent(put("key"), 4)}
       // 1. Scores, while this step's values and the next one's keys travel.
 ${indent(fetch("value"), 6)}
 ${indent(next(fetch("key", `k0 + ${o.keys}u`)), 6)}
-${o.idle ? "      if (busy) {\n" : ""}${rows.map((r) => lines(ownKeys, (j) => `      var s${r}_${j} = subgroup_matrix_result<f32, ${SIDE}, ${SIDE}>(0.0);`)).join("\n")}
+${rows.map((r) => lines(ownKeys, (j) => `      var s${r}_${j} = subgroup_matrix_result<f32, ${SIDE}, ${SIDE}>(0.0);`)).join("\n")}
 ${lines(dBlocks, (d) =>
   lines(
     ownKeys,
@@ -167,7 +165,7 @@ ${lines(dBlocks, (d) =>
 ${rows.map((r) => `      s${r}_${j} = subgroupMatrixMultiplyAccumulate(q${r}_${d}, k${d}_${j}, s${r}_${j});`).join("\n")}`,
   ),
 )}
-${rows.map((r) => lines(ownKeys, (j) => `      subgroupMatrixStore<row_major>(&scores, ${scoreAt(r, j)}, s${r}_${j}, ${rowK}u);`)).join("\n")}${o.idle ? "\n      }" : ""}
+${rows.map((r) => lines(ownKeys, (j) => `      subgroupMatrixStore<row_major>(&scores, ${scoreAt(r, j)}, s${r}_${j}, ${rowK}u);`)).join("\n")}
       if (thread == 0u) { atomicStore(&outgrown[0], 0u); }
       workgroupBarrier();
 
@@ -202,7 +200,7 @@ ${indent(
       }
 
       // 3. Output += weights times values. Keys past the end weigh 0 and repeat the last value, which is finite.
-${o.idle ? "      if (busy) {\n" : ""}${lines(
+${lines(
   keyBlocks,
   (
     k,
@@ -214,7 +212,7 @@ ${lines(
   ) => `      let v${k}_${d} = ${load("right", "row", "staged", `own_part * ${(ownD * SIDE) / 4}u + ${valuesAt + k * SIDE * rowD + (d * SIDE) / 4}u`, rowD)};
 ${rows.map((r) => `      o${r}_${d} = subgroupMatrixMultiplyAccumulate(w${r}_${k}, v${k}_${d}, o${r}_${d});`).join("\n")}`,
 )}`,
-)}${o.idle ? "\n      }" : ""}
+)}
     }
   }
 

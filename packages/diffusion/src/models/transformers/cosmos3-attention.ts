@@ -13,7 +13,7 @@ import type {
   Projected,
   RotaryTables,
 } from "@lvsa/core";
-import { linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
+import { linear, normRotary, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 import type { Cosmos3TransformerConfig } from "./transformer-cosmos3-definition.js";
 
@@ -71,6 +71,11 @@ export class Cosmos3Attention implements AttentionModule {
     return { query: this.#query(call), key: this.#key(call), value: this.#value(call) };
   }
 
+  projectRotated(call: AttentionCall): Projected {
+    const { rotary: tables } = call;
+    return { query: this.#query(call, tables), key: this.#key(call, tables), value: this.#value(call) };
+  }
+
   rotate(streams: Projected, tables: RotaryTables | undefined): void {
     this.#rotate(streams.query, tables);
     this.#rotate(streams.key, tables);
@@ -111,22 +116,27 @@ export class Cosmos3Attention implements AttentionModule {
    */
   contextFor(call: AttentionCall): KeyValue {
     const { qk_norm_for_text, use_und_k_norm_for_gen } = this.#config;
-    let key = this.#key(call);
-    if (use_und_k_norm_for_gen && !qk_norm_for_text) key = this.#normed(key, "k_norm_und_for_gen");
-    this.#rotate(key, call.rotary);
+    const normsHere = use_und_k_norm_for_gen && !qk_norm_for_text;
+    const key = normsHere
+      ? this.#finished(
+          this.#project(call, STREAMS[this.stream].k, this.keyValueHeads),
+          "k_norm_und_for_gen",
+          call.rotary,
+        )
+      : this.#key(call, call.rotary);
     return { key, value: this.#value(call) };
   }
 
-  #query(call: AttentionCall): Tensor {
+  /** With tables rotated, too. */
+  #query(call: AttentionCall, tables?: RotaryTables): Tensor {
     const { q, normQ } = STREAMS[this.stream];
-    const query = this.#project(call, q, this.heads);
-    return this.#isNormed ? this.#normed(query, normQ) : query;
+    return this.#finished(this.#project(call, q, this.heads), this.#isNormed ? normQ : undefined, tables);
   }
 
-  #key(call: AttentionCall): Tensor {
+  #key(call: AttentionCall, tables?: RotaryTables): Tensor {
     const { k, normK } = STREAMS[this.stream];
     const key = this.#project(call, k, this.keyValueHeads);
-    return this.#isNormed ? this.#normed(key, normK) : key;
+    return this.#finished(key, this.#isNormed ? normK : undefined, tables);
   }
 
   #value(call: AttentionCall): Tensor {
@@ -143,11 +153,17 @@ export class Cosmos3Attention implements AttentionModule {
     return this.stream === "gen" || this.#config.qk_norm_for_text;
   }
 
-  /** Head by head, in place. */
-  #normed(x: Tensor, name: string): Tensor {
+  /** Normalised head by head where there is a norm, rotated where there are tables; in place. */
+  #finished(x: Tensor, norm: string | undefined, tables: RotaryTables | undefined): Tensor {
     const { device } = this.#parameters;
-    const weight = this.#parameters.get(`${name}.weight`);
-    return rmsNorm(device, x, { weight, eps: this.#config.rms_norm_eps, inPlace: true });
+    if (!norm) {
+      this.#rotate(x, tables);
+      return x;
+    }
+    const options = { weight: this.#parameters.get(`${norm}.weight`), eps: this.#config.rms_norm_eps };
+    if (!tables) return rmsNorm(device, x, { ...options, inPlace: true });
+    normRotary(device, x, { ...options, ...tables, kind: "rms", over: "head", style: "half" });
+    return x;
   }
 
   #rotate(x: Tensor, tables: RotaryTables | undefined): void {

@@ -3,8 +3,8 @@
  * only, which is what the attention mask of diffusers comes to for the video and for every valid encoder token.
  * Source: diffusers `HunyuanVideo15AttnProcessor2_0`.
  */
-import type { AttentionCall, Projected } from "@lvsa/core";
-import { rmsNorm, type Tensor } from "@lvsa/runtime";
+import type { AttentionCall, Projected, RotaryTables } from "@lvsa/core";
+import { normRotary, rmsNorm, type Tensor } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 import { JointAttention } from "./joint-attention.js";
 import type { HunyuanVideo15TransformerConfig } from "./transformer-hunyuan-video15-definition.js";
@@ -30,6 +30,10 @@ export class HunyuanVideo15Attention extends JointAttention {
     return this.#projectStream(call, call.hiddenStates, VIDEO);
   }
 
+  projectRotated(call: AttentionCall): Projected {
+    return this.#projectStream(call, call.hiddenStates, VIDEO, call.rotary);
+  }
+
   protected projectText(call: AttentionCall, encoder: Tensor): Projected {
     return this.#projectStream(call, encoder, ENCODER);
   }
@@ -38,17 +42,28 @@ export class HunyuanVideo15Attention extends JointAttention {
     return stream === "video" ? "to_out.0" : "to_add_out";
   }
 
-  #projectStream(call: AttentionCall, x: Tensor, names: typeof VIDEO | typeof ENCODER): Projected {
+  #projectStream(
+    call: AttentionCall,
+    x: Tensor,
+    names: typeof VIDEO | typeof ENCODER,
+    tables?: RotaryTables,
+  ): Projected {
     return {
-      query: this.#normed(call, this.projectHeads(call, x, names.q), names.normQ),
-      key: this.#normed(call, this.projectHeads(call, x, names.k), names.normK),
+      query: this.#normed(call, this.projectHeads(call, x, names.q), names.normQ, tables),
+      key: this.#normed(call, this.projectHeads(call, x, names.k), names.normK, tables),
       value: this.projectHeads(call, x, names.v),
     };
   }
 
-  /** Q and K are normalised head by head. */
-  #normed(call: AttentionCall, x: Tensor, name: string): Tensor {
-    rmsNorm(call.device, x, { weight: this.parameters.get(`${name}.weight`), eps: EPS, inPlace: true });
+  /** Q and K are normalised head by head, and rotated where tables are given. */
+  #normed(call: AttentionCall, x: Tensor, name: string, tables: RotaryTables | undefined): Tensor {
+    const options = { weight: this.parameters.get(`${name}.weight`), eps: EPS };
+    if (tables) {
+      normRotary(call.device, x, {
+        ...{ ...options, ...tables },
+        ...{ kind: "rms", over: "head", style: "interleaved" },
+      });
+    } else rmsNorm(call.device, x, { ...options, inPlace: true });
     return x;
   }
 }

@@ -12,7 +12,7 @@ import type {
   Projected,
   RotaryTables,
 } from "@lvsa/core";
-import { add, linear, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
+import { add, linear, normRotary, rmsNorm, rotary, type Tensor } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 import type { WanTransformerConfig } from "./transformer-wan-definition.js";
 
@@ -60,6 +60,15 @@ export class WanAttention implements AttentionModule {
       query: this.#project(call, call.hiddenStates, "to_q", "norm_q"),
       key: this.#project(call, source, "to_k", "norm_k"),
       value: this.#project(call, source, "to_v"),
+    };
+  }
+
+  projectRotated(call: AttentionCall): Projected {
+    const x = call.hiddenStates;
+    return {
+      query: this.#project(call, x, "to_q", "norm_q", call.rotary),
+      key: this.#project(call, x, "to_k", "norm_k", call.rotary),
+      value: this.#project(call, x, "to_v"),
     };
   }
 
@@ -126,12 +135,20 @@ export class WanAttention implements AttentionModule {
       .reshape([1, rows - start, context.dim(2)]);
   }
 
-  #project(call: AttentionCall, x: Tensor, name: string, norm?: string): Tensor {
+  /** Q and K are normalised over all heads together, and rotated where tables are given. */
+  #project(call: AttentionCall, x: Tensor, name: string, norm?: string, tables?: RotaryTables): Tensor {
     const p = this.#parameters;
     const y = linear(call.device, x, p.get(`${name}.weight`), { bias: p.get(`${name}.bias`) });
-    // Q and K are normalised over all heads together.
-    if (norm) rmsNorm(call.device, y, { weight: p.get(`${norm}.weight`), eps: this.#eps, inPlace: true });
-    return y.reshape([x.dim(0), x.dim(1), this.heads, this.headDim]);
+    const heads = y.reshape([x.dim(0), x.dim(1), this.heads, this.headDim]);
+    if (!norm) return heads;
+    const options = { weight: p.get(`${norm}.weight`), eps: this.#eps };
+    if (tables) {
+      normRotary(call.device, heads, {
+        ...{ ...options, ...tables },
+        ...{ kind: "rms", over: "token", style: "interleaved" },
+      });
+    } else rmsNorm(call.device, y, { ...options, inPlace: true });
+    return heads;
   }
 
   #output(call: AttentionCall, x: Tensor, epilogue: OutputEpilogue | undefined): Tensor {

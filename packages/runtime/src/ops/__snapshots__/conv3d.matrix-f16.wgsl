@@ -87,8 +87,8 @@ fn weight_or_zero(row: u32, at: u32) -> vec4u {
   return halves_weight(row * (params.steps / 2u) + at);
 }
 
-var<workgroup> tile_x: array<vec4<f16>, 2560>;
-var<workgroup> tile_w: array<vec4<f16>, 1280>;
+var<workgroup> tile_x: array<vec4<f16>, 1280>;
+var<workgroup> tile_w: array<vec4<f16>, 1920>;
 var<workgroup> tile_sums: array<vec4f, 768>;
 
 // One or two matrices of a subgroup (4 or 8 vectors wide), whose first sum is that of the row and column of the tile.
@@ -103,28 +103,27 @@ fn store_sums(subgroup: u32, lane: u32, wide: u32, row: u32, column: u32) {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) grid: vec3u, @builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_id) subgroup: u32) {
   let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
-  let row_tiles = (params.m + 255u) / 256u;
+  let row_tiles = (params.m + 127u) / 128u;
   let count = params.column_end - params.column_start;
-  let column_tiles = (count + 127u) / 128u;
+  let column_tiles = (count + 191u) / 192u;
   // Channels run fastest: neighbours read the same positions.
-  tile_column = (workgroup % column_tiles) * 128u;
+  tile_column = (workgroup % column_tiles) * 192u;
   let frame = workgroup / column_tiles / row_tiles;
   tile_frame = frame;
-  tile_row = ((workgroup / column_tiles) % row_tiles) * 256u;
+  tile_row = ((workgroup / column_tiles) % row_tiles) * 128u;
   if (frame >= params.out_frames) { return; }
-  let first = ((workgroup / column_tiles) % row_tiles) * 256u;
-  let first_column = (workgroup % column_tiles) * 128u;
+  let first = ((workgroup / column_tiles) % row_tiles) * 128u;
+  let first_column = (workgroup % column_tiles) * 192u;
   let corner0 = corner_of(min(first + thread / 4u + 0u, params.m - 1u));
   let corner1 = corner_of(min(first + thread / 4u + 64u, params.m - 1u));
-  let corner2 = corner_of(min(first + thread / 4u + 128u, params.m - 1u));
-  let corner3 = corner_of(min(first + thread / 4u + 192u, params.m - 1u));
   let channel0 = min(first_column + thread / 4u + 0u, count - 1u) * params.taps + params.first_tap;
   let channel1 = min(first_column + thread / 4u + 64u, count - 1u) * params.taps + params.first_tap;
+  let channel2 = min(first_column + thread / 4u + 128u, count - 1u) * params.taps + params.first_tap;
 
   let load_group = thread % 4u;
   let load_at = (thread / 4u) * 10u + 2u * load_group;
-  let block_row = (subgroup / 2u) * 64u;
-  let block_column = (subgroup % 2u) * 64u;
+  let block_row = (subgroup / 4u) * 64u;
+  let block_column = (subgroup % 4u) * 48u;
   var s0 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var s1 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var s2 = subgroup_matrix_result<f32, 16, 16>(0.0);
@@ -137,16 +136,11 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   var s9 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var s10 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var s11 = subgroup_matrix_result<f32, 16, 16>(0.0);
-  var s12 = subgroup_matrix_result<f32, 16, 16>(0.0);
-  var s13 = subgroup_matrix_result<f32, 16, 16>(0.0);
-  var s14 = subgroup_matrix_result<f32, 16, 16>(0.0);
-  var s15 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var x0 = vec4u();
   var x1 = vec4u();
-  var x2 = vec4u();
-  var x3 = vec4u();
   var w0 = vec4u();
   var w1 = vec4u();
+  var w2 = vec4u();
   // Taps in time before the first and after the last frame are skipped as a whole.
   var first_time = 0u;
   var end_time = params.taps_t;
@@ -163,24 +157,21 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   let offset = vec2i(i32(space % params.taps_w), i32(space / params.taps_w));
   x0 = input_or_zero(t, corner0 + offset, at);
   x1 = input_or_zero(t, corner1 + offset, at);
-  x2 = input_or_zero(t, corner2 + offset, at);
-  x3 = input_or_zero(t, corner3 + offset, at);
   w0 = weight_or_zero(channel0 + tap, at);
   w1 = weight_or_zero(channel1 + tap, at);
+  w2 = weight_or_zero(channel2 + tap, at);
 }
   for (var step = 0u; step < end_step; step++) {
     tile_x[load_at + 0u] = bitcast<vec4<f16>>(x0.xy);
     tile_x[load_at + 1u] = bitcast<vec4<f16>>(x0.zw);
     tile_x[load_at + 640u] = bitcast<vec4<f16>>(x1.xy);
     tile_x[load_at + 641u] = bitcast<vec4<f16>>(x1.zw);
-    tile_x[load_at + 1280u] = bitcast<vec4<f16>>(x2.xy);
-    tile_x[load_at + 1281u] = bitcast<vec4<f16>>(x2.zw);
-    tile_x[load_at + 1920u] = bitcast<vec4<f16>>(x3.xy);
-    tile_x[load_at + 1921u] = bitcast<vec4<f16>>(x3.zw);
     tile_w[load_at + 0u] = bitcast<vec4<f16>>(w0.xy);
     tile_w[load_at + 1u] = bitcast<vec4<f16>>(w0.zw);
     tile_w[load_at + 640u] = bitcast<vec4<f16>>(w1.xy);
     tile_w[load_at + 641u] = bitcast<vec4<f16>>(w1.zw);
+    tile_w[load_at + 1280u] = bitcast<vec4<f16>>(w2.xy);
+    tile_w[load_at + 1281u] = bitcast<vec4<f16>>(w2.zw);
     workgroupBarrier();
     if (step + 1u < end_step) {
       let tap = first_tap + (step + 1u) / tap_steps;
@@ -190,62 +181,51 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
       let offset = vec2i(i32(space % params.taps_w), i32(space / params.taps_w));
       x0 = input_or_zero(t, corner0 + offset, at);
       x1 = input_or_zero(t, corner1 + offset, at);
-      x2 = input_or_zero(t, corner2 + offset, at);
-      x3 = input_or_zero(t, corner3 + offset, at);
       w0 = weight_or_zero(channel0 + tap, at);
       w1 = weight_or_zero(channel1 + tap, at);
+      w2 = weight_or_zero(channel2 + tap, at);
     }
     {
       let b0 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 0u) * 10u + 0u, 10u);
       let b1 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 16u) * 10u + 0u, 10u);
       let b2 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 32u) * 10u + 0u, 10u);
-      let b3 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 48u) * 10u + 0u, 10u);
       let a0 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 0u) * 10u + 0u, 10u);
       s0 = subgroupMatrixMultiplyAccumulate(a0, b0, s0);
       s1 = subgroupMatrixMultiplyAccumulate(a0, b1, s1);
       s2 = subgroupMatrixMultiplyAccumulate(a0, b2, s2);
-      s3 = subgroupMatrixMultiplyAccumulate(a0, b3, s3);
       let a1 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 16u) * 10u + 0u, 10u);
-      s4 = subgroupMatrixMultiplyAccumulate(a1, b0, s4);
-      s5 = subgroupMatrixMultiplyAccumulate(a1, b1, s5);
-      s6 = subgroupMatrixMultiplyAccumulate(a1, b2, s6);
-      s7 = subgroupMatrixMultiplyAccumulate(a1, b3, s7);
+      s3 = subgroupMatrixMultiplyAccumulate(a1, b0, s3);
+      s4 = subgroupMatrixMultiplyAccumulate(a1, b1, s4);
+      s5 = subgroupMatrixMultiplyAccumulate(a1, b2, s5);
       let a2 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 32u) * 10u + 0u, 10u);
-      s8 = subgroupMatrixMultiplyAccumulate(a2, b0, s8);
-      s9 = subgroupMatrixMultiplyAccumulate(a2, b1, s9);
-      s10 = subgroupMatrixMultiplyAccumulate(a2, b2, s10);
-      s11 = subgroupMatrixMultiplyAccumulate(a2, b3, s11);
+      s6 = subgroupMatrixMultiplyAccumulate(a2, b0, s6);
+      s7 = subgroupMatrixMultiplyAccumulate(a2, b1, s7);
+      s8 = subgroupMatrixMultiplyAccumulate(a2, b2, s8);
       let a3 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 48u) * 10u + 0u, 10u);
-      s12 = subgroupMatrixMultiplyAccumulate(a3, b0, s12);
-      s13 = subgroupMatrixMultiplyAccumulate(a3, b1, s13);
-      s14 = subgroupMatrixMultiplyAccumulate(a3, b2, s14);
-      s15 = subgroupMatrixMultiplyAccumulate(a3, b3, s15);
+      s9 = subgroupMatrixMultiplyAccumulate(a3, b0, s9);
+      s10 = subgroupMatrixMultiplyAccumulate(a3, b1, s10);
+      s11 = subgroupMatrixMultiplyAccumulate(a3, b2, s11);
     }
     {
       let b0 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 0u) * 10u + 4u, 10u);
       let b1 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 16u) * 10u + 4u, 10u);
       let b2 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 32u) * 10u + 4u, 10u);
-      let b3 = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&tile_w, (block_column + 48u) * 10u + 4u, 10u);
       let a0 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 0u) * 10u + 4u, 10u);
       s0 = subgroupMatrixMultiplyAccumulate(a0, b0, s0);
       s1 = subgroupMatrixMultiplyAccumulate(a0, b1, s1);
       s2 = subgroupMatrixMultiplyAccumulate(a0, b2, s2);
-      s3 = subgroupMatrixMultiplyAccumulate(a0, b3, s3);
       let a1 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 16u) * 10u + 4u, 10u);
-      s4 = subgroupMatrixMultiplyAccumulate(a1, b0, s4);
-      s5 = subgroupMatrixMultiplyAccumulate(a1, b1, s5);
-      s6 = subgroupMatrixMultiplyAccumulate(a1, b2, s6);
-      s7 = subgroupMatrixMultiplyAccumulate(a1, b3, s7);
+      s3 = subgroupMatrixMultiplyAccumulate(a1, b0, s3);
+      s4 = subgroupMatrixMultiplyAccumulate(a1, b1, s4);
+      s5 = subgroupMatrixMultiplyAccumulate(a1, b2, s5);
       let a2 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 32u) * 10u + 4u, 10u);
-      s8 = subgroupMatrixMultiplyAccumulate(a2, b0, s8);
-      s9 = subgroupMatrixMultiplyAccumulate(a2, b1, s9);
-      s10 = subgroupMatrixMultiplyAccumulate(a2, b2, s10);
-      s11 = subgroupMatrixMultiplyAccumulate(a2, b3, s11);
+      s6 = subgroupMatrixMultiplyAccumulate(a2, b0, s6);
+      s7 = subgroupMatrixMultiplyAccumulate(a2, b1, s7);
+      s8 = subgroupMatrixMultiplyAccumulate(a2, b2, s8);
       let a3 = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&tile_x, (block_row + 48u) * 10u + 4u, 10u);
-      s12 = subgroupMatrixMultiplyAccumulate(a3, b0, s12);
-      s13 = subgroupMatrixMultiplyAccumulate(a3, b1, s13);
-      s14 = subgroupMatrixMultiplyAccumulate(a3, b2, s14);
-      s15 = subgroupMatrixMultiplyAccumulate(a3, b3, s15);
+      s9 = subgroupMatrixMultiplyAccumulate(a3, b0, s9);
+      s10 = subgroupMatrixMultiplyAccumulate(a3, b1, s10);
+      s11 = subgroupMatrixMultiplyAccumulate(a3, b2, s11);
     }
     workgroupBarrier();
   }
@@ -263,54 +243,38 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s3, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 0u, block_column + 48u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s4, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 16u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s5, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 16u);
+  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 32u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s6, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s7, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 16u, block_column + 48u);
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 16u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s8, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 0u);
+  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 32u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s9, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 16u);
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 0u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s10, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 32u);
+  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 16u);
   workgroupBarrier();
   subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s11, 6u);
   workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 32u, block_column + 48u);
-  workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s12, 6u);
-  workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 0u);
-  workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s13, 6u);
-  workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 16u);
-  workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s14, 6u);
-  workgroupBarrier();
   store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 32u);
-  workgroupBarrier();
-  subgroupMatrixStore<row_major>(&tile_sums, subgroup * 96u + 0u, s15, 6u);
-  workgroupBarrier();
-  store_sums(subgroup, lane, 4u, block_row + 48u, block_column + 48u);
   workgroupBarrier();
 }

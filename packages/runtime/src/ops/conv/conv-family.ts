@@ -41,10 +41,10 @@ const matrix: Rule = {
   variant: (_, { outChannels }, { limits }) => {
     if (outChannels <= 16) return CONV_MATRIX_TILES.upTo16;
     if (outChannels <= 32) return CONV_MATRIX_TILES.upTo32;
-    // The fewest channels for nothing; of equals the widest.
+    // The fewest channels for nothing; of equals the first.
     const { multipleOf192, multipleOf128, multipleOf96, multipleOf64 } = CONV_MATRIX_TILES;
     const computed = ({ tileN }: { readonly tileN: number }) => Math.ceil(outChannels / tileN) * tileN;
-    const tiles = [multipleOf128, multipleOf192, multipleOf96, multipleOf64] as const;
+    const tiles = [multipleOf192, multipleOf128, multipleOf96, multipleOf64] as const;
     return tiles
       .filter((tile) => matrixBytes(tile) <= limits.maxComputeWorkgroupStorageSize)
       .reduce((best, tile) => (computed(tile) < computed(best) ? tile : best));

@@ -15,8 +15,11 @@ import { linear } from "../linear/linear.js";
 import { linearReference } from "../linear/linear.reference.js";
 import { type MatrixTile, matrixBytes } from "./matrix-tile.wgsl.js";
 
-/** f16 operands are given: only sums in another order differ. */
-const SUMS = 1e-6;
+/**
+ * f16 operands are given: only sums in another order differ. Real matrices drop bits of sums where an emulation rounds:
+ * 1e-6 for sums of 1536 products on an NVIDIA H200, 6e-6 for 8960.
+ */
+const SUMS = () => (device?.info.hardware === "gpu" ? 3e-6 : 1e-6);
 
 let device: Device | undefined;
 beforeAll(async () => {
@@ -50,7 +53,7 @@ test.each(tiles)("linear %o", async (tile) => {
       }),
     );
     const want = linearReference({ M, N, K, x, weight, bias } as Parameters<typeof linearReference>[0]);
-    expect(relativeL2(await device.read(y), want)).toBeLessThan(SUMS);
+    expect(relativeL2(await device.read(y), want)).toBeLessThan(SUMS());
     y.dispose();
   }
 });
@@ -109,6 +112,6 @@ test.each(tiles.slice(1))("conv3d %o", async (tile) => {
       return y;
     });
   const [got, want] = [run({ kind: "matrix", ...tile }), run(undefined)];
-  expect(relativeL2(await device.read(got), await device.read(want))).toBeLessThan(SUMS);
+  expect(relativeL2(await device.read(got), await device.read(want))).toBeLessThan(SUMS());
   for (const t of [got, want]) t.dispose();
 });

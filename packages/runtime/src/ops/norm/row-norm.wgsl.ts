@@ -67,7 +67,7 @@ function inverse(kind: RowNormKind): string {
 }
 
 /** Lines that finish `v`; `table(name)` is the shader expression of a table's value at the same place. */
-function finish(spec: RowNormShape, table: (name: RowNormTable) => string): string {
+export function finish(spec: RowNormShape, table: (name: RowNormTable) => string): string {
   const lines: string[] = [];
   if (spec.tables.weight) lines.push(`v *= ${table("weight")};`);
   if (spec.tables.bias) lines.push(`v += ${table("bias")};`);
@@ -118,7 +118,7 @@ function mainSource(spec: RowNormShape, v: RowNormVariant, used: readonly RowNor
 const input = (spec: RowNormShape) => (spec.inPlace ? "y" : "x");
 
 /** The walks over a row by `stride` threads, of which this is `start`; `sum` reduces two vec4f of a thread over the row. */
-function walks(
+export function walks(
   spec: RowNormShape,
   start: string,
   stride: string,
@@ -152,7 +152,7 @@ ${
 }
 
 /** The sums of the components of two vec4f. */
-function componentSums(a: string, b: string): string {
+export function componentSums(a: string, b: string): string {
   return `vec2f(dot(${a}, vec4f(1.0)), dot(${b}, vec4f(1.0)))`;
 }
 

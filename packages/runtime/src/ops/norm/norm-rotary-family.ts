@@ -1,0 +1,55 @@
+/** How the rows of queries and keys are shared between threads. Pure: no device inside. */
+import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
+import { coreOnly, sharedWork } from "../../kernel/requirements.js";
+import { type NormRotaryShape, type NormRotaryVariant, normRotaryKernel } from "./norm-rotary.wgsl.js";
+
+export interface NormRotarySize {
+  readonly rows: number;
+  readonly channels: number;
+}
+
+type Rule = KernelRule<NormRotaryShape, NormRotarySize, NormRotaryVariant>;
+
+const shared: Rule = {
+  id: "shared",
+  precision: "f32",
+  ...sharedWork,
+  fits: () => undefined,
+  variant: (_, { channels }) => {
+    const threads = 256;
+    // As of row norms: two or three vec4f per thread.
+    const lanes = 2 ** Math.round(Math.log2(channels / 10));
+    return { kind: "shared", lanes: Math.min(threads, Math.max(2, lanes)), threads };
+  },
+};
+
+const rows: Rule = {
+  id: "rows",
+  precision: "f32",
+  ...coreOnly,
+  fits: () => undefined,
+  variant: () => ({ kind: "rows" }),
+};
+
+export const normRotaryFamily = defineKernelFamily({
+  name: "norm-rotary",
+  rules: [shared, rows],
+  kernel: normRotaryKernel,
+  typical: [
+    {
+      name: "RMS norm over all heads, pairs of neighbours, f16",
+      shape: { kind: "rms", style: "interleaved", x: "f16", weight: "f32", table: "f32" },
+      size: { rows: 32_760, channels: 1536 },
+    },
+    {
+      name: "layer norm of heads, f16",
+      shape: { kind: "layer", style: "interleaved", x: "f16", weight: "f32", bias: "f32", table: "f32" },
+      size: { rows: 17_550 * 48, channels: 64 },
+    },
+    {
+      name: "RMS norm of heads, pairs over half a head, f32",
+      shape: { kind: "rms", style: "half", x: "f32", weight: "bf16", table: "f32" },
+      size: { rows: 4096 * 32, channels: 128 },
+    },
+  ],
+});
