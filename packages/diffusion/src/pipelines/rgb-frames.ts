@@ -45,9 +45,13 @@ async function readFrames(
   { latents }: RgbFramesOptions,
   number: number,
 ): Promise<Uint8Array> {
-  using decoded = chunk;
-  using frames = toRgbFrames(device, decoded);
-  const [bad, bytes] = await Promise.all([countNotFinite(device, decoded), device.readBytes(frames)]);
+  const read = () => {
+    using decoded = chunk;
+    using frames = toRgbFrames(device, decoded);
+    return Promise.all([countNotFinite(device, decoded), device.readBytes(frames)]);
+  };
+  // What is read is recorded when this returns, and the tensors are free for what comes next.
+  const [bad, bytes] = await read();
   if (bad > 0) throw new NotFiniteError("vae", `frames of chunk ${number}`, { latents });
   return bytes;
 }

@@ -212,9 +212,12 @@ export class StandInModel {
   /** RGB bytes of each chunk, read as pipelines read them: while the next is on its way. */
   async *decodeBytes(): AsyncGenerator<{ frames: number; bytes: Uint8Array }, void, undefined> {
     yield* readAhead(this.decode(), async (chunk) => {
-      using decoded = chunk;
-      using rgb = toRgbFrames(this.device, decoded);
-      return { frames: decoded.dim(1), bytes: await this.device.readBytes(rgb) };
+      const read = () => {
+        using decoded = chunk;
+        using rgb = toRgbFrames(this.device, decoded);
+        return this.device.readBytes(rgb);
+      };
+      return { frames: chunk.dim(1), bytes: await read() };
     });
   }
 

@@ -28,10 +28,14 @@ export async function countNotFinite(device: Device, x: Tensor): Promise<number>
         });
       });
     }
-    let sum = 0;
-    for (const count of await device.readIntegers(counts)) sum += count;
-    return sum;
-  } finally {
+  } catch (error) {
     counts.dispose();
+    throw error;
   }
+  const read = device.readIntegers(counts);
+  // Its copy is recorded: nobody needs to hold it while the GPU works.
+  counts.dispose();
+  let sum = 0;
+  for (const count of await read) sum += count;
+  return sum;
 }
