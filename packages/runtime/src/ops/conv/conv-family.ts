@@ -1,7 +1,7 @@
 /** Which kernel a convolution runs. Pure: no device inside. */
 import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
-import { coreOnly, narrowSubgroups } from "../../kernel/requirements.js";
+import { coreOnly, f16Values, narrowSubgroups } from "../../kernel/requirements.js";
 import { needsMatrices } from "../matrix/matrix-rules.js";
 import { MATRIX_LOAD, matrixBytes } from "../matrix/matrix-tile.wgsl.js";
 import { CONV_MATRIX_TILES, CONV_TILES, type ConvTile, type ConvVariant } from "./conv-variant.js";
@@ -51,6 +51,15 @@ const matrix: Rule = {
   },
 };
 
+/** For GPUs without matrices: sums are f32, operands travel as f16 from memory to registers. */
+const tileF16: Rule = {
+  id: "tile-f16",
+  precision: "f16",
+  ...f16Values,
+  fits: () => undefined,
+  variant: (_, { outChannels }) => ({ ...tileFor(outChannels), half: true }),
+};
+
 /** Needs nothing but core WebGPU: the reference for every other kernel. */
 const tile: Rule = {
   id: "tile",
@@ -71,7 +80,7 @@ const zeros = { padTime: "zeros", padSpace: "zeros", alignedN: true, bias: "f32"
 
 export const convFamily = defineKernelFamily({
   name: "conv3d",
-  rules: [matrix, lanes, tile],
+  rules: [matrix, lanes, tileF16, tile],
   kernel: convKernel,
   typical: [
     {

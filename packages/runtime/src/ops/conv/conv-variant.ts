@@ -1,4 +1,5 @@
 /** The kernels that `conv3d` can run, as plain data. */
+import { variantKey } from "../linear/linear-variant.js";
 import type { MatrixTile } from "../matrix/matrix-tile.wgsl.js";
 
 /**
@@ -12,6 +13,8 @@ export interface ConvTile {
   readonly threadM: number;
   readonly threadN: number;
   readonly stepK: number;
+  /** Both operands are staged as f16, which halves their way through workgroup memory. Needs `shader-f16`. */
+  readonly half?: boolean;
 }
 
 /** One subgroup of `size` lanes computes `size * blocksM` positions by `size * blocksN` channels. Needs `subgroups`. */
@@ -22,8 +25,18 @@ export interface ConvSubgroup {
   readonly blocksN: number;
 }
 
-/** Its text as a key, and the outputs of a workgroup: `variantKey` and `outputTile` of `linear`. */
+/** Outputs of a workgroup: `outputTile` of `linear`. */
 export type ConvVariant = ({ readonly kind: "matrix" } & MatrixTile) | ConvTile | ConvSubgroup;
+
+/** Text that two different variants never share. */
+export function convVariantKey(v: ConvVariant): string {
+  return `${variantKey(v)}${v.kind === "tile" && v.half ? " half" : ""}`;
+}
+
+/** Whether operands are rounded to f16 before they are multiplied. */
+export function roundsOperands(v: ConvVariant): boolean {
+  return v.kind === "matrix" || (v.kind === "tile" && v.half === true);
+}
 
 const tile = (tileM: number, tileN: number, threadM: number, threadN: number, stepK: number): ConvTile => ({
   kind: "tile",

@@ -20,9 +20,11 @@ export function convTileSource(t: ConvTile): string {
   const blocksX = strideX * deep;
   const blocksW = strideW * deep;
   const four = [0, 1, 2, 3];
+  const type = t.half ? "vec4<f16>" : "vec4f";
+  const staged = (value: string) => (t.half ? `vec4f(${value})` : value);
   return /* wgsl */ `
-var<workgroup> tile_x: array<vec4f, ${t.stepK * strideX}>;
-var<workgroup> tile_w: array<vec4f, ${t.stepK * strideW}>;
+var<workgroup> tile_x: array<${type}, ${t.stepK * strideX}>;
+var<workgroup> tile_w: array<${type}, ${t.stepK * strideW}>;
 
 fn input_or_zero(cached: bool, pixel: i32, k4: u32) -> vec4f {
   if (pixel < 0 || k4 >= params.steps) { return vec4f(0.0); }
@@ -69,16 +71,16 @@ ${lines(4, (i) => `        let pixel${i} = pixel_at(base, corner${i} + offset);`
         for (var k0 = 0u; k0 < params.steps; k0 += ${deep}u) {
           if (stages_x) {
             let m = transpose(mat4x4f(${four.map((i) => `input_or_zero(cached, pixel${i}, k0 + kb)`).join(", ")}));
-${lines(4, (i) => `            tile_x[(4u * kb + ${i}u) * ${strideX}u + rb] = m[${i}];`)}
+${lines(4, (i) => `            tile_x[(4u * kb + ${i}u) * ${strideX}u + rb] = ${t.half ? `${type}(m[${i}])` : `m[${i}]`};`)}
           }
           if (stages_w) {
             let m = transpose(mat4x4f(${four.map((i) => `weight_or_zero(row${i} + tap, k0 + wk)`).join(", ")}));
-${lines(4, (i) => `            tile_w[(4u * wk + ${i}u) * ${strideW}u + wr] = m[${i}];`)}
+${lines(4, (i) => `            tile_w[(4u * wk + ${i}u) * ${strideW}u + wr] = ${t.half ? `${type}(m[${i}])` : `m[${i}]`};`)}
           }
           workgroupBarrier();
           for (var k = 0u; k < ${t.stepK}u; k++) {
-${lines(rowGroups, (i) => `            let a${i} = tile_x[k * ${strideX}u + ty + ${i * threadsM}u];`)}
-${lines(columnGroups, (c) => `            let c${c} = tile_w[k * ${strideW}u + tx + ${c * threadsN}u];`)}
+${lines(rowGroups, (i) => `            let a${i} = ${staged(`tile_x[k * ${strideX}u + ty + ${i * threadsM}u]`)};`)}
+${lines(columnGroups, (c) => `            let c${c} = ${staged(`tile_w[k * ${strideW}u + tx + ${c * threadsN}u]`)};`)}
 ${lines(sums, (i) => {
   const row = Math.floor(i / columnGroups);
   return `            s${i} += a${row >> 2}[${row & 3}] * c${i % columnGroups};`;

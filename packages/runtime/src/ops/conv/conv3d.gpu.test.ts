@@ -185,6 +185,15 @@ describe("conv3d", () => {
     for (const variant of variants) await run(c, "f32", { tuning: { variant } });
   });
 
+  test("f16 through workgroup memory loses nothing of operands that are f16", async () => {
+    if (!canRun(device, convFamily, "tile-f16")) return;
+    for (const name of ["tails of tiles", CASES.find((k) => k.name.includes("two cached"))!.name]) {
+      const c = CASES.find((k) => k.name === name)!;
+      await run(c, "f16", { tuning: { rule: "tile-f16" }, outDtype: "f32" });
+      await run(c, "f16", { tuning: { variant: { ...CONV_TILES.any, half: true } } }, true);
+    }
+  });
+
   test("subgroup matrices: every kind of padding and tile", async () => {
     if (!canRun(device, convFamily, "matrix-f16")) return;
     const wide = CASES.filter(({ x }) => x[4] % 8 === 0);

@@ -19,7 +19,7 @@ import {
   convGeometry,
   planConv,
 } from "./conv-geometry.js";
-import type { ConvVariant } from "./conv-variant.js";
+import { type ConvVariant, roundsOperands } from "./conv-variant.js";
 import { type ConvWeight, roundUp4 } from "./conv-weight.js";
 import type { ConvShaderShape, PadMode } from "./conv3d.wgsl.js";
 
@@ -120,7 +120,7 @@ export function convOperandDType(
   const g = convGeometry([frames, height, width], weight.kernel, stride, padding, weight.kernel[0] - 1);
   if (isProduct(weight, g)) return dtype;
   const { variant } = chooseKernel(device, dtype, roundUp4(channels), weight, g, options);
-  return variant.kind === "matrix" ? "f16" : dtype;
+  return roundsOperands(variant) ? "f16" : dtype;
 }
 
 /** Whether each output position is a product of the weight with one input position. */
@@ -189,7 +189,7 @@ function run(
     ...options,
     outDtype,
   });
-  if (variant.kind === "matrix" && (common.x !== "f16" || common.weight !== "f16")) {
+  if (roundsOperands(variant) && (common.x !== "f16" || common.weight !== "f16")) {
     // Rounded once, not for every tap that reads them.
     const half = (t: Tensor) => (t.dtype === "f16" ? t : cast(device, t, "f16"));
     weight.round?.();

@@ -12,9 +12,8 @@ import {
   epilogueKey,
   epilogueSource,
 } from "../linear/linear-epilogue.wgsl.js";
-import { variantKey } from "../linear/linear-variant.js";
 import { halvesOf, MATRIX_EXTENSIONS, matrixOperandType } from "../matrix/matrix-tile.wgsl.js";
-import type { ConvVariant } from "./conv-variant.js";
+import { type ConvVariant, convVariantKey } from "./conv-variant.js";
 import { convMatrixSource } from "./conv3d-matrix.wgsl.js";
 import { convSubgroupSource } from "./conv3d-subgroups.wgsl.js";
 import { convTileSource } from "./conv3d-tile.wgsl.js";
@@ -70,7 +69,7 @@ export function convKernel(shape: ConvShaderShape, variant: ConvVariant): Kernel
     inBounds: true,
     name: "conv3d",
     key: [
-      variantKey(variant),
+      convVariantKey(variant),
       `x:${shape.x} w:${shape.weight} ${shape.padTime} ${shape.padSpace}${shape.history ? " history" : ""}`,
       epilogueKey(shape),
     ].join(" "),
@@ -95,9 +94,17 @@ function mainSource(shape: ConvShaderShape, variant: ConvVariant): string {
   }
 }
 
-function extensions({ kind }: ConvVariant): readonly WgslExtension[] {
-  if (kind === "matrix") return MATRIX_EXTENSIONS;
-  return kind === "lanes" ? ["subgroups"] : [];
+function extensions(variant: ConvVariant): readonly WgslExtension[] {
+  switch (variant.kind) {
+    case "matrix":
+      return MATRIX_EXTENSIONS;
+    case "lanes":
+      return ["subgroups"];
+    case "tile":
+      return variant.half ? ["f16"] : [];
+    default:
+      return variant satisfies never;
+  }
 }
 
 /** `input_at(cached, i)` and `load4_weight(i)`: four channels; for matrices `halves_input` and `halves_weight`: eight. */

@@ -1,7 +1,7 @@
 /** Which kernel linear layers run, and how rows are cut to fit bindings. */
 import { describe, expect, test } from "vitest";
 import { KernelChooser } from "../../kernel/kernel-family.js";
-import { pretendDevice } from "../../testing/pretend-device.js";
+import { PRETEND_DEVICES, pretendDevice } from "../../testing/pretend-device.js";
 import { splitRows } from "../row-chunks.js";
 import type { LinearShaderShape } from "./linear.wgsl.js";
 import { linearFamily } from "./linear-family.js";
@@ -55,6 +55,19 @@ describe("linear", () => {
   test("GPUs get large tiles when there are enough of them", () => {
     const rows = (M: number) => outputTile(choose(M, 1536)).rows;
     expect([rows(128), rows(32_760)]).toEqual([32, 64]);
+  });
+
+  test("matrices take tiles of few rows for few rows, and 64 or more for many", () => {
+    const chooser = new KernelChooser(PRETEND_DEVICES.nvidia!, { math: "fast" });
+    const rows = (M: number) => {
+      const { rule, variant } = chooser.choose(linearFamily, shape, { M, N: 1536, K: 1536 });
+      return [rule, outputTile(variant).rows];
+    };
+    expect(rows(8)).toEqual(["gemv", 8]);
+    expect(rows(9)).toEqual(["matrix-f16", 16]);
+    expect(rows(17)).toEqual(["matrix-f16", 32]);
+    expect(rows(33)).toEqual(["matrix-f16", 64]);
+    expect(rows(32_760)).toEqual(["matrix-f16", 128]);
   });
 
   test("stages as f16 only what is stored as f16, and only with the feature", () => {

@@ -4,9 +4,10 @@ import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, f16Values, narrowSubgroupSize, narrowSubgroups } from "../../kernel/requirements.js";
 import { needsMatrices } from "../matrix/matrix-rules.js";
-import { MATRIX_LOAD, matrixBytes, matrixDepth } from "../matrix/matrix-tile.wgsl.js";
+import { MATRIX_LOAD, type MatrixTile, matrixBytes, matrixDepth } from "../matrix/matrix-tile.wgsl.js";
 import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
 import {
+  FEW_ROWS_MATRIX_TILES,
   LARGE_TILE,
   type LinearVariant,
   MATRIX_TILES,
@@ -59,15 +60,15 @@ const matrix: Rule = {
   fits: (_, { M, N, K, wideX }) => {
     if (wideX) return "x may be beyond the range of f16";
     if (K % MATRIX_LOAD !== 0) return `K is ${K}, no multiple of ${MATRIX_LOAD}`;
-    return M >= 32 && N >= 32 ? undefined : "for 32 rows and columns or more";
+    return N >= 32 ? undefined : "for 32 columns or more";
   },
   variant: (_, { M, N, K }, { limits }) => {
-    const found = MATRIX_TILES.find(
-      (t) =>
-        matrixBytes(t) <= limits.maxComputeWorkgroupStorageSize &&
-        Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
+    const fits = (t: MatrixTile) => matrixBytes(t) <= limits.maxComputeWorkgroupStorageSize;
+    const few = FEW_ROWS_MATRIX_TILES.find((t) => M <= t.tileM && fits(t));
+    const many = MATRIX_TILES.find(
+      (t) => fits(t) && Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
     );
-    const tile = found ?? MATRIX_TILES.at(-1)!;
+    const tile = few ?? many ?? MATRIX_TILES.at(-1)!;
     return { kind: "matrix", ...tile, ...(K % matrixDepth(tile) === 0 ? { whole: true } : {}) };
   },
 };

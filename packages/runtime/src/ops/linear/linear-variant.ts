@@ -57,6 +57,12 @@ export const MATRIX_TILES: readonly MatrixTile[] = [
   { tileM: 64, tileN: 64, subgroupsM: 2, subgroupsN: 2 },
 ];
 
+/** Subgroup matrices for up to 16 and 32 rows, such as short prompts: reading the weight is the work, rows of 64 would be idle. */
+export const FEW_ROWS_MATRIX_TILES: readonly MatrixTile[] = [
+  { tileM: 16, tileN: 64, subgroupsM: 1, subgroupsN: 4, step: 64 },
+  { tileM: 32, tileN: 64, subgroupsM: 1, subgroupsN: 4, step: 64 },
+];
+
 /** For GPUs: the fastest of 15 tiles on an H100 from 512 rows up, with 64 threads and 8 KiB of workgroup memory. */
 export const LARGE_TILE: TileShape = { tileM: 64, tileN: 64, threadM: 8, threadN: 8, stepK: 16 };
 /** Where large tiles would be too few to fill a GPU. */
