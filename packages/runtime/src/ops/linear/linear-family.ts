@@ -57,7 +57,7 @@ const matrix: Rule = {
   id: "matrix-f16",
   precision: "f16",
   requires: (c) => needsMatrices(c, matrixBytes(MATRIX_TILES.at(-1)!)),
-  fits: (_, { M, N, K, wideX }) => {
+  fits: (_, { N, K, wideX }) => {
     if (wideX) return "x may be beyond the range of f16";
     if (K % MATRIX_LOAD !== 0) return `K is ${K}, no multiple of ${MATRIX_LOAD}`;
     return N >= 32 ? undefined : "for 32 columns or more";
