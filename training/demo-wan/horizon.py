@@ -74,7 +74,7 @@ class Bench:
             return out
 
         positive, negative = ([t[:count] for t in both] for both in (self.positive, self.negative))
-        velocity = guided(counted, positive, negative, 1 if self.few else 3.0)
+        velocity = guided(counted, positive, negative, 1 if self.few else entry["guidance"])
         x = torch.cat(noise).to(self.device)
         with self.autocast:
             z = few_steps(velocity, x) if self.few else sample(velocity, x, steps)
@@ -156,7 +156,7 @@ def main() -> None:
                 print("no time for", entry["factor"], entry["name"], flush=True)
                 continue
             clips = bench.clips(entry, args.steps, speed)
-            facts = {k: entry[k] for k in ("name", "factor", "config", "riflex", "density")}
+            facts = {k: entry[k] for k in ("name", "factor", "config", "riflex", "density", "guidance")}
             facts |= {"speed": speed, "student": bool(args.lora), "steps": 4 if args.lora else args.steps}
             judges.add(facts, bench.prompts_of(entry), clips, args.scratch)
     judges.wait()

@@ -16,7 +16,8 @@ import tokenizer as tokenizer_code
 from autoencoder import Autoencoder, AutoencoderConfig
 from encode_clips import load_autoencoder
 from files import contact_sheet, load_weights, save_weights, write_png
-from sampler import guided, sample
+from lora import merge
+from sampler import few_steps, guided, sample
 from text_encoder import TextConfig, TextEncoder, row_bias
 from transformer import Transformer, TransformerConfig
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("file", type=Path, help="a .safetensors file of latents and pixels, or a .png sheet")
     parser.add_argument("--out", type=Path, default=Path("run"))
     parser.add_argument("--model", type=Path, help="an exported folder in place of a run: its rounded weights, in f32")
+    parser.add_argument("--lora", type=Path, help="the student's file: its own steps, without guidance")
     parser.add_argument("--prompt", required=True)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--steps", type=int, default=20)
@@ -59,12 +61,15 @@ def main() -> None:
         vae, mean, std = load_autoencoder(args.out / "vae.safetensors", device)
         transformer.load_state_dict(load_weights(args.out / "transformer.safetensors"))
         text.load_state_dict(load_weights(args.out / "text.safetensors"))
+    if args.lora:
+        merge(transformer, args.lora)
+        args.steps, args.guidance = 4, 1.0
     ids = torch.as_tensor(tokenizer_code.encode(Tokenizer.from_file(args.tokenizer), [args.prompt, ""])).long()
     hidden = text(ids)
     bias = row_bias(ids, torch.full((2,), float(args.rows)))
     noise = torch.randn(1, 8, args.latent_frames, 8, 8, generator=torch.Generator().manual_seed(args.seed))
     velocity = guided(transformer, (hidden[:1], bias[:1]), (hidden[1:], bias[1:]), args.guidance)
-    z = sample(velocity, noise, args.steps)
+    z = few_steps(velocity, noise) if args.lora else sample(velocity, noise, args.steps)
     shape = (1, -1, 1, 1, 1)
     clip = vae.decode(z * std.view(shape) + mean.view(shape)).clamp(-1, 1)
     if args.file.suffix == ".png":

@@ -1,4 +1,4 @@
-// Patterns and prompts for horizon.py: node write-patterns.mjs patterns.json [prompts]
+// Patterns and prompts for horizon.py: node write-patterns.mjs patterns.json [prompts] [all | best]
 // Each entry is one way to run one length; its masks are those of `@lvsa/core`, so that there is no second implementation to be wrong.
 import { writeFileSync } from "node:fs";
 import {
@@ -9,7 +9,7 @@ import {
 } from "../../packages/core/dist/index.js";
 import { captionOf, sampleScenes } from "../../packages/quality/dist/shapes.js";
 
-const [file, prompts = "128"] = process.argv.slice(2);
+const [file, prompts = "128", part = "all"] = process.argv.slice(2);
 const TRAINED = 5;
 const TEMPORAL = 4;
 const STEPS = 20;
@@ -64,7 +64,33 @@ const SWEEP = [
   ]),
 ];
 
-function entry({ name, config, riflex, speed = 1 }, factor, count) {
+/** What the sweep found best, with all prompts, and round it. */
+const BEST = [
+  { name: "rotating w2 f0", config: lvsa(2, 0) },
+  { name: "rotating w2 f0, speed 3", config: lvsa(2, 0), speed: 3 },
+  { name: "rotating w2 f0, speed 7", config: lvsa(2, 0), speed: 7 },
+  { name: "window only w2 f0", config: lvsa(2, 0, { keyFrameInterval: 0 }) },
+  { name: "rotating w2 f0, speed 2", config: lvsa(2, 0), speed: 2 },
+  ...[1, 3, 7].map((speed) => ({ name: `rotating w1 f0, speed ${speed}`, config: lvsa(1, 0), speed })),
+  ...[2, 3, 7].map((speed) => ({ name: `rotating w1 f1, speed ${speed}`, config: lvsa(1, 1), speed })),
+  ...[1, 3].map((speed) => ({ name: `rotating w3 f0, speed ${speed}`, config: lvsa(3, 0), speed })),
+  { name: "rotating w2 f0 scale 1.5", config: lvsa(2, 0, { sparsityScale: 1.5 }) },
+  {
+    name: "rotating w2 f0, dense last 3",
+    config: lvsa(2, 0, { schedule: [{ steps: [STEPS - 3, STEPS - 1], attention: "dense" }] }),
+  },
+  {
+    name: "rotating w2 f0, dense first 2",
+    config: lvsa(2, 0, { schedule: [{ steps: [0, 1], attention: "dense" }] }),
+  },
+  ...[2, 4, 5].map((guidance) => ({
+    name: `rotating w2 f0, guidance ${guidance}`,
+    config: lvsa(2, 0),
+    guidance,
+  })),
+];
+
+function entry({ name, config, riflex, speed = 1, guidance = 3 }, factor, count) {
   const frames = TRAINED * factor;
   const row = (indices) => Array.from({ length: frames }, (_, k) => (indices.has(k) ? "1" : "0")).join("");
   let masks = [];
@@ -102,6 +128,7 @@ function entry({ name, config, riflex, speed = 1 }, factor, count) {
     config: config ?? null,
     riflex: k ?? null,
     speed,
+    guidance,
     prompts: count,
     frames,
     density,
@@ -113,11 +140,17 @@ function entry({ name, config, riflex, speed = 1 }, factor, count) {
 
 const all = Number(prompts);
 // The sweep only ranks: half of the prompts.
-const entries = [
+// The sweep only ranks: half of the prompts.
+const everything = () => [
   entry(METHODS[0], 1, all),
   ...[4, 2, 6].flatMap((factor) => METHODS.map((method) => entry(method, factor, all))),
   ...SWEEP.map((setting) => entry(setting, 4, all >> 1)),
 ];
+const bestOnes = () => [
+  ...BEST.map((setting) => entry(setting, 4, all)),
+  ...[2, 6].flatMap((factor) => BEST.slice(0, 4).map((setting) => entry(setting, factor, all))),
+];
+const entries = part === "best" ? bestOnes() : everything();
 const scenes = sampleScenes(all, 32, { heldOut: true });
 const texts = scenes.map((scene, i) => captionOf(scene, i));
 writeFileSync(file, JSON.stringify({ prompts: texts, entries }));

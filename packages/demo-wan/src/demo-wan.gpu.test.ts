@@ -1,21 +1,23 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Engine } from "@lvsa/diffusion";
 import { WanPipeline } from "@lvsa/diffusion/wan";
-import { nodeFolder } from "@lvsa/runtime/node";
+import { fileSource, nodeFolder } from "@lvsa/runtime/node";
 import { floatTensor, readSafetensors, relativeL2, testDevice } from "@lvsa/runtime/testing";
 import { expect, test } from "vitest";
-import { DEMO_PROMPTS, DEMO_WAN } from "./index.js";
+import { DEMO_PROMPTS, DEMO_WAN, DEMO_WAN_FEW_STEPS } from "./index.js";
 
 const folder = fileURLToPath(DEMO_WAN);
+const fixture = (name: string) => join(import.meta.dirname, "../../../fixtures/demo-world", name);
 
-test("is less than 12 MB", () => {
+test("is less than 12 MB, with its student", () => {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
     entry.isFile(),
   );
   const bytes = files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
   expect(files.length).toBeGreaterThan(10);
-  expect(bytes).toBeLessThan(12e6);
+  expect(bytes + statSync(fileURLToPath(DEMO_WAN_FEW_STEPS.lora)).size).toBeLessThan(12e6);
 });
 
 test("says its training length and settings", async () => {
@@ -32,9 +34,7 @@ test("says its training length and settings", async () => {
 
 // Written by training/demo-wan/sample.py from this folder: the modules that the model was trained with, in f32.
 test("has the latents that its training code has", async () => {
-  const golden = await readSafetensors(
-    join(import.meta.dirname, "../../../fixtures/demo-world/sample.safetensors"),
-  );
+  const golden = await readSafetensors(fixture("sample.safetensors"));
   const device = await testDevice();
   using pipeline = await WanPipeline.fromPretrained(nodeFolder(folder), { device, precision: "f32" });
   const { latents, frames } = await pipeline.generate({
@@ -56,5 +56,29 @@ test("has the latents that its training code has", async () => {
       worst = Math.max(worst, Math.abs(last![3 * i + c]! - 127.5 * (pixels[c * area + i]! + 1)));
   // Half a step of 8-bit rounding, and what latents that differ by 1e-5 make of it.
   expect(worst).toBeLessThan(1);
+  device.dispose();
+});
+
+// Written by the same program with --lora: factors merged there in f32, and its own Euler steps.
+test("has the student's latents that the training code has", async () => {
+  const golden = await readSafetensors(fixture("few-steps.safetensors"));
+  const device = await testDevice();
+  const loras = [{ file: await fileSource(fileURLToPath(DEMO_WAN_FEW_STEPS.lora)) }];
+  using engine = await Engine.open(nodeFolder(folder), {
+    device,
+    precision: "f32",
+    loras,
+    registered: false,
+  });
+  const { latents, settings } = await engine.generate({
+    prompt: DEMO_PROMPTS[0]!,
+    seed: 7,
+    preset: DEMO_WAN_FEW_STEPS.preset,
+  });
+  expect(settings).toMatchObject({ num_inference_steps: 4, guidance_scale: 1 });
+  const error = relativeL2(latents.data, floatTensor(golden, "latents").data);
+  console.log(`the student's latents: relative L2 ${error.toExponential(1)} against PyTorch`);
+  // Four steps in f32 with other orders of sums.
+  expect(error).toBeLessThan(1e-4);
   device.dispose();
 });

@@ -8,8 +8,9 @@ import { inspectCheckpoint, requireWholeWeights } from "@lvsa/diffusion/catalog"
 import { countingGpu, type DeviceInfo } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { afterAll, describe, expect, it } from "vitest";
+import { BUNDLED_STUDENT } from "../bundled-model.js";
 import { parseGenerateOptions } from "../options/generate-options.js";
-import { chooseCheckpoint } from "./checkpoint.js";
+import { chooseCheckpoint, withBundledStudent } from "./checkpoint.js";
 import { readLatents, writeLatents } from "./latents-file.js";
 import { checkMemory } from "./memory-check.js";
 import { checkSpace, claimOutputs, outputBytes, outputPaths } from "./output-check.js";
@@ -111,6 +112,25 @@ describe("checkpoints", () => {
     await expect(chooseCheckpoint({ model: "wan2.1-t2v-1.3b" })).rejects.toThrow(
       expect.objectContaining({ fix: expect.stringContaining("Download Wan-AI/") as string }),
     );
+  });
+
+  it("without a name are the demo model's student, unless the options say how to sample", () => {
+    const student = { preset: BUNDLED_STUDENT.preset, lora: [{ path: BUNDLED_STUDENT.lora, weight: 1 }] };
+    const of = (given: Record<string, string>) => withBundledStudent(parseGenerateOptions(given));
+    const plain = of({ height: "64" });
+    expect(plain).toMatchObject({ isStudent: true, options: { ...student, height: 64, numFrames: 37 } });
+    expect(plain.options.steps).toBeUndefined();
+    expect(of({ preset: student.preset, numFrames: "17" })).toMatchObject({
+      isStudent: true,
+      options: { ...student, numFrames: 17 },
+    });
+    for (const given of [{ steps: "20" }, { guidance: "2" }, { flowShift: "5" }, { negativePrompt: "red" }])
+      expect(of(given), JSON.stringify(given)).toMatchObject({
+        isStudent: false,
+        options: { numFrames: 37, steps: "steps" in given ? 20 : 12 },
+      });
+    expect(of({ steps: "20" }).options.lora).toBeUndefined();
+    expect(of({ preset: "lightx2v-4step" }).isStudent).toBe(false);
   });
 
   it("are whole", async () => {

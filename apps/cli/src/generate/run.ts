@@ -15,7 +15,7 @@ import { type GenerateCommandOptions, ignoredOptions } from "../options/generate
 import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
 import { VERSION } from "../version.js";
-import { choicePaths, chooseCheckpoint, withBundledDefaults } from "./checkpoint.js";
+import { choicePaths, chooseCheckpoint, withBundledStudent } from "./checkpoint.js";
 import { hookPlugins } from "./hooks.js";
 import { readLatents } from "./latents-file.js";
 import { openLoras } from "./loras.js";
@@ -53,10 +53,13 @@ export async function runGenerate(
   }
   // 1. Everything that can be wrong without a GPU
   const checkpoint = await chooseCheckpoint(request.options);
-  const options = checkpoint.isBundled ? withBundledDefaults(request.options) : request.options;
+  const { options, isStudent } = checkpoint.isBundled
+    ? withBundledStudent(request.options)
+    : { options: request.options, isStudent: false };
   if (checkpoint.isBundled) {
     reporter.notice(
-      `No --model given: using the demo model, which draws moving shapes ("${DEMO_PROMPTS[1]}").`,
+      `No --model given: using the demo model, which draws moving shapes ("${DEMO_PROMPTS[1]}")` +
+        (isStudent ? ", in four steps (--steps 20: the model itself, without its few-step LoRA)." : "."),
     );
   }
   const environment = resume ? { ...resume.record.environment } : processEnvironment();

@@ -16,7 +16,7 @@ const FOUR_STEPS = { sigmas: [1, 0.75, 0.5, 0.25], flowShift: 5, numInferenceSte
 /** With two transformers the second one takes over after the second step. */
 const HALFWAY = { boundaryStepIndex: 2 };
 
-/** By name. Sources: LightX2V's distillation configs, FastVideo's DMD stage and presets, TurboDiffusion's scripts. */
+/** By name. Sources: LightX2V's distillation configs, FastVideo's DMD stage and presets, TurboDiffusion's scripts, `training/demo-wan`. */
 export const samplingPresets: Readonly<Record<string, SamplingPreset>> = {
   "lightx2v-4step": {
     description: "LightX2V's 4-step distillations and LoRAs (Wan 2.1, Wan 2.2 A14B, HunyuanVideo 1.5)",
@@ -42,6 +42,11 @@ export const samplingPresets: Readonly<Record<string, SamplingPreset>> = {
     description: "Self-Forcing, and DMD distillations of Wan 2.2 A14B",
     families: ["wan"],
     options: { ...dmd([1000, 750, 500, 250], 5, true), ...HALFWAY },
+  },
+  "demo-wan-4step": {
+    description: "the LoRA that comes with @lvsa/demo-wan",
+    families: ["wan"],
+    options: { ...FOUR_STEPS, flowShift: 4, scheduler: "FlowMatchEulerDiscreteScheduler" },
   },
   "rcm-4step": {
     description: "rCM and TurboDiffusion with dense attention",
