@@ -1,5 +1,5 @@
 /** Entry `@lvsa/diffusion/node`: what every program in Node needs besides, so that it can do without `@lvsa/runtime`. */
-export { createDevice, type NodeDeviceOptions, nodeFile, nodeFolder } from "@lvsa/runtime/node";
+export { createDevice, fileSource, type NodeDeviceOptions, nodeFile, nodeFolder } from "@lvsa/runtime/node";
 export {
   type CheckpointFiles,
   type ComponentFile,
