@@ -4,29 +4,21 @@ import { join } from "node:path";
 import { createDevice, nodeFolder } from "@lvsa/diffusion/node";
 import { WanPipeline } from "@lvsa/diffusion/wan";
 import { relativeL2 } from "@lvsa/runtime/testing";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chromiumPath, startChromium } from "./browser/chromium.js";
 import { type Served, serveFolder } from "./browser/serve.js";
-import { root } from "./testing/packed.js";
+import { builtPage, TestedPage } from "./browser/tested-page.js";
 
-const built = join(root, "apps/web/dist");
 const TRANSFORMER = "/model/transformer/diffusion_pytorch_model.safetensors";
 const clip = { numFrames: 9, height: 32, width: 48, numInferenceSteps: 2, guidanceScale: 1, seed: 7 };
 const prompt = "a red boat";
 
 it("has Chromium and the built page to test with", ({ skip }) => {
-  expect(existsSync(built), "the page is built by `turbo run build`").toBe(true);
+  expect(existsSync(builtPage), "the page is built by `turbo run build`").toBe(true);
   if (!chromiumPath)
     skip("the page is not tried in a browser: install chromium, or name it in LVSA_CHROMIUM");
 });
-
-interface Heard {
-  readonly latents: number[];
-  readonly type: string;
-  readonly bytes: number;
-  readonly settings: Record<string, unknown>;
-}
 
 /** Number of files that hold runs; in the page. */
 async function filesKept(): Promise<number> {
@@ -40,17 +32,9 @@ async function filesKept(): Promise<number> {
 describe.skipIf(!chromiumPath)("the page in Chromium", () => {
   let served: Served;
   let browser: Browser;
-  let context: BrowserContext;
+  let tested: TestedPage;
   let page: Page;
-  /** Errors of the console, exceptions, breaches of the security policy. */
-  const wrong: string[] = [];
 
-  const listen = (tab: Page) => {
-    tab.on("pageerror", (error) => wrong.push(error.message));
-    tab.on("console", (message) => {
-      if (message.type() === "error") wrong.push(`${message.text()} ${message.location().url}`);
-    });
-  };
   /** By the Tab key, as somebody without a mouse would. */
   const tabTo = async (id: string) => {
     for (let presses = 0; presses < 60; presses++) {
@@ -64,28 +48,13 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await page.keyboard.press("ControlOrMeta+a");
     await page.keyboard.type(text);
   };
-  const look = async (name: string) => {
-    const folder = process.env.LVSA_SCREENSHOTS;
-    if (folder) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
-  };
+  const look = (name: string) => tested.look(name);
 
   beforeAll(async () => {
-    served = await serveFolder(built);
+    served = await serveFolder(builtPage);
     browser = await startChromium();
-    context = await browser.newContext({ viewport: { width: 1000, height: 800 }, colorScheme: "light" });
-    page = await context.newPage();
-    listen(page);
-    await page.addInitScript(() => {
-      document.addEventListener("securitypolicyviolation", (event) => {
-        console.error(`breach of the security policy: ${event.violatedDirective} ${event.blockedURI}`);
-      });
-      const clips: unknown[] = [];
-      document.addEventListener("lvsa-clip", (event) => {
-        const { blob, latents, settings } = (event as CustomEvent).detail;
-        clips.push({ latents: [...latents.data], type: blob.type, bytes: blob.size, settings });
-      });
-      Object.assign(globalThis, { clips });
-    });
+    tested = await TestedPage.open(browser);
+    page = tested.page;
   });
   afterAll(async () => {
     await browser?.close();
@@ -93,8 +62,8 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
   });
 
   it("says what is missing in a browser without WebGPU", async () => {
-    const tab = await context.newPage();
-    listen(tab);
+    const tab = await tested.context.newPage();
+    tested.listen(tab);
     await tab.addInitScript(() => Object.defineProperty(navigator, "gpu", { value: undefined }));
     await tab.goto(served.address);
     await expect.poll(() => tab.textContent("#problem")).toMatch(/no WebGPU.*Chrome/);
@@ -145,11 +114,11 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await expect.poll(() => page.textContent("#estimate"), { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
     await page.keyboard.press("Enter");
     await page.waitForSelector("#results article", { timeout: 120_000 });
-    const [made] = (await page.evaluate("globalThis.clips")) as Heard[];
+    const [made] = await tested.clips();
     expect(made).toMatchObject({ settings: { prompt, seed: clip.seed, lvsa: null } });
     expect(made!.bytes).toBeGreaterThan(500);
     const device = await createDevice({ adapter: process.env.LVSA_TEST_ADAPTER || "auto" });
-    const folder = nodeFolder(join(built, "model"));
+    const folder = nodeFolder(join(builtPage, "model"));
     const pipeline = await WanPipeline.fromPretrained(folder, { device });
     const { latents } = await pipeline.generate({ prompt, ...clip });
     pipeline.dispose();
@@ -174,7 +143,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await page.waitForSelector("#preview:not([hidden])", { timeout: 60_000 });
     await look("running-light");
     await expect.poll(() => page.evaluate("globalThis.clips.length"), { timeout: 120_000 }).toBe(3);
-    const [, sparse, dense] = (await page.evaluate("globalThis.clips")) as Heard[];
+    const [, sparse, dense] = await tested.clips();
     expect(sparse!.settings.lvsa).toMatchObject({ latent_frames: 9 });
     expect(dense!.settings).toMatchObject({ lvsa: null, seed: clip.seed });
     const apart = relativeL2(Float32Array.from(sparse!.latents), Float32Array.from(dense!.latents));
@@ -198,24 +167,25 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await page.click("#go-on");
     await expect.poll(() => page.evaluate("globalThis.clips.length"), { timeout: 120_000 }).toBe(4);
     expect(page.workers()).toHaveLength(1);
-    const resumed = ((await page.evaluate("globalThis.clips")) as Heard[])[3]!;
+    const resumed = (await tested.clips())[3]!;
     expect(resumed.settings).toMatchObject({ num_inference_steps: 40, seed: clip.seed });
     expect(await page.isHidden("#kept-run")).toBe(true);
     expect(await page.evaluate(filesKept)).toBe(0);
   });
 
   it("opens without a network, with the model that it kept", async () => {
-    await context.setOffline(true);
+    await tested.context.setOffline(true);
     await page.reload();
     await page.click("#demo");
     await page.waitForSelector("#form:not([hidden])", { timeout: 60_000 });
-    expect(await page.textContent("#store-list")).toMatch(/model \(\d/);
-    await context.setOffline(false);
+    expect(await page.textContent("#store-list")).toMatch(/Demo model \(\d/);
+    await tested.context.setOffline(false);
   });
 
   it("opens a folder from the disk, without copying it", async () => {
+    await page.waitForSelector("#pick:not([disabled])");
     const before = served.requests.length;
-    await page.setInputFiles("#folder", join(built, "model"));
+    await page.setInputFiles("#folder", join(builtPage, "model"));
     await expect
       .poll(() => page.textContent("#model-text"), { timeout: 60_000 })
       .toMatch(/^model \(WanPipeline\)/);
@@ -224,6 +194,6 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
   });
 
   it("wrote no error to the console", () => {
-    expect(wrong).toEqual([]);
+    expect(tested.wrong).toEqual([]);
   });
 });

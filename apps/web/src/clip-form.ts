@@ -17,6 +17,7 @@ export class ClipForm {
   readonly #steps = element("steps", HTMLInputElement);
   readonly #guidance = element("guidance", HTMLInputElement);
   readonly #seed = element("seed", HTMLInputElement);
+  readonly #memory = element("memory", HTMLInputElement);
   #model: ModelInfo | undefined;
 
   /** @param onChange hears that a plan would change */
@@ -72,6 +73,7 @@ export class ClipForm {
   /** @param lvsa instead of what the form says */
   options(lvsa = this.lvsa.checked): ClipOptions {
     const seed = this.#seed.value.trim();
+    const memory = this.#memory.valueAsNumber;
     return {
       prompt: this.prompt.value.trim(),
       numFrames: this.numFrames,
@@ -80,6 +82,8 @@ export class ClipForm {
       numInferenceSteps: Number(this.#steps.value),
       guidanceScale: Number(this.#guidance.value),
       lvsa,
+      // Browsers do not tell how much there is.
+      ...(memory > 0 ? { memoryBudget: memory * 1e9 } : {}),
       ...(seed === "" ? {} : { seed: Number.isSafeInteger(Number(seed)) ? Number(seed) : BigInt(seed) }),
     };
   }

@@ -9,14 +9,24 @@ export async function showKeptModels(): Promise<void> {
   // A private window keeps none; that is said when a model is opened.
   const models = await keptModels().catch((): KeptModel[] => []);
   section.hidden = models.length === 0;
+  const isPersistent = await navigator.storage?.persisted?.().catch(() => undefined);
+  element("store-text", HTMLElement).textContent = isPersistent
+    ? "Stays here until it is removed."
+    : "The browser may remove it by itself when the disk gets full; it is loaded again then.";
   element("store-list", HTMLElement).replaceChildren(
     ...models.map((model) => {
+      const name = nameOf(model);
       const remove = create("button", { type: "button", textContent: "Remove" });
-      remove.setAttribute("aria-label", `Remove ${model.url}`);
+      remove.setAttribute("aria-label", `Remove ${name}`);
       remove.addEventListener("click", () => {
         removeKeptModel(model.key).then(showKeptModels, showProblem);
       });
-      return create("li", {}, `${new URL(model.url).pathname} (${bytesInWords(model.bytes)})`, remove);
+      return create("li", {}, `${name} (${bytesInWords(model.bytes)})`, remove);
     }),
   );
+}
+
+function nameOf({ url }: KeptModel): string {
+  if (url === new URL("model", document.baseURI).href) return "Demo model";
+  return url.replace(/^https?:\/\//, "");
 }

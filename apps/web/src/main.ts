@@ -1,6 +1,7 @@
 /** The page: a model, a form, a clip. */
 import "./no-eval.js";
 import { DEMO_PROMPTS } from "@lvsa/demo-wan";
+import { UsageError } from "@lvsa/runtime/errors";
 import {
   type ClipPlan,
   createGenerator,
@@ -16,17 +17,20 @@ import {
   webgpuProblem,
 } from "@lvsa/web";
 import { ClipForm } from "./clip-form.js";
-import { element } from "./dom.js";
+import { create, element } from "./dom.js";
 import { showEstimate } from "./estimate.js";
 import { showKeptModels } from "./kept-list.js";
 import { PreviewCanvas } from "./preview-canvas.js";
 import { clearProblem, showMessage, showProblem } from "./problem.js";
-import { addResult } from "./results.js";
+import { addComparison, addResult } from "./results.js";
 import { bytesInWords, secondsInWords } from "./words.js";
 
 /** Name of the run that the page keeps: one at a time. */
 const RUN = "page";
 const PLAN_DELAY_MILLISECONDS = 200;
+
+/** Buttons that open a model. */
+const OPENERS = ["demo", "pick", "pick-files"] as const;
 
 const STAGES: Readonly<Record<Progress["stage"], string>> = {
   download: "Loading the model",
@@ -47,18 +51,28 @@ class Page {
   #generator: VideoGenerator | undefined;
   #running: AbortController | undefined;
   #isPaused = false;
+  #isOpening = false;
+  /** What is being done, without whether it is paused. */
+  #doing = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
   #planned = 0;
 
   start(): void {
-    const folder = element("folder", HTMLInputElement);
     element("demo", HTMLButtonElement).addEventListener("click", () =>
       this.#open({ kind: "url", url: new URL("model", document.baseURI).href, keep: true }),
     );
-    element("pick", HTMLButtonElement).addEventListener("click", () => folder.click());
-    folder.addEventListener("change", () => {
-      if (folder.files?.length) this.#try(async () => this.#open(pickedModel(Array.from(folder.files!))));
-    });
+    for (const [button, input] of [
+      ["pick", element("folder", HTMLInputElement)],
+      ["pick-files", element("files", HTMLInputElement)],
+    ] as const) {
+      element(button, HTMLButtonElement).addEventListener("click", () => input.click());
+      input.addEventListener("change", () => {
+        const files = Array.from(input.files ?? []);
+        // So that the same can be picked again.
+        input.value = "";
+        if (files.length > 0) this.#try(async () => this.#open(pickedModel(files)));
+      });
+    }
     this.#takeDrops();
     this.#form.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -80,7 +94,7 @@ class Page {
       const problem = await webgpuProblem();
       if (!problem) return;
       showMessage(element("problem", HTMLElement), problem.message, problem.fix);
-      for (const id of ["demo", "pick"]) element(id, HTMLButtonElement).disabled = true;
+      for (const id of OPENERS) element(id, HTMLButtonElement).disabled = true;
     });
   }
 
@@ -102,9 +116,19 @@ class Page {
   }
 
   async #open(model: ModelSource): Promise<void> {
+    if (this.#running || this.#isOpening) {
+      const [what, fix] = this.#running
+        ? ["a clip is being made.", "Wait until that is done, or cancel it."]
+        : ["another model is being opened.", "Wait until that is done."];
+      throw new UsageError("BUSY", what, { fix });
+    }
+    this.#isOpening = true;
     clearProblem();
     const text = element("model-text", HTMLElement);
-    const buttons = ["demo", "pick"].map((id) => element(id, HTMLButtonElement));
+    const notes = element("model-notes", HTMLElement);
+    notes.replaceChildren();
+    notes.hidden = true;
+    const buttons = OPENERS.map((id) => element(id, HTMLButtonElement));
     for (const button of buttons) button.disabled = true;
     text.textContent = "Opening the model…";
     this.#generator?.dispose();
@@ -117,7 +141,10 @@ class Page {
         onProgress: ({ done, total }) => {
           text.textContent = `Loading the model: ${bytesInWords(done)} of ${bytesInWords(total)}`;
         },
-        onNote: (note) => console.info(note),
+        onNote: (note) => {
+          notes.append(create("li", {}, note));
+          notes.hidden = false;
+        },
       });
       const { className, device, hardware } = this.#generator.model;
       const name =
@@ -132,6 +159,7 @@ class Page {
       text.textContent = "No model is open.";
       showProblem(error);
     } finally {
+      this.#isOpening = false;
       for (const button of buttons) button.disabled = false;
       await showKeptModels();
     }
@@ -189,15 +217,18 @@ class Page {
         addResult(clip, clip.settings.lvsa ? "LVSA" : "Dense");
         return;
       }
+      // As the form is now: it may be changed while the clips are being made.
       const options = this.#form.options();
+      const second = this.#form.compare.checked ? this.#form.options(false) : undefined;
       const first = await generator.generate(options, hooks);
-      addResult(first, options.lvsa ? "LVSA" : "Dense");
-      if (!this.#form.compare.checked) return;
-      const dense = await generator.generate({ ...this.#form.options(false), seed: first.seed }, hooks);
-      addResult(dense, "Dense");
+      const comparison = second && addComparison();
+      addResult(first, options.lvsa ? "LVSA" : "Dense", comparison);
+      if (!second) return;
+      const dense = await generator.generate({ ...second, seed: first.seed }, hooks);
+      addResult(dense, "Dense", comparison);
     } catch (error) {
       if (!controller.signal.aborted) throw error;
-      this.#text.textContent = "Cancelled.";
+      this.#say("Cancelled");
     } finally {
       this.#running = undefined;
       this.#setBusy(false);
@@ -212,16 +243,16 @@ class Page {
     const counts =
       stage === "denoise" || stage === "encode" ? ` ${done} of ${total}` : what ? ` (${what})` : "";
     const left = secondsLeft !== undefined && secondsLeft > 1 ? `, ${secondsInWords(secondsLeft)} left` : "";
-    this.#text.textContent = `${STAGES[stage]}${counts}${left}`;
+    this.#say(`${STAGES[stage]}${counts}${left}`);
   }
 
   #setBusy(isBusy: boolean): void {
     element("progress", HTMLElement).hidden = !isBusy;
     element("generate", HTMLButtonElement).disabled = isBusy;
-    for (const id of ["demo", "pick", "go-on", "forget"]) element(id, HTMLButtonElement).disabled = isBusy;
+    for (const id of [...OPENERS, "go-on", "forget"]) element(id, HTMLButtonElement).disabled = isBusy;
     if (isBusy) {
       this.#bar.removeAttribute("value");
-      this.#text.textContent = "Starting";
+      this.#say("Starting");
       element("pause", HTMLButtonElement).focus();
     } else {
       this.#preview.clear();
@@ -234,7 +265,12 @@ class Page {
     this.#isPaused = isPaused;
     if (this.#running) this.#generator?.pause(isPaused);
     this.#pause.textContent = isPaused ? "Go on" : "Pause";
-    if (isPaused) this.#text.textContent += " (paused after this step)";
+    this.#say(this.#doing);
+  }
+
+  #say(doing: string): void {
+    this.#doing = doing;
+    this.#text.textContent = this.#isPaused ? `${doing}. Paused after this step.` : doing;
   }
 
   /** A run of this model that was cut off: by a crash, a closed tab, a cancel. */

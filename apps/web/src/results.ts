@@ -1,9 +1,17 @@
-/** Finished clips: playing, with what shaped them, to be downloaded. */
+/** Finished clips: playing, with what shaped them, to be downloaded; two that are compared play together. */
 import type { Clip } from "@lvsa/web";
 import { create, element } from "./dom.js";
 import { bytesInWords, lengthInWords, percent, secondsInWords } from "./words.js";
 
-export function addResult(clip: Clip, title: string): void {
+/** A place for clips that are compared, side by side where there is room. */
+export function addComparison(): HTMLElement {
+  const place = create("div", { className: "pair" });
+  element("results", HTMLElement).prepend(place);
+  return place;
+}
+
+/** @param comparison where the clip goes; default: a place of its own, before all others */
+export function addResult(clip: Clip, title: string, comparison?: HTMLElement): void {
   const url = URL.createObjectURL(clip.blob);
   const isPicture = clip.format === "png" || clip.format === "gif";
   const player = isPicture
@@ -35,6 +43,7 @@ export function addResult(clip: Clip, title: string): void {
     "article",
     { className: "card" },
     create("h2", {}, title),
+    create("p", { className: "quiet" }, String(clip.settings.prompt ?? "")),
     player,
     list,
     ...clip.notes.map((note) => create("p", { className: "quiet" }, note)),
@@ -43,6 +52,7 @@ export function addResult(clip: Clip, title: string): void {
   remove.addEventListener("click", () => {
     URL.revokeObjectURL(url);
     article.remove();
+    if (comparison?.childElementCount === 0) comparison.remove();
   });
   article.append(
     create(
@@ -52,9 +62,33 @@ export function addResult(clip: Clip, title: string): void {
       remove,
     ),
   );
-  element("results", HTMLElement).prepend(article);
+  if (comparison) {
+    comparison.append(article);
+    playTogether(Array.from(comparison.querySelectorAll("video")));
+  } else element("results", HTMLElement).prepend(article);
   // For whoever embeds the page: the clip itself.
   article.dispatchEvent(new CustomEvent("lvsa-clip", { bubbles: true, detail: clip }));
+}
+
+/** What is done to one player is done to the other. */
+function playTogether(players: readonly HTMLVideoElement[]): void {
+  if (players.length < 2) return;
+  for (const leader of players) {
+    const others = players.filter((one) => one !== leader);
+    const align = () => {
+      for (const one of others)
+        if (Math.abs(one.currentTime - leader.currentTime) > 0.05) one.currentTime = leader.currentTime;
+    };
+    leader.addEventListener("play", () => {
+      align();
+      for (const one of others) one.play().catch(() => undefined);
+    });
+    leader.addEventListener("pause", () => {
+      for (const one of others) one.pause();
+    });
+    leader.addEventListener("seeked", align);
+  }
+  for (const one of players) one.currentTime = 0;
 }
 
 function fileName(prompt: string): string {

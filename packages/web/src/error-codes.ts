@@ -26,13 +26,12 @@ export const WEB_ERROR_CODES: Readonly<
   NOT_ENOUGH_MEMORY: { fault: "run" },
   /** the options can not be sent to the worker: … */
   NOT_SENDABLE: { fault: "usage" },
-  /** there is no model_index.json in …. */
+  /** there is no model_index.json and no file of weights in …. */
   NO_CHECKPOINT: { fault: "usage" },
   /** no run is kept under the name "…". */
   NO_KEPT_RUN: { fault: "usage" },
   /** no model is open in this worker. */
   NO_MODEL: { fault: "usage" },
-  /** the browser gives this page no more room for files. */
   STORE_FULL: { fault: "run" },
   /** this browser keeps no files for the page: … */
   STORE_UNAVAILABLE: { fault: "run" },

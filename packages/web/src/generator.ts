@@ -61,7 +61,7 @@ export interface VideoGenerator {
    *   another one
    */
   generate(options: ClipOptions, hooks?: GenerateHooks): Promise<Clip>;
-  /** Holds the running clip after its step; `false` goes on. */
+  /** Holds the running clip after its step, or after a frame that is being written; `false` goes on. */
   pause(isPaused?: boolean): void;
   /** Ends the worker and frees its memory. Clips that are not finished fail with `WORKER_GONE`. */
   dispose(): void;
@@ -81,6 +81,9 @@ export async function createGenerator(options: GeneratorOptions): Promise<VideoG
   const start = () => new WorkerCalls((options.createWorker ?? defaultWorker)());
   let calls = start();
   let model: ModelInfo;
+  // Browsers ask the user or decide by themselves, and let only pages ask: what is not persistent goes when the disk is full.
+  if (source.kind === "url" && source.keep)
+    void globalThis.navigator?.storage?.persist?.().catch(() => false);
   try {
     model = await calls.call("open", open, options);
   } catch (error) {

@@ -23,9 +23,21 @@ export type ModelSource =
       readonly makeRoom?: boolean;
       readonly files?: readonly ListedFile[];
     }
-  /** Files that the user picked or dropped: nothing is copied. */
-  | { readonly kind: "files"; readonly name: string; readonly files: readonly PickedFile[] }
-  /** A folder of the File System Access API or of the origin's private file system. */
+  /**
+   * Files that the user picked or dropped: nothing is copied. `files` are those of a checkpoint's folder. `parts` are single
+   * files of weights (safetensors, GGUF; which component each holds is found out) and of a tokenizer: without `files` they
+   * are the whole model, else they take the place of what the folder has.
+   */
+  | {
+      readonly kind: "files";
+      readonly name: string;
+      readonly files: readonly PickedFile[];
+      readonly parts?: readonly PickedFile[];
+    }
+  /**
+   * A folder of the File System Access API or of the origin's private file system: a checkpoint's, or one with single
+   * files of weights.
+   */
   | { readonly kind: "directory"; readonly handle: FileSystemDirectoryHandle };
 
 export interface PickedFile {

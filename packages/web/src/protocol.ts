@@ -14,6 +14,8 @@ export interface ClipOptions
   readonly format?: VideoFormat | "auto";
   /** Of mp4 and webm. Default `high`. */
   readonly quality?: VideoQuality;
+  /** Bytes of GPU memory that the clip may take. Default: what was said when the model was opened. */
+  readonly memoryBudget?: number;
 }
 
 /** What a model is, and what it makes when it is told nothing. */

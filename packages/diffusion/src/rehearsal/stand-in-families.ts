@@ -229,10 +229,9 @@ const cosmos3: StandIn = (device, config, attention) => {
   };
 };
 
-/** Token ids of prompts that are all alike. */
+/** Prompts of the one token that every vocabulary has, however small. */
 function promptsOf(rows: number, prompts: number): Uint32Array[] {
-  const ids = new Uint32Array(rows).map((_, i) => i % 100);
-  return Array.from({ length: prompts }, () => ids);
+  return Array.from({ length: prompts }, () => new Uint32Array(rows));
 }
 
 /** @throws ConfigError `UNKNOWN_FAMILY` */

@@ -588,6 +588,11 @@ export class Device {
     if (!this.#error || (error.code !== "GPU_ERROR" && this.#error.code === "GPU_ERROR")) this.#error = error;
   }
 
+  /** Whether the GPU was taken away: everything but `dispose` throws `DEVICE_LOST` from then on. */
+  get isLost(): boolean {
+    return this.#lost !== undefined;
+  }
+
   /** Throws what went wrong. A lost device stays lost; other errors are thrown once, and the device goes on. */
   #check(): void {
     if (this.#disposed) throw new DeviceError("DEVICE_DISPOSED", "the device was disposed");

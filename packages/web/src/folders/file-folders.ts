@@ -56,6 +56,17 @@ export function directoryFolder(root: FileSystemDirectoryHandle): FolderReader {
   });
 }
 
+/** All files below a folder, by paths from there. */
+export async function filesBelow(root: FileSystemDirectoryHandle, prefix = ""): Promise<PickedFile[]> {
+  const files: PickedFile[] = [];
+  for await (const [name, handle] of root.entries()) {
+    const path = `${prefix}${name}`;
+    if (handle.kind === "file") files.push({ path, file: await (handle as FileSystemFileHandle).getFile() });
+    else files.push(...(await filesBelow(handle as FileSystemDirectoryHandle, `${path}/`)));
+  }
+  return files;
+}
+
 /** A name that is missing, or is a file where a folder was looked for. Everything else is passed on. */
 export function absent(error: unknown): undefined {
   const { name } = (error ?? {}) as { name?: string };

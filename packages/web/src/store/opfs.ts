@@ -3,10 +3,11 @@ import { LvsaError } from "@lvsa/runtime/errors";
 import { absent } from "../folders/file-folders.js";
 
 const ROOT = "lvsa";
+const NO_ROOM = "the browser gives this page no more room for files.";
 
 /**
  * A folder of ours.
- * @throws LvsaError `STORE_UNAVAILABLE` where the browser has no such file system, or refuses it (private windows)
+ * @throws LvsaError `STORE_FULL`, `STORE_UNAVAILABLE` where the browser has no such file system, or refuses it (private windows)
  */
 export async function storeDirectory(...path: readonly string[]): Promise<FileSystemDirectoryHandle> {
   const { storage } = globalThis.navigator ?? {};
@@ -17,6 +18,7 @@ export async function storeDirectory(...path: readonly string[]): Promise<FileSy
       directory = await directory.getDirectoryHandle(name, { create: true });
     return directory;
   } catch (cause) {
+    if (isQuotaError(cause)) throw storeFull(path.join("/"), NO_ROOM, cause);
     throw new LvsaError("STORE_UNAVAILABLE", `this browser keeps no files for the page: ${text(cause)}`, {
       fix: "Leave the private window, serve the page over https, or use the model without keeping it.",
       cause,
@@ -62,36 +64,40 @@ interface SyncAccess {
   close(): void;
 }
 
-/** @throws LvsaError `STORE_FULL` from `write` */
+/** @throws LvsaError `STORE_FULL`, also from everything that the opened file does */
 export async function openToWrite(directory: FileSystemDirectoryHandle, name: string): Promise<OpenedFile> {
-  const handle: FileSystemFileHandle & { createSyncAccessHandle?: () => Promise<SyncAccess> } =
-    await directory.getFileHandle(name, { create: true });
+  // Even an empty file takes room.
+  const handle: FileSystemFileHandle & { createSyncAccessHandle?: () => Promise<SyncAccess> } = await full(
+    name,
+    () => directory.getFileHandle(name, { create: true }),
+  );
   if (handle.createSyncAccessHandle) {
-    const access = await handle.createSyncAccessHandle();
+    const access = await full(name, () => handle.createSyncAccessHandle!());
     return {
       size: access.getSize(),
       write: async (bytes, at) => {
         const written = await full(name, async () => access.write(bytes, { at }));
-        if (written !== bytes.length) throw storeFull(name, undefined);
+        // Chromium answers with a number that is none of bytes.
+        if (written !== bytes.length) throw storeFull(name, NO_ROOM);
       },
       read: async (at, length) => {
         const bytes = new Uint8Array(length);
         return bytes.subarray(0, access.read(bytes, { at }));
       },
-      truncate: async (size) => access.truncate(size),
-      flush: async () => access.flush(),
+      truncate: (size) => full(name, async () => access.truncate(size)),
+      flush: () => full(name, async () => access.flush()),
       close: async () => access.close(),
     };
   }
   // Where this is not a worker, or the browser has no such handles: written when it is closed.
-  const writable = await handle.createWritable({ keepExistingData: true });
+  const writable = await full(name, () => handle.createWritable({ keepExistingData: true }));
   return {
     size: (await handle.getFile()).size,
     write: (bytes, position) =>
       full(name, () => writable.write({ type: "write", data: bytes as Uint8Array<ArrayBuffer>, position })),
     read: async (at, length) =>
       new Uint8Array(await (await handle.getFile()).slice(at, at + length).arrayBuffer()),
-    truncate: (size) => writable.truncate(size),
+    truncate: (size) => full(name, () => writable.truncate(size)),
     flush: async () => undefined,
     close: () => full(name, () => writable.close()),
   };
@@ -122,13 +128,17 @@ async function full<T>(name: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {
-    if ((error as { name?: string }).name === "QuotaExceededError") throw storeFull(name, error);
+    if (isQuotaError(error)) throw storeFull(name, NO_ROOM, error);
     throw error;
   }
 }
 
-function storeFull(where: string, cause: unknown): LvsaError {
-  return new LvsaError("STORE_FULL", "the browser gives this page no more room for files.", {
+function isQuotaError(error: unknown): boolean {
+  return (error as { name?: string } | undefined)?.name === "QuotaExceededError";
+}
+
+export function storeFull(where: string, message: string, cause?: unknown): LvsaError {
+  return new LvsaError("STORE_FULL", message, {
     where,
     fix: "Remove models that are kept, free space on the disk, or use a folder on the disk instead.",
     cause,

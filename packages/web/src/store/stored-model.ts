@@ -1,12 +1,20 @@
 /** A model's files in the origin's private file system, fetched from their server when they are first needed. */
-import { type FolderReader, folderOf, joinPath, LvsaError } from "@lvsa/runtime";
+import { type FolderReader, folderOf, isLvsaError, joinPath, LvsaError } from "@lvsa/runtime";
 import * as z from "zod";
 import { fileSource } from "../folders/file-folders.js";
 import type { ListedFile } from "../model-source.js";
 import { download } from "./download.js";
 import { freeBytes, keptModels, MODEL_FILE, MODELS, removeKeptModel } from "./kept-models.js";
 import { exclusively } from "./lock.js";
-import { openToWrite, readFile, readJsonFile, removeEntry, storeDirectory, writeWhole } from "./opfs.js";
+import {
+  openToWrite,
+  readFile,
+  readJsonFile,
+  removeEntry,
+  storeDirectory,
+  storeFull,
+  writeWhole,
+} from "./opfs.js";
 
 const DOWNLOADS_AT_ONCE = 3;
 
@@ -59,11 +67,8 @@ export async function modelKey(url: string): Promise<string> {
 export async function storedModel(url: string, options: StoredModelOptions = {}): Promise<FolderReader> {
   const root = url.replace(/[?#].*$/, "").replace(/\/+$/, "");
   const key = await modelKey(root);
-  const directory = await storeDirectory(MODELS, key);
-  await writeWhole(directory, MODEL_FILE, JSON.stringify({ url: root, lastUsed: Date.now() }));
-  // Browsers ask the user or decide by themselves; what is not persistent goes when the disk is full.
-  await globalThis.navigator.storage.persist?.().catch(() => false);
-  const model = new StoredModel(root, key, directory, options);
+  const model = new StoredModel(root, key, options);
+  await model.touch();
   const listed = options.files ?? (await model.list());
   if (listed) await model.fetchAll(listed);
   return model.folder(listed);
@@ -72,14 +77,28 @@ export async function storedModel(url: string, options: StoredModelOptions = {})
 class StoredModel {
   #progress = new Map<string, { done: number; total: number }>();
   #signal: AbortSignal | undefined;
+  /** How many other models had to go for this one. */
+  #removed = 0;
 
   constructor(
     readonly root: string,
     readonly key: string,
-    readonly directory: FileSystemDirectoryHandle,
     readonly options: StoredModelOptions,
   ) {
     this.#signal = options.signal;
+  }
+
+  /** Says whose folder it is, and that it is in use. */
+  async touch(): Promise<void> {
+    const text = JSON.stringify({ url: this.root, lastUsed: Date.now() });
+    await exclusively(`${MODELS}/${this.key}`, () =>
+      this.#withRoom(async () => writeWhole(await this.#directory(), MODEL_FILE, text)),
+    );
+  }
+
+  /** Looked up each time: the browser may have removed everything that it keeps for the page. */
+  #directory(): Promise<FileSystemDirectoryHandle> {
+    return storeDirectory(MODELS, this.key);
   }
 
   /** What the server's `files.json` lists; undefined where it has none. */
@@ -107,7 +126,12 @@ class StoredModel {
     const waiting = [...files];
     const work = async () => {
       for (let file = waiting.shift(); file; file = waiting.shift()) {
-        if (await this.ensure(file)) continue;
+        const stored = await this.ensure(file).catch((error: unknown) => {
+          // The others end with what they are at.
+          waiting.length = 0;
+          throw error;
+        });
+        if (stored) continue;
         throw new LvsaError("MISSING_FILE", "the list of files names it, and the server has none.", {
           where: `${this.root}/${file.path}`,
           fix: "Check the address and the list.",
@@ -146,7 +170,7 @@ class StoredModel {
       const record = await this.#record(file.path);
       if (record?.absent) return undefined;
       if (record?.size !== undefined) {
-        const stored = await readFile(this.directory, names.content);
+        const stored = await readFile(await this.#directory(), names.content);
         const isListed =
           (file.size === undefined || file.size === record.size) &&
           (file.sha256 === undefined || file.sha256.toLowerCase() === record.sha256);
@@ -155,15 +179,46 @@ class StoredModel {
           return stored;
         }
       }
-      return this.#fetch(file, record);
+      // After a fresh look at what is there.
+      return this.#withRoom(async () => this.#fetch(file, await this.#record(file.path)));
     });
+  }
+
+  /** Browsers overstate the room that they give: where it ends is found out by writing. `work` is done again after that. */
+  async #withRoom<T>(work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const removed = this.#removed;
+      try {
+        return await work();
+      } catch (error) {
+        if (!isLvsaError(error) || error.code !== "STORE_FULL") throw error;
+        const hasRoom = await exclusively(`${MODELS}/room`, async () =>
+          // Another file's download may have made room meanwhile.
+          removed === this.#removed ? this.#makeRoom() : true,
+        );
+        if (!hasRoom) throw this.#full(error);
+      }
+    }
+  }
+
+  /** Removes the model that was used longest ago; false where there is none, or it was not asked for. */
+  async #makeRoom(): Promise<boolean> {
+    if (!this.options.makeRoom) return false;
+    const oldest = (await keptModels()).find(({ key }) => key !== this.key);
+    if (!oldest) return false;
+    await removeKeptModel(oldest.key);
+    this.#removed += 1;
+    this.options.onNote?.(`${oldest.url} was removed from the browser to make room.`);
+    return true;
   }
 
   async #fetch(file: ListedFile, record: FileRecord | undefined): Promise<File | undefined> {
     const { path } = file;
     const names = namesOf(path);
-    const write = (content: FileRecord) => writeWhole(this.directory, names.record, JSON.stringify(content));
-    const opened = await openToWrite(this.directory, names.content);
+    await this.touch();
+    const directory = await this.#directory();
+    const write = (content: FileRecord) => writeWhole(directory, names.record, JSON.stringify(content));
+    const opened = await openToWrite(directory, names.content);
     let got: Awaited<ReturnType<typeof download>>;
     try {
       got = await download({
@@ -185,60 +240,62 @@ class StoredModel {
     }
     await opened.close();
     if (!got) {
-      await removeEntry(this.directory, names.content);
+      await removeEntry(await this.#directory(), names.content);
       // A list that may come later is asked for again.
       if (path !== "files.json") await write({ path, absent: true });
       return undefined;
     }
     await write({ path, size: got.size, sha256: got.sha256 });
-    return readFile(this.directory, names.content);
+    return readFile(await this.#directory(), names.content);
   }
 
   async #record(path: string): Promise<FileRecord | undefined> {
-    return recordSchema.safeParse(await readJsonFile(this.directory, namesOf(path).record)).data;
+    return recordSchema.safeParse(await readJsonFile(await this.#directory(), namesOf(path).record)).data;
   }
 
   async #forget(path: string): Promise<void> {
     const { content, record } = namesOf(path);
-    await removeEntry(this.directory, record);
-    await removeEntry(this.directory, content);
+    await removeEntry(await this.#directory(), record);
+    await removeEntry(await this.#directory(), content);
   }
 
   /** Says before the first byte what will not fit. */
   async #checkRoom(files: readonly ListedFile[]): Promise<void> {
     let missing = 0;
     for (const { path, size = 0 } of files) {
-      const there = await readFile(this.directory, namesOf(path).content);
+      const there = await readFile(await this.#directory(), namesOf(path).content);
       missing += Math.max(0, size - (there?.size ?? 0));
     }
     for (;;) {
       const room = await freeBytes();
       if (room === undefined || missing <= room) return;
-      const oldest = this.options.makeRoom
-        ? (await keptModels()).find(({ key }) => key !== this.key)
-        : undefined;
-      if (!oldest) throw this.#full(missing, room);
-      await removeKeptModel(oldest.key);
-      this.options.onNote?.(`${oldest.url} was removed from the browser to make room.`);
+      if (await this.#makeRoom()) continue;
+      throw storeFull(
+        this.root,
+        `the model needs ${megabytes(missing)} more, and the browser gives this page ${megabytes(room)}.`,
+      );
     }
   }
 
-  #full(missing: number, room: number): LvsaError {
-    return new LvsaError(
-      "STORE_FULL",
-      `the model needs ${missing} more bytes, and the browser gives this page ${room}.`,
-      { where: this.root, fix: "Remove models that are kept, or use a folder on the disk instead." },
-    );
+  /** The room ended while a file was written. */
+  #full(cause: LvsaError): LvsaError {
+    const { done, total } = this.#sums();
+    const ofAll = total > 0 ? ` after ${megabytes(done)} of the model's ${megabytes(total)}` : "";
+    return storeFull(this.root, `the browser gave this page no more room for files${ofAll}.`, cause);
   }
 
-  #report(path: string, done: number, total: number): void {
-    this.#progress.set(path, { done, total });
+  #sums(): { done: number; total: number } {
     const sums = { done: 0, total: 0 };
     for (const one of this.#progress.values()) {
       sums.done += one.done;
       sums.total += one.total;
     }
-    this.options.onProgress?.({ path, ...sums });
+    return sums;
+  }
+
+  #report(path: string, done: number, total: number): void {
+    this.#progress.set(path, { done, total });
+    this.options.onProgress?.({ path, ...this.#sums() });
   }
 }
 
@@ -254,4 +311,8 @@ function jsonOf(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -1,6 +1,7 @@
 /** From a model's source to its folder, in the worker. */
 import { type FolderReader, httpFolder, isLvsaError } from "@lvsa/runtime";
-import { directoryFolder, filesFolder } from "../folders/file-folders.js";
+import { directoryFolder, filesBelow, filesFolder } from "../folders/file-folders.js";
+import { modelOf } from "../folders/picked-model.js";
 import type { ModelSource } from "../model-source.js";
 import type { Progress } from "../protocol.js";
 import { storedModel } from "../store/stored-model.js";
@@ -15,12 +16,26 @@ export interface OpenFolderOptions {
 export async function openFolder(source: ModelSource, options: OpenFolderOptions): Promise<FolderReader> {
   switch (source.kind) {
     case "files":
-      return filesFolder(source.files, source.name);
-    case "directory":
-      return directoryFolder(source.handle);
+      return openFiles(source);
+    case "directory": {
+      const folder = directoryFolder(source.handle);
+      if (await folder.exists("model_index.json")) return folder;
+      return openFiles(modelOf(await filesBelow(source.handle)));
+    }
     case "url":
       return source.keep ? keptFolder(source, options) : httpFolder(source.url, listed(source));
   }
+}
+
+async function openFiles({
+  name,
+  files,
+  parts = [],
+}: Extract<ModelSource, { kind: "files" }>): Promise<FolderReader> {
+  const folder = files.length > 0 ? filesFolder(files, name) : undefined;
+  if (folder && parts.length === 0) return folder;
+  const { openParts } = await import("./open-parts.js");
+  return openParts(folder, parts);
 }
 
 async function keptFolder(

@@ -121,13 +121,15 @@ export class Session {
       options,
       speed: this.#measured.speed,
       speedFrom: this.#measured.from,
-      availableBytes: this.#budget ?? knownMemory(device),
+      availableBytes: options.memoryBudget ?? this.#budget ?? knownMemory(device),
     });
   }
 
   /**
-   * @throws UsageError for options that do not fit; DeviceError `NOT_ENOUGH_MEMORY` before anything is loaded; AbortError; a
-   *   lost device is opened again once, and the clip goes on from its last step
+   * A lost device is opened again, and the clip goes on from its last step, as long as it gets further each time.
+   *
+   * @throws UsageError for options that do not fit; DeviceError `NOT_ENOUGH_MEMORY` before anything is loaded,
+   *   `DEVICE_LOST`; AbortError
    */
   async generate(call: GenerateCall, events: CallEvents): Promise<ClipData> {
     let from: RunState | undefined;
@@ -143,15 +145,22 @@ export class Session {
     const plan = await this.plan(call.options);
     if (!plan.fits) throw notEnoughMemory(plan);
     const formats = await formatsToTry(call.options.format ?? "auto", plan);
-    const run = { call, plan, formats, last: from };
-    try {
-      return await this.#run(run, events);
-    } catch (error) {
-      if (!isLvsaError(error) || error.code !== "DEVICE_LOST") throw error;
-      this.#close();
-      if (!run.last || run.last === from) throw error;
-      events.onNote(`The GPU was lost (${error.message}); the clip goes on after step ${run.last.step}.`);
-      return this.#run(run, events);
+    const run: Run = { call, plan, formats, last: from, notes: [] };
+    for (;;) {
+      const before = run.last;
+      try {
+        return await this.#run(run, events);
+      } catch (error) {
+        const isLost = isLvsaError(error) && error.code === "DEVICE_LOST";
+        if (isLost) this.#close();
+        if (!isLost || !run.last || run.last === before) {
+          // The steps since the state was kept last are not lost either. That they can not be kept is no news beside the error.
+          await this.#keep(run).catch(() => undefined);
+          throw error;
+        }
+        const { step } = run.last;
+        note(run, events, `The GPU was lost (${error.message}); the clip went on after step ${step}.`);
+      }
     }
   }
 
@@ -161,15 +170,10 @@ export class Session {
 
   async #run(run: Run, events: CallEvents): Promise<ClipData> {
     const { call, plan } = run;
-    const { lvsa, format: _format, quality, seed, ...asked } = call.options;
-    const { signal, onProgress, onNote } = events;
+    const { lvsa, format: _format, quality, seed, memoryBudget: _budget, ...asked } = call.options;
+    const { signal, onProgress } = events;
     const { device, engine } = await this.#open();
     const started = performance.now();
-    const notes: string[] = [];
-    const note = (text: string) => {
-      notes.push(text);
-      onNote(text);
-    };
     onProgress({ stage: "load", what: "kernels", done: 0, total: 1 });
     const size = { numFrames: plan.numFrames, height: plan.height, width: plan.width };
     const { kernels } = await rehearse({
@@ -193,8 +197,8 @@ export class Session {
         lastPreview = now;
         events.onPreview(this.#preview.picture(state.latents, state.step));
       }
-      if (call.keepAs !== undefined && now - lastKept >= KEEP_SECONDS * 1000) {
-        await keepRun(call.keepAs, state, { model: this.#folder.name, options: plainOptions(call.options) });
+      if (now - lastKept >= KEEP_SECONDS * 1000) {
+        await this.#keep(run);
         lastKept = performance.now();
       }
       await events.gate();
@@ -229,7 +233,7 @@ export class Session {
       const perStep = plan.flops.planned / plan.steps;
       this.#measured = { speed: perStep / (stepSeconds / (steps - 1)), from: "measured" };
     }
-    for (const one of generation.notes) note(one);
+    for (const one of generation.notes) note(run, events, one);
 
     const facts = {
       ...generation.settings,
@@ -245,20 +249,22 @@ export class Session {
       quality,
       metadata: { title: call.options.prompt, settings: facts },
       signal,
-      onNote: note,
+      onNote: (text) => note(run, events, text),
       decode: async () => {
         if (!isFirst)
           return engine.decode({ latents: generation.latents, ...size, fps: generation.fps, signal });
         isFirst = false;
         return generation;
       },
-      onFrame: (rgb, index) => {
+      onFrame: async (rgb, index) => {
         fitter.frame(rgb, index, plan.width);
         onProgress({ stage: "encode", done: index + 1, total: generation.frameCount });
+        await events.gate();
+        throwIfAborted(signal, "the generation");
       },
     });
     fitter.fit();
-    for (const one of video.notes) note(one);
+    for (const one of video.notes) note(run, events, one);
     for (const name of [call.keepAs, call.resume]) if (name !== undefined) await removeKeptRun(name);
     const { latents, width, height, fps, frameCount } = generation;
     const ended = performance.now();
@@ -272,7 +278,7 @@ export class Session {
       latents: { data: latents.data.slice(), shape: latents.shape },
       seed: generation.seed,
       settings: facts,
-      notes,
+      notes: run.notes,
       seconds: {
         denoise: denoised,
         decode: (ended - decodeStarted) / 1000,
@@ -281,8 +287,15 @@ export class Session {
     };
   }
 
+  async #keep({ call, last }: Run): Promise<void> {
+    if (call.keepAs === undefined || !last) return;
+    await keepRun(call.keepAs, last, { model: this.#folder.name, options: plainOptions(call.options) });
+  }
+
   /** The device and the engine, opened again after they were lost. */
   async #open(): Promise<{ device: Device; engine: Engine }> {
+    // It may have been lost while nothing ran: a driver was updated, the machine slept.
+    if (this.#device?.isLost) this.#close();
     this.#device ??= await createDevice();
     this.#engine ??= await Engine.open(this.#folder, { device: this.#device, registered: false });
     return { device: this.#device, engine: this.#engine };
@@ -302,6 +315,13 @@ interface Run {
   readonly formats: Awaited<ReturnType<typeof formatsToTry>>;
   /** The last state that is known. */
   last: RunState | undefined;
+  /** What is said with the clip. */
+  readonly notes: string[];
+}
+
+function note(run: Run, events: CallEvents, text: string): void {
+  run.notes.push(text);
+  events.onNote(text);
 }
 
 /** Software adapters live in main memory, of which browsers tell roughly; GPUs do not tell at all. */

@@ -18,7 +18,8 @@ export interface WriteClipOptions {
   readonly signal: AbortSignal;
   /** Frames, decoded anew each time that it is called. */
   readonly decode: () => Promise<DecodeResult>;
-  readonly onFrame: (rgb: Uint8Array, index: number) => void;
+  /** Called with every frame before it is encoded; the next one is decoded when it has resolved. */
+  readonly onFrame: (rgb: Uint8Array, index: number) => Promise<void>;
   readonly onNote: (note: string) => void;
 }
 
@@ -77,11 +78,11 @@ export async function writeClip(
 
 async function* watched(
   frames: AsyncIterable<Uint8Array>,
-  onFrame: (rgb: Uint8Array, index: number) => void,
+  onFrame: WriteClipOptions["onFrame"],
 ): AsyncGenerator<Uint8Array> {
   let index = 0;
   for await (const frame of frames) {
-    onFrame(frame, index++);
+    await onFrame(frame, index++);
     yield frame;
   }
 }
