@@ -55,7 +55,7 @@ describe.skipIf(!chromiumPath)("@lvsa/web in Chromium", () => {
   let expected: number[];
 
   /** Opens a model in the page; what was said meanwhile is in `said`. */
-  const open = (model: Web.ModelSource) =>
+  const open = (model: Extract<Web.ModelSource, { kind: "url" }>) =>
     page.evaluate(async (source) => {
       globalThis.generator?.dispose();
       globalThis.said = [];
@@ -65,7 +65,7 @@ describe.skipIf(!chromiumPath)("@lvsa/web in Chromium", () => {
         onNote: (note) => said.push(note),
       });
     }, model);
-  const urlOf = (name: string): Web.ModelSource => ({ kind: "url", url: `${origin}/${name}`, keep: true });
+  const urlOf = (name: string) => ({ kind: "url", url: `${origin}/${name}`, keep: true }) as const;
   /** Begins a clip; with `pauseAt` it is paused when so many steps are done. */
   const begin = (options: Web.ClipOptions, pauseAt?: number) =>
     page.evaluate(
@@ -85,9 +85,9 @@ describe.skipIf(!chromiumPath)("@lvsa/web in Chromium", () => {
     );
   const goOn = () => page.evaluate(() => generator.pause(false));
   const made = () => page.evaluate(() => making);
-  const steps = () => page.evaluate(() => steps);
+  const stepsSaid = () => page.evaluate(() => steps);
   const held = async (at: number) => {
-    await expect.poll(steps, { timeout: 60_000 }).toContain(at);
+    await expect.poll(stepsSaid, { timeout: 60_000 }).toContain(at);
     // Longer than a step takes here.
     await page.waitForTimeout(1500);
   };
@@ -163,11 +163,11 @@ describe.skipIf(!chromiumPath)("@lvsa/web in Chromium", () => {
   it("holds a clip within a step, and goes on with the same latents", async () => {
     await begin(clip, 3);
     await held(3);
-    const paused = await steps();
+    const paused = await stepsSaid();
     // The step that was running is finished at most.
     expect(paused.at(-1)).toBeLessThanOrEqual(4);
     await page.waitForTimeout(500);
-    expect(await steps()).toEqual(paused);
+    expect(await stepsSaid()).toEqual(paused);
     await goOn();
     expect((await made()).latents).toEqual(expected);
   });
@@ -186,7 +186,7 @@ describe.skipIf(!chromiumPath)("@lvsa/web in Chromium", () => {
     await held(3);
     await worker!.evaluate("device.destroy()");
     await goOn();
-    await expect.poll(steps, { timeout: 60_000 }).toContain(6);
+    await expect.poll(stepsSaid, { timeout: 60_000 }).toContain(6);
     await worker!.evaluate("device.destroy()");
     const { latents, notes, steps: said } = await made();
     expect(latents).toEqual(expected);
@@ -222,7 +222,7 @@ describe.skipIf(!chromiumPath)("@lvsa/web in Chromium", () => {
     expect(await kept()).toEqual([`${origin}/model/one`]);
     await open(urlOf("model/two"));
     expect((await page.evaluate(() => said))[0]).toMatch(/not kept in the browser/);
-    await open({ ...urlOf("model/two"), makeRoom: true } as Web.ModelSource);
+    await open({ ...urlOf("model/two"), makeRoom: true });
     expect(await page.evaluate(() => said)).toEqual([
       `${origin}/model/one was removed from the browser to make room.`,
     ]);

@@ -36,7 +36,7 @@ import { openFolder } from "./open-folder.js";
 import { lvsaSettings, planClip, trainingFrames } from "./plan-clip.js";
 import { LatentPreview } from "./preview.js";
 import { measureSpeed } from "./speed.js";
-import { formatsToTry, writeClip } from "./write-clip.js";
+import type { formatsToTry } from "./write-clip.js";
 
 /** Seconds between two states that are kept: a long clip writes megabytes each time. */
 const KEEP_SECONDS = 2;
@@ -144,6 +144,8 @@ export class Session {
     }
     const plan = await this.plan(call.options);
     if (!plan.fits) throw notEnoughMemory(plan);
+    // Encoders are a quarter of the worker: they come with the first clip.
+    const { formatsToTry } = await import("./write-clip.js");
     const formats = await formatsToTry(call.options.format ?? "auto", plan);
     const run: Run = { call, plan, formats, last: from, notes: [] };
     for (;;) {
@@ -244,6 +246,7 @@ export class Session {
     const decodeStarted = performance.now();
     const fitter = this.#preview.fitter(generation.latents, plan.numFrames);
     let isFirst = true;
+    const { writeClip } = await import("./write-clip.js");
     const video = await writeClip(run.formats, {
       format: call.options.format ?? "auto",
       quality,
