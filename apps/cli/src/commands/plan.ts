@@ -27,14 +27,23 @@ export function planCommand(program: Command, io: CommandIo): void {
 async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void> {
   const model = await resolveModel(options);
   const counts = options.numFrames.length > 0 ? options.numFrames : [undefined];
-  const { height, width, guidance: guidanceScale, offload, memoryBudget } = options;
+  const {
+    windowFrames,
+    windowOverlap,
+    height,
+    width,
+    guidance: guidanceScale,
+    offload,
+    memoryBudget,
+  } = options;
   const { device, precision, label, memoryBytes } = await planDevice(options, (line) => io.err(`${line}\n`));
   const run: PlannedRun = { attention: options.lvsa ? "lvsa" : "dense", device: label, precision };
   const plans: { plan: ModelPlan; memory: PlannedMemory }[] = [];
   for (const numFrames of counts) {
-    const clip = { model, numFrames, height, width, guidanceScale };
+    const clip = { model, numFrames, windowFrames, height, width, guidanceScale };
     const plan = planModel({
       ...clip,
+      windowOverlap,
       numInferenceSteps: options.steps,
       guidanceScale2: options.guidance2,
       lvsa: options.dense ? false : lvsaConfigOf(options),

@@ -56,6 +56,7 @@ export async function checkMemory(
     const settings: RehearsalOptions = {
       model: describeCheckpoint(inspection),
       numFrames: options.numFrames,
+      windowFrames: options.windowFrames,
       height: options.height,
       width: options.width,
       image,

@@ -25,6 +25,7 @@ import { openDevice } from "./open-device.js";
 import { checkSpace, claimOutputs, mainOutput, outputPaths } from "./output-check.js";
 import { profileTable, ruleLines } from "./profile-table.js";
 import { formatDuration } from "./progress-line.js";
+import { readPrompts } from "./prompts-file.js";
 import type { RunReporter } from "./reporter.js";
 import { applyRiflex } from "./riflex.js";
 import { requireSameInputs, runInputs } from "./run-inputs.js";
@@ -69,6 +70,7 @@ export async function runGenerate(
   const image = options.image === undefined ? undefined : await readImage(options.image);
   const lastImage = options.lastImage === undefined ? undefined : await readImage(options.lastImage);
   const magCache = await withMagRatios(options);
+  const prompts = options.prompts === undefined ? undefined : await readPrompts(options.prompts);
   const { folder } = checkpoint;
   const inspection = await inspectCheckpoint(folder);
   requireWholeWeights(inspection);
@@ -111,10 +113,13 @@ export async function runGenerate(
       ...(image ? { image } : {}),
     });
     const fps = options.fps ?? pipeline.defaults.fps;
-    const clip = pipeline.clip(numFrames, height, width);
+    // What the transformer sees at once: the clip, or one of its windows.
+    const seenFrames = Math.min(numFrames, options.windowFrames ?? numFrames);
+    const clip = pipeline.clip(seenFrames, height, width);
     await checkSpace(paths, { numFrames, height, width });
     reporter.notice(
-      `${deviceLabel(device.info)}: ${width}x${height}, ${numFrames} frames (${clip.latentFrames} latent x ${clip.patchesPerFrame} tokens)` +
+      `${deviceLabel(device.info)}: ${width}x${height}, ${numFrames} frames ` +
+        `(${seenFrames < numFrames ? `in windows of ${seenFrames}: ` : ""}${clip.latentFrames} latent x ${clip.patchesPerFrame} tokens)` +
         (rehearsal ? `, about ${formatBytes(rehearsal.memory.peakBytes)} of GPU memory` : ""),
     );
     if (isOffloaded) {
@@ -135,7 +140,7 @@ export async function runGenerate(
       : undefined;
     if (riflex) reporter.log(riflex.line);
     using sparse = options.lvsa
-      ? await installSparse(pipeline, options, { ...clip, numFrames, height, width }, reporter)
+      ? await installSparse(pipeline, options, { ...clip, numFrames: seenFrames, height, width }, reporter)
       : undefined;
     if (!sparse && engine.plugins.length === 0)
       reporter.log("[attn] using standard full attention (no LVSA)");
@@ -169,10 +174,10 @@ export async function runGenerate(
       warnOfOtherDevice(resume.record, computedBy(device, options), reporter);
     }
     let drained: Promise<unknown> = Promise.resolve();
-    const { seed, ...asked } = { ...generationOptions(options), ...magCache };
+    const { seed, prompt = "", ...asked } = { ...generationOptions(options), ...magCache };
     const result = await engine.generate({
       ...asked,
-      prompt: options.prompt ?? "",
+      ...(prompts ? { prompts } : { prompt }),
       ...{ numFrames, height, width },
       ...(resume ? { resumeFrom: resume.state } : seed === undefined ? {} : { seed }),
       ...(initialLatents && !resume ? { initialLatents } : {}),

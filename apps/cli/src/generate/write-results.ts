@@ -43,12 +43,19 @@ export async function writeResults(
     );
   }
   if (output === undefined) return written;
-  const metadata = { title: String(settings.prompt ?? ""), settings };
+  const metadata = { title: titleOf(settings), settings };
   const { path, notes } = await naming(output, () =>
     writeVideo(output, { ...video, metadata, signal, overwrite, ...(mp4 ? { mp4 } : {}) }),
   );
   for (const note of notes) reporter.notice(note);
   return { ...written, output: path };
+}
+
+/** The prompt, or the prompts of the segments one after the other. */
+function titleOf({ prompt, prompts }: Results["settings"]): string {
+  if (typeof prompts !== "string") return String(prompt ?? "");
+  const segments = JSON.parse(prompts) as { readonly prompt: string }[];
+  return segments.map((segment) => segment.prompt).join(" ");
 }
 
 /** Errors of the file system say which file, and what to do. */

@@ -18,6 +18,7 @@ const schema = z
     ...generationFields,
     lora: z.array(loraArgument).optional(),
     lora2: z.array(loraArgument).optional(),
+    prompts: z.string().min(1, "expected a path").optional(),
     magRatios: z.string().min(1, "expected a path").optional(),
     output: z.string().min(1, "expected a path").optional(),
     outputLatent: z.string().min(1, "expected a path").optional(),
@@ -46,8 +47,15 @@ const schema = z
   })
   .superRefine((options, context) => {
     const isChosen = options.model !== undefined || givenComponents(options).length > 0;
-    if (isChosen && options.prompt === undefined) {
+    if (isChosen && options.prompt === undefined && options.prompts === undefined) {
       context.addIssue({ code: "custom", path: ["prompt"], message: "a prompt is needed" });
+    }
+    if (options.prompts !== undefined && options.prompt !== undefined) {
+      context.addIssue({ code: "custom", path: ["prompts"], message: "and --prompt exclude each other" });
+    }
+    for (const name of ["prompts", "windowOverlap"] as const) {
+      if (options[name] === undefined || options.windowFrames !== undefined) continue;
+      context.addIssue({ code: "custom", path: [name], message: "--window-frames is needed too" });
     }
     if (options.lastImage !== undefined && options.image === undefined) {
       context.addIssue({ code: "custom", path: ["lastImage"], message: "--image is needed too" });
@@ -108,10 +116,14 @@ export function addGenerateOptions(command: Command): Command {
   addLoraOptions(command);
   addGenerationFlags(command, "prompt", "negativePrompt", "maxSequenceLength");
   command
+    .option(
+      "--prompts <file.json>",
+      "instead of --prompt, with --window-frames: a prompt for each segment of the clip (form: below)",
+    )
     .option("--image <file>", `${generateFields.image.description}: PNG or JPEG`)
     .option("--last-image <file>", `${generateFields.lastImage.description}: PNG or JPEG`);
   command.optionsGroup("Video:");
-  addGenerationFlags(command, "numFrames", "height", "width", "fps");
+  addGenerationFlags(command, "numFrames", "windowFrames", "windowOverlap", "height", "width", "fps");
   command.optionsGroup("Sampling:");
   addGenerationFlags(command, "numInferenceSteps", "guidanceScale", "guidanceScale2", "useDynamicGuidance");
   addGenerationFlags(command, "preset", "scheduler", "sigmas", "flowShift", "boundaryStepIndex", "seed");
@@ -156,10 +168,15 @@ export function addGenerateOptions(command: Command): Command {
     .addHelpText(
       "after",
       `
+Segments of --prompts, each until the next begins:
+  [{"from_frame": 0, "prompt": "A fox sleeps."}, {"from_frame": 81, "prompt": "The fox wakes."}]
+
 Examples:
   lvsa generate --prompt "A cat walks in the garden." --output cat.mp4
   lvsa generate --model ./Wan2.1-T2V-1.3B-Diffusers --prompt "A red fox in the snow." \\
     --num-frames 161 --lvsa --seed 42 --output fox.mp4
+  lvsa generate --model ./Wan2.1-T2V-1.3B-Diffusers --prompts day.json --num-frames 961 --window-frames 81 \\
+    --lvsa --output day.mp4
   lvsa generate --transformer wan2.1-t2v-14b-Q4_K_M.gguf --text-encoder umt5-xxl-encoder-Q8_0.gguf \\
     --vae wan_2.1_vae.safetensors --prompt "A red fox in the snow." --output fox.mp4
   lvsa generate --model ./Wan2.2-I2V-A14B-Diffusers --image harbour.jpg --prompt "Boats sway in the wind." \\

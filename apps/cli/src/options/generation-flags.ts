@@ -10,6 +10,7 @@ type NotWritten =
   | "negativePromptEmbeds"
   | "promptEmbeds2"
   | "negativePromptEmbeds2"
+  | "prompts"
   | "initialLatents"
   | "image"
   | "lastImage"
@@ -27,6 +28,8 @@ const FLAGS = {
   negativePrompt: "--negative-prompt <text>",
   maxSequenceLength: "--max-sequence-length <tokens>",
   numFrames: "--num-frames <frames>",
+  windowFrames: "--window-frames <frames>",
+  windowOverlap: "--window-overlap <frames>",
   height: "--height <pixels>",
   width: "--width <pixels>",
   fps: "--fps <number>",
@@ -112,6 +115,8 @@ export const generationFields = {
   negativePrompt: text("negativePrompt"),
   maxSequenceLength: number("maxSequenceLength"),
   numFrames: number("numFrames"),
+  windowFrames: number("windowFrames"),
+  windowOverlap: number("windowOverlap"),
   height: number("height"),
   width: number("width"),
   fps: number("fps"),

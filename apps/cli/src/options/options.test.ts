@@ -21,6 +21,22 @@ function plan(...args: string[]) {
   return parsePlanOptions({ ...command.opts(), model: command.args[0] ?? "" });
 }
 
+describe("windows", () => {
+  it("take their prompts from a file, and no other prompt", () => {
+    const windows = ["--window-frames", "81", "--window-overlap", "20"];
+    const options = generate("--model", "m", "--prompts", "day.json", ...windows);
+    expect(options).toMatchObject({ windowFrames: 81, windowOverlap: 20, prompts: "day.json" });
+    expect(generationOptions(options)).toMatchObject({ windowFrames: 81, windowOverlap: 20 });
+    expect(() => generate("--prompts", "day.json", "--prompt", "a", ...windows)).toThrow(
+      /exclude each other/,
+    );
+    expect(() => generate("--prompts", "day.json")).toThrow(/--prompts: --window-frames is needed too/);
+    for (const read of [generate, (...args: string[]) => plan("m", ...args)]) {
+      expect(() => read("--window-overlap", "4")).toThrow(/--window-overlap: --window-frames is needed too/);
+    }
+  });
+});
+
 describe("--mp4", () => {
   it("is a layout of an .mp4, and refused for anything else", () => {
     expect(generate("--mp4", "fragmented").mp4).toBe("fragmented");

@@ -18,6 +18,8 @@ const schema = z
       .transform((text) => text.split(","))
       .pipe(z.array(wholeNumber(1)))
       .default([]),
+    windowFrames: generationFields.windowFrames,
+    windowOverlap: generationFields.windowOverlap,
     height: generationFields.height,
     width: generationFields.width,
     steps: generationFields.steps,
@@ -34,7 +36,11 @@ const schema = z
     json: z.boolean().default(false),
   })
   .superRefine(requireModel)
-  .refine(({ lvsa, dense }) => !(lvsa && dense), "--lvsa and --dense exclude each other");
+  .refine(({ lvsa, dense }) => !(lvsa && dense), "--lvsa and --dense exclude each other")
+  .refine(({ windowFrames, windowOverlap }) => windowOverlap === undefined || windowFrames !== undefined, {
+    path: ["windowOverlap"],
+    message: "--window-frames is needed too",
+  });
 
 export type PlanCommandOptions = z.infer<typeof schema>;
 
@@ -51,7 +57,16 @@ export function addPlanOptions(command: Command): Command {
     "--num-frames <frames>",
     "video frames; several counts with commas (default: the model's)",
   );
-  addGenerationFlags(command, "height", "width", "numInferenceSteps", "guidanceScale", "guidanceScale2");
+  addGenerationFlags(
+    command,
+    "windowFrames",
+    "windowOverlap",
+    "height",
+    "width",
+    "numInferenceSteps",
+    "guidanceScale",
+    "guidanceScale2",
+  );
   addDeviceOptions(
     command,
     `as of lvsa generate: auto, embedded (software), part of a driver's name; or ${NO_DEVICE}: a GPU that is not here`,

@@ -46,6 +46,34 @@ describe("planModel", () => {
   });
 });
 
+describe("a clip in windows", () => {
+  it("counts one window's tokens, and each window's passes", async () => {
+    const settings = { model, numInferenceSteps: 3, guidanceScale: 5 };
+    const window = planModel({ ...settings, numFrames: 81 });
+    // 241 latent frames in windows of 21 that share 5: from 0, 16, 32, … and the last from 220.
+    const long = planModel({ ...settings, numFrames: 961, windowFrames: 81, windowOverlap: 20 });
+    const { plan } = long;
+    expect(plan.windows).toEqual({ count: 15, numFrames: 961, overlap: 20 });
+    expect(plan.grid).toEqual(window.plan.grid);
+    expect(plan.horizon).toBe(1);
+    expect(plan.forwardsPerStep).toBe(30);
+    expect(plan.totalFlops.dense).toBe(15n * window.plan.totalFlops.dense);
+    expect(planToJson(long)).toMatchObject({ windows: { count: 15, num_frames: 961, overlap: 20 } });
+    const memory = await planMemory({ model, numFrames: 961, windowFrames: 81 }, undefined);
+    expect(renderPlanText(long, memory)).toContain("961 frames in 15 windows of 81 that share 20; each:");
+    const short = await planMemory({ model, numFrames: 81 }, undefined);
+    expect(memory.phases).toEqual(short.phases);
+  });
+
+  it("is the whole clip where that fits one window, and refuses what a generation refuses", () => {
+    const whole = planModel({ model, numFrames: 81 });
+    expect(planModel({ model, numFrames: 81, windowFrames: 161 }).plan).toEqual(whole.plan);
+    expect(planToJson(whole).windows).toBeNull();
+    const bad = { model, numFrames: 161, windowFrames: 81, windowOverlap: 3 };
+    expect(() => planModel(bad)).toThrow(expect.objectContaining({ code: "BAD_OPTION" }));
+  });
+});
+
 describe("text and JSON", () => {
   it("shows the numbers of a plan", async () => {
     const long = { model, numFrames: 333 };

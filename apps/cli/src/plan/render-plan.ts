@@ -21,6 +21,7 @@ export function renderPlanText({ plan, lvsa }: ModelPlan, memory: PlannedMemory,
   const tokens = plan.geometry.patchT === 1 ? "latent frames" : `token frames (${grid.latentFrames} latent)`;
   const lines = [
     title,
+    ...windowLine(plan),
     `${grid.width}x${grid.height}, ${grid.numFrames} frames: ${grid.tokenFrames} ${tokens} x ` +
       `${formatCount(grid.patchesPerFrame)} tokens = ${formatCount(grid.videoTokens)} tokens, ` +
       `${plan.horizon.toFixed(2)}x the training length`,
@@ -36,6 +37,13 @@ export function renderPlanText({ plan, lvsa }: ModelPlan, memory: PlannedMemory,
     ...budgetLines(memory),
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** The rest of the plan is of one window then. */
+function windowLine({ windows, grid }: GenerationPlan): string[] {
+  if (!windows) return [];
+  const { count, numFrames, overlap } = windows;
+  return [`${numFrames} frames in ${count} windows of ${grid.numFrames} that share ${overlap}; each:`];
 }
 
 /** Components that are streamed stay on the GPU layer by layer only. */
@@ -194,6 +202,9 @@ export function planToJson(
     video_tokens: grid.videoTokens,
     reference_token_frames: geometry.referenceTokenFrames,
     horizon: plan.horizon,
+    windows: plan.windows
+      ? { count: plan.windows.count, num_frames: plan.windows.numFrames, overlap: plan.windows.overlap }
+      : null,
     lvsa:
       lvsa === undefined
         ? null

@@ -3,6 +3,7 @@ import { UsageError } from "@lvsa/runtime";
 import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
 import type { ModelGeometry, TokenRows } from "../models/definition/video-model.js";
 import { getModelClass } from "../models/model-classes.js";
+import { planWindows } from "../pipelines/windows/window-options.js";
 import { type ForwardFlops, forwardFlops, ratio } from "./flops.js";
 import type { ModelDescription } from "./model-description.js";
 import { modelShape } from "./model-shape.js";
@@ -23,6 +24,9 @@ export interface PlanOptions {
   readonly model: ModelDescription;
   /** Default: the model's own. */
   readonly numFrames?: number | undefined;
+  /** Video frames of a window, and those that neighbours share, as of a generation. Default: the whole clip at once. */
+  readonly windowFrames?: number | undefined;
+  readonly windowOverlap?: number | undefined;
   readonly height?: number | undefined;
   readonly width?: number | undefined;
   readonly numInferenceSteps?: number | undefined;
@@ -59,7 +63,12 @@ export interface ComponentPlan extends WeightSummary {
 export interface GenerationPlan {
   readonly model: ModelDescription;
   readonly geometry: ModelGeometry;
+  /** Of what the model sees at once: the clip, or one of its windows. */
   readonly grid: VideoGrid;
+  /** Undefined where the clip is seen at once. */
+  readonly windows:
+    | { readonly count: number; readonly numFrames: number; readonly overlap: number }
+    | undefined;
   /** Times the training length, in token frames. */
   readonly horizon: number;
   readonly tokens: TokenRows;
@@ -70,7 +79,7 @@ export interface GenerationPlan {
   /** LVSA over dense: attention, and the whole forward pass. */
   readonly lvsaOverDense: { readonly attention: number; readonly forward: number };
   readonly steps: number;
-  /** Forward passes per step, one video in each: guidance needs two predictions. */
+  /** Forward passes per step, one video in each: guidance needs two predictions, and each window its own. */
   readonly forwardsPerStep: number;
   /** All steps, with the pattern of each step. */
   readonly totalFlops: { readonly dense: bigint; readonly lvsa: bigint };
@@ -86,14 +95,7 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
   const { defaults } = model;
   const shape = modelShape(model, options.tokens);
   const { geometry, attention, rows } = shape;
-  const grid = videoGrid(
-    {
-      numFrames: options.numFrames ?? defaults.numFrames,
-      height: options.height ?? defaults.height,
-      width: options.width ?? defaults.width,
-    },
-    geometry,
-  );
+  const { grid, windows } = seenGrid(options, geometry);
   const steps = options.numInferenceSteps ?? defaults.numInferenceSteps;
   if (!Number.isInteger(steps) || steps < 1) {
     throw new UsageError("INVALID_STEPS", `${steps} steps; expected a whole number of at least 1.`);
@@ -118,7 +120,7 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
   const guided =
     (options.guidanceScale ?? defaults.guidanceScale) > 1 ||
     (options.guidanceScale2 ?? defaults.guidanceScale2 ?? 0) > 1;
-  const forwardsPerStep = guided ? 2 : 1;
+  const forwardsPerStep = (guided ? 2 : 1) * (windows?.count ?? 1);
   const repeat = BigInt(forwardsPerStep);
   let lvsaTotal = 0n;
   for (let step = 0; step < steps; step++) {
@@ -130,6 +132,7 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
     model,
     geometry,
     grid,
+    windows,
     horizon: grid.tokenFrames / geometry.referenceTokenFrames,
     tokens: rows,
     components: componentPlans(model),
@@ -143,6 +146,30 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
     forwardsPerStep,
     totalFlops: { dense: flops.totalPerForward.dense * repeat * BigInt(steps), lvsa: lvsaTotal },
   };
+}
+
+/** @throws UsageError as of a generation */
+function seenGrid(
+  { model: { defaults }, windowFrames, ...options }: PlanOptions,
+  geometry: ModelGeometry,
+): Pick<GenerationPlan, "grid" | "windows"> {
+  const { numFrames = defaults.numFrames, height = defaults.height, width = defaults.width } = options;
+  const clip = videoGrid({ numFrames, height, width }, geometry);
+  if (windowFrames === undefined) return { grid: clip, windows: undefined };
+  const grid = videoGrid({ numFrames: windowFrames, height, width }, geometry);
+  const { layout, windowOverlap: overlap } = planWindows(
+    {
+      windowFrames,
+      ...(options.windowOverlap === undefined ? {} : { windowOverlap: options.windowOverlap }),
+    },
+    {
+      latentFrames: clip.latentFramesPadded,
+      windowLatentFrames: grid.latentFramesPadded,
+      temporalFactor: geometry.vaeTemporal,
+    },
+  );
+  const count = layout.windows.length;
+  return count === 1 ? { grid: clip, windows: undefined } : { grid, windows: { count, numFrames, overlap } };
 }
 
 /** Weights of every component whose class is known. */

@@ -6,10 +6,12 @@ import type { PassControl } from "../models/transformers/run-blocks.js";
 import type { Scheduler } from "../schedulers/index.js";
 import type { Branch } from "../step-cache/decisions.js";
 import type { StepCache } from "../step-cache/step-cache.js";
+import type { Conditions } from "./conditions.js";
 import type { Guidance } from "./guidance.js";
 import { assertFinite, type NotFiniteDetails } from "./not-finite.js";
 import type { ParallelRun } from "./parallel-run.js";
 import type { GenerateOptions, HostTensor } from "./video-pipeline.js";
+import { type ClipPart, WindowedRun } from "./windows/windowed-run.js";
 
 /** A step's input to the transformer. */
 export interface StepInput {
@@ -37,9 +39,8 @@ export interface DenoiseRun<Condition> {
   readonly scheduler: Scheduler;
   readonly initial: HostTensor;
   readonly guidance: Guidance;
-  readonly positive: Condition;
-  /** Needed where guidance is on. */
-  readonly negative?: Condition | undefined;
+  /** What the whole clip is conditioned on, or the windows that have conditions of their own. */
+  readonly clip: Pick<Conditions<Condition>, "positive" | "negative"> | WindowedRun<Condition>;
   /** The transformer of a step, loaded. */
   readonly predictor: (index: number) => Promise<Predictor<Condition>>;
   /** Changes with every clip. */
@@ -58,6 +59,8 @@ export interface DenoiseRun<Condition> {
 }
 
 const WHAT = "the generation";
+/** The passes over a part that this device runs in a step. */
+const ONE_PASS = { pass: 0, passes: 1 };
 
 /**
  * Runs every step of the scheduler that is to come. Returns the final latents.
@@ -86,47 +89,68 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
       ...{ index, sigma: noiseLevel(scheduler, index), transformer: predictor.name },
       ...{ width: shape.at(-1)!, height: shape.at(-2)! },
     });
-    const isGuided = run.negative !== undefined && guidance.isOnAt(index, count);
-    const told = (name: string, prediction: Float32Array) => {
-      options.onTensor?.(`step${index}.${name}`, { data: prediction.slice(), shape });
-      return prediction;
+    // What the model sees at once: the clip, or one of its windows.
+    const predictPart = async (part: ClipPart<Condition>) => {
+      const { positive, negative } = await predictions(part);
+      const { shape } = part.latents;
+      const told = (name: string, prediction: Float32Array) =>
+        options.onTensor?.(`step${index}.${part.name}${name}`, { data: prediction.slice(), shape });
+      told("noise_cond", positive);
+      if (negative) told("noise_uncond", negative);
+      return guidance.combine(positive, negative, { index, timestep });
     };
-    const predict = async (condition: Condition, pass: number) => {
+    const predictions = async (part: ClipPart<Condition>) => {
+      const { positive, negative } = part.conditions;
+      if (negative === undefined || !guidance.isOnAt(index, count)) {
+        return { positive: await predict(part, "positive", positive), negative: undefined };
+      }
+      switch (parallel?.branch) {
+        case "positive":
+          return parallel.exchange(await predict(part, "positive", positive));
+        case "negative":
+          return parallel.exchange(await predict(part, "negative", negative));
+        default:
+          return {
+            positive: await predict(part, "positive", positive, { pass: 0, passes: 2 }),
+            negative: await predict(part, "negative", negative, { pass: 1, passes: 2 }),
+          };
+      }
+    };
+    const predict = async (
+      part: ClipPart<Condition>,
+      branch: Branch,
+      condition: Condition,
+      own = ONE_PASS,
+    ) => {
       throwIfAborted(options.signal, WHAT);
-      const branch = pass === 0 ? "positive" : "negative";
+      const { data } = part.latents;
       const begun = performance.now();
-      const known = stepCache?.prediction(branch, latents);
-      const prediction = known ?? (await compute(condition, branch, pass));
-      stepCache?.finished(branch, latents, prediction, (performance.now() - begun) / 1000);
+      const known = stepCache?.prediction(branch, data);
+      const prediction = known ?? (await compute(part, branch, condition, own));
+      stepCache?.finished(branch, data, prediction, (performance.now() - begun) / 1000);
       return prediction;
     };
-    const compute = async (condition: Condition, branch: Branch, pass: number) => {
+    const compute = async (
+      part: ClipPart<Condition>,
+      branch: Branch,
+      condition: Condition,
+      { pass, passes }: typeof ONE_PASS,
+    ) => {
       const step = { index, count, generation: run.generation };
       const blockCache = stepCache?.blocks(branch);
-      const passes = isGuided && !parallel?.branch ? { pass, passes: 2 } : { pass: 0, passes: 1 };
       const { sequence } = parallel ?? {};
-      const control = { ...passControl(options, step, passes), blockCache, sequence };
-      const input = { latents: { data: latents, shape }, timestep, step, control };
-      using output = await predictor.forward(input, condition);
+      const done = { pass: part.index * passes + pass, passes: part.count * passes };
+      const control = { ...passControl(options, step, done), blockCache, sequence };
+      using output = await predictor.forward({ latents: part.latents, timestep, step, control }, condition);
       const prediction = await device.read(output);
       assertFinite(prediction, predictor.name, "predictions", details);
       return prediction;
     };
-    const predictions = async () => {
-      if (!isGuided) return { positive: await predict(run.positive, 0), negative: undefined };
-      switch (parallel?.branch) {
-        case "positive":
-          return parallel.exchange(await predict(run.positive, 0));
-        case "negative":
-          return parallel.exchange(await predict(run.negative!, 1));
-        default:
-          return { positive: await predict(run.positive, 0), negative: await predict(run.negative!, 1) };
-      }
-    };
-    const { positive, negative } = await predictions();
-    told("noise_cond", positive);
-    if (negative) told("noise_uncond", negative);
-    const modelOutput = guidance.combine(positive, negative, { index, timestep });
+    const whole = { data: latents, shape };
+    const modelOutput =
+      run.clip instanceof WindowedRun
+        ? await run.clip.predict(whole, predictPart)
+        : await predictPart({ latents: whole, conditions: run.clip, name: "", index: 0, count: 1 });
     const { sample } = scheduler.step(index, {
       sample: latents,
       modelOutput,

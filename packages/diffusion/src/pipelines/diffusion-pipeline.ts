@@ -11,6 +11,7 @@ import type { ModelGeometry } from "../models/definition/video-model.js";
 import { plainSeed, randomSeed, TorchCpuGenerator } from "../random/index.js";
 import { checkRunState, type RunState, restoreParts } from "../run-state/run-state.js";
 import type { Scheduler } from "../schedulers/index.js";
+import type { Conditions } from "./conditions.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
 import { FrameReader } from "./frame-reader.js";
 import type { FamilyOptions } from "./generate-options.js";
@@ -29,7 +30,7 @@ import { rgbFrames } from "./rgb-frames.js";
 import { type CachedModelOf, runStepCache, stepCacheNote } from "./run-step-cache.js";
 import { withPreset } from "./sampling-presets.js";
 import { type Turn, Turns } from "./turns.js";
-import { usedSettings } from "./used-settings.js";
+import { usedSettings, usedWindows } from "./used-settings.js";
 import type {
   DecodeOptions,
   DecodeResult,
@@ -40,6 +41,8 @@ import type {
   VideoPipeline,
   VideoSizeOptions,
 } from "./video-pipeline.js";
+import { type PlannedWindows, planWindows, seenFrames, windowNotes } from "./windows/window-options.js";
+import { WindowedRun } from "./windows/windowed-run.js";
 
 /** Options with the model's defaults filled in. */
 export type Settings = Omit<GenerateOptions, keyof GenerationDefaults> & GenerationDefaults;
@@ -69,14 +72,6 @@ export interface ClipPlan extends LatentPlan {
   readonly notes: readonly string[];
 }
 
-/** What the transformer is conditioned on. */
-export interface Conditions<Condition> {
-  readonly positive: Condition;
-  /** Where guidance is on. */
-  readonly negative?: Condition | undefined;
-  readonly notes?: readonly string[];
-}
-
 /** Rows and tokens of a clip. */
 export interface ClipSize {
   readonly latentFrames: number;
@@ -104,6 +99,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   abstract readonly family: string;
   protected readonly parts: Parts;
   protected abstract readonly options: FamilyOptions;
+  /** Prompts of a run in windows whose conditions stay on the GPU; others are uploaded again when their window comes. */
+  protected readonly residentConditions: number = 1;
   readonly #turns = new Turns();
   /** What is at work, with what it owns, for `dispose`. */
   readonly #running = new Map<AbortController, Owned>();
@@ -160,7 +157,9 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   }
 
   clip(numFrames: number, height: number, width: number): ClipSize {
-    const { tokenFrames, patchesPerFrame } = this.grid({ numFrames, height, width });
+    const grid = this.grid({ numFrames, height, width });
+    this.checkPositions(grid);
+    const { tokenFrames, patchesPerFrame } = grid;
     return { latentFrames: tokenFrames, patchesPerFrame };
   }
 
@@ -168,6 +167,9 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   protected grid(size: VideoSize): VideoGrid {
     return videoGrid(size, this.modelGeometry);
   }
+
+  /** @throws UsageError where the transformer has no positions for what it would see at once */
+  protected checkPositions(_grid: VideoGrid): void {}
 
   protected get modelGeometry(): ModelGeometry {
     const { definition, configs, settings } = this.parts;
@@ -231,10 +233,20 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       this.family,
       this.parts.stages.length,
     );
-    const settings: Settings = { ...this.defaults, ...given, ...this.videoSize(given) };
+    const size = this.videoSize(given);
+    const windows = this.#windows(given, size);
+    const seen = this.grid({ ...size, numFrames: seenFrames(windows, size.numFrames) });
+    this.checkPositions(seen);
+    assertLatentsFit(this.device, seen.latentShape);
+    const prompt = windows?.prompts?.[0];
+    const settings: Settings = {
+      ...this.defaults,
+      ...given,
+      ...size,
+      ...(prompt === undefined ? {} : { prompt }),
+    };
     for (const name of GIVEN_TENSORS) assertGivenFinite(name, given[name]);
     const plan = this.plan(settings, given);
-    assertLatentsFit(this.device, plan.shape);
     const { scheduler } = plan;
     const { resumeFrom, onState } = given;
     const seed = resumeFrom?.seed ?? plainSeed(given.seed ?? randomSeed());
@@ -243,12 +255,13 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const usesSeed = !startedFromLatents || drawsNoise || plan.conditionNoise !== undefined;
     const { parallel } = this.parts;
     parallel.check({
-      latentFrames: this.grid(plan.settings).tokenFrames,
+      latentFrames: seen.tokenFrames,
       stepCache: Boolean(settings.stepCache),
     });
     const stepCache = runStepCache(this, plan, this.cachedModel(plan));
     const used = {
       ...usedSettings(plan, usesSeed ? seed : undefined),
+      ...usedWindows(windows, given.prompts),
       loras: this.parts.loras.used,
       step_cache: stepCache?.settings ?? null,
     };
@@ -278,21 +291,23 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     };
     return this.#work(given, async (run, turn) => {
       if (stepCache) run.owned.add(stepCache);
-      const conditions = await this.conditions(plan, run, noise);
+      const isWindowed = windows !== undefined && windows.layout.windows.length > 1;
+      const windowed = isWindowed ? await this.#windowedRun(plan, windows, run) : undefined;
+      const conditions = windowed ? undefined : await this.conditions(plan, run, noise);
       const { device } = this;
       const denoised = await denoise<Condition>({
         ...{ device, scheduler, guidance: plan.guidance, options: run, stepCache },
         parallel,
         // A run that goes on has them as they were.
-        initial: resumeFrom ? initial : this.startLatents(initial, conditions),
+        initial: resumeFrom || !conditions ? initial : this.startLatents(initial, conditions),
         firstStep: resumeFrom?.step ?? 0,
         ...(onState ? { afterStep: tellState } : {}),
-        ...{ positive: conditions.positive, negative: conditions.negative },
+        clip: windowed ?? conditions!,
         predictor: (index) => this.#predictor(plan, index, run),
         generation: ++this.#generation,
         drawNoise: () => generator.randn(plan.shape),
       });
-      const latents = this.finalLatents(denoised, conditions);
+      const latents = conditions ? this.finalLatents(denoised, conditions) : denoised;
       turn.rest(BEFORE_FRAMES_MS);
       const notes = [
         ...this.parts.notes,
@@ -301,7 +316,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...plan.notes,
         ...commonNotes(plan, given, usesSeed),
         ...parallel.notes(plan.guidance.isOn),
-        ...(conditions.notes ?? []),
+        ...(windowed?.notes ?? conditions?.notes ?? []),
+        ...windowNotes(windows),
         ...(stepCache ? [stepCacheNote(stepCache)] : []),
       ];
       const { numFrames, height, width, fps } = plan.settings;
@@ -354,6 +370,46 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   /** A tensor of the run. */
   protected upload(run: Run, { data, shape }: HostTensor): Tensor {
     return run.owned.add(this.device.upload(data, shape));
+  }
+
+  /** @throws UsageError `BAD_OPTION`, `BAD_FRAME_COUNT` for windows that do not fit the model */
+  #windows(given: GenerateOptions, size: VideoSize): PlannedWindows | undefined {
+    const { windowFrames } = given;
+    if (windowFrames === undefined) return undefined;
+    return planWindows(
+      { ...given, windowFrames },
+      {
+        latentFrames: this.grid(size).latentFramesPadded,
+        windowLatentFrames: this.grid({ ...size, numFrames: windowFrames }).latentFramesPadded,
+        temporalFactor: this.modelGeometry.vaeTemporal,
+      },
+    );
+  }
+
+  /** All prompts are read before the transformer comes; each window has what it needs while it is at work. */
+  async #windowedRun(plan: Plan, windows: PlannedWindows, run: Run): Promise<WindowedRun<Condition>> {
+    const { settings, guidance } = plan;
+    const { windowFrames: numFrames, prompts } = windows;
+    const texts = [...new Set(prompts ?? (settings.prompt === undefined ? [] : [settings.prompt]))];
+    const others = guidance.isOn && !settings.negativePromptEmbeds ? [settings.negativePrompt] : [];
+    if (!settings.promptEmbeds) {
+      await this.parts.prompts?.prepare([...texts, ...others], settings.maxSequenceLength, run);
+    }
+    const shape = this.grid({ ...settings, numFrames }).latentShape;
+    return run.owned.add(
+      new WindowedRun<Condition>({
+        ...{ plan: windows, axis: this.modelGeometry.framesFirst ? 1 : 2 },
+        resident: this.residentConditions,
+        encode: (prompt = settings.prompt, owned) => {
+          const own = {
+            ...plan,
+            shape,
+            settings: { ...settings, numFrames, ...(prompt === undefined ? {} : { prompt }) },
+          };
+          return this.conditions(own, { ...run, owned }, undefined);
+        },
+      }),
+    );
   }
 
   async #predictor(plan: Plan, index: number, run: Run): Promise<Predictor<Condition>> {

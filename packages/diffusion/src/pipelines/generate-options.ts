@@ -17,6 +17,8 @@ const MAX_FPS = 1000;
 
 const WHOLE = "expected a whole number of at least 1";
 const positiveInteger = () => z.int(WHOLE).min(1, WHOLE);
+const SEGMENTS =
+  "expected { fromFrame, prompt } for each segment, the first from frame 0, the others from rising ones";
 const LEVELS = "expected falling numbers from 1 to 0";
 const text = z.string("expected a text");
 const callback = z.custom<never>((value) => typeof value === "function", "expected a function");
@@ -46,6 +48,27 @@ const fields = {
   promptEmbeds2: hostTensor,
   negativePromptEmbeds2: hostTensor,
   numFrames: positiveInteger().describe("video frames (default: the model's)"),
+  windowFrames: positiveInteger().describe(
+    "video frames that the model sees at once; longer clips are made in overlapping windows (default: all)",
+  ),
+  windowOverlap: z
+    .int("expected a whole number of at least 0")
+    .min(0, "expected a whole number of at least 0")
+    .describe("video frames that neighbouring windows share (default: about a quarter of a window)"),
+  prompts: z
+    .array(
+      z.strictObject({ fromFrame: z.int(SEGMENTS).min(0, SEGMENTS), prompt: z.string(SEGMENTS) }, SEGMENTS),
+      SEGMENTS,
+    )
+    .min(1, SEGMENTS)
+    .refine(
+      (segments) =>
+        segments.every(({ fromFrame }, i) =>
+          i === 0 ? fromFrame === 0 : fromFrame > segments[i - 1]!.fromFrame,
+        ),
+      SEGMENTS,
+    )
+    .describe("a prompt for each segment of the clip"),
   height: positiveInteger().describe("height (default: the model's)"),
   width: positiveInteger().describe("width (default: the model's)"),
   numInferenceSteps: positiveInteger()
@@ -133,6 +156,7 @@ export const generateFields: Readonly<typeof fields> = fields;
 /** What every family takes. */
 const COMMON = [
   ...(["prompt", "negativePrompt", "numFrames", "height", "width", "numInferenceSteps"] as const),
+  ...(["windowFrames", "windowOverlap", "prompts"] as const),
   ...([
     "guidanceScale",
     "flowShift",
@@ -171,6 +195,8 @@ export class FamilyOptions {
     const given = parsed.data as GenerateOptions;
     for (const [one, other] of [
       ["prompt", "promptEmbeds"],
+      ["prompt", "prompts"],
+      ["promptEmbeds", "prompts"],
       ["negativePrompt", "negativePromptEmbeds"],
       ["resumeFrom", "seed"],
       ["resumeFrom", "initialLatents"],
@@ -178,7 +204,7 @@ export class FamilyOptions {
       if (given[one] === undefined || given[other] === undefined) continue;
       throw badOption(`${one} and ${other} exclude each other`, `Leave one of them out.`);
     }
-    if (given.prompt === undefined && given.promptEmbeds === undefined) {
+    if (given.prompt === undefined && given.promptEmbeds === undefined && given.prompts === undefined) {
       const fix = this.names.includes("promptEmbeds") ? "Give prompt, or promptEmbeds." : "Give prompt.";
       throw badOption("prompt: expected a text, got undefined", fix);
     }
@@ -186,6 +212,8 @@ export class FamilyOptions {
       ["promptEmbeds2", "promptEmbeds"],
       ["negativePromptEmbeds2", "negativePromptEmbeds"],
       ["lastImage", "image"],
+      ["windowOverlap", "windowFrames"],
+      ["prompts", "windowFrames"],
     ] as const) {
       if (given[one] === undefined || given[needs] !== undefined) continue;
       throw badOption(`${one} is given without ${needs}`, `Give ${needs} too.`);

@@ -18,7 +18,7 @@ import type { LoadOptions } from "../models/parameters.js";
 import { Component, type Loadable, loadable } from "./component.js";
 import { computeDtype } from "./generation-start.js";
 import { ParallelRun } from "./parallel-run.js";
-import type { PipelineOptions } from "./video-pipeline.js";
+import type { GenerateOptions, PipelineOptions } from "./video-pipeline.js";
 
 /** An autoencoder as far as the body uses it. */
 export interface VideoDecoder {
@@ -28,6 +28,9 @@ export interface VideoDecoder {
   denormalize(latents: Tensor): Tensor;
   dispose(): void;
 }
+
+/** What encoding hears and tells. */
+export type EncodeRun = Pick<GenerateOptions, "onStage"> & { readonly signal?: AbortSignal | undefined };
 
 /** A transformer as the body uses it. */
 export interface VideoTransformer extends AttentionTarget {
@@ -53,6 +56,11 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   /** Two in two-stage models. Their weights leave when frames are decoded, unless `keepLoaded`. */
   readonly stages: readonly [Stage<Model>, ...Stage<Model>[]];
   readonly vae: Component<Decoder>;
+  /** Where a text encoder of its own reads prompts. */
+  readonly prompts?: {
+    /** All texts of a run in one pass, kept until the next run. */
+    prepare(texts: readonly string[], maxSequenceLength: number, run: EncodeRun): Promise<void>;
+  };
   /** The transformer's; defaults and geometry follow from it and `configs`. */
   readonly definition: VideoModelDefinition;
   readonly configs: ComponentConfigs & Record<"transformer" | "vae", ResolvedConfig>;

@@ -11,12 +11,19 @@ export interface EncodedPrompt {
   readonly cuts: readonly string[];
 }
 
-/** Some tens of megabytes: 512 rows of 4,096 numbers are 8 MB. */
+/** Some tens of megabytes: 512 rows of 4,096 numbers are 8 MB. A run with more prompts keeps its own. */
 const PROMPTS = 8;
 
 export class PromptCache {
   /** Least recently used first. */
   readonly #prompts = new Map<string, EncodedPrompt>();
+  #size = PROMPTS;
+
+  /** Room for so many from now on, and never for fewer than usual. */
+  reserve(prompts: number): void {
+    this.#size = Math.max(PROMPTS, prompts);
+    this.#trim();
+  }
 
   get(key: string): EncodedPrompt | undefined {
     const found = this.#prompts.get(key);
@@ -28,7 +35,11 @@ export class PromptCache {
 
   set(key: string, prompt: EncodedPrompt): void {
     this.#prompts.set(key, prompt);
-    if (this.#prompts.size > PROMPTS) this.#prompts.delete(this.#prompts.keys().next().value!);
+    this.#trim();
+  }
+
+  #trim(): void {
+    while (this.#prompts.size > this.#size) this.#prompts.delete(this.#prompts.keys().next().value!);
   }
 
   clear(): void {

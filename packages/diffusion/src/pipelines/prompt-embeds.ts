@@ -5,12 +5,10 @@ import type { TextEncoder } from "../models/text-encoders/text-encoder.js";
 import { badOption } from "./bad-option.js";
 import type { ClipPlan, Run } from "./diffusion-pipeline.js";
 import { assertFinite } from "./not-finite.js";
+import type { EncodeRun } from "./pipeline-parts.js";
 import { type EncodedPrompt, PromptCache } from "./prompt-cache.js";
 import type { HostTensor } from "./video-pipeline.js";
 import { withWeights } from "./with-weights.js";
-
-/** What encoding hears and tells. */
-export type EncodeRun = Pick<Run, "onStage"> & { readonly signal?: AbortSignal | undefined };
 
 /** The text side of a family. */
 export abstract class PromptEncoder {
@@ -36,6 +34,12 @@ export abstract class PromptEncoder {
       }
     }
     return texts.map((text) => known.get(text)!);
+  }
+
+  /** Encodes the texts of one run in one pass, and keeps them all until the next run. */
+  async prepare(texts: readonly string[], maxSequenceLength: number, run: EncodeRun): Promise<void> {
+    this.#cache.reserve(texts.length);
+    await this.embed(texts, maxSequenceLength, run);
   }
 
   /** All texts with one pass over each encoder's weights. @throws WeightsError, AbortError, NotFiniteError */

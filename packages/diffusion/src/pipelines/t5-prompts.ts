@@ -2,8 +2,9 @@
 import type { Device, FolderReader } from "@lvsa/runtime";
 import type { EncodedText } from "@lvsa/tokenizers";
 import { T5EncoderModel } from "../models/text-encoders/t5-encoder.js";
+import type { EncodeRun } from "./pipeline-parts.js";
 import type { EncodedPrompt } from "./prompt-cache.js";
-import { type EncodeRun, PromptEncoder } from "./prompt-embeds.js";
+import { PromptEncoder } from "./prompt-embeds.js";
 import type { HostTensor } from "./video-pipeline.js";
 
 /** Ids that the encoder sees, at most `maxSequenceLength`. */

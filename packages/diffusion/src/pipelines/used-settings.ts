@@ -4,6 +4,7 @@ import type { RunSettings } from "../run-state/stateful.js";
 import type { Scheduler } from "../schedulers/index.js";
 import type { Guidance } from "./guidance.js";
 import type { GenerateOptions, GenerationDefaults } from "./video-pipeline.js";
+import type { PlannedWindows } from "./windows/window-options.js";
 
 /** What of a clip's plan they are about. */
 export interface SettledPlan {
@@ -27,6 +28,24 @@ export function usedSettings(plan: SettledPlan, seed: Seed | undefined): RunSett
     ...plan.used,
     seed: seed === undefined ? null : seedForJson(seed),
     fps,
+  };
+}
+
+/** Windows of a clip that has several, and its prompts by segment instead of the one prompt. */
+export function usedWindows(
+  windows: PlannedWindows | undefined,
+  segments: GenerateOptions["prompts"],
+): RunSettings {
+  const count = windows?.layout.windows.length ?? 1;
+  const isWindowed = windows !== undefined && count > 1;
+  return {
+    ...(segments ? { prompt: null } : {}),
+    prompts: segments
+      ? JSON.stringify(segments.map(({ fromFrame, prompt }) => ({ from_frame: fromFrame, prompt })))
+      : null,
+    window_frames: isWindowed ? windows.windowFrames : null,
+    window_overlap: isWindowed ? windows.windowOverlap : null,
+    windows: isWindowed ? count : null,
   };
 }
 

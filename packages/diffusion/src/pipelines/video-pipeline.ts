@@ -36,12 +36,19 @@ export interface RgbImage {
   readonly sha256?: string;
 }
 
+/** What the video shows from a frame on, until the next segment begins. */
+export interface PromptSegment {
+  /** Video frame; 0 for the first segment. */
+  readonly fromFrame: number;
+  readonly prompt: string;
+}
+
 /**
  * Names and meanings as in diffusers; what is left out (or undefined) takes the pipeline's defaults. Each family takes
  * those that it has a use for, and refuses the others: see `docs/options.md`.
  */
 export interface GenerateOptions {
-  /** What the video shows. Needed unless `promptEmbeds` are given. */
+  /** What the video shows. Needed unless `promptEmbeds` or `prompts` are given. */
   readonly prompt?: string;
   /** What it should not show; used where guidance is on. */
   readonly negativePrompt?: string;
@@ -55,6 +62,16 @@ export interface GenerateOptions {
   readonly negativePromptEmbeds2?: HostTensor;
   /** Video frames. */
   readonly numFrames?: number;
+  /**
+   * Video frames of one window: the model sees this many at a time, and their predictions are blended where windows
+   * overlap, so that a clip of any length takes the GPU memory of one window. On the model's grid, as `numFrames`. Default:
+   * the whole clip at once.
+   */
+  readonly windowFrames?: number;
+  /** Video frames that neighbouring windows share, a whole number of latent frames. Default: about a quarter of the window. */
+  readonly windowOverlap?: number;
+  /** Instead of `prompt`, with `windowFrames`: each window has the prompt of the segment in which its middle lies. */
+  readonly prompts?: readonly PromptSegment[];
   /** Pixels. */
   readonly height?: number;
   /** Pixels. */

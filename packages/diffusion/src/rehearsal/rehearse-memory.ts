@@ -33,6 +33,8 @@ export interface MemoryPlan {
 export interface RehearsalOptions {
   readonly model: ModelDescription;
   readonly numFrames?: number | undefined;
+  /** Video frames that the transformer sees at once. Default: all. */
+  readonly windowFrames?: number | undefined;
   readonly height?: number | undefined;
   readonly width?: number | undefined;
   /** Size of the image that the video begins with, for families that take the video's size from it. */

@@ -36,6 +36,8 @@ export type Precision = FloatDType & ("f32" | "f16");
 export interface StandInModelOptions {
   /** Default: the model's own clip. */
   readonly numFrames?: number | undefined;
+  /** Video frames that the transformer sees at once. Default: all. */
+  readonly windowFrames?: number | undefined;
   readonly height?: number | undefined;
   readonly width?: number | undefined;
   /** Size of the image that the video begins with, for families that take the video's size from it. */
@@ -58,7 +60,10 @@ export class StandInModel {
   readonly device: Device;
   readonly attention = new AttentionDispatcher();
   readonly model: ModelDescription;
+  /** Of the whole clip. */
   readonly grid: VideoGrid;
+  /** Of what the transformer sees at once. */
+  readonly seen: VideoGrid;
   readonly shape: ModelShape;
   readonly #transformer: StandInTransformer;
   readonly #encoderLayers: number;
@@ -86,6 +91,11 @@ export class StandInModel {
       offload = false,
     } = options;
     this.grid = videoGrid({ numFrames, height, width }, this.shape.geometry);
+    const { windowFrames = numFrames } = options;
+    this.seen =
+      windowFrames < numFrames
+        ? videoGrid({ numFrames: windowFrames, height, width }, this.shape.geometry)
+        : this.grid;
     this.#encoderLayers = encoderLayers;
     this.#hasImage = options.image !== undefined;
     this.#isOffloaded = offload;
@@ -177,7 +187,7 @@ export class StandInModel {
 
   /** One forward pass, as the pipeline runs it for one prediction; reads the prediction back. */
   async forward(step: StepInfo, control: PassControl = {}): Promise<Float32Array> {
-    const output = await this.#transformer.forward(this.grid, this.shape, step, control);
+    const output = await this.#transformer.forward(this.seen, this.shape, step, control);
     try {
       return await this.device.read(output);
     } finally {

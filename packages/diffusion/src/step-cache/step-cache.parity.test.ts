@@ -173,7 +173,7 @@ async function runLoop(
   using negative = upload("text.uncond");
   const initial = floatTensor(tensors, "initial");
   await denoise<Tensor>({
-    ...{ device, positive, negative, generation: 1, stepCache },
+    ...{ device, clip: { positive, negative }, generation: 1, stepCache },
     scheduler: loopScheduler(opened),
     initial: options.latents ?? { data: initial.data, shape: initial.shape },
     ...(options.firstStep === undefined ? {} : { firstStep: options.firstStep }),

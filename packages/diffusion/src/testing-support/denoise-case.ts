@@ -86,7 +86,7 @@ export function denoiseCaseOf<Model extends Loadable, Vae extends Decoder, Condi
 
     let step = 0;
     const final = await denoise({
-      ...{ device, scheduler, positive, negative, generation: 1 },
+      ...{ device, scheduler, clip: { positive, negative }, generation: 1 },
       initial: floatTensor(tensors, "init_latents"),
       guidance: family.guidance(opened, scheduler, report),
       predictor: async () => ({

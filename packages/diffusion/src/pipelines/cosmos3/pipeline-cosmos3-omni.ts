@@ -18,14 +18,9 @@ import { encodeCosmos3Prompt } from "../../prompts/prompts-cosmos3.js";
 import { cosmos3NativeSigmas, FLOW_SCHEDULERS, type Scheduler } from "../../schedulers/index.js";
 import { badOption } from "../bad-option.js";
 import type { Component } from "../component.js";
+import type { Conditions } from "../conditions.js";
 import type { StepInput } from "../denoise.js";
-import {
-  type ClipPlan,
-  type Conditions,
-  DiffusionPipeline,
-  type Run,
-  type Settings,
-} from "../diffusion-pipeline.js";
+import { type ClipPlan, DiffusionPipeline, type Run, type Settings } from "../diffusion-pipeline.js";
 import { FamilyOptions } from "../generate-options.js";
 import { scaledGuidance } from "../guidance.js";
 import { imageSettings, withFirstFrame } from "../image-conditions.js";
@@ -68,6 +63,8 @@ interface Condition {
 export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPlan, Condition> {
   readonly family = "cosmos3";
   protected override readonly options = cosmos3Options;
+  /** Reading a prompt takes a pass over the transformer's weights. */
+  protected override readonly residentConditions = Number.POSITIVE_INFINITY;
 
   /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<Cosmos3OmniPipeline> {

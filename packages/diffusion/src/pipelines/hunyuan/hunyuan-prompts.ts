@@ -9,8 +9,9 @@ import {
   HUNYUAN_VIDEO_15_CROP_START,
   HUNYUAN_VIDEO_15_GLYPH_LENGTH,
 } from "../../prompts/prompts-hunyuan.js";
+import type { EncodeRun } from "../pipeline-parts.js";
 import type { EncodedPrompt } from "../prompt-cache.js";
-import { type EncodeRun, PromptEncoder } from "../prompt-embeds.js";
+import { PromptEncoder } from "../prompt-embeds.js";
 import type { HostTensor } from "../video-pipeline.js";
 
 /** Layers at the end of the text encoder, and its final norm, that the model was trained without. */

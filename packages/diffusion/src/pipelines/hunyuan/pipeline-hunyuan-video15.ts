@@ -16,14 +16,9 @@ import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-de
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
 import { hunyuanVideo15Transformer } from "../../models/transformers/transformer-hunyuan-video15-definition.js";
 import { FLOW_SCHEDULERS, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
+import type { Conditions } from "../conditions.js";
 import type { StepInput } from "../denoise.js";
-import {
-  type ClipPlan,
-  type Conditions,
-  DiffusionPipeline,
-  type Run,
-  type Settings,
-} from "../diffusion-pipeline.js";
+import { type ClipPlan, DiffusionPipeline, type Run, type Settings } from "../diffusion-pipeline.js";
 import { ImageEmbedder, imageSettings } from "../image-conditions.js";
 import { withoutEffect } from "../notes.js";
 import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";

@@ -6,14 +6,9 @@ import type { FolderReader, Tensor } from "@lvsa/runtime";
 import type { VideoGrid } from "../../models/definition/video-grid.js";
 import type { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { FLOW_SCHEDULERS } from "../../schedulers/index.js";
+import type { Conditions } from "../conditions.js";
 import type { StepInput } from "../denoise.js";
-import {
-  type ClipPlan,
-  type Conditions,
-  DiffusionPipeline,
-  type Run,
-  type Settings,
-} from "../diffusion-pipeline.js";
+import { type ClipPlan, DiffusionPipeline, type Run, type Settings } from "../diffusion-pipeline.js";
 import { scaledGuidance } from "../guidance.js";
 import { imageSettings, stretchNotes, withFirstFrame } from "../image-conditions.js";
 import type { Stage } from "../pipeline-parts.js";
