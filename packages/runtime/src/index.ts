@@ -7,6 +7,8 @@ export {
 export * from "./device/create-device.js";
 export * from "./device/device.js";
 export * from "./device/device-info.js";
+export * from "./device/device-options.js";
+export { disposeTensors, type ScopeResult } from "./device/tensor-scopes.js";
 export * from "./error-codes.js";
 export * from "./errors.js";
 export * from "./kernel/kernel.js";

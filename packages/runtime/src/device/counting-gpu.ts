@@ -4,8 +4,9 @@
  * queue it lags behind: memory of a destroyed buffer comes back only when work that was submitted before has passed,
  * which here is when somebody waits for it.
  */
-import { Device, type DeviceOptions } from "./device.js";
+import { Device } from "./device.js";
 import type { DeviceInfo, DeviceLimits } from "./device-info.js";
+import type { DeviceOptions } from "./device-options.js";
 
 export interface CountingGpuOptions extends DeviceOptions {
   readonly limits?: Partial<DeviceLimits>;

@@ -1,7 +1,8 @@
 /** From a WebGPU entry point, an adapter or a device to a `Device`. Runs anywhere; Node's door is `@lvsa/runtime/node`. */
 import { DeviceError } from "../errors.js";
-import { Device, type DeviceOptions } from "./device.js";
+import { Device } from "./device.js";
 import { type DeviceInfo, describeDevice, deviceLabel, LIMIT_NAMES, WANTED_FEATURES } from "./device-info.js";
+import type { DeviceOptions } from "./device-options.js";
 import { type Disproof, disprove, provenCapabilities } from "./proof.js";
 
 export interface CreateDeviceOptions extends DeviceOptions {

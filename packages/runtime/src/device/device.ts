@@ -18,60 +18,33 @@ import { PipelineCache } from "../kernel/pipeline-cache.js";
 import { Profiler } from "../kernel/profiler.js";
 import { BufferPool, type MemoryReport } from "../memory/buffer-pool.js";
 import { ReadBack } from "../memory/read-back.js";
-import {
-  bytesPerElement,
-  type DType,
-  decodeFloats,
-  encodeFloats,
-  isFloatDType,
-  isPackedDType,
-  type PackedDType,
-} from "../tensor/dtype.js";
+import { bytesPerElement, type DType } from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
-import { type DeviceInfo, deviceLabel } from "./device-info.js";
+import {
+  bindingTooLarge,
+  exchangeError,
+  gpuError,
+  lostDevice,
+  noTimestamps,
+  outOfMemory,
+  tensorTooLarge,
+  unalignedView,
+  uncheckedKernel,
+} from "./device-errors.js";
+import type { DeviceInfo } from "./device-info.js";
+import type { DeviceOptions, Dispatch, EmptyOptions } from "./device-options.js";
 import { Pacer } from "./pacer.js";
 import { QueueOrder } from "./queue-order.js";
-
-export interface DeviceOptions {
-  /**
-   * `exact`: products of operands as they are stored. `fast`: products of operands rounded to f16, where a kernel for
-   * them exists. Sums are f32 in both. `auto` (default): `fast` on GPUs, `exact` on software adapters.
-   */
-  readonly math?: "auto" | KernelMath;
-  /** For tests and tuning: kernel family to rule, which then comes first wherever it fits. */
-  readonly rules?: Readonly<Record<string, string>>;
-  /**
-   * The `GPUDevice` was made to leave indices unchecked: only kernels that say `inBounds` run. `createDevice` sets it where
-   * it makes such a device.
-   */
-  readonly unchecked?: boolean;
-  /** Time every dispatch (needs `timestamp-query`). */
-  readonly profile?: boolean;
-}
-
-export interface Dispatch<P extends ParamTypes = ParamTypes> {
-  readonly kernel: Kernel<P>;
-  /** One tensor per binding of the kernel, in order. */
-  readonly tensors: readonly Tensor[];
-  readonly params: { readonly [K in keyof P]: number };
-  /** A count (spread over x and y by `foldWorkgroups`) or a grid. */
-  readonly workgroups: number | readonly [number, number, number];
-}
-
-export interface EmptyOptions {
-  readonly label?: string;
-  /** Pinned tensors (weights, tables) outlive scopes and are never pooled. */
-  readonly pinned?: boolean;
-}
-
-/** What a scope may hand out: tensors, or plain arrays and objects of them. */
-export type ScopeResult =
-  | Tensor
-  | undefined
-  | null
-  | readonly ScopeResult[]
-  | { readonly [name: string]: ScopeResult };
+import {
+  checkFloats,
+  checkIntegers,
+  floatsOf,
+  integersOf,
+  type Numbers,
+  storedBytes,
+} from "./tensor-numbers.js";
+import { type ScopeResult, TensorScopes } from "./tensor-scopes.js";
 
 export class Device {
   readonly gpu: GPUDevice;
@@ -88,7 +61,7 @@ export class Device {
   readonly #pacer: Pacer;
   readonly #order: QueueOrder;
   readonly #owned: boolean;
-  readonly #scopes: Set<Tensor>[] = [];
+  readonly #scopes = new TensorScopes();
   readonly #onError: (event: Event) => void;
   #error: LvsaError | undefined;
   #lost: DeviceError | undefined;
@@ -106,15 +79,7 @@ export class Device {
       ...(options.rules ? { rules: options.rules } : {}),
     });
     this.#owned = owned;
-    if (options.profile && !gpu.features.has("timestamp-query")) {
-      throw new DeviceError(
-        "NO_TIMESTAMPS",
-        `${deviceLabel(info)} has no timestamp queries to profile with`,
-        {
-          fix: "Run without profiling, or on another adapter.",
-        },
-      );
-    }
+    if (options.profile && !gpu.features.has("timestamp-query")) throw noTimestamps(info);
     this.profiler = options.profile ? new Profiler(gpu) : undefined;
     this.#pool = new BufferPool(gpu, {
       outOfMemory: (bytes, message) => this.#fail(outOfMemory(bytes, message)),
@@ -132,11 +97,9 @@ export class Device {
     };
     // On a foreign device the host's errors are the host's: there only scopes around our own calls are heard.
     if (owned) gpu.addEventListener("uncapturederror", this.#onError);
-    void gpu.lost.then(({ reason, message }) => {
-      if (reason === "destroyed" && this.#disposed) return;
-      this.#lost = new DeviceError("DEVICE_LOST", `the GPU device was lost: ${message || reason}`, {
-        fix: "Run again; if it recurs, use fewer frames or a smaller size (a driver may have timed out or run out of memory).",
-      });
+    void gpu.lost.then((info) => {
+      if (info.reason === "destroyed" && this.#disposed) return;
+      this.#lost = lostDevice(info);
     });
   }
 
@@ -144,18 +107,14 @@ export class Device {
   empty(shape: Shape, dtype: DType = "f32", options: EmptyOptions = {}): Tensor {
     const bytes = elementCount(shape) * bytesPerElement(dtype);
     if (bytes > this.info.limits.maxBufferSize) {
-      throw new DeviceError(
-        "BUFFER_TOO_LARGE",
-        `a ${dtype} tensor ${formatShape(shape)} needs ${bytes} bytes, the device allows ${this.info.limits.maxBufferSize} per buffer`,
-        { fix: "Use fewer frames or a smaller size, or a device with larger buffers." },
-      );
+      throw tensorTooLarge(`${dtype} tensor ${formatShape(shape)}`, bytes, this.info.limits.maxBufferSize);
     }
     this.#check();
     const pinned = options.pinned ?? false;
     // A pinned tensor itself outlives scopes; views of it do not.
     let untracked = pinned;
     const track = (tensor: Tensor) => {
-      if (!untracked) this.#scopes.at(-1)?.add(tensor);
+      if (!untracked) this.#scopes.add(tensor);
       untracked = false;
     };
     const storage = this.#pool.acquire(bytes, pinned, options.label ?? dtype, track);
@@ -169,29 +128,21 @@ export class Device {
   }
 
   /** Copies numbers to a new tensor, converting to `dtype`. */
-  upload(
-    data: Float32Array | Int32Array | Uint32Array | Uint8Array | readonly number[],
-    shape: Shape,
-    dtype: DType = "f32",
-    options: EmptyOptions = {},
-  ): Tensor {
+  upload(data: Numbers, shape: Shape, dtype: DType = "f32", options: EmptyOptions = {}): Tensor {
     const tensor = this.empty(shape, dtype, options);
     this.write(tensor, data);
     return tensor;
   }
 
   /** Overwrites a tensor with numbers, converting to its dtype. Ordered after all work recorded before. */
-  write(
-    tensor: Tensor,
-    data: Float32Array | Int32Array | Uint32Array | Uint8Array | readonly number[],
-  ): void {
+  write(tensor: Tensor, data: Numbers): void {
     if (data.length !== tensor.size) {
       throw new ShapeError(
         "SHAPE_MISMATCH",
         `tensor ${formatShape(tensor.shape)} holds ${tensor.size} elements, ${data.length} were given`,
       );
     }
-    this.writeBytes(tensor, toBytes(data, tensor.dtype));
+    this.writeBytes(tensor, storedBytes(data, tensor.dtype));
   }
 
   /**
@@ -287,23 +238,8 @@ export class Device {
    * @throws ShapeError for i32 and u32, which an f32 does not hold: `readIntegers`
    */
   async read(tensor: Tensor): Promise<Float32Array> {
-    if (tensor.dtype === "i32" || tensor.dtype === "u32") {
-      throw new ShapeError("DTYPE_MISMATCH", `read gives f32, which does not hold every ${tensor.dtype}`, {
-        fix: "Use readIntegers.",
-      });
-    }
-    if (isPackedDType(tensor.dtype)) throw packedRead(tensor.dtype);
-    const bytes = await this.readBytes(tensor);
-    switch (tensor.dtype) {
-      case "f32":
-      case "f16":
-      case "bf16":
-        return decodeFloats(bytes, tensor.dtype);
-      case "u8":
-        return Float32Array.from(bytes);
-      default:
-        return tensor.dtype satisfies never;
-    }
+    checkFloats(tensor.dtype);
+    return floatsOf(await this.readBytes(tensor), tensor.dtype);
   }
 
   /**
@@ -311,22 +247,8 @@ export class Device {
    * @throws ShapeError for float types
    */
   async readIntegers(tensor: Tensor): Promise<Int32Array | Uint32Array | Uint8Array> {
-    const { dtype, size } = tensor;
-    if (isFloatDType(dtype)) {
-      throw new ShapeError("DTYPE_MISMATCH", `readIntegers: the tensor is ${dtype}`, { fix: "Use read." });
-    }
-    if (isPackedDType(dtype)) throw packedRead(dtype);
-    const bytes = await this.readBytes(tensor);
-    switch (dtype) {
-      case "i32":
-        return new Int32Array(bytes.buffer, 0, size);
-      case "u32":
-        return new Uint32Array(bytes.buffer, 0, size);
-      case "u8":
-        return bytes;
-      default:
-        return dtype satisfies never;
-    }
+    checkIntegers(tensor.dtype);
+    return integersOf(await this.readBytes(tensor), tensor.dtype, tensor.size);
   }
 
   /** Reads a tensor's stored bytes. */
@@ -364,22 +286,12 @@ export class Device {
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: bodies that return nothing are common
   scope<T extends ScopeResult | void>(body: () => T): T {
-    const made = new Set<Tensor>();
-    this.#scopes.push(made);
-    try {
-      const result = body();
-      const outer = this.#scopes.at(-2);
-      for (const kept of tensorsIn(result as ScopeResult)) if (made.delete(kept)) outer?.add(kept);
-      return result;
-    } finally {
-      this.#scopes.pop();
-      for (const tensor of made) tensor.dispose();
-    }
+    return this.#scopes.run(body);
   }
 
   /** Takes a tensor out of all scopes: from here on the caller disposes it. For what outlives a scope by another way than its result. */
   keep(tensor: Tensor): Tensor {
-    for (const scope of this.#scopes) scope.delete(tensor);
+    this.#scopes.forget(tensor);
     return tensor;
   }
 
@@ -444,11 +356,7 @@ export class Device {
         );
       const size = Math.max(16, Math.ceil(tensor.byteLength / 16) * 16);
       if (tensor.byteLength > limit) {
-        throw new DeviceError(
-          "BINDING_TOO_LARGE",
-          `kernel ${kernel.name}: ${kernel.bindings[i]!.name} ${formatShape(tensor.shape)} ${tensor.dtype} is ${tensor.byteLength} bytes, the device binds at most ${limit}`,
-          { fix: "Use fewer frames or a smaller size, or a device with larger bindings." },
-        );
+        throw bindingTooLarge(kernel.name, kernel.bindings[i]!.name, tensor, limit);
       }
       let bound = tensor;
       // A buffer may not be bound for reading and for writing in one dispatch, even at disjoint ranges.
@@ -572,14 +480,7 @@ export class Device {
   }
 
   #checkBounds(kernel: Kernel): void {
-    if (!this.unchecked || kernel.inBounds) return;
-    throw new DeviceError(
-      "UNCHECKED_KERNEL",
-      `kernel ${kernel.name} may read or write outside of its tensors, and this device does not check indices`,
-      {
-        fix: 'Make the device with `bounds: "checked"`, or set `inBounds` on a kernel whose indices are proven.',
-      },
-    );
+    if (this.unchecked && !kernel.inBounds) throw uncheckedKernel(kernel.name);
   }
 
   #fail(error: LvsaError): void {
@@ -636,62 +537,3 @@ export class Device {
 
 /** Bytes that may wait in the driver's staging memory before a writer waits for the GPU to take them. */
 const STAGED_BYTES = 128 * 1024 * 1024;
-
-function outOfMemory(bytes: number, message: string): DeviceError {
-  return new DeviceError("OUT_OF_MEMORY", `the GPU has no memory for another ${bytes} bytes: ${message}`, {
-    fix: "Use fewer frames, a smaller size, or a device with more memory (`lvsa plan` estimates the need).",
-  });
-}
-
-function gpuError(error: GPUError): DeviceError {
-  if (error.constructor.name === "GPUOutOfMemoryError") return outOfMemory(0, error.message);
-  return new DeviceError("GPU_ERROR", error.message, {
-    fix: "This is a fault of the library: please report it with the text above.",
-  });
-}
-
-function exchangeError(error: unknown): LvsaError {
-  if (isLvsaError(error)) return error;
-  return new DeviceError("EXCHANGE_FAILED", "an exchange between ranks failed", { cause: error });
-}
-
-function packedRead(dtype: PackedDType): ShapeError {
-  return new ShapeError(
-    "DTYPE_MISMATCH",
-    `a tensor of ${dtype} holds blocks, which stand for no numbers by themselves`,
-    {
-      fix: "Widen it first (widenPacked), or read its bytes (readBytes).",
-    },
-  );
-}
-
-function unalignedView(what: string): ShapeError {
-  return new ShapeError("UNALIGNED_VIEW", `cannot ${what}`, {
-    fix: "Views of 16-bit tensors must begin at an even element, views of bytes at a multiple of 4.",
-  });
-}
-
-/** Disposes the tensors in `value`, alone or in plain arrays and objects, except those that `kept` names too. */
-export function disposeTensors(value: ScopeResult, kept?: ScopeResult): void {
-  const spared = new Set(tensorsIn(kept));
-  for (const tensor of tensorsIn(value)) if (!spared.has(tensor)) tensor.dispose();
-}
-
-function toBytes(
-  data: Float32Array | Int32Array | Uint32Array | Uint8Array | readonly number[],
-  dtype: DType,
-): Uint8Array {
-  if (isFloatDType(dtype)) return encodeFloats(data, dtype);
-  if (isPackedDType(dtype)) throw packedRead(dtype);
-  if (dtype === "u8") return data instanceof Uint8Array ? data : Uint8Array.from(data);
-  const typed = dtype === "i32" ? Int32Array.from(data) : Uint32Array.from(data);
-  return new Uint8Array(typed.buffer);
-}
-
-function* tensorsIn(value: ScopeResult): Iterable<Tensor> {
-  if (value instanceof Tensor) yield value;
-  else if (Array.isArray(value)) for (const item of value as readonly ScopeResult[]) yield* tensorsIn(item);
-  else if (value && typeof value === "object") {
-    for (const item of Object.values(value as Record<string, ScopeResult>)) yield* tensorsIn(item);
-  }
-}

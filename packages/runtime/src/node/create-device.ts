@@ -5,8 +5,9 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createDevice as createNeutralDevice } from "../device/create-device.js";
-import type { Device, DeviceOptions } from "../device/device.js";
+import type { Device } from "../device/device.js";
 import { isSoftwareAdapter } from "../device/device-info.js";
+import type { DeviceOptions } from "../device/device-options.js";
 import { DeviceError, UsageError } from "../errors.js";
 import { importOptional } from "../node-import.js";
 import { importWebGpu, listAdapters } from "./list-adapters.js";

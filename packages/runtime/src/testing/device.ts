@@ -1,5 +1,6 @@
 /** The device that GPU tests run on. `LVSA_TEST_ADAPTER` picks one as in `createDevice({ adapter })`. */
-import type { Device, DeviceOptions } from "../device/device.js";
+import type { Device } from "../device/device.js";
+import type { DeviceOptions } from "../device/device-options.js";
 import type { AnyKernelFamily } from "../kernel/kernel-family.js";
 import { createDevice } from "../node/create-device.js";
 import { type GuardedDevice, guardedDevice } from "./guard-buffers.js";

@@ -2,9 +2,10 @@
  * Subgroup matrices without hardware for them: the shader's text is rewritten, so that each of 32 threads has a part of
  * a matrix. Slow, and right on every device with f16 and subgroups: what tests of places and edges need.
  */
-import type { DeviceOptions } from "../device/device.js";
+
 import { Device } from "../device/device.js";
 import type { DeviceInfo } from "../device/device-info.js";
+import type { DeviceOptions } from "../device/device-options.js";
 import { createDevice } from "../node/create-device.js";
 
 /** The same shader without matrices. They are 16 x 16 there, subgroups 32 threads in order. */

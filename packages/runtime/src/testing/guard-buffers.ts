@@ -3,7 +3,8 @@
  * somebody writes, and is bound with its guard, so that no driver's checks stand between. What is read past an end shows as
  * NaN in the result, what is written there as a broken guard.
  */
-import type { Device, DeviceOptions } from "../device/device.js";
+import type { Device } from "../device/device.js";
+import type { DeviceOptions } from "../device/device-options.js";
 import { gpuBufferUsage, MAP_READ_MODE } from "../device/gpu-usage.js";
 import { createDevice } from "../node/create-device.js";
 
