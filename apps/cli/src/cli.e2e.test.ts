@@ -492,11 +492,11 @@ describe("inspect and generate agree on what runs", () => {
     await cp(TINY, copy, { recursive: true });
     await change(copy);
     const inspected = await runCli(["inspect", copy]);
-    expect([inspected.code, inspected.stdout]).toEqual([1, expect.stringMatching(message)]);
+    expect([inspected.code, inspected.stdout]).toEqual([2, expect.stringMatching(message)]);
     const json = JSON.parse((await runCli(["inspect", copy, "--json"])).stdout) as object;
     expect(json).toMatchObject({ ok: false, problem: { message: expect.stringMatching(message) as string } });
     const generated = await generate("--model", copy, "--prompt", "x", "--output", path("never.mp4"));
-    expect([generated.code, generated.stderr]).toEqual([1, expect.stringMatching(message)]);
+    expect([generated.code, generated.stderr]).toEqual([2, expect.stringMatching(message)]);
   });
 
   test("a folder that is none is wrong usage for both", async () => {

@@ -19,12 +19,8 @@ import { describeError, EXIT, exitCodeOf } from "./exit-codes.js";
 import type { CommandIo } from "./io.js";
 import { VERSION } from "./version.js";
 
-/** Runs a command line (without `node` and the script) and returns the exit code. */
-export async function runProgram(args: readonly string[], io: CommandIo): Promise<number> {
-  let code: number = EXIT.done;
-  const exit = (value: number) => {
-    code = value;
-  };
+/** All commands with their options. `exit` hears of an end that is no error thrown. */
+export function createProgram(io: CommandIo, exit: (code: number) => void): Command {
   const program = new Command("lvsa")
     .description(
       "Long videos from text on any GPU: diffusion models with Long-Video Sparse Attention on WebGPU",
@@ -59,6 +55,15 @@ Examples:
   benchCommand(program, io);
   envCommand(program, io, exit);
   serveCommand(program, io);
+  return program;
+}
+
+/** Runs a command line (without `node` and the script) and returns the exit code. */
+export async function runProgram(args: readonly string[], io: CommandIo): Promise<number> {
+  let code: number = EXIT.done;
+  const program = createProgram(io, (value) => {
+    code = value;
+  });
   try {
     if (args.length === 0) {
       program.outputHelp();

@@ -36,7 +36,8 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     offload,
     memoryBudget,
   } = options;
-  const { device, precision, label, memoryBytes } = await planDevice(options, (line) => io.err(`${line}\n`));
+  using planned = await planDevice(options, (line) => io.err(`${line}\n`));
+  const { device, precision, label, memoryBytes } = planned;
   const run: PlannedRun = { attention: options.lvsa ? "lvsa" : "dense", device: label, precision };
   const plans: { plan: ModelPlan; memory: PlannedMemory }[] = [];
   for (const numFrames of counts) {

@@ -4,9 +4,9 @@ import { createDevice } from "@lvsa/runtime/node";
 import { deviceMemory } from "../generate/memory-check.js";
 import { activationsOf, type DeviceOptions } from "../options/device-options.js";
 
-export interface PlannedDevice {
-  /** Undefined: no device of this machine, but a GPU with WebGPU's core limits. */
-  readonly device: Pick<Device, "info" | "math"> | undefined;
+export interface PlannedDevice extends Disposable {
+  /** Undefined: no device of this machine, but a GPU with WebGPU's core limits. It lives until the plan is made. */
+  readonly device: Device | undefined;
   readonly label: string;
   readonly precision: "f32" | "f16";
   /** What it is known to have. */
@@ -27,22 +27,20 @@ export async function planDevice(
     ...{ device, precision },
     label: device ? deviceLabel(device.info) : "any GPU",
     memoryBytes: device && deviceMemory(device),
+    [Symbol.dispose]: () => device?.dispose(),
   };
 }
 
 async function open(
   { device: adapter, math }: DeviceOptions,
   notice: (line: string) => void,
-): Promise<Pick<Device, "info" | "math"> | undefined> {
+): Promise<Device | undefined> {
   try {
-    const device = await createDevice({
+    return await createDevice({
       adapter,
       math,
       softwareAdapter: () => import("@lvsa/software-adapter"),
     });
-    const { info, math: kind } = device;
-    device.dispose();
-    return { info, math: kind };
   } catch (error) {
     // Without any driver there is still a plan; `lvsa doctor` says what is missing.
     if (!(error instanceof DeviceError) || adapter !== "auto") throw error;

@@ -28,13 +28,15 @@ export function besidePath(path: string, ending: string): string {
   return join(dirname(path), `${stem(path)}${ending}`);
 }
 
-/** Removes what processes that are no more left behind of outputs at `path`. */
+/** Removes what processes that are no more left behind of outputs at `path`, and of files that are called after it. */
 export async function removeStalePartials(path: string): Promise<void> {
   const [folder, start] = [dirname(path), stem(path)];
   for (const name of await readdir(folder).catch(() => [])) {
     if (!name.startsWith(start)) continue;
     const [, owner] =
-      /^(\d+)-[0-9a-f]{8}\.(json\.partial|partial|partial\.mp4|old)$/.exec(name.slice(start.length)) ?? [];
+      /^(?:.*\.)?(\d+)-[0-9a-f]{8}\.(json\.partial|partial|partial\.mp4|lock|old)$/.exec(
+        name.slice(start.length),
+      ) ?? [];
     // What made way for a new folder is not a partial file: it is the older result.
     if (owner === undefined || name.endsWith(".old") || isRunning(Number(owner))) continue;
     await rm(join(folder, name), { recursive: true, force: true });

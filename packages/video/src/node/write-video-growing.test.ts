@@ -129,8 +129,17 @@ describe.skipIf(isMissing)("an mp4", () => {
     const path = join(folder, "fox.mp4");
     const left = join(folder, ".fox.mp4.4194304-0123abcd.partial.mp4");
     copyFileSync(join(folder, "long.mp4"), left);
+    // Of a state that is kept beside it, too; not of one that is being written, nor of another output.
+    const state = ".fox.mp4.state.safetensors.4194304-0123abcd.partial";
+    const others = [
+      `.fox.mp4.state.safetensors.${process.pid}-0123abcd.partial`,
+      ".fox.mp.4194304-0123abcd.partial",
+    ];
+    for (const name of [state, ...others]) copyFileSync(left, join(folder, name));
     await removeStalePartials(path);
-    expect(readdirSync(folder)).not.toContain(".fox.mp4.4194304-0123abcd.partial.mp4");
+    const names = readdirSync(folder).filter((name) => name.startsWith("."));
+    expect(names.sort()).toEqual([...others].sort());
+    for (const name of others) rmSync(join(folder, name));
   });
 
   it("says what a layout has no effect on, and refuses one that is none", async () => {
