@@ -2,12 +2,12 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Command } from "commander";
 import ts from "typescript";
 import { expect, it } from "vitest";
 import { createProgram } from "../apps/cli/src/program.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+type Command = ReturnType<typeof createProgram>;
 const io = { out: () => {}, err: () => {}, redraw: () => {}, isTerminal: false };
 const program = createProgram(io, () => {});
 
