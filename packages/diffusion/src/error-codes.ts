@@ -16,7 +16,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   BAD_FRAME_COUNT: { fault: "usage" },
   /** lora_adapter_metadata in the file's header is not JSON */
   BAD_JSON: { fault: "input" },
-  /** this … model has no place for …, given as … */
+  /** the checkpoint is no folder that can be read, but … */
   BAD_OPTION: { fault: "usage" },
   /** the file is no run state that can be read: … */
   BAD_RUN_STATE: { fault: "input" },
@@ -86,7 +86,7 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   SCHEDULER_STEP_ORDER: { fault: "run" },
   /** step … of … planned steps */
   SCHEDULER_STEP_OUT_OF_RANGE: { fault: "run" },
-  /** unknown scheduler: the configuration names … */
+  /** unknown scheduler: the checkpoint names … */
   SCHEDULER_UNKNOWN: { fault: "input" },
   /** seed: …, got … */
   SEED_INVALID: { fault: "usage" },

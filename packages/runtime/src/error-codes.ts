@@ -41,7 +41,6 @@ export const RUNTIME_ERROR_CODES: Readonly<
   GPU_ERROR: { fault: "run" },
   HEADER_INVALID: { fault: "input" },
   HEADER_NOT_JSON: { fault: "input" },
-  /** the header claims … bytes, at most … are accepted. */
   HEADER_TOO_LARGE: { fault: "input" },
   /** the listing of … …. */
   HUB_ANSWER: { fault: "run" },

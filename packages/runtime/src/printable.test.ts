@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { printable, quoted } from "./printable.js";
+import { onOneLine, printable, quoted } from "./printable.js";
 
 describe("printable", () => {
   it.each([
@@ -12,6 +12,18 @@ describe("printable", () => {
     ["\ud83d\udca9", "\ud83d\udca9"],
   ])("%j", (text, expected) => {
     expect(printable(text)).toBe(expected);
+  });
+});
+
+describe("onOneLine", () => {
+  it.each([
+    ["blocks.0.attn1.to_q.weight", "blocks.0.attn1.to_q.weight"],
+    ["x\nerror: all is lost\tnow", "x\\nerror: all is lost\\tnow"],
+    ["\u001b[31mx", "\\u001b[31mx"],
+    ["a".repeat(300), `${"a".repeat(200)}…`],
+    [`${"a".repeat(199)}👩`, `${"a".repeat(199)}…`],
+  ])("%j", (name, expected) => {
+    expect(onOneLine(name)).toBe(expected);
   });
 });
 

@@ -14,6 +14,12 @@ export function printable(text: string): string {
   return text.replace(UNSAFE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
+/** A name from a file inside of a sentence: printable, on the sentence's line, and at most `limit` characters long. */
+export function onOneLine(name: string, limit = 200): string {
+  const cut = name.length > limit ? `${name.slice(0, limit).replace(/[\ud800-\udbff]$/, "")}…` : name;
+  return printable(cut).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
+}
+
 /** A value from a file, as JSON on one line, printable and at most about `limit` characters long. */
 export function quoted(value: unknown, limit = 80): string {
   // The whole text may be huge: cut before it is searched, and a surrogate pair not in its middle.

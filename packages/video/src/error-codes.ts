@@ -8,6 +8,8 @@
 export const VIDEO_ERROR_CODES: Readonly<
   Record<VideoErrorCode, { readonly fault: "usage" | "input" | "run" }>
 > = {
+  /** the settings can not be written as JSON: one of them holds itself */
+  BAD_METADATA: { fault: "usage" },
   /** more frames arrived than the … announced */
   FRAME_COUNT: { fault: "run" },
   /** frame … has … bytes, expected … (…x… RGB) */
@@ -35,6 +37,7 @@ export const VIDEO_ERROR_CODES: Readonly<
 };
 
 export type VideoErrorCode =
+  | "BAD_METADATA"
   | "FRAME_COUNT"
   | "FRAME_SIZE"
   | "PNG"

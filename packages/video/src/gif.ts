@@ -7,7 +7,7 @@ import { throwIfAborted } from "@lvsa/runtime/errors";
 import { type ByteSink, SequentialWriter } from "./byte-sink.js";
 import { checkedFrames, checkStream, type FrameStream } from "./frames.js";
 import { type Gifenc, loadGifenc } from "./gifenc.js";
-import { commentOf, titleOf, type VideoMetadata } from "./metadata.js";
+import { commentOf, jsonOf, titleOf, type VideoMetadata } from "./metadata.js";
 
 type Color = readonly [number, number, number];
 
@@ -130,7 +130,7 @@ export async function writeGif(
   }
   const title = titleOf(metadata);
   if (title !== undefined || commentOf(metadata) !== undefined) {
-    await writer.append(commentBlock(JSON.stringify({ title, settings: metadata.settings })));
+    await writer.append(commentBlock(jsonOf({ title, settings: metadata.settings })));
   }
   await writer.append(Uint8Array.of(0x3b));
   return fps > 100 / SHORTEST_DELAY

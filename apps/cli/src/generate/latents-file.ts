@@ -2,7 +2,7 @@
 import { open, rename, rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { HostTensor } from "@lvsa/diffusion";
-import { encodeSafetensors, openSafetensors, WeightsError } from "@lvsa/runtime";
+import { encodeSafetensors, onOneLine, openSafetensors, WeightsError } from "@lvsa/runtime";
 import { fileSource } from "@lvsa/runtime/node";
 import { makeFolder, partialPath } from "@lvsa/video/node";
 
@@ -19,7 +19,7 @@ export async function readLatents(path: string): Promise<LatentsFile> {
   try {
     const info = source.has(NAME) ? source.info(NAME) : undefined;
     const wrong = !info
-      ? `there is no tensor "${NAME}" (found: ${source.names().join(", ") || "none"})`
+      ? `there is no tensor "${NAME}" (found: ${foundNames(source.names())})`
       : info.dtype !== "F32"
         ? `tensor "${NAME}" is ${info.dtype}, expected F32`
         : info.shape.length !== 5
@@ -42,6 +42,11 @@ export async function readLatents(path: string): Promise<LatentsFile> {
   } finally {
     await source.close();
   }
+}
+
+function foundNames(names: readonly string[]): string {
+  const shown = names.slice(0, 4).map((name) => onOneLine(name, 80));
+  return `${shown.join(", ") || "none"}${names.length > shown.length ? ` and ${names.length - shown.length} more` : ""}`;
 }
 
 /** The bytes of a latents file. */

@@ -1,5 +1,5 @@
 /** Reading a diffusers folder: `model_index.json`, component configs, component weights. */
-import { ConfigError, type FolderReader, WeightsError } from "@lvsa/runtime";
+import { ConfigError, type FolderReader, UsageError, WeightsError } from "@lvsa/runtime";
 import * as z from "zod";
 import {
   type CheckpointSettings,
@@ -12,8 +12,21 @@ const modelIndexSchema = z.looseObject({ _class_name: z.string() });
 
 export type ModelIndex = z.infer<typeof modelIndexSchema>;
 
-/** @throws ConfigError `NOT_A_CHECKPOINT` when the folder has no readable `model_index.json` */
+/**
+ * @throws ConfigError `NOT_A_CHECKPOINT` when the folder has no readable `model_index.json`; UsageError `BAD_OPTION` for what
+ *   is no folder, such as a path
+ */
 export async function readModelIndex(folder: FolderReader): Promise<ModelIndex> {
+  const methods: readonly (keyof FolderReader)[] = ["exists", "readText", "open"];
+  if (
+    !methods.every(
+      (name) => typeof (folder as Partial<FolderReader> | undefined | null)?.[name] === "function",
+    )
+  ) {
+    throw new UsageError("BAD_OPTION", `the checkpoint is no folder that can be read, but ${typeof folder}`, {
+      fix: "Give nodeFolder(path) in Node, httpFolder(address), or what openCheckpoint makes.",
+    });
+  }
   if (!(await folder.exists("model_index.json"))) {
     throw new ConfigError("NOT_A_CHECKPOINT", "the model folder has no model_index.json", {
       where: folder.name,

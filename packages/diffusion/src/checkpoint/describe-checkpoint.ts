@@ -1,5 +1,5 @@
 /** An inspected checkpoint as the planner takes it. */
-import { ConfigError, type SafetensorsDType } from "@lvsa/runtime";
+import { ConfigError, onOneLine, type SafetensorsDType } from "@lvsa/runtime";
 import type {
   ComponentDescription,
   GenerationDefaults,
@@ -34,7 +34,7 @@ export function describeCheckpoint(inspection: CheckpointInspection): ModelDescr
     throw new ConfigError(
       transformer ? "UNKNOWN_MODEL_CLASS" : "MISSING_COMPONENT",
       transformer
-        ? `unknown transformer class ${transformer.className}; known classes are ${modelClassNames().join(", ")}.`
+        ? `unknown transformer class ${onOneLine(transformer.className)}; known classes are ${modelClassNames().join(", ")}.`
         : "the checkpoint has no component transformer.",
       { where: inspection.name, fix: "Give a checkpoint folder of a known family (see `lvsa plan --help`)." },
     );

@@ -3,6 +3,7 @@ import {
   DIFFUSERS_WEIGHTS,
   type FolderReader,
   isLvsaError,
+  onOneLine,
   openWeights,
   type PackedDType,
   type SafetensorsDType,
@@ -154,7 +155,7 @@ function warnAboutClass(problems: InspectionProblem[], className: string, config
   problems.push({
     severity: "warning",
     code: "CLASS_MISMATCH",
-    message: `model_index.json says ${className}, config.json says ${named.join(", ")}.`,
+    message: `model_index.json says ${onOneLine(className)}, config.json says ${listed(named)}.`,
   });
 }
 

@@ -46,7 +46,7 @@ function plugin(name: string, log: string[], more: { order?: number; claims?: bo
 }
 
 const open = (options: Partial<EngineOptions> = {}) =>
-  Engine.open({} as never, { device: {} as Device, ...options });
+  Engine.open({} as never, { device: { info: { limits: {} } } as Device, ...options });
 
 const registered: Disposable[] = [];
 afterEach(() => {

@@ -7,9 +7,11 @@ import {
   registeredPlugins,
 } from "@lvsa/core";
 import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
+import * as z from "zod";
 import { readModelIndex } from "../checkpoint/checkpoint-folder.js";
 import type { LoraOptions } from "../lora/lora-set.js";
 import type { BlockOffload } from "../models/parameters.js";
+import { checkOpenOptions, openFields, withMethods } from "../pipelines/open-options.js";
 import type { ParallelOptions } from "../pipelines/parallel-run.js";
 import type {
   DecodeOptions,
@@ -47,6 +49,28 @@ export interface EngineOptions {
   readonly log?: (line: string) => void;
 }
 
+const FUNCTION = "expected a function";
+const isFunction = (value: unknown) => typeof value === "function";
+const backend = z.union([
+  z.string(),
+  z.strictObject({ backend: z.string(), extra: z.record(z.string(), z.unknown()).optional() }),
+]);
+const optionsSchema = z.strictObject({
+  ...openFields,
+  plugins: z
+    .array(
+      z.union([z.string(), withMethods<EnginePlugin>(["setup"], "expected a plugin")]),
+      "expected plugins, or names of packages",
+    )
+    .optional(),
+  importPlugin: z.custom(isFunction, FUNCTION).optional(),
+  registered: z.boolean("expected true or false").optional(),
+  attention: z
+    .strictObject({ default: backend.optional(), perRole: z.record(z.string(), backend).optional() })
+    .optional(),
+  log: z.custom(isFunction, FUNCTION).optional(),
+});
+
 export class Engine implements PluginHost {
   readonly device: Device;
   readonly pipeline: VideoPipeline;
@@ -61,8 +85,14 @@ export class Engine implements PluginHost {
     this.log = log;
   }
 
-  /** Opens a checkpoint folder with the pipeline its `model_index.json` names, and sets plugins up. */
+  /**
+   * Opens a checkpoint folder with the pipeline its `model_index.json` names, and sets plugins up.
+   *
+   * @throws UsageError `BAD_OPTION` for what is no folder, and for options that are unknown or of another kind; then what
+   *   the pipeline's `fromPretrained` throws
+   */
   static async open(folder: FolderReader, options: EngineOptions): Promise<Engine> {
+    checkOpenOptions(optionsSchema, options);
     const index = await readModelIndex(folder);
     const load = await pipelineLoader(index._class_name);
     const pipeline = await load(folder, {

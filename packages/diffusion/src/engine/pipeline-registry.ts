@@ -1,5 +1,5 @@
 /** Pipeline classes by their name in `model_index.json`, loaded when a checkpoint asks for them. */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError, onOneLine } from "@lvsa/runtime";
 import type { PipelineLoader } from "../pipelines/video-pipeline.js";
 
 const wan = async (): Promise<PipelineLoader> => {
@@ -82,7 +82,7 @@ export function requireKnownPipeline(className: string): () => Promise<PipelineL
   if (loader) return loader;
   throw new ConfigError(
     "UNKNOWN_PIPELINE",
-    `model_index.json names the class ${className}, which is not supported`,
+    `model_index.json names the class ${onOneLine(className)}, which is not supported`,
     {
       fix: `Known classes: ${knownPipelines().join(", ")}. A package that has it calls registerPipeline.`,
     },

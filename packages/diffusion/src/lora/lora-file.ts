@@ -1,5 +1,12 @@
 /** A LoRA file: its keys sorted by what they change, and what they change in one model. */
-import { type ByteSource, openSafetensors, type WeightSource, WeightsError, widen } from "@lvsa/runtime";
+import {
+  type ByteSource,
+  onOneLine,
+  openSafetensors,
+  type WeightSource,
+  WeightsError,
+  widen,
+} from "@lvsa/runtime";
 import { listed } from "../models/definition/model-weights.js";
 import { elementCount, type ParameterTensor } from "../models/definition/parameter-list.js";
 import { type LoraKey, type LoraPart, parseLoraKey, underscoredNames } from "./lora-keys.js";
@@ -188,7 +195,7 @@ export class LoraFile {
     const fail = (key: string, expected: string) =>
       new WeightsError(
         "LORA_WRONG_SHAPE",
-        `${key} is [${this.source.info(key).shape.join(", ")}], ${parameter} [${shape.join(", ")}] needs ${expected}`,
+        `${onOneLine(key)} is [${this.source.info(key).shape.join(", ")}], ${parameter} [${shape.join(", ")}] needs ${expected}`,
         { where: this.name, fix: FIX },
       );
     if (down === undefined) {

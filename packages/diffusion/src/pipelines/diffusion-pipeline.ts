@@ -14,7 +14,7 @@ import type { Scheduler } from "../schedulers/index.js";
 import type { Conditions } from "./conditions.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
 import { FrameReader } from "./frame-reader.js";
-import type { FamilyOptions } from "./generate-options.js";
+import { type FamilyOptions, parseDecodeOptions } from "./generate-options.js";
 import {
   assertLatentsFit,
   assertLatentsShape,
@@ -331,10 +331,9 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     });
   }
 
-  async decode({ latents, ...options }: DecodeOptions): Promise<DecodeResult> {
+  async decode(options: DecodeOptions): Promise<DecodeResult> {
     this.#requireOpen();
-    // Of the options of a generation, those of the clip: the prompt has done its work.
-    const given = withoutUndefined(this.options.parse({ ...options, prompt: "", initialLatents: latents }));
+    const { latents, ...given } = parseDecodeOptions(options);
     assertGivenFinite("latents", latents);
     const plan = this.latentPlan({ ...this.defaults, ...given, ...this.videoSize(given) });
     assertLatentsShape("latents", latents, plan.shape);

@@ -8,7 +8,14 @@ import { type Seed, seedProblem } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
 import { STEP_CACHES, stepCacheField } from "../step-cache/step-cache-options.js";
 import { badOption } from "./bad-option.js";
-import type { GenerateOptions, HostTensor, RgbImage, SchedulerSettings } from "./video-pipeline.js";
+import { withoutUndefined } from "./generation-start.js";
+import type {
+  DecodeOptions,
+  GenerateOptions,
+  HostTensor,
+  RgbImage,
+  SchedulerSettings,
+} from "./video-pipeline.js";
 
 /** The schedulers' limit. */
 const MAX_STEPS = 1000;
@@ -143,8 +150,10 @@ const fields = {
   onTensor: callback,
   onState: callback,
   resumeFrom: z.custom<RunState>((value) => {
-    const { latents, parts, timesteps } = (value ?? {}) as Partial<RunState>;
-    return hostTensor.safeParse(latents).success && typeof parts === "object" && Array.isArray(timesteps);
+    const { latents, parts, settings, timesteps } = (value ?? {}) as Partial<RunState>;
+    const isObject = (part: unknown) => typeof part === "object" && part !== null;
+    const isState = isObject(parts) && isObject(settings) && Array.isArray(timesteps);
+    return isState && hostTensor.safeParse(latents).success;
   }, "expected the state of a run"),
 } satisfies Record<keyof GenerateOptions, z.ZodType>;
 
@@ -250,6 +259,28 @@ export class FamilyOptions {
     const nearest = this.names.find((name) => name === camel) ?? nearestName(camel, this.names);
     return `unknown option ${key}${nearest ? `; did you mean ${nearest}?` : ""}`;
   }
+}
+
+const decodeSchema = z.strictObject({
+  latents: fields.initialLatents,
+  numFrames: fields.numFrames.optional(),
+  height: fields.height.optional(),
+  width: fields.width.optional(),
+  fps: fields.fps.optional(),
+  signal: fields.signal.optional(),
+  onStage: fields.onStage.optional(),
+});
+
+/** @throws UsageError `BAD_OPTION` that names every option that is unknown or has a bad value */
+export function parseDecodeOptions(options: unknown): DecodeOptions {
+  const parsed = decodeSchema.safeParse(options);
+  if (parsed.success) return withoutUndefined(parsed.data) as DecodeOptions;
+  const problems = parsed.error.issues.map((issue) =>
+    issue.code === "unrecognized_keys"
+      ? `decoding has no use for the option ${issue.keys.join(", ")}`
+      : `${String(issue.path[0] ?? "options")}: ${issue.message}`,
+  );
+  throw badOption(problems.join("; "), `Options of decoding: ${Object.keys(decodeSchema.shape).join(", ")}.`);
 }
 
 /** @param images what is missing, e.g. `an image` */

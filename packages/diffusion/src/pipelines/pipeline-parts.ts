@@ -1,9 +1,17 @@
 /** What a pipeline is made of, and how it is opened: models without weights, and components that bring them. */
 
 import { AttentionDispatcher, type AttentionTarget } from "@lvsa/core";
-import type { Device, FloatDType, FolderReader, Tensor, WeightSource } from "@lvsa/runtime";
+import {
+  ConfigError,
+  type Device,
+  type FloatDType,
+  type FolderReader,
+  type Tensor,
+  type WeightSource,
+} from "@lvsa/runtime";
 import { checkComponents } from "../checkpoint/check-components.js";
 import {
+  hasComponent,
   type ModelIndex,
   readCheckpointSettings,
   readSchedulerConfig,
@@ -17,6 +25,7 @@ import type { ComponentConfigs } from "../models/definition/video-model.js";
 import type { LoadOptions } from "../models/parameters.js";
 import { Component, type Loadable, loadable } from "./component.js";
 import { computeDtype } from "./generation-start.js";
+import { checkPipelineOptions } from "./open-options.js";
 import { ParallelRun } from "./parallel-run.js";
 import type { GenerateOptions, PipelineOptions } from "./video-pipeline.js";
 
@@ -110,7 +119,7 @@ export function stageOf<Model extends Loadable & { computeDtype: FloatDType }>(
  * What `fromPretrained` of every family does with its options and the folder.
  *
  * @param definitions of the classes that the family loads
- * @throws as `checkComponents`
+ * @throws UsageError `BAD_OPTION`; as `checkComponents`
  */
 export async function openParts(
   folder: FolderReader,
@@ -118,7 +127,15 @@ export async function openParts(
   options: PipelineOptions,
   definitions: readonly ModelDefinition[],
 ) {
+  checkPipelineOptions(options);
   const { device, attention = new AttentionDispatcher(), keepLoaded = false } = options;
+  // What is not listed is not looked at either, and would be found missing or damaged after all steps.
+  if (!hasComponent(index, "vae")) {
+    throw new ConfigError("MISSING_COMPONENT", "the file lists no vae, without which there are no frames", {
+      where: `${folder.name}/model_index.json`,
+      fix: "Take the file from the repository that the checkpoint comes from.",
+    });
+  }
   const settings = await readCheckpointSettings(folder);
   const scheduler = await readSchedulerConfig(folder, index);
   const components = await checkComponents(folder, index, definitions);

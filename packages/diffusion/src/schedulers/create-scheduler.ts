@@ -55,9 +55,10 @@ export function createSchedulerOf(
   const name = merged._class_name;
   const create = typeof name === "string" && Object.hasOwn(classes, name) ? classes[name] : undefined;
   if (!create) {
-    const seen = name === undefined ? "no class (_class_name)" : quoted(name);
-    throw new ConfigError("SCHEDULER_UNKNOWN", `unknown scheduler: the configuration names ${seen}`, {
-      where: "scheduler_config.json",
+    const seen = name === undefined ? "no class" : quoted(name);
+    throw new ConfigError("SCHEDULER_UNKNOWN", `unknown scheduler: the checkpoint names ${seen}`, {
+      // The first of the two counts, where it names one.
+      where: "model_index.json, scheduler_config.json",
       fix: `Known classes: ${Object.keys(classes).join(", ")}.`,
     });
   }

@@ -12,6 +12,7 @@ import {
 } from "./noise-levels.js";
 import { assertStepCount, BaseScheduler, type SetTimestepsOptions } from "./scheduler.js";
 import {
+  NEEDS_MU_FIX,
   optional,
   parseSchedulerConfig,
   rejectOptions,
@@ -81,7 +82,7 @@ export abstract class FlowMatchScheduler<Config extends CommonConfig> extends Ba
         throw new ConfigError(
           "SCHEDULER_NEEDS_MU",
           `${this.className} with use_dynamic_shifting was given no mu`,
-          { fix: "Pass mu to setTimesteps." },
+          { fix: NEEDS_MU_FIX },
         );
       sigmas = timeShift(sigmas, options.mu, config.time_shift_type, round);
     } else {

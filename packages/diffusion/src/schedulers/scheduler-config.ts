@@ -42,6 +42,10 @@ export function rejectOptions(className: string, options: readonly (readonly [bo
     });
 }
 
+/** Of a shift that follows from a number which only some pipelines compute. */
+export const NEEDS_MU_FIX =
+  "Pass mu to setTimesteps; a checkpoint whose pipeline knows none needs use_dynamic_shifting: false in its scheduler_config.json.";
+
 /** A key that published files leave out or set to null when it has its default. */
 export function optional<T extends z.ZodType>(type: T, fallback: z.output<T>) {
   return type.nullish().transform((value): z.output<T> => (value ?? fallback) as z.output<T>);

@@ -11,6 +11,7 @@ import {
   timeShift,
 } from "./noise-levels.js";
 import type { SetTimestepsOptions } from "./scheduler.js";
+import { NEEDS_MU_FIX } from "./scheduler-config.js";
 
 export interface UnipcLevelsConfig extends BetaSchedule {
   readonly use_flow_sigmas: boolean;
@@ -98,7 +99,7 @@ function flowSigmas(config: UnipcLevelsConfig, steps: number, options: SetTimest
       throw new ConfigError(
         "SCHEDULER_NEEDS_MU",
         "UniPCMultistepScheduler with use_dynamic_shifting was given no mu",
-        { fix: "Pass mu to setTimesteps." },
+        { fix: NEEDS_MU_FIX },
       );
     }
     sigmas = timeShift(sigmas, options.mu, config.time_shift_type);

@@ -114,6 +114,25 @@ describe("a header length beyond reason", () => {
     const error = await failure(pointer);
     expect(error).toMatchObject({ code: "HEADER_TOO_LARGE", fix: expect.stringContaining("git lfs pull") });
   });
+
+  it.each([
+    ["version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"],
+    ["<!DOCTYPE html><html>", "a web page"],
+    ["\n  <html lang>", "a web page"],
+    ["GGUF\u0003\0\0\0\0\0\0\0\0\0", "a GGUF file"],
+    ["PK\u0003\u0004aaaaaaaaaa", "one of PyTorch's pickles"],
+    ['{"weight_map": {}}', "a text in JSON"],
+    ["\0\0\0 ftypisom", "a picture or a video"],
+    ["RIFF....WEBP", "a picture or a video"],
+    ["7z\xbc\xaf\x27\x1c....", "an archive"],
+  ])("names what %j is instead", async (text, what) => {
+    const error = await failure(Uint8Array.from(text, (c) => c.charCodeAt(0)));
+    expect(error).toMatchObject({
+      code: "HEADER_TOO_LARGE",
+      message: `this is ${what}, not a safetensors file.`,
+      fix: expect.any(String),
+    });
+  });
 });
 
 const json = (value: unknown) => JSON.stringify(value);

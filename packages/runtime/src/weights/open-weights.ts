@@ -1,5 +1,5 @@
 /** Finds the weights of one component (transformer, vae, text_encoder) in a folder of the diffusers format. */
-import { printable } from "../printable.js";
+import { onOneLine } from "../printable.js";
 import type { ScaledDType } from "./converted-tensor.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
@@ -59,7 +59,17 @@ export async function openWeights(
       throw error;
     }
   }
-  throw notFound(folder, await folder.list(), candidates);
+  const names = await folder.list();
+  const dangling = candidates.find((name) => names.includes(name));
+  throw dangling === undefined ? notFound(folder, names, candidates) : leadsNowhere(folder, dangling);
+}
+
+/** A name that is listed and not there: the Hub's cache is made of links. */
+function leadsNowhere(folder: FolderReader, name: string): Error {
+  return weightsError("NOT_FOUND", "this is a link to a file that is not there.", {
+    where: `${folder.name}/${name}`,
+    fix: "Download the checkpoint again: the file that the link leads to was removed, or never came.",
+  });
 }
 
 /**
@@ -99,6 +109,6 @@ function notFound(folder: FolderReader, files: readonly string[], candidates: re
 
 function list(names: readonly string[]): string {
   const more = names.length - 3;
-  const shown = names.slice(0, 3).map((name) => printable(name).slice(0, 120));
+  const shown = names.slice(0, 3).map((name) => onOneLine(name, 120));
   return more > 0 ? `${shown.join(", ")} and ${more} more` : shown.join(", ");
 }

@@ -1,5 +1,5 @@
 /** `*.safetensors.index.json`: which of several files ("shards") holds which tensor. */
-import { printable, quoted } from "../printable.js";
+import { onOneLine, quoted } from "../printable.js";
 import type { ByteSource } from "./byte-source.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
@@ -40,7 +40,7 @@ export function parseShardIndex(text: string, where: string): Map<string, string
 }
 
 function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 4).map((name) => printable(name).slice(0, 120));
+  const shown = names.slice(0, 4).map((name) => onOneLine(name, 120));
   return names.length > shown.length
     ? `${shown.join(", ")} and ${names.length - shown.length} more`
     : shown.join(", ");

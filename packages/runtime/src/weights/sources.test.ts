@@ -11,6 +11,7 @@ import { type ByteSource, blobSource, memorySource } from "./byte-source.js";
 import { type FolderReader, httpFolder, joinPath, memoryFolder, subFolder } from "./folder.js";
 import { largestFile } from "./folder-limits.js";
 import { httpSource } from "./http/http-source.js";
+import { openWeights } from "./open-weights.js";
 
 const bytes = Uint8Array.from({ length: 100_000 }, (_, i) => (i * 31 + (i >> 8)) & 255);
 const config = '{"name":"ü"}';
@@ -130,6 +131,15 @@ describe("a file on disk", () => {
       });
       expect(await files.exists("missing/config.json")).toBe(false);
       await rm(loop);
+      // As the Hub's cache has it after half of a download.
+      const name = "diffusion_pytorch_model.safetensors";
+      await symlink("blobs/nowhere", join(folder, name));
+      await expect(openWeights(files, "diffusion_pytorch_model")).rejects.toMatchObject({
+        code: "NOT_FOUND",
+        message: "this is a link to a file that is not there.",
+        where: join(folder, name),
+      });
+      await rm(join(folder, name));
     },
   );
 

@@ -24,6 +24,7 @@ import {
   type VideoFormat,
 } from "../encode.js";
 import { checkedFrames, checkStream } from "../frames.js";
+import { jsonOf } from "../metadata.js";
 import { mp4Layout } from "../mp4.js";
 import { encodePng } from "../png.js";
 import { makeFolder, partialPath } from "./partial-path.js";
@@ -269,6 +270,8 @@ async function replaceFile(finished: string, path: string, overwrite: boolean): 
  */
 export async function writeVideo(path: string, options: WriteVideoOptions): Promise<WrittenVideo> {
   const { overwrite = true } = options;
+  // What can not be written is said before the frames are made, not after them.
+  jsonOf(options.metadata ?? {});
   const format = await outputFormat(path);
   const target = resolve(path);
   const sidecarPath = `${target}.json`;
@@ -310,5 +313,5 @@ function sidecar(written: WrittenVideo, options: WriteVideoOptions): string {
     encoder,
     notes,
   };
-  return `${JSON.stringify({ title, settings, video }, undefined, 2)}\n`;
+  return `${jsonOf({ title, settings, video }, 2)}\n`;
 }

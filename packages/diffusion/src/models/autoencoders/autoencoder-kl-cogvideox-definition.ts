@@ -1,6 +1,6 @@
 /** Parameters of `AutoencoderKLCogVideoX` (diffusers, `autoencoder_kl_cogvideox.py`). */
 import * as z from "zod";
-import { layerCount, positive, size, sizes } from "../definition/config-fields.js";
+import { layerCount, positive, powerOfTwo, size, sizes } from "../definition/config-fields.js";
 import { defineModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 
@@ -21,7 +21,7 @@ const schema = z.looseObject({
   act_fn: z.string().default("silu"),
   norm_eps: positive.default(1e-6),
   norm_num_groups: size.default(32),
-  temporal_compression_ratio: size.default(4),
+  temporal_compression_ratio: powerOfTwo.default(4),
   sample_height: size.default(480),
   sample_width: size.default(720),
   scaling_factor: positive.default(1.15258426),

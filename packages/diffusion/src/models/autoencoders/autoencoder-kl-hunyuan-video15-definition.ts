@@ -1,6 +1,6 @@
 /** Parameters of `AutoencoderKLHunyuanVideo15` (diffusers, `autoencoder_kl_hunyuanvideo15.py`). */
 import * as z from "zod";
-import { layerCount, positive, size, sizes } from "../definition/config-fields.js";
+import { layerCount, positive, powerOfTwo, size, sizes } from "../definition/config-fields.js";
 import { defineModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 
@@ -10,8 +10,8 @@ const schema = z.looseObject({
   latent_channels: size.default(32),
   block_out_channels: sizes.default([128, 256, 512, 1024, 1024]),
   layers_per_block: layerCount.default(2),
-  spatial_compression_ratio: size.default(16),
-  temporal_compression_ratio: size.default(4),
+  spatial_compression_ratio: powerOfTwo.default(16),
+  temporal_compression_ratio: powerOfTwo.default(4),
   downsample_match_channel: z.boolean().default(true),
   upsample_match_channel: z.boolean().default(true),
   scaling_factor: positive.default(1.03682),

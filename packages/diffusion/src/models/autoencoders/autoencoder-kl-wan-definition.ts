@@ -3,7 +3,7 @@
  * and the residual one of Wan 2.2 TI2V-5B and Cosmos 3.
  */
 import * as z from "zod";
-import { layerCount, orDefault, size, sizes } from "../definition/config-fields.js";
+import { layerCount, size, sizes } from "../definition/config-fields.js";
 import { defineModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 import { WAN21_LATENTS_MEAN, WAN21_LATENTS_STD } from "./wan-latent-statistics.js";
@@ -26,8 +26,8 @@ const schema = z
     in_channels: size.default(3),
     out_channels: size.default(3),
     patch_size: size.nullable().default(null),
-    scale_factor_temporal: orDefault(size, 4),
-    scale_factor_spatial: orDefault(size, 8),
+    scale_factor_temporal: size.nullish(),
+    scale_factor_spatial: size.nullish(),
   })
   .superRefine((config, context) => {
     for (const key of ["latents_mean", "latents_std"] as const) {
@@ -41,7 +41,39 @@ const schema = z
       const message = `holds ${config.temperal_downsample.length} entries, expected ${downs}`;
       context.addIssue({ code: "custom", path: ["temperal_downsample"], message });
     }
-  });
+    const colours = 3 * (config.patch_size ?? 1) ** 2;
+    for (const key of ["in_channels", "out_channels"] as const) {
+      if (config[key] === colours) continue;
+      const message = `is ${config[key]}, of pixels in patches of ${config.patch_size ?? 1} there are ${colours}`;
+      context.addIssue({ code: "custom", path: [key], message });
+    }
+    for (const [key, made] of Object.entries(factorsOf(config))) {
+      const stated = config[key as keyof Factors];
+      if (stated === undefined || stated === null || stated === made) continue;
+      context.addIssue({ code: "custom", path: [key], message: `is ${stated}, the layers make ${made}` });
+    }
+  })
+  // What the layers make; with the default layers 4 and 8, as in diffusers.
+  .transform((config) => ({ ...config, ...factorsOf(config) }));
+
+interface Factors {
+  readonly scale_factor_temporal: number;
+  readonly scale_factor_spatial: number;
+}
+
+/** Video frames and pixels under one latent: every level but the last halves the edges, and frames where it says so. */
+function factorsOf(config: {
+  readonly dim_mult: readonly number[];
+  readonly temperal_downsample: readonly boolean[];
+  readonly patch_size: number | null;
+}): Factors {
+  const downs = config.dim_mult.length - 1;
+  const halvings = config.temperal_downsample.slice(0, downs).filter(Boolean).length;
+  return {
+    scale_factor_temporal: 2 ** halvings,
+    scale_factor_spatial: 2 ** downs * (config.patch_size ?? 1),
+  };
+}
 
 export type AutoencoderKLWanConfig = z.infer<typeof schema>;
 

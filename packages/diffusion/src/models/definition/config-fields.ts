@@ -11,6 +11,11 @@ const MAX_LEVELS = 32;
 
 /** A size: at least 1. */
 export const size = z.number().int().min(1).max(MAX_SIZE);
+/** A ratio of halvings. */
+export const powerOfTwo = size.refine(
+  (ratio) => Number.isInteger(Math.log2(ratio)),
+  "expected a power of two",
+);
 /** A number that may be 0. */
 export const count = z.number().int().min(0).max(MAX_SIZE);
 /** Layers that run one after another; blocks of a level. */

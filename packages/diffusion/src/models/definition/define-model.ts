@@ -4,7 +4,7 @@
  * defaults of a generation (`VideoModel`). Loading, planning, inspecting, pipelines and adapters read this and nothing
  * else. No part of it needs a GPU.
  */
-import { ConfigError } from "@lvsa/runtime";
+import { ConfigError, onOneLine } from "@lvsa/runtime";
 import type * as z from "zod";
 import { parseConfig } from "../model-config.js";
 import { ParameterList, type ParameterTensor } from "./parameter-list.js";
@@ -136,7 +136,7 @@ export function unknownClass(
   const known = definitions.flatMap((one) => [one.className, ...one.otherNames]);
   return new ConfigError(
     "UNKNOWN_MODEL_CLASS",
-    `${start} unknown model class ${className}; known are ${known.join(", ")}.`.trimStart(),
+    `${start} unknown model class ${onOneLine(className)}; known are ${known.join(", ")}.`.trimStart(),
     {
       fix: "Use a checkpoint made of the known classes, or see docs/add-a-model.md.",
       ...(where === undefined ? {} : { where }),

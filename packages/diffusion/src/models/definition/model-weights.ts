@@ -2,6 +2,7 @@
 import {
   type ByteRange,
   type OnChunk,
+  onOneLine,
   type PackedTensor,
   PrefixedWeights,
   type TensorInfo,
@@ -186,5 +187,9 @@ function filesOf(source: WeightSource): string {
 /** A few of the names, and how many more there are. */
 export function listed(names: readonly string[]): string {
   const more = names.length - NAMES_IN_MESSAGE;
-  return more > 0 ? `${names.slice(0, NAMES_IN_MESSAGE).join(", ")} and ${more} more` : names.join(", ");
+  const shown = names
+    .slice(0, NAMES_IN_MESSAGE)
+    .map((name) => onOneLine(name))
+    .join(", ");
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }

@@ -58,9 +58,9 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
 
   /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<CogVideoXPipeline> {
-    const { device } = options;
     const index = await readModelIndex(folder);
     const parts = await openParts(folder, index, options, DEFINITIONS);
+    const { device } = parts;
     const config = await readJson(folder, "transformer/config.json");
     const model = CogVideoXTransformer3DModel.create(device, config, { attention: parts.attention });
     const vaeFile = "vae/config.json";

@@ -68,7 +68,6 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
 
   /** Opens a checkpoint; weights are loaded when `generate` first needs them. */
   static async fromPretrained(folder: FolderReader, options: PipelineOptions): Promise<Cosmos3OmniPipeline> {
-    const { device } = options;
     const index = parseConfig(
       settingsSchema,
       await readModelIndex(folder),
@@ -76,6 +75,7 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
       "model_index.json",
     );
     const parts = await openParts(folder, index, options, DEFINITIONS);
+    const { device } = parts;
     const config = await readJson(folder, "transformer/config.json");
     const model = Cosmos3OmniTransformer.create(device, config, { attention: parts.attention });
     const vaeFile = "vae/config.json";

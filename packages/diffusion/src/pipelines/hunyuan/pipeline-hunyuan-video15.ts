@@ -67,9 +67,9 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     folder: FolderReader,
     options: PipelineOptions,
   ): Promise<HunyuanVideo15Pipeline> {
-    const { device } = options;
     const index = await readModelIndex(folder);
     const parts = await openParts(folder, index, options, DEFINITIONS);
+    const { device } = parts;
     const config = await readJson(folder, "transformer/config.json");
     const model = HunyuanVideo15Transformer3DModel.create(device, config, { attention: parts.attention });
     const takesImage = index._class_name === "HunyuanVideo15ImageToVideoPipeline";

@@ -33,9 +33,9 @@ export interface WanParts extends PipelineParts<WanTransformer3DModel, Autoencod
 
 /** Weights are loaded when they are first needed. @throws as `openParts` */
 export async function openWanParts(folder: FolderReader, options: PipelineOptions): Promise<WanParts> {
-  const { device } = options;
   const index = await readModelIndex(folder);
   const parts = await openParts(folder, index, options, DEFINITIONS);
+  const { device } = parts;
   const { components, boundary, notes } = wanStages(index);
   const [first, ...others] = await Promise.all(
     components.map(async (name) => {

@@ -1,0 +1,69 @@
+/** The options with which a checkpoint is opened, as schemas: checked before anything of it is read. */
+import type { AttentionDispatcher, Collective } from "@lvsa/core";
+import type { ByteSource, Device } from "@lvsa/runtime";
+import * as z from "zod";
+import { badOption } from "./bad-option.js";
+import type { PipelineOptions } from "./video-pipeline.js";
+
+/** An object of which these are functions. */
+export const withMethods = <T>(names: readonly string[], message: string) =>
+  z.custom<T>(
+    (value) => names.every((name) => typeof (value as Record<string, unknown> | null)?.[name] === "function"),
+    message,
+  );
+
+const loraSchema = z.strictObject({
+  file: withMethods<ByteSource>(["read", "close"], "expected an opened file (`fileSource`, `blobSource`)"),
+  weight: z.number("expected a finite number").optional(),
+  component: z.string("expected a component's name").optional(),
+});
+
+const offloadSchema = z.strictObject({
+  cacheBytes: z.number("expected a number of bytes").min(0, "expected a number of bytes").optional(),
+  readsAhead: z.boolean("expected true or false").optional(),
+});
+
+const ranks = z
+  .custom<Collective>(
+    (value) => Number.isSafeInteger((value as Partial<Collective> | null)?.worldSize),
+    "expected ranks (a Collective)",
+  )
+  .optional();
+
+/** Of `PipelineOptions`, but for `attention`, which is another thing for an engine. */
+export const openFields = {
+  device: z.custom<Device>(
+    (value) => typeof (value as Partial<Device> | null)?.info?.limits === "object",
+    "expected a device of `createDevice`",
+  ),
+  precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").optional(),
+  keepLoaded: z.boolean("expected true or false").optional(),
+  offload: offloadSchema.optional(),
+  parallel: z.strictObject({ guidance: ranks, context: ranks }).optional(),
+  loras: z.array(loraSchema, "expected a list").optional(),
+};
+
+const pipelineSchema = z.strictObject({
+  ...openFields,
+  attention: withMethods<AttentionDispatcher>(["claim", "run"], "expected an AttentionDispatcher").optional(),
+});
+
+/** @throws UsageError `BAD_OPTION` for options that are unknown or of another kind */
+export function checkPipelineOptions(options: PipelineOptions): void {
+  checkOpenOptions(pipelineSchema, options);
+}
+
+/** @throws UsageError `BAD_OPTION` that names every option that is unknown or of another kind */
+export function checkOpenOptions(schema: z.ZodObject, options: unknown): void {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return;
+  const problems = parsed.error.issues.map((issue) =>
+    issue.code === "unrecognized_keys"
+      ? `unknown option ${[...issue.path, issue.keys.join(", ")].join(".")}`
+      : `${issue.path.join(".") || "options"}: ${issue.message}`,
+  );
+  throw badOption(
+    problems.join("; "),
+    `Options of a checkpoint that is opened: ${Object.keys(schema.shape).join(", ")}.`,
+  );
+}
