@@ -32,7 +32,7 @@ describe("what a checkpoint is opened with", () => {
     [{ device, offload: { cacheBytes: -1 } }, "offload.cacheBytes: expected a number of bytes"],
     [{ device, loras: [{}] }, "loras.0.file: expected an opened file"],
     [{ device, loras: [{ file: "lora.safetensors" }] }, "loras.0.file: "],
-    [{ device, loras: [{ file: { read() {}, close() {} }, weight: Number.NaN }] }, "loras.0.weight: "],
+    [{ device, loras: [{ file: { read() {}, close() {} }, weight: "1" }] }, "loras.0.weight: "],
     [{ device, keep_loaded: true }, "unknown option keep_loaded"],
   ])("is refused by name: case %#", async (options, message) => {
     const expected = { code: "BAD_OPTION", isUsage: true, message: expect.stringContaining(message) };
@@ -51,6 +51,16 @@ describe("what a checkpoint is opened with", () => {
       code: "BAD_OPTION",
       message: expect.stringContaining(message),
     });
+  });
+
+  it("is refused with the files of LoRAs closed: they are the engine's from the call on", async () => {
+    let closed = 0;
+    const file = { read() {}, close: async () => void closed++ };
+    const options = { device, precision: "f64", loras: [{ file }, { file }] };
+    await expect(Engine.open(folder, options as unknown as EngineOptions)).rejects.toMatchObject({
+      code: "BAD_OPTION",
+    });
+    expect(closed).toBe(2);
   });
 
   it("must list an autoencoder: what is not listed is not looked at before the last step", async () => {

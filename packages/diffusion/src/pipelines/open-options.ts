@@ -14,7 +14,8 @@ export const withMethods = <T>(names: readonly string[], message: string) =>
 
 const loraSchema = z.strictObject({
   file: withMethods<ByteSource>(["read", "close"], "expected an opened file (`fileSource`, `blobSource`)"),
-  weight: z.number("expected a finite number").optional(),
+  // Which numbers are weights is said with the file's name, when it is opened.
+  weight: z.custom<number>((value) => typeof value === "number", "expected a number").optional(),
   component: z.string("expected a component's name").optional(),
 });
 
@@ -57,6 +58,7 @@ export function checkPipelineOptions(options: PipelineOptions): void {
 export function checkOpenOptions(schema: z.ZodObject, options: unknown): void {
   const parsed = schema.safeParse(options);
   if (parsed.success) return;
+  closeLoras(options);
   const problems = parsed.error.issues.map((issue) =>
     issue.code === "unrecognized_keys"
       ? `unknown option ${[...issue.path, issue.keys.join(", ")].join(".")}`
@@ -66,4 +68,13 @@ export function checkOpenOptions(schema: z.ZodObject, options: unknown): void {
     problems.join("; "),
     `Options of a checkpoint that is opened: ${Object.keys(schema.shape).join(", ")}.`,
   );
+}
+
+/** They are the pipeline's from the call on, also where it fails. */
+function closeLoras(options: unknown): void {
+  const { loras } = Object(options) as { readonly loras?: unknown };
+  for (const lora of Array.isArray(loras) ? loras : []) {
+    const { file } = Object(lora) as { readonly file?: Partial<ByteSource> };
+    if (typeof file?.close === "function") void file.close();
+  }
 }
