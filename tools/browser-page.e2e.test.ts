@@ -133,6 +133,35 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     }
   });
 
+  it("refuses before the start what does not fit, and offers what does", async () => {
+    const frames = async () => Number(/(\d+) frames/.exec((await page.textContent("#length-text"))!)![1]);
+    const estimate = () => page.textContent("#estimate");
+    await page.fill("#length", "16");
+    await page.fill("#width", "128");
+    await page.fill("#height", "128");
+    await page.fill("#memory", "0.02");
+    // Frames are decoded a few at a time: their size alone is too much.
+    await expect.poll(estimate, { timeout: 60_000 }).toMatch(/there are 20 MB.*make it smaller/);
+    await page.fill("#length", "24");
+    await page.fill("#width", "64");
+    await page.fill("#height", "64");
+    await page.fill("#memory", "0.0105");
+    await expect.poll(estimate, { timeout: 60_000 }).toMatch(/needs \d+ MB of memory .* would fit/);
+    expect(await page.isDisabled("#generate")).toBe(true);
+    await tested.look("refused-light");
+    const shorter = page.locator("#estimate button");
+    expect(await shorter.textContent()).toMatch(/^\d+ frames would fit \(\d+ MB\)/);
+    const offered = Number(/^\d+/.exec((await shorter.textContent())!)![0]);
+    await shorter.click();
+    await expect.poll(estimate, { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+    expect(await frames()).toBe(offered);
+    expect(await page.isEnabled("#generate")).toBe(true);
+    for (const [id, value] of Object.entries({ width: clip.width, height: clip.height, memory: "" }))
+      await page.fill(`#${id}`, String(value));
+    await page.fill("#length", String((clip.numFrames - 1) / 4));
+    await expect.poll(estimate, { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+  });
+
   it("makes the sparse and the dense clip side by side, and goes on after the end of its worker", async () => {
     await page.check("#lvsa");
     await page.waitForSelector("#mask svg");
@@ -151,8 +180,8 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await look("results-light");
     await page.emulateMedia({ colorScheme: "dark" });
     await look("results-dark");
-    await page.setViewportSize({ width: 375, height: 700 });
-    expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(375);
+    await page.setViewportSize({ width: 390, height: 780 });
+    expect(await page.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(390);
     await look("results-phone");
 
     await page.uncheck("#compare");

@@ -35,6 +35,7 @@ export function showEstimate(
           create("button", { type: "button", textContent: text, onclick: () => onShorter(numFrames) }),
         ];
       }),
+      ...(plan.fitting.length === 0 ? [" No length would fit at this size: make it smaller."] : []),
     );
   }
   element("generate", HTMLButtonElement).disabled = !plan.fits;

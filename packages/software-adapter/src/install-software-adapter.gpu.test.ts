@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Runtime, runtimes } from "../../../tools/testing/runtimes.js";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 let work: string;
@@ -37,8 +38,11 @@ interface Answer {
   readonly version: string;
 }
 
-function runChild(cacheDirectory: string): Promise<Answer> {
-  const child = spawn(process.execPath, [join(work, "child.mjs"), cacheDirectory], {
+function runChild(
+  cacheDirectory: string,
+  { program = process.execPath, args = [] }: Partial<Pick<Runtime, "program" | "args">> = {},
+): Promise<Answer> {
+  const child = spawn(program, [...args, join(work, "child.mjs"), cacheDirectory], {
     env: {
       PATH: process.env.PATH,
       HOME: work,
@@ -92,6 +96,15 @@ describe("installSoftwareAdapter", () => {
     }
     const files = (await readdir(join(cache, "swiftshader-147.0.0"))).sort();
     expect(files).toEqual(["libvk_swiftshader.so", "libvulkan.so.1", "vk_swiftshader_icd.json"]);
+  });
+
+  it.for(runtimes)("works in $name", async (runtime, { skip }) => {
+    if (!runtime.program) skip(runtime.missing);
+    expect(await runChild(join(work, "cache"), runtime)).toMatchObject({
+      before: null,
+      after: "swiftshader",
+      echo: 41,
+    });
   });
 
   it("repairs a folder that lost a file", async () => {

@@ -28,7 +28,9 @@ export async function webgpuProblem(): Promise<WebgpuProblem | undefined> {
     return {
       code: "NO_WEBGPU",
       message: "This browser has no WebGPU, with which pages compute on the GPU.",
-      fix: "Use Chrome or Edge 113, Safari 26, Firefox 141 or later. On Linux it may have to be switched on in the settings.",
+      fix: isFirefox()
+        ? 'Open about:config and set dom.webgpu.enabled to "true", or use Chrome or Edge. On Windows and on Macs Firefox has it from version 145 on.'
+        : "Use Chrome or Edge 113, Safari 26, Firefox 145 or later. On Linux it may have to be switched on in the settings.",
     };
   }
   const adapter = await gpu.requestAdapter().catch(() => null);
@@ -38,4 +40,8 @@ export async function webgpuProblem(): Promise<WebgpuProblem | undefined> {
     message: "This browser has WebGPU, and finds no GPU that it may use.",
     fix: "Switch hardware acceleration on in the browser's settings, update the graphics driver, and see chrome://gpu or about:support for the reason.",
   };
+}
+
+function isFirefox(): boolean {
+  return /\bFirefox\//.test(globalThis.navigator?.userAgent ?? "");
 }
