@@ -52,6 +52,8 @@ class Page {
   #running: AbortController | undefined;
   #isPaused = false;
   #isOpening = false;
+  /** Which of two clips is being made; nothing where there is one. */
+  #which = "";
   /** What is being done, without whether it is paused. */
   #doing = "";
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -220,10 +222,12 @@ class Page {
       // As the form is now: it may be changed while the clips are being made.
       const options = this.#form.options();
       const second = this.#form.compare.checked ? this.#form.options(false) : undefined;
+      if (second) this.#which = "LVSA: ";
       const first = await generator.generate(options, hooks);
       const comparison = second && addComparison();
       addResult(first, options.lvsa ? "LVSA" : "Dense", comparison);
       if (!second) return;
+      this.#which = "Dense: ";
       const dense = await generator.generate({ ...second, seed: first.seed }, hooks);
       addResult(dense, "Dense", comparison);
     } catch (error) {
@@ -231,6 +235,7 @@ class Page {
       this.#say("Cancelled");
     } finally {
       this.#running = undefined;
+      this.#which = "";
       this.#setBusy(false);
       await this.#offerKeptRun();
       this.#replan();
@@ -243,7 +248,7 @@ class Page {
     const counts =
       stage === "denoise" || stage === "encode" ? ` ${done} of ${total}` : what ? ` (${what})` : "";
     const left = secondsLeft !== undefined && secondsLeft > 1 ? `, ${secondsInWords(secondsLeft)} left` : "";
-    this.#say(`${STAGES[stage]}${counts}${left}`);
+    this.#say(`${this.#which}${STAGES[stage]}${counts}${left}`);
   }
 
   #setBusy(isBusy: boolean): void {
