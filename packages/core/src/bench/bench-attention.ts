@@ -3,6 +3,7 @@ import { type Device, deviceLabel, type FloatDType, kernelSummary } from "@lvsa/
 import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
 import { attention } from "../attention/kernel/attention.js";
+import { attentionFamily } from "../attention/kernel/attention.wgsl.js";
 import { AttentionPattern } from "../pattern/attention-pattern.js";
 import { type Candidate, type InterleavedOptions, timeInterleaved } from "./interleaved.js";
 
@@ -120,7 +121,7 @@ export async function benchAttention(
     });
     return {
       device: label,
-      kernels: kernelSummary(device.kernelUses()),
+      kernels: kernelSummary(device.kernelUses().filter(({ family }) => family === attentionFamily.name)),
       shape,
       dense: { milliseconds: dense!.milliseconds, gflops: gflops(1, dense!.milliseconds) },
       rows,
