@@ -77,6 +77,14 @@ function lineChart({ x, y, series }: LineChart): string {
     text((EDGE.left + right) / 2, HEIGHT - 8, x, "middle"),
     `<g transform="translate(14 ${(EDGE.top + bottom) / 2}) rotate(-90)">${text(0, 0, y, "middle")}</g>`,
   ];
+  // Names of lines that end at one place stand below each other.
+  const taken: number[] = [];
+  const labelAt = (wanted: number): number => {
+    let y = wanted;
+    while (taken.some((other) => Math.abs(other - y) < LABEL)) y += 1;
+    taken.push(y);
+    return y;
+  };
   const lines = series.map(({ name, points: own }, i) => {
     const colour = COLOURS[i % COLOURS.length];
     const sorted = [...own].sort((a, b) => a[0] - b[0]);
@@ -87,13 +95,15 @@ function lineChart({ x, y, series }: LineChart): string {
     );
     const last = sorted.at(-1);
     const label = last
-      ? text(Number(atX(last[0])) + 10, Number(atY(last[1])) + 4, name, "start", colour)
+      ? text(Number(atX(last[0])) + 10, labelAt(Number(atY(last[1])) + 4), name, "start", colour)
       : "";
     return `<polyline points="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${dots.join("")}${label}`;
   });
   return `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img">\n${[...grid, ...lines].join("\n")}\n</svg>`;
 }
 
+/** Height of a name. */
+const LABEL = 14;
 const ROW = 24;
 
 function barChart({ bars }: BarChart): string {

@@ -73,6 +73,10 @@ it("is a page that asks for nothing from elsewhere, and shows every point", () =
   expect(page).not.toContain("<fast>");
   expect(page).toContain("LVSA: 0.25, 0.270");
   expect(page.match(/<circle/g)).toHaveLength(4);
+  // Both lines end at (1, 1); their names do not lie on each other.
+  const names = [...page.matchAll(/y="([^"]*)" text-anchor="start"/g)].map(([, y]) => Number(y));
+  expect(names).toHaveLength(2);
+  expect(Math.abs(names[0]! - names[1]!)).toBeGreaterThanOrEqual(14);
   // Everything that is drawn lies in the picture.
   const [, width, height] = /viewBox="0 0 (\d+) (\d+)"/.exec(page)!.map(Number);
   for (const [, x, y] of page.matchAll(/cx="([^"]*)" cy="([^"]*)"/g)) {
