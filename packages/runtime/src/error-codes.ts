@@ -20,7 +20,7 @@ export const RUNTIME_ERROR_CODES: Readonly<
   BINDING_COUNT: { fault: "run" },
   /** kernel …: … … … is … bytes, the device binds at most … */
   BINDING_TOO_LARGE: { fault: "run" },
-  /** a … tensor … needs … bytes, the device allows … per buffer */
+  /** a … needs … bytes, the device allows … per buffer */
   BUFFER_TOO_LARGE: { fault: "run" },
   /** … bytes do not fit into a buffer of …. */
   BUFFER_TOO_SMALL: { fault: "run" },
@@ -32,7 +32,7 @@ export const RUNTIME_ERROR_CODES: Readonly<
   DEVICE_LOST: { fault: "run" },
   /** kernel …: tensor … was disposed */
   DISPOSED: { fault: "run" },
-  /** read gives f32, which does not hold every … */
+  /** a tensor of … holds blocks, which stand for no numbers by themselves */
   DTYPE_MISMATCH: { fault: "run" },
   /** the header names tensor … twice. */
   DUPLICATE_TENSOR: { fault: "input" },

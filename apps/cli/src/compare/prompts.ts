@@ -1,8 +1,9 @@
 /** Which prompts are compared. */
-import { readFile } from "node:fs/promises";
+
 import { captionOf, sampleScenes } from "@lvsa/quality/shapes";
 import { UsageError } from "../exit-codes.js";
 import type { CompareCommandOptions } from "../options/compare-options.js";
+import { readTextFile } from "../read-text-file.js";
 
 /** Always the same ones, so that two runs can be compared. */
 const HELD_OUT_SEED = 32;
@@ -30,7 +31,7 @@ export async function comparePrompts(
 /** @throws UsageError for what is no file of text */
 async function textOf(path: string): Promise<string> {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
+    return await readTextFile(path);
   } catch (error) {
     const why =
       error instanceof TypeError ? "is not text in UTF-8" : `can not be read: ${(error as Error).message}`;

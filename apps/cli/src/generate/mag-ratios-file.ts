@@ -1,9 +1,10 @@
 /** Measured ratios of MagCache on disk: JSON with `positive` and `negative`, one number for each step. */
-import { readFile } from "node:fs/promises";
+
 import { type GenerateOptions, magRatiosSchema } from "@lvsa/diffusion";
 import { ConfigError } from "@lvsa/runtime";
 import * as z from "zod";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
+import { readTextFile } from "../read-text-file.js";
 import { writeBeside } from "./latents-file.js";
 
 const schema = z.looseObject(magRatiosSchema.shape);
@@ -13,7 +14,7 @@ export type MagRatiosFile = z.infer<typeof schema>;
 async function readMagRatios(path: string): Promise<z.infer<typeof magRatiosSchema>> {
   let problem: string;
   try {
-    const parsed = schema.safeParse(JSON.parse(await readFile(path, "utf8")));
+    const parsed = schema.safeParse(JSON.parse(await readTextFile(path)));
     if (parsed.success) {
       const { positive, negative } = parsed.data;
       return { positive, ...(negative ? { negative } : {}) };

@@ -1,8 +1,9 @@
 /** `--prompts`: a prompt for each segment of a long clip, from a JSON file. */
-import { readFile } from "node:fs/promises";
+
 import type { PromptSegment } from "@lvsa/diffusion";
 import { UsageError } from "@lvsa/runtime";
 import * as z from "zod";
+import { readTextFile } from "../read-text-file.js";
 
 const schema = z
   .array(
@@ -27,7 +28,7 @@ const EXAMPLE =
 export async function readPrompts(path: string): Promise<PromptSegment[]> {
   let problem: string;
   try {
-    const parsed = schema.safeParse(JSON.parse(await readFile(path, "utf8")));
+    const parsed = schema.safeParse(JSON.parse(await readTextFile(path)));
     if (parsed.success) {
       return parsed.data.map(({ from_frame: fromFrame, prompt }) => ({ fromFrame, prompt }));
     }

@@ -36,6 +36,13 @@ export async function readVideo(path: string, options: ReadVideoOptions = {}): P
     throw error;
   });
   if (found.isDirectory()) return readFolder(path);
+  // A pipe would be waited for, and a device read, for ever.
+  if (!found.isFile()) {
+    throw new ConfigError("VIDEO_READ", "this is a pipe, a device or a socket, not a file", {
+      where: path,
+      fix: "Copy what it gives to a file.",
+    });
+  }
   switch (await kindOf(path)) {
     case "png": {
       const image = await decodePng(await readFile(path));
