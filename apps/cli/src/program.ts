@@ -11,6 +11,7 @@ import { inspectCommand } from "./commands/inspect.js";
 import { planCommand } from "./commands/plan.js";
 import { pullCommand } from "./commands/pull.js";
 import { quantizeCommand } from "./commands/quantize.js";
+import { rankCommand } from "./commands/rank.js";
 import { resumeCommand } from "./commands/resume.js";
 import { scoreCommand } from "./commands/score.js";
 import { serveCommand } from "./commands/serve.js";
@@ -42,6 +43,7 @@ Examples:
     );
   generateCommand(program, io, exit);
   resumeCommand(program, io, exit);
+  rankCommand(program, io);
   decodeCommand(program, io, exit);
   calibrateCommand(program, io, exit);
   stopCommands(program, io);

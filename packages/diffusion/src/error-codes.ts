@@ -24,6 +24,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   BAD_SIZE: { fault: "usage" },
   /** token id … is outside of … with … rows */
   BAD_TOKEN_ID: { fault: "input" },
+  /** rank … is not one of … */
+  COLLECTIVE_MISMATCH: { fault: "run" },
   ENGINE_DISPOSED: { fault: "run" },
   /** the frames of this result are read already, or being read */
   FRAMES_TAKEN: { fault: "run" },
@@ -37,6 +39,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   INPUT_NOT_FINITE: { fault: "usage" },
   /** … steps; expected a whole number of at least 1. */
   INVALID_STEPS: { fault: "usage" },
+  /** … ranks; expected a whole number of at least 1 */
+  INVALID_WORLD_SIZE: { fault: "input" },
   /** … are […], this clip needs […] */
   LATENTS_SHAPE: { fault: "usage" },
   LORA_INCOMPLETE: { fault: "input" },
@@ -68,6 +72,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   PIPELINE_EXISTS: { fault: "input" },
   /** the plugin package … does not load */
   PLUGIN_NOT_FOUND: { fault: "input" },
+  /** the process of rank 0, which leads the run, has ended */
+  RANK_LOST: { fault: "run" },
   /** this run can not go on: … */
   RUN_CHANGED: { fault: "usage" },
   /** steps_offset … with … steps gives the timestep …; training had 0 to … */
@@ -92,6 +98,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   SEED_INVALID: { fault: "usage" },
   /** AutoencoderKLCogVideoX: cannot encode frames of …x… */
   SHAPE_MISMATCH: { fault: "run" },
+  /** … bytes for other ranks could not be written: … */
+  SHARED_MEMORY_FULL: { fault: "run" },
   /** … sigmas for … steps */
   SIGMAS_INVALID: { fault: "input" },
   /** … inference steps; … takes 1 to … */
@@ -133,6 +141,7 @@ export type DiffusionErrorCode =
   | "BAD_RUN_STATE"
   | "BAD_SIZE"
   | "BAD_TOKEN_ID"
+  | "COLLECTIVE_MISMATCH"
   | "ENGINE_DISPOSED"
   | "FRAMES_TAKEN"
   | "IMAGE_EMBEDS_NEEDED"
@@ -140,6 +149,7 @@ export type DiffusionErrorCode =
   | "IMAGE_UNSUPPORTED"
   | "INPUT_NOT_FINITE"
   | "INVALID_STEPS"
+  | "INVALID_WORLD_SIZE"
   | "LATENTS_SHAPE"
   | "LORA_INCOMPLETE"
   | "LORA_UNKNOWN_KEY"
@@ -156,6 +166,7 @@ export type DiffusionErrorCode =
   | "PARTS_DO_NOT_FIT"
   | "PIPELINE_EXISTS"
   | "PLUGIN_NOT_FOUND"
+  | "RANK_LOST"
   | "RUN_CHANGED"
   | "SCHEDULER_CONFIG_INVALID"
   | "SCHEDULER_HISTORY_MISSING"
@@ -168,6 +179,7 @@ export type DiffusionErrorCode =
   | "SCHEDULER_UNKNOWN"
   | "SEED_INVALID"
   | "SHAPE_MISMATCH"
+  | "SHARED_MEMORY_FULL"
   | "SIGMAS_INVALID"
   | "STEPS_INVALID"
   | "TOKENIZER_INVALID"

@@ -7,3 +7,4 @@ export {
   type OpenedCheckpoint,
   openCheckpoint,
 } from "./checkpoint/single-file/open-checkpoint.js";
+export { ProcessGroup, type ProcessGroupOptions } from "./node/process-group.js";

@@ -24,6 +24,8 @@ export const RUNTIME_ERROR_CODES: Readonly<
   BUFFER_TOO_LARGE: { fault: "run" },
   /** … bytes do not fit into a buffer of …. */
   BUFFER_TOO_SMALL: { fault: "run" },
+  /** the card …… could not be picked: … */
+  CARD_NOT_SHOWN: { fault: "run" },
   /** the hash of the file is …, the Hub says …. */
   CHECKSUM: { fault: "run" },
   /** the device was disposed */
@@ -102,6 +104,8 @@ export const RUNTIME_ERROR_CODES: Readonly<
   UNALIGNED_VIEW: { fault: "run" },
   /** kernel … may read or write outside of its tensors, and this device does not check indices */
   UNCHECKED_KERNEL: { fault: "run" },
+  /** there is no graphics card … */
+  UNKNOWN_CARD: { fault: "usage" },
   /** tensor … is quantized with …, which can not be read. */
   UNKNOWN_DTYPE: { fault: "input" },
   /** element … of … is …, which does not fit into F16. */
@@ -121,6 +125,7 @@ export type RuntimeErrorCode =
   | "BINDING_TOO_LARGE"
   | "BUFFER_TOO_LARGE"
   | "BUFFER_TOO_SMALL"
+  | "CARD_NOT_SHOWN"
   | "CHECKSUM"
   | "DEVICE_DISPOSED"
   | "DEVICE_LOST"
@@ -162,6 +167,7 @@ export type RuntimeErrorCode =
   | "TRUNCATED"
   | "UNALIGNED_VIEW"
   | "UNCHECKED_KERNEL"
+  | "UNKNOWN_CARD"
   | "UNKNOWN_DTYPE"
   | "UNSUPPORTED_DTYPE"
   | "UNSUPPORTED_QUANTIZATION"

@@ -35,6 +35,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     guidance: guidanceScale,
     offload,
     memoryBudget,
+    contextParallelSize,
   } = options;
   using planned = await planDevice(options, (line) => io.err(`${line}\n`));
   const { device, precision, label, memoryBytes } = planned;
@@ -49,7 +50,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
       guidanceScale2: options.guidance2,
       lvsa: options.dense ? false : lvsaConfigOf(options),
     });
-    const rehearsed = { ...clip, precision, offload, device };
+    const rehearsed = { ...clip, precision, offload, device, contextParallelSize };
     plans.push({ plan, memory: await planMemory(rehearsed, memoryBudget, memoryBytes) });
   }
   const objects = plans.map(({ plan, memory }) => planToJson(plan, memory, run));

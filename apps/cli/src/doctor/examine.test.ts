@@ -4,7 +4,7 @@ import { PRETEND_DEVICES } from "@lvsa/runtime/testing";
 import { expect, it } from "vitest";
 import { type Examination, renderExamination } from "./examine.js";
 
-function render(name: string): string {
+function render(name: string, cards: Examination["cards"] = []): string {
   const device = PRETEND_DEVICES[name]!;
   const info = {
     ...device,
@@ -22,6 +22,7 @@ function render(name: string): string {
     processors: 1,
     memory_bytes: 1,
     adapters: [{ name, backend: "vulkan", ok: true, math: "exact", kernels, info }],
+    cards,
     chosen: name,
     packages: [],
     problems: [],
@@ -36,6 +37,14 @@ it("names the kernel of each operation, and why those before it do not run", () 
     / {4}linear, many rows, f16: tile\n( {6}not [\w-]+: .+\n)* {6}not tile-f16: the device has no f16 shaders\n/,
   );
   expect(text).toContain("math: exact");
+});
+
+it("lists cards by address where there are several", () => {
+  const card = { address: "0000:3b:00.0", vendor: "10de", device: "2335" };
+  expect(render("nvidia", [card, { ...card, address: "0000:af:00.0" }])).toContain(
+    "  pci:0000:3b:00.0  10de:2335\n  pci:0000:af:00.0  10de:2335\n",
+  );
+  expect(render("nvidia", [card])).not.toContain("pci:");
 });
 
 it("lists subgroups and matrices", () => {

@@ -12,7 +12,7 @@ import {
   type KernelMath,
   RUNTIME_KERNELS,
 } from "@lvsa/runtime";
-import { createDevice, listAdapters } from "@lvsa/runtime/node";
+import { createDevice, listAdapters, listPciCards, type PciCard } from "@lvsa/runtime/node";
 import { describeError } from "../exit-codes.js";
 import { formatBytes } from "../output/units.js";
 import { VERSION } from "../version.js";
@@ -50,6 +50,8 @@ export interface Examination {
   readonly processors: number;
   readonly memory_bytes: number;
   readonly adapters: readonly AdapterExamination[];
+  /** Graphics cards by PCI address: what `--device` takes where several have one name. */
+  readonly cards: readonly PciCard[];
   /** What `--device auto` takes. */
   readonly chosen: string | null;
   readonly packages: readonly PackageExamination[];
@@ -131,6 +133,7 @@ export async function examine(): Promise<Examination> {
     processors: availableParallelism(),
     memory_bytes: totalmem(),
     adapters,
+    cards: await listPciCards(),
     chosen: chosen?.name ?? null,
     packages,
     problems,
@@ -188,6 +191,14 @@ export function renderExamination(found: Examination): string {
   for (const adapter of found.adapters) lines.push(...adapterLines(adapter, adapter.name === found.chosen));
   if (found.adapters.length === 0) lines.push("  none");
   lines.push("");
+  if (found.cards.length > 1) {
+    lines.push(
+      "Cards (several of one name: give the address to --device, or one for each rank to --devices):",
+    );
+    for (const { address, vendor, device } of found.cards)
+      lines.push(`  pci:${address}  ${vendor}:${device}`);
+    lines.push("");
+  }
   for (const { message, fix } of found.problems)
     lines.push(`! ${message}`, ...(fix ? [`  Fix: ${fix}`] : []));
   lines.push(found.ok ? `Ready: --device auto takes "${found.chosen}".` : "Not ready.");

@@ -63,6 +63,7 @@ export async function checkMemory(
       guidanceScale: options.guidance,
       precision: activationsOf(options, device),
       offload: options.offload,
+      contextParallelSize: options.contextParallelSize,
       device,
     };
     rehearsal = await rehearseWithin(settings, limit);

@@ -1,6 +1,13 @@
 /** One generation from options to files. */
 import { DEMO_PROMPTS } from "@lvsa/demo-wan";
-import { Engine, type GenerationResult, type RunState, seedForJson } from "@lvsa/diffusion";
+import {
+  Engine,
+  type GenerationResult,
+  plainSeed,
+  type RunState,
+  randomSeed,
+  seedForJson,
+} from "@lvsa/diffusion";
 import {
   type CheckpointInspection,
   describeCheckpoint,
@@ -14,6 +21,8 @@ import { readImage } from "../image/read-image.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
 import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
+import { startRanks } from "../ranks/rank-processes.js";
+import { deviceOf, ranksText } from "../ranks/rank-task.js";
 import { VERSION } from "../version.js";
 import { choicePaths, chooseCheckpoint, withBundledStudent } from "./checkpoint.js";
 import { hookPlugins } from "./hooks.js";
@@ -94,7 +103,17 @@ export async function runGenerate(
   );
 
   // 2. Device and model
-  const device = await openDevice(options, reporter);
+  // Ranks begin with the same noise.
+  const typedSeed = generationOptions(options).seed;
+  const isShared = ranksText(options) !== undefined;
+  const chosenSeed = typedSeed ?? (isShared ? randomSeed() : undefined);
+  await using ranks = await startRanks(options, {
+    given: request.given,
+    folder: process.cwd(),
+    seed: chosenSeed === undefined ? null : String(plainSeed(chosenSeed)),
+    resume: resume?.path ?? null,
+  });
+  const device = await openDevice({ ...options, device: deviceOf(0, options) }, reporter);
   try {
     throwIfAborted(signal, "the run");
     const rehearsal = await checkMemory(inspection, options, device, deviceMemory(device), image);
@@ -106,7 +125,11 @@ export async function runGenerate(
     const isOffloaded = rehearsal?.isOffloaded ?? options.offload === true;
     const offload = isOffloaded ? { offload: blockOffload(device) } : {};
     const { precision } = options;
-    using engine = await Engine.open(folder, { device, precision, plugins, log, loras, ...offload });
+    const { parallel } = ranks;
+    using engine = await Engine.open(folder, {
+      ...{ device, precision, plugins, log, loras, ...offload },
+      ...(parallel ? { parallel } : {}),
+    });
     const { pipeline } = engine;
     const { numFrames, height, width } = pipeline.videoSize({
       ...generationOptions(options),
@@ -120,7 +143,8 @@ export async function runGenerate(
     reporter.notice(
       `${deviceLabel(device.info)}: ${width}x${height}, ${numFrames} frames ` +
         `(${seenFrames < numFrames ? `in windows of ${seenFrames}: ` : ""}${clip.latentFrames} latent x ${clip.patchesPerFrame} tokens)` +
-        (rehearsal ? `, about ${formatBytes(rehearsal.memory.peakBytes)} of GPU memory` : ""),
+        (rehearsal ? `, about ${formatBytes(rehearsal.memory.peakBytes)} of GPU memory` : "") +
+        (isShared ? ` on each of ${ranksText(options)}` : ""),
     );
     if (isOffloaded) {
       reporter.notice(
@@ -153,6 +177,12 @@ export async function runGenerate(
       device: deviceLabel(device.info),
       lvsa: sparse?.settings ?? null,
       riflex: riflex?.settings ?? null,
+      ...(isShared
+        ? {
+            cfg_parallel_size: options.cfgParallelSize,
+            context_parallel_size: options.contextParallelSize,
+          }
+        : {}),
       version: VERSION,
     };
     const recordOf = (settings: Readonly<Record<string, unknown>>): RunRecord =>
@@ -174,16 +204,16 @@ export async function runGenerate(
       warnOfOtherDevice(resume.record, computedBy(device, options), reporter);
     }
     let drained: Promise<unknown> = Promise.resolve();
-    const { seed, prompt = "", ...asked } = { ...generationOptions(options), ...magCache };
+    const { seed: _typed, prompt = "", ...asked } = { ...generationOptions(options), ...magCache };
     const result = await engine.generate({
       ...asked,
       ...(prompts ? { prompts } : { prompt }),
       ...{ numFrames, height, width },
-      ...(resume ? { resumeFrom: resume.state } : seed === undefined ? {} : { seed }),
+      ...(resume ? { resumeFrom: resume.state } : chosenSeed === undefined ? {} : { seed: chosenSeed }),
       ...(initialLatents && !resume ? { initialLatents } : {}),
       ...(image ? { image } : {}),
       ...(lastImage ? { lastImage } : {}),
-      signal,
+      signal: ranks.lost ? AbortSignal.any([signal, ranks.lost]) : signal,
       onStage: (report) => reporter.stage(report),
       onStep: (report) => {
         reporter.step(report);
@@ -195,6 +225,8 @@ export async function runGenerate(
       },
       onState: (state) => keeper.afterStep(state),
     });
+    // They have the latents too, and nothing more to do.
+    await ranks.close();
     for (const note of result.notes) reporter.notice(withFlags(note));
     const settings = {
       ...result.settings,
@@ -217,7 +249,9 @@ export async function runGenerate(
     }
     warnOfBudget(device, options, reporter);
     sayResult(result, { ...written }, settings, device, started, reporter);
-  } catch (error) {
+  } catch (caught) {
+    // A rank that is gone stops this one: that is why, not that.
+    const error = ranks.lost?.aborted && !signal.aborted ? ranks.lost.reason : caught;
     const kept = await keeper.keep(error);
     if (kept) reporter.kept(kept, howToGoOn(kept, error, paths.output, options.model));
     throw error;
@@ -283,8 +317,9 @@ function warnOfBudget(device: Device, { memoryBudget }: GenerateCommandOptions, 
 }
 
 /** What decides the bits of a step besides options and weights. */
-function computedBy(device: Device, { precision }: GenerateCommandOptions): string {
-  return `${deviceLabel(device.info)}, ${device.math} math, precision ${precision}`;
+function computedBy(device: Device, { precision, contextParallelSize }: GenerateCommandOptions): string {
+  const frames = contextParallelSize > 1 ? `, frames on ${contextParallelSize} ranks` : "";
+  return `${deviceLabel(device.info)}, ${device.math} math, precision ${precision}${frames}`;
 }
 
 function warnOfOtherDevice({ device }: RunRecord, now: string, reporter: RunReporter): void {

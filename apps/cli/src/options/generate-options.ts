@@ -9,6 +9,7 @@ import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { addMemoryOptions, memoryFields } from "./memory-options.js";
 import { addComponentOptions, componentFields, givenComponents } from "./model-options.js";
 import { mp4Field, mp4Option, refuseMp4 } from "./mp4-option.js";
+import { addParallelOptions, parallelFields, refuseDevices } from "./parallel-options.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
 
 const schema = z
@@ -30,6 +31,7 @@ const schema = z
     lastImage: z.string().min(1, "expected a path").optional(),
     ...deviceFields,
     ...memoryFields,
+    ...parallelFields,
     lvsa: z.boolean().default(false),
     ...lvsaFields,
     showMask: z.boolean().default(false),
@@ -65,6 +67,7 @@ const schema = z
       context.addIssue({ code: "custom", path: ["magRatios"], message: "is for --step-cache magcache" });
     }
     refuseMp4(options, context);
+    refuseDevices(options, context);
     if (options.json && options.quiet) {
       context.addIssue({ code: "custom", message: "--json and --quiet exclude each other" });
     }
@@ -149,6 +152,7 @@ export function addGenerateOptions(command: Command): Command {
     .optionsGroup("Device:");
   addDeviceOptions(command);
   addMemoryOptions(command);
+  addParallelOptions(command);
   command
     .optionsGroup("Long-Video Sparse Attention:")
     .option("--lvsa", "sparse self attention for long videos");

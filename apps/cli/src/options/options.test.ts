@@ -89,6 +89,7 @@ describe("lvsa generate", () => {
       ],
     );
     expect(options).toEqual({
+      ...{ cfgParallelSize: 1, contextParallelSize: 1 },
       ...{ model: "m", prompt: "p", negativePrompt: "n", numFrames: 81, height: 480, width: 832, steps: 40 },
       ...{ guidance: 5.5, guidance2: 3, flowShift: 8, seed: 0, fps: 16, maxSequenceLength: 226 },
       ...{ output: "o.mp4", outputLatent: "l.safetensors", initialLatents: "i.safetensors" },

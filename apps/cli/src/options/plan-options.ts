@@ -7,6 +7,7 @@ import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { addMemoryOptions, memoryFields } from "./memory-options.js";
 import { addComponentOptions, componentFields, requireModel } from "./model-options.js";
+import { addContextParallelOption, parallelFields } from "./parallel-options.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
 
 const schema = z
@@ -28,6 +29,7 @@ const schema = z
     ...deviceFields,
     ...memoryFields,
     lvsa: z.boolean().default(false),
+    contextParallelSize: parallelFields.contextParallelSize,
     dense: z.boolean().default(false),
     ...lvsaFields,
     png: z.string().min(1, "expected a path").optional(),
@@ -71,7 +73,7 @@ export function addPlanOptions(command: Command): Command {
     command,
     `as of lvsa generate: auto, embedded (software), part of a driver's name; or ${NO_DEVICE}: a GPU that is not here`,
   );
-  addMemoryOptions(command)
+  addContextParallelOption(addMemoryOptions(command))
     .option(
       "--lvsa",
       "the run is sparse, as of lvsa generate (default: dense, beside what --lvsa would make of it)",

@@ -53,7 +53,7 @@ export function denseAttention(call: AttentionCall, run: BackendRunner = denseBa
 
 /** The streams of one rank with the keys and values of all. @throws HookError `MASKED_SHARD` */
 function withAllKeys(
-  { device, module, shard, keyMask }: AttentionCall,
+  { device, module, shard, keyMask, projected }: AttentionCall,
   streams: ProjectedStreams,
 ): ProjectedStreams {
   if (keyMask?.includes(0)) {
@@ -67,5 +67,7 @@ function withAllKeys(
     );
   }
   const { key, value } = shard!.keys(device, streams);
+  // They are in there: of a long clip each is large.
+  if (!projected) for (const own of [streams.key, streams.value]) own.dispose();
   return { ...streams, key, value };
 }

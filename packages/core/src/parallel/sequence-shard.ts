@@ -25,6 +25,17 @@ interface Plan {
   readonly taken: readonly (readonly (FrameRange & { readonly at: number })[])[];
 }
 
+/** Records an exchange, as `Device.exchange` does. */
+export type RecordExchange = (device: Device, ...exchange: Parameters<Device["exchange"]>) => void;
+
+const recordExchange: RecordExchange = (device, ...exchange) => device.exchange(...exchange);
+
+/** What outlives a forward pass. */
+interface ShardOptions {
+  readonly plans?: Map<AttentionPattern | undefined, Plan>;
+  readonly record?: RecordExchange;
+}
+
 /** One rank's share of a clip, for one forward pass. */
 export class SequenceShard implements VideoShard {
   readonly geometry: VideoGeometry;
@@ -32,18 +43,20 @@ export class SequenceShard implements VideoShard {
   readonly #collective: Collective;
   readonly #shares: readonly FrameRange[];
   readonly #plans: Map<AttentionPattern | undefined, Plan>;
+  readonly #record: RecordExchange;
 
   /** @throws UsageError `TOO_FEW_FRAMES` */
   constructor(
     collective: Collective,
     geometry: VideoGeometry,
-    plans: Map<AttentionPattern | undefined, Plan> = new Map(),
+    { plans = new Map(), record = recordExchange }: ShardOptions = {},
   ) {
     this.geometry = geometry;
     this.#collective = collective;
     this.#shares = shareFrames(geometry.latentFrames, collective.worldSize);
     this.frames = this.#shares[collective.rank]!;
     this.#plans = plans;
+    this.#record = record;
   }
 
   get rank(): number {
@@ -58,10 +71,16 @@ export class SequenceShard implements VideoShard {
     return (this.frames.end - this.frames.first) * this.geometry.patchesPerFrame;
   }
 
-  /** This rank's rows of `[1, tokens, …]` of the whole clip, as a view. */
-  own(whole: Tensor): Tensor {
+  /** This rank's rows of `[1, tokens, …]` of the whole clip, as a copy: the whole need not stay. */
+  own(device: Device, whole: Tensor): Tensor {
     const { patchesPerFrame: P } = this.geometry;
-    return frameRows(whole, P, this.frames);
+    const [batch, , ...rest] = whole.shape as [number, number, ...number[]];
+    // Views are of a scope: one that is left keeps the whole.
+    return device.scope(() => {
+      const own = device.empty([batch, this.tokens, ...rest], whole.dtype);
+      device.copyBytes(frameRows(whole, P, this.frames), own);
+      return own;
+    });
   }
 
   /** This rank's rows of the tables, as views. */
@@ -88,9 +107,12 @@ export class SequenceShard implements VideoShard {
     device.copyBytes(own, frameRows(whole, P, this.frames));
     const others = this.#others();
     const targets = others.map((rank) => frameRows(whole, P, this.#shares[rank]!));
-    device.exchange([own], targets, async (bytes) => {
-      const wanted = this.#shares.map((_, rank) => (rank === this.rank ? [] : undefined));
-      const parts = await this.#collective.allGather(bytes, wanted as readonly ByteRange[][]);
+    this.#record(device, [own], targets, async (bytes) => {
+      const frameBytes = own.byteLength / (this.frames.end - this.frames.first);
+      const wanted = this.#shares.map(({ first, end }, rank): ByteRange[] =>
+        rank === this.rank ? [] : [[0, (end - first) * frameBytes]],
+      );
+      const parts = await this.#collective.allGather(bytes, wanted);
       return others.map((rank) => parts[rank]!);
     });
     return whole;
@@ -120,7 +142,7 @@ export class SequenceShard implements VideoShard {
     const [keys, values] = streams as [(typeof streams)[0], (typeof streams)[0]];
     const others = this.#others();
     const targets = others.flatMap((rank) => [...keys.taken[rank]!, ...values.taken[rank]!]);
-    device.exchange([...keys.given, ...values.given], targets, async (bytes) => {
+    this.#record(device, [...keys.given, ...values.given], targets, async (bytes) => {
       const wanted = this.#shares.map((_, rank) =>
         this.#ranges(rank, keys.frameBytes, values.frameBytes, pattern),
       );
@@ -194,10 +216,13 @@ export class SequenceShard implements VideoShard {
 /** What of a pipeline's ranks outlives a pass: who they are, and what they exchange for a pattern. */
 export class SequenceParallel {
   readonly collective: Collective;
+  readonly #record: RecordExchange;
   readonly #plans = new Map<string, Map<AttentionPattern | undefined, Plan>>();
 
-  constructor(collective: Collective) {
+  /** @param record other than the device's for rehearsals, where nothing is exchanged */
+  constructor(collective: Collective, record = recordExchange) {
     this.collective = collective;
+    this.#record = record;
   }
 
   /** @throws UsageError `TOO_FEW_FRAMES` */
@@ -209,7 +234,7 @@ export class SequenceParallel {
       this.#plans.clear();
       this.#plans.set(name, plans);
     }
-    return new SequenceShard(this.collective, geometry, plans);
+    return new SequenceShard(this.collective, geometry, { plans, record: this.#record });
   }
 }
 

@@ -84,6 +84,17 @@ describe("a clip on several ranks", () => {
     }
   });
 
+  test("leaves nothing behind on any device", async () => {
+    for (const { one, options } of perFamily()) {
+      const live = () => devices.map((device) => device.memory().liveTensors);
+      await ranks(2, "context", one, options);
+      const before = live();
+      await ranks(2, "context", one, options);
+      expect(live(), one.name).toEqual(before);
+      expect(before, one.name).toEqual(devices.map(() => 0));
+    }
+  });
+
   test("of which single tokens have timesteps of their own, in unequal shares", async () => {
     const one = cases.find(({ name }) => name.includes("ti2v"))!;
     const { initialLatents: _ofAnotherLength, ...settings } = one.options;

@@ -220,3 +220,19 @@ describe("a plan", () => {
     });
   });
 });
+
+it("of ranks that share a clip each takes the weights, and its part of the activations", async () => {
+  const options = { model: wan, numFrames: 81 };
+  const [whole, half, quarter] = await Promise.all(
+    [1, 2, 4].map((contextParallelSize) => rehearseMemory({ ...options, contextParallelSize })),
+  );
+  const activations = ({ phases }: MemoryPlan) =>
+    phases.find(({ name }) => name === "denoising")!.items.find(({ name }) => name.startsWith("activations"))!
+      .bytes;
+  expect(half!.weightBytes.transformer).toBe(whole!.weightBytes.transformer);
+  expect(activations(half!)).toBeLessThan(0.9 * activations(whole!));
+  expect(activations(quarter!)).toBeLessThan(0.9 * activations(half!));
+  // Keys and values of the whole clip come to every rank.
+  const keys = 2 * 21 * 1560 * 1536 * 4;
+  expect(activations(quarter!)).toBeGreaterThan(keys);
+});

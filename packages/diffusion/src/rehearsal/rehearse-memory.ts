@@ -2,6 +2,7 @@
  * GPU memory of a generation, known before it runs: the program itself runs on a device that computes nothing and counts
  * what is created. So the plan is what the program does, whatever changes in it.
  */
+import { type Collective, SequenceParallel } from "@lvsa/core";
 import { type CountingGpu, countingGpu, type Device, type Kernel } from "@lvsa/runtime";
 import type { ModelDescription } from "../catalog/model-description.js";
 import type { ImageSize } from "../models/definition/video-model.js";
@@ -43,6 +44,8 @@ export interface RehearsalOptions {
   readonly precision?: Precision | undefined;
   /** Run the transformer in the memory of two blocks; default false. */
   readonly offload?: boolean | undefined;
+  /** Ranks that share the clip's frames: the memory of one of them, dense. Default 1. */
+  readonly contextParallelSize?: number | undefined;
   /** The device that will be used: its limits decide what is split, its kernels what they need. Default: core WebGPU. */
   readonly device?: Pick<Device, "info" | "math"> | undefined;
 }
@@ -88,7 +91,10 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     await host.loadTransformer();
     await settle(gpu);
     const transformerBytes = device.memory().pinnedBytes;
-    for (let index = 0; index < STEPS; index++) await host.forward({ index, count: STEPS, generation: 0 });
+    const control = { sequence: standInRanks(options.contextParallelSize) };
+    for (let index = 0; index < STEPS; index++) {
+      await host.forward({ index, count: STEPS, generation: 0 }, control);
+    }
     const denoising = phase("denoising", gpu.driverPeakBytes, {
       name: options.offload ? "weights outside of blocks, and two blocks" : "weights of one transformer",
       bytes: transformerBytes,
@@ -127,6 +133,13 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     host.dispose();
     device.dispose();
   }
+}
+
+/** The first of several ranks, which has the most frames. What others would give is not waited for. */
+function standInRanks(worldSize = 1): SequenceParallel | undefined {
+  if (worldSize === 1) return undefined;
+  const collective: Collective = { rank: 0, worldSize, allGather: async () => [] };
+  return new SequenceParallel(collective, () => {});
 }
 
 /** The image encoder and the autoencoder's encoder half are there one after the other. */

@@ -11,6 +11,14 @@ import type { DeviceOptions } from "../device/device-options.js";
 import { DeviceError, UsageError } from "../errors.js";
 import { importOptional } from "../node-import.js";
 import { importWebGpu, listAdapters } from "./list-adapters.js";
+import {
+  checkPciCard,
+  findPciCard,
+  isPciAddress,
+  listPciCards,
+  type PciCard,
+  withPciCard,
+} from "./pci-cards.js";
 import { proofFile, rememberedProof } from "./proof-cache.js";
 
 /** The part of `@lvsa/software-adapter` that is used here. */
@@ -23,7 +31,8 @@ export interface NodeDeviceOptions extends DeviceOptions {
   readonly device?: GPUDevice;
   /**
    * `auto` (default): the best driver found, else the embedded software adapter. `embedded`: that adapter even
-   * where drivers exist. Any other text: the driver whose name contains it.
+   * where drivers exist. `pci:0000:3b:00.0`: the card at this PCI address (Linux, with Mesa's Vulkan layer for device
+   * selection), for several equal ones. Any other text: the driver whose name contains it.
    */
   readonly adapter?: string;
   /**
@@ -53,7 +62,10 @@ export interface NodeDeviceOptions extends DeviceOptions {
 /** Dawn instances that live devices stand on. */
 const instances = new WeakMap<GPUDevice, GPU>();
 
-/** @throws DeviceError `NO_WEBGPU_PACKAGE`, `NO_ADAPTER`; UsageError `NO_SUCH_ADAPTER` for a name that no driver has */
+/**
+ * @throws DeviceError `NO_WEBGPU_PACKAGE`, `NO_ADAPTER`; UsageError `NO_SUCH_ADAPTER` for a name that no driver has; for a PCI
+ *   address UsageError `UNKNOWN_CARD`, DeviceError `CARD_NOT_SHOWN`
+ */
 export async function createDevice(options: NodeDeviceOptions = {}): Promise<Device> {
   const deviceOptions: DeviceOptions = {
     ...(options.math ? { math: options.math } : {}),
@@ -70,10 +82,13 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
   };
 
   if (wanted !== "embedded") {
-    const named = wanted === "auto" ? flags : [...flags, `adapter=${wanted}`];
-    const { gpu, adapter } = await openDawn(named);
+    const cards = isPciAddress(wanted) ? await listPciCards() : [];
+    const card = isPciAddress(wanted) ? findPciCard(wanted, cards) : undefined;
+    const named = wanted === "auto" || card ? flags : [...flags, `adapter=${wanted}`];
+    const { gpu, adapter } = await openDawn(named, card);
+    if (adapter && card) checkPciCard(card, await driverNames(card), adapter.info.vendor, cards);
     if (adapter && leavesUnchecked(options, adapter)) {
-      const free = await openDawn([...named, UNCHECKED]);
+      const free = await openDawn([...named, UNCHECKED], card);
       if (free.adapter) {
         return keep(
           free.gpu,
@@ -144,16 +159,29 @@ function dawnVersion(): string {
   }
 }
 
-async function openDawn(flags: readonly string[]): Promise<{ gpu: GPU; adapter: GPUAdapter | null }> {
+async function openDawn(
+  flags: readonly string[],
+  card?: PciCard,
+): Promise<{ gpu: GPU; adapter: GPUAdapter | null }> {
   const webgpu = await importWebGpu();
-  try {
+  // Drivers are looked for before `requestAdapter` returns.
+  const request = () => {
     const gpu = webgpu.create(joined(flags));
-    return { gpu, adapter: await gpu.requestAdapter({ powerPreference: "high-performance" }) };
+    return { gpu, requested: gpu.requestAdapter({ powerPreference: "high-performance" }) };
+  };
+  try {
+    const { gpu, requested } = card ? withPciCard(card, request) : request();
+    return { gpu, adapter: await requested };
   } catch (error) {
     // A name that no driver has is an exception in Dawn, and not in WebGPU.
     if (!/no suitable backends/.test((error as Error).message)) throw error;
     return { gpu: webgpu.create([]), adapter: null };
   }
+}
+
+/** Drivers that the process sees while a card is picked. */
+async function driverNames(card: PciCard): Promise<string[]> {
+  return (await listAdapters(card)).map(({ name }) => name);
 }
 
 function keep(gpu: GPU, device: Device): Device {

@@ -1,6 +1,7 @@
 /** Which drivers Dawn sees in this process. */
 import { DeviceError } from "../errors.js";
 import { importOptional } from "../node-import.js";
+import { type PciCard, withPciCard } from "./pci-cards.js";
 
 export interface AdapterName {
   /** `vulkan`, `metal`, `d3d12`, … */
@@ -12,11 +13,15 @@ export interface AdapterName {
 /** Dawn lists the drivers it has when it is asked for one that can not exist. */
 const IMPOSSIBLE = "lvsa-no-such-adapter";
 
-/** @throws DeviceError `NO_WEBGPU_PACKAGE` */
-export async function listAdapters(): Promise<AdapterName[]> {
+/**
+ * @param card what the process would see if this card were picked
+ * @throws DeviceError `NO_WEBGPU_PACKAGE`
+ */
+export async function listAdapters(card?: PciCard): Promise<AdapterName[]> {
   const { create } = await importWebGpu();
+  const request = () => create([`adapter=${IMPOSSIBLE}`]).requestAdapter();
   try {
-    await create([`adapter=${IMPOSSIBLE}`]).requestAdapter();
+    await (card ? withPciCard(card, request) : request());
     return [];
   } catch (error) {
     return parseAdapterList((error as Error).message);

@@ -16,20 +16,36 @@ export interface PassControl {
   readonly sequence?: SequenceParallel | undefined;
 }
 
-/** What a layer's call says of its video tokens: where they lie, and how they are rotated. */
-export interface VideoPlace extends Pick<AttentionCall, "rotary" | "geometry" | "shard"> {
+/** The video tokens of a pass: all of the clip, or this rank's. */
+export interface VideoPlace {
+  /** Of the whole clip, like the tables. */
+  readonly geometry: VideoGeometry;
+  readonly tables: RotaryTables | undefined;
   readonly shard?: SequenceShard;
 }
 
-/** The video tokens of a pass: all of the clip, or this rank's. @throws UsageError `TOO_FEW_FRAMES` */
+/** @throws UsageError `TOO_FEW_FRAMES` */
 export function videoPlace(
   { sequence }: PassControl,
   geometry: VideoGeometry,
   tables: RotaryTables | undefined,
 ): VideoPlace {
-  if (!sequence) return { geometry, ...(tables ? { rotary: tables } : {}) };
-  const shard = sequence.shard(geometry);
+  return { geometry, tables, ...(sequence ? { shard: sequence.shard(geometry) } : {}) };
+}
+
+/** What a layer's call says of them. Views of tables are of the scope at hand. */
+export function placeOfCall({
+  geometry,
+  tables,
+  shard,
+}: VideoPlace): Pick<AttentionCall, "rotary" | "geometry" | "shard"> {
+  if (!shard) return { geometry, ...(tables ? { rotary: tables } : {}) };
   return { shard, ...(tables ? { rotary: shard.ownTables(tables) } : {}) };
+}
+
+/** All ranks' rows of a result, where ranks share the clip; else the result itself. */
+export function allRows(device: Device, rows: Tensor, { shard }: VideoPlace): Tensor {
+  return shard ? shard.whole(device, rows) : rows;
 }
 
 /** Embeddings of the timestep that a model computes for its blocks. */
@@ -56,7 +72,7 @@ export interface BlockCache {
 
 /**
  * Records all blocks on `first`, which it takes over, each when its weights are there, and `finish` on the last result. Of a
- * shard the blocks see this rank's rows of the main stream, and `finish` sees all ranks'.
+ * shard blocks and `finish` see this rank's rows of the main stream.
  * Each block runs in a scope and may hand tensors of its input on. Returns what `finish` made; nothing else is left, also after an error, but what
  * the block cache keeps.
  * @throws AbortError, and errors of earlier work
@@ -78,7 +94,7 @@ export async function runBlocks<State extends ScopeResult>(
   let state = first;
   try {
     if (shard) {
-      state = withMainStream(first, shard.own(mainStream(first)));
+      state = withMainStream(first, shard.own(device, mainStream(first)));
       disposeTensors(first, state);
     }
     cache?.start(mainStream(state));
@@ -104,9 +120,7 @@ export async function runBlocks<State extends ScopeResult>(
       control.onBlock?.(index + 1, count);
     }
     if (!isReused) await cache?.remember(mainStream(state));
-    return device.scope(() =>
-      finish(shard ? withMainStream(state, shard.whole(device, mainStream(state))) : state),
-    );
+    return device.scope(() => finish(state));
   } finally {
     cache?.abandon();
     disposeTensors(state);

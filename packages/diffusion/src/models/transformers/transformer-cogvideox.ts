@@ -41,7 +41,15 @@ import {
   hasLearnedLength,
 } from "./cogvideox-positions.js";
 import type { Tap } from "./forward-hooks.js";
-import { type PassControl, runJointBlocks, type Streams, type VideoPlace, videoPlace } from "./run-blocks.js";
+import {
+  allRows,
+  type PassControl,
+  placeOfCall,
+  runJointBlocks,
+  type Streams,
+  type VideoPlace,
+  videoPlace,
+} from "./run-blocks.js";
 import { type CogVideoXTransformerConfig, cogVideoXTransformer } from "./transformer-cogvideox-definition.js";
 
 export interface CogVideoXForwardInputs extends PassControl {
@@ -214,7 +222,7 @@ export class CogVideoXTransformer3DModel {
       // 2. Blocks
       (streams, i) => this.#block(this.#blocks[i]!, streams, shared),
       // 3. Output norm, projection, unpatchify
-      (hidden) => this.#output(hidden, activatedTemb, geometry),
+      (hidden) => this.#output(hidden, activatedTemb, geometry, place),
       place.shard,
     );
   }
@@ -271,7 +279,7 @@ export class CogVideoXTransformer3DModel {
       module: block.attention,
       hiddenStates: this.#modulated(p, "norm1", hidden, first, 0),
       encoderHiddenStates: this.#modulated(p, "norm1", encoder, first, 3),
-      ...shared.place,
+      ...placeOfCall(shared.place),
       ...(shared.step ? { step: shared.step } : {}),
       epilogue: { residual: hidden, gate: first.rows(2, 3) },
       encoderEpilogue: { residual: encoder, gate: first.rows(5, 6) },
@@ -316,7 +324,7 @@ export class CogVideoXTransformer3DModel {
     });
   }
 
-  #output(hidden: Tensor, activatedTemb: Tensor, geometry: VideoGeometry): Tensor {
+  #output(hidden: Tensor, activatedTemb: Tensor, geometry: VideoGeometry, place: VideoPlace): Tensor {
     const device = this.#device;
     const p = this.#parameters;
     const eps = this.config.norm_eps;
@@ -335,10 +343,11 @@ export class CogVideoXTransformer3DModel {
       shift: table.rows(0, 1),
       scale: table.rows(1, 2),
     });
-    const patches = linear(device, modulated, p.get("proj_out.weight"), {
+    const rows = linear(device, modulated, p.get("proj_out.weight"), {
       bias: p.get("proj_out.bias"),
       outDtype: "f32",
     });
+    const patches = allRows(device, rows, place);
     const { latentFrames: T, height: H, width: W } = geometry;
     const { patch_size: s, patch_size_t } = this.config;
     const pt = patch_size_t ?? 1;

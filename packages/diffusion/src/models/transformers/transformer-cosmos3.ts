@@ -40,7 +40,14 @@ import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
 import { cosmos3TextRotary } from "./cosmos3-positions.js";
 import { Cosmos3Understanding, type UnderstandingTap } from "./cosmos3-understanding.js";
 import type { Tap } from "./forward-hooks.js";
-import { type PassControl, runBlocks, type VideoPlace, videoPlace } from "./run-blocks.js";
+import {
+  allRows,
+  type PassControl,
+  placeOfCall,
+  runBlocks,
+  type VideoPlace,
+  videoPlace,
+} from "./run-blocks.js";
 import {
   type Cosmos3TransformerConfig,
   cosmos3ReferenceFrames,
@@ -264,7 +271,8 @@ export class Cosmos3OmniTransformer {
         const p = this.#parameters;
         const weight = p.get("norm_moe_gen.weight");
         const normed = rmsNorm(device, hidden, { weight, eps: this.config.rms_norm_eps });
-        const patches = linear(device, normed, p.get("proj_out.weight"), { bias: p.get("proj_out.bias") });
+        const rows = linear(device, normed, p.get("proj_out.weight"), { bias: p.get("proj_out.bias") });
+        const patches = allRows(device, rows, place);
         const { latent_patch_size } = this.config;
         for (const rows of givenRows(patches, geometry)) {
           device.copyBytes(device.zeros(rows.shape, rows.dtype), rows);
@@ -325,7 +333,7 @@ export class Cosmos3OmniTransformer {
       module,
       hiddenStates,
       context: contextOf(understanding, index),
-      ...place,
+      ...placeOfCall(place),
       ...(step ? { step } : {}),
       epilogue: { residual: x },
     }).hiddenStates;

@@ -41,7 +41,15 @@ import { BlockWeights } from "./block-weights.js";
 import type { Tap } from "./forward-hooks.js";
 import { HunyuanVideo15Attention } from "./hunyuan-video15-attention.js";
 import { encoderStream } from "./hunyuan-video15-conditions.js";
-import { type PassControl, runJointBlocks, type Streams, type VideoPlace, videoPlace } from "./run-blocks.js";
+import {
+  allRows,
+  type PassControl,
+  placeOfCall,
+  runJointBlocks,
+  type Streams,
+  type VideoPlace,
+  videoPlace,
+} from "./run-blocks.js";
 import {
   type HunyuanVideo15TransformerConfig,
   hunyuanVideo15Transformer,
@@ -212,7 +220,7 @@ export class HunyuanVideo15Transformer3DModel {
       // 2. Blocks
       (streams, i) => this.#block(this.#blocks[i]!, streams, shared),
       // 3. Output norm, projection, unpatchify
-      (hidden) => this.#output(hidden, activatedTemb, geometry),
+      (hidden) => this.#output(hidden, activatedTemb, geometry, place),
       place.shard,
     );
   }
@@ -269,7 +277,7 @@ export class HunyuanVideo15Transformer3DModel {
       module: block.attention,
       hiddenStates: x,
       encoderHiddenStates: y,
-      ...shared.place,
+      ...placeOfCall(shared.place),
       ...(shared.step ? { step: shared.step } : {}),
       epilogue: { residual: hidden, gate: modulation.rows(2, 3) },
       encoderEpilogue: { residual: encoder, gate: encoderModulation.rows(2, 3) },
@@ -319,7 +327,7 @@ export class HunyuanVideo15Transformer3DModel {
     });
   }
 
-  #output(hidden: Tensor, activatedTemb: Tensor, geometry: VideoGeometry): Tensor {
+  #output(hidden: Tensor, activatedTemb: Tensor, geometry: VideoGeometry, place: VideoPlace): Tensor {
     const device = this.#device;
     const p = this.#parameters;
     const table = linear(device, activatedTemb, p.get("norm_out.linear.weight"), {
@@ -327,11 +335,11 @@ export class HunyuanVideo15Transformer3DModel {
     }).reshape([2, hidden.dim(2)]);
     // Scale comes first here, unlike in the blocks.
     const normed = layerNorm(device, hidden, { eps: EPS, scale: table.rows(0, 1), shift: table.rows(1, 2) });
-    const patches = linear(device, normed, p.get("proj_out.weight"), {
+    const rows = linear(device, normed, p.get("proj_out.weight"), {
       bias: p.get("proj_out.bias"),
       outDtype: "f32",
     });
-    return fromPatches(device, patches, geometry, this.patchSize);
+    return fromPatches(device, allRows(device, rows, place), geometry, this.patchSize);
   }
 
   /** Source: diffusers `HunyuanVideo15RotaryPosEmbed`. */

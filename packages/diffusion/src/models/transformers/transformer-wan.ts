@@ -44,7 +44,14 @@ import { RotaryCache } from "../rotary-cache.js";
 import { videoGeometry } from "../video-geometry.js";
 import { BlockWeights } from "./block-weights.js";
 import type { Tap } from "./forward-hooks.js";
-import { type PassControl, runBlocks, type VideoPlace, videoPlace } from "./run-blocks.js";
+import {
+  allRows,
+  type PassControl,
+  placeOfCall,
+  runBlocks,
+  type VideoPlace,
+  videoPlace,
+} from "./run-blocks.js";
 import { type WanTransformerConfig, wanTransformer } from "./transformer-wan-definition.js";
 import { WanAttention } from "./wan-attention.js";
 
@@ -186,7 +193,7 @@ export class WanTransformer3DModel {
           return hidden;
         },
         // 3. Output norm, projection, unpatchify
-        (hidden) => this.#output(hidden, temb, geometry),
+        (hidden) => this.#output(hidden, temb, geometry, place),
         { embeddings: { temb, timeProj: modulation }, shard: place.shard },
       );
     } finally {
@@ -297,7 +304,7 @@ export class WanTransformer3DModel {
       ...call,
       module: block.selfAttention,
       hiddenStates: x1,
-      ...place,
+      ...placeOfCall(place),
       epilogue: { residual: hidden, gate: part(2) },
     }).hiddenStates;
     x1.dispose();
@@ -331,19 +338,22 @@ export class WanTransformer3DModel {
     });
   }
 
-  #output(hidden: Tensor, temb: Tensor, geometry: VideoGeometry): Tensor {
+  #output(hidden: Tensor, temb: Tensor, geometry: VideoGeometry, place: VideoPlace): Tensor {
     const device = this.#device;
     const dim = hidden.dim(2);
     const [pt, ph, pw] = this.config.patch_size;
     const { latentFrames: T, height: H, width: W } = geometry;
     const table = this.#parameters.get("scale_shift_table").reshape([2, dim]);
-    const shift = add(device, temb, table.rows(0, 1).reshape([dim]));
-    const scale = add(device, temb, table.rows(1, 2).reshape([dim]));
+    const groups = place.shard?.groups(temb.dim(0));
+    const time = groups ? temb.rows(groups.start, groups.end) : temb;
+    const shift = add(device, time, table.rows(0, 1).reshape([dim]));
+    const scale = add(device, time, table.rows(1, 2).reshape([dim]));
     const normed = layerNorm(device, hidden, { eps: this.config.eps, shift, scale });
-    const patches = linear(device, normed, this.#parameters.get("proj_out.weight"), {
+    const rows = linear(device, normed, this.#parameters.get("proj_out.weight"), {
       bias: this.#parameters.get("proj_out.bias"),
       outDtype: "f32",
     });
+    const patches = allRows(device, rows, place);
     const channels = patches.dim(2) / (pt * ph * pw);
     // Patch order (p_t, p_h, p_w, channel), channel fastest.
     return permute(device, patches.reshape([T, H, W, pt, ph, pw, channels]), [6, 0, 3, 1, 4, 2, 5]).reshape([

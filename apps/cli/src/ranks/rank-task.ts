@@ -1,0 +1,41 @@
+/** What the process of a rank is told: the run that rank 0 began, so that it runs the same. */
+import * as z from "zod";
+import type { GivenOptions } from "../generate/run-record.js";
+import { type ParallelFields, worldSize } from "../options/parallel-options.js";
+
+export const rankTask = z.object({
+  /** As they were typed. */
+  given: z.custom<GivenOptions>((value) => typeof value === "object" && value !== null),
+  /** Paths in the options are seen from here. */
+  folder: z.string(),
+  /** Digits; null where the run's state has it. */
+  seed: z.string().nullable(),
+  /** The file of a run that goes on. */
+  resume: z.string().nullable(),
+});
+export type RankTask = z.infer<typeof rankTask>;
+
+/** Ranks of one rank's groups: those that share its clip, and those that share its guidance. Ranks of a clip are neighbours. */
+export function groupsOf(rank: number, options: ParallelFields): { context: number[]; guidance: number[] } {
+  const { cfgParallelSize, contextParallelSize: size } = options;
+  const first = rank - (rank % size);
+  return {
+    context: Array.from({ length: size }, (_, i) => first + i),
+    guidance: Array.from({ length: cfgParallelSize }, (_, i) => (rank % size) + i * size),
+  };
+}
+
+/** What `--devices` says of a rank. */
+export function deviceOf(rank: number, options: ParallelFields & { readonly device: string }): string {
+  return options.devices?.[rank] ?? options.device;
+}
+
+/** For people and records; undefined where there is one rank. */
+export function ranksText(options: ParallelFields): string | undefined {
+  if (worldSize(options) === 1) return undefined;
+  const { cfgParallelSize: cfg, contextParallelSize: context } = options;
+  return `${worldSize(options)} ranks (${[
+    ...(cfg > 1 ? [`guidance on ${cfg}`] : []),
+    ...(context > 1 ? [`frames on ${context}`] : []),
+  ].join(", ")})`;
+}
