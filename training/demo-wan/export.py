@@ -21,8 +21,8 @@ from transformer import TransformerConfig
 DIFFUSERS = "0.40.0"
 LVSA = {
     "reference_latent_frames": 5,
-    "window_size": 4,
-    "n_first_frames": 4,
+    "window_size": 8,
+    "n_first_frames": 0,
     "max_sequence_length": MAX_TOKENS,
     "height": 64,
     "width": 64,

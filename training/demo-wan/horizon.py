@@ -31,8 +31,10 @@ STUDENT = ("dense", "lvsa-rotating", "lvsa-fixed", "rotating w2 f0", "rotating w
 
 
 class Bench:
-    def __init__(self, folder: Path, lora: Path | None, prompts: list[str], tokenizer: str, device: torch.device) -> None:
-        self.device, self.prompts, self.few = device, prompts, lora is not None
+    def __init__(
+        self, folder: Path, lora: Path | None, prompts: list[str], tokenizer: str, device: torch.device, seeds: list[int] | None = None
+    ) -> None:
+        self.device, self.prompts, self.few, self.given_seeds = device, prompts, lora is not None, seeds
         transformer, text, vae, mean, std = load_exported(folder)
         if lora:
             merge(transformer, lora)
@@ -52,11 +54,16 @@ class Bench:
     def prompts_of(self, entry: dict) -> list[str]:
         return self.prompts[: entry["prompts"]]
 
+    @property
+    def seeds(self) -> list[int]:
+        """Of each prompt: its place in the file, as `lvsa compare` counts."""
+        return self.given_seeds or list(range(len(self.prompts)))
+
     @torch.no_grad()
     def clips(self, entry: dict, steps: int, speed: float) -> torch.Tensor:
-        """Bytes `[prompts, frames, 64, 64, 3]`; the seed of a prompt is its number."""
+        """Bytes `[prompts, frames, 64, 64, 3]`."""
         frames, count = entry["frames"], len(self.prompts_of(entry))
-        noise = [torch.randn(1, 8, frames, 8, 8, generator=torch.Generator().manual_seed(i)) for i in range(count)]
+        noise = [torch.randn(1, 8, frames, 8, 8, generator=torch.Generator().manual_seed(seed)) for seed in self.seeds[:count]]
         frequencies = entry["frequencies"]
         self.transformer.temporal_frequencies = tuple(frequencies) if frequencies else None
         biases = [self.bias_of(mask) for mask in entry["masks"]]

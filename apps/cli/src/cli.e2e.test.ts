@@ -113,6 +113,17 @@ describe("wrong usage ends with 2 and says what to do", () => {
   });
 });
 
+// Its latents equal the training code's in packages/demo-wan; here it is what runs when nothing is said.
+test("without --model the demo model's student runs, in four steps", async () => {
+  const output = path("demo.gif");
+  const clip = ["--num-frames", "5", "--seed", "2", "--output", output, "--json"];
+  const { code, stdout } = await runCli(["generate", ...DEVICE, ...clip]);
+  expect(code).toBe(0);
+  expect(events(stdout).filter(({ event }) => event === "step")).not.toHaveLength(0);
+  const settings = { preset: "demo-wan-4step", num_inference_steps: 4, guidance_scale: 1 };
+  expect(events(stdout).at(-1)).toMatchObject({ event: "result", output, frames: 5, settings });
+});
+
 describe("control characters from outside", () => {
   const OWNED = "\u001b]0;owned\u0007\u001b[2J\u009b31m\u202e";
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what a terminal obeys
