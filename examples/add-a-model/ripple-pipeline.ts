@@ -9,6 +9,7 @@ import {
   type GenerateOptions,
   type GenerationDefaults,
   type GenerationResult,
+  LatentPreview,
   type PipelineOptions,
   TorchCpuGenerator,
   type VideoPipeline,
@@ -52,6 +53,10 @@ export class RipplePipeline implements VideoPipeline {
       latentFrames: this.#adapter.latentFrames(numFrames, this.geometry),
       patchesPerFrame: this.#adapter.patchesPerFrame(height, width, this.geometry),
     };
+  }
+
+  latentPreview() {
+    return new LatentPreview(false);
   }
 
   async generate(options: GenerateOptions): Promise<GenerationResult> {

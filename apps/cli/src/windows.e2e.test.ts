@@ -1,5 +1,5 @@
 /** `lvsa generate` in windows as a process: prompts from a file, sparse attention inside windows, what files state. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -17,12 +17,27 @@ test("a clip of three windows has two prompts, is sparse in each window, and gro
   await writeFile(prompts, JSON.stringify(segments));
   const output = join(folder, "clip.mp4");
   const { code, stdout, stderr } = await runCli([
-    ...["generate", ...DEVICE, "--json", "--prompts", prompts, "--output", output, "--mp4", "fragmented"],
+    ...[
+      "generate",
+      ...DEVICE,
+      "--json",
+      "--prompts",
+      prompts,
+      "--output",
+      output,
+      "--mp4",
+      "fragmented",
+      "--preview",
+      "png",
+    ],
     ...["--num-frames", "49", "--window-frames", "25", "--window-overlap", "12"],
     ...["--height", "32", "--width", "48", "--steps", "1", "--seed", "1"],
     ...["--lvsa", "--window-size", "4", "--n-first-frames", "4"],
   ]);
   expect(code, stderr).toBe(0);
+  expect(stdout).toContain("Previews:");
+  expect(stdout).not.toContain("warning");
+  expect((await readdir(folder)).sort()).toEqual(["clip.mp4", "clip.mp4.json", "prompts.json"]);
   const all = events(stdout);
   expect(JSON.stringify(all)).toContain("49 frames (in windows of 25: 7 latent x");
   const result = all.find(({ event }) => event === "result")!;

@@ -19,6 +19,7 @@ export { NotFiniteError } from "./pipelines/not-finite.js";
 export type { ParallelOptions } from "./pipelines/parallel-run.js";
 export { type SamplingPreset, samplingPresets } from "./pipelines/sampling-presets.js";
 export type * from "./pipelines/video-pipeline.js";
+export { type ColourMap, LatentPreview, type Preview } from "./preview/latent-preview.js";
 export * from "./prompts/index.js";
 export * from "./random/index.js";
 export type { RunState } from "./run-state/run-state.js";

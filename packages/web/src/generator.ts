@@ -1,4 +1,5 @@
 /** The page's end: a worker with a model, from which clips are asked. */
+import type { Preview } from "@lvsa/diffusion";
 import { AbortError, LvsaError, UsageError } from "@lvsa/runtime/errors";
 import { type ModelSource, modelSource } from "./model-source.js";
 import type {
@@ -8,7 +9,6 @@ import type {
   ClipOptions,
   ClipPlan,
   ModelInfo,
-  Preview,
   Progress,
   Reply,
   Request,

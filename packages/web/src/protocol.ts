@@ -1,6 +1,6 @@
 /** What the page and the worker say to each other. Everything survives structured cloning. */
 import type { LvsaConfigInput } from "@lvsa/core";
-import type { GenerateOptions, HostTensor } from "@lvsa/diffusion";
+import type { GenerateOptions, HostTensor, Preview } from "@lvsa/diffusion";
 import type { ErrorFault } from "@lvsa/runtime/errors";
 import type { VideoFormat, VideoQuality } from "@lvsa/video";
 import type { ModelSource } from "./model-source.js";
@@ -89,19 +89,6 @@ export interface Progress {
   readonly total: number;
   /** Until the steps are done, once that can be told. */
   readonly secondsLeft?: number;
-}
-
-/** What the latents look like, one small picture per latent frame. */
-export interface Preview {
-  /** Steps done. */
-  readonly step: number;
-  readonly frames: number;
-  readonly width: number;
-  readonly height: number;
-  /** `[frames, height, width, 4]`, RGBA. */
-  readonly data: Uint8ClampedArray<ArrayBuffer>;
-  /** `false`: the model's colours are not known before its first clip is decoded, so that these are arbitrary. */
-  readonly trueColours: boolean;
 }
 
 /** A finished clip, and everything that shaped it. */

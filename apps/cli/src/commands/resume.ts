@@ -32,7 +32,10 @@ export function resumeCommand(program: Command, io: CommandIo, exit: (code: numb
         return;
       }
       const { record, state } = kept;
-      const { mp4, ...own } = record.options;
+      const { mp4, preview, ...rest } = record.options;
+      // A picture on the terminal needs lines of text.
+      const isSilent = options.json || options.quiet;
+      const own = preview === undefined || (preview === "terminal" && isSilent) ? rest : { ...rest, preview };
       const changed = overrides(options, record.output, record.outputLatent);
       const layout = keptMp4(mp4, options.output ?? record.output);
       const given = { ...own, ...(layout ? { mp4: layout } : {}), ...changed };

@@ -5,6 +5,7 @@ import { describeError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
 import { withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
+import type { DrawnPicture } from "../preview/drawn-picture.js";
 import { type Progress, progressLine, secondsPerStep } from "./progress-line.js";
 import { ProgressMeter } from "./progress-meter.js";
 import type { Kept } from "./run-keeper.js";
@@ -16,6 +17,8 @@ export interface RunReporter extends Disposable {
   log(line: string): void;
   /** What the user asked for: masks, tables. The text ends with a newline; programs get `fields`, if given. */
   print(text: string, kind: string, fields?: Readonly<Record<string, unknown>>): void;
+  /** Drawn on a terminal, over the last one where nothing was said since. */
+  picture(picture: DrawnPicture): void;
   /** A remark beside the run. */
   notice(line: string): void;
   stage(report: StageReport): void;
@@ -46,6 +49,7 @@ class QuietReporter implements RunReporter {
 
   begin(_total: number | undefined, _done: number): void {}
   log(_line: string): void {}
+  picture(_picture: DrawnPicture): void {}
   notice(_line: string): void {}
   stage(_report: StageReport): void {}
   step(_report: StepReport): void {}
@@ -80,6 +84,8 @@ class TextReporter extends QuietReporter {
   #activity: Progress["activity"];
   #memory: string | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
+  /** Lines of the picture that stands above the line of progress; 0 where something else does. */
+  #rows = 0;
 
   constructor(io: CommandIo, now: () => number) {
     super(io);
@@ -108,11 +114,20 @@ class TextReporter extends QuietReporter {
 
   override print(text: string): void {
     this.#meter.clear();
+    this.#rows = 0;
     this.io.out(text);
+  }
+
+  override picture({ text, rows }: DrawnPicture): void {
+    this.#meter.clear();
+    this.io.redraw(`${this.#rows > 0 ? `\x1b[${this.#rows}A` : ""}${text}`);
+    this.#rows = rows;
+    this.#draw(true);
   }
 
   override notice(line: string): void {
     this.#meter.clear();
+    this.#rows = 0;
     this.io.err(`${line}\n`);
   }
 
@@ -198,6 +213,9 @@ class JsonReporter implements RunReporter {
   print(text: string, kind: string, fields?: Readonly<Record<string, unknown>>): void {
     this.#emit(kind, fields ?? { text });
   }
+
+  /** Terminals have them; `--json` and `--preview terminal` exclude each other. */
+  picture(_picture: DrawnPicture): void {}
 
   notice(line: string): void {
     this.#emit("notice", { line });

@@ -21,6 +21,7 @@ import { readImage } from "../image/read-image.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
 import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
+import { openPreview } from "../preview/open-preview.js";
 import { startRanks } from "../ranks/rank-processes.js";
 import { deviceOf, ranksText } from "../ranks/rank-task.js";
 import { VERSION } from "../version.js";
@@ -203,6 +204,7 @@ export async function runGenerate(
       keeper.startFrom(resume.state);
       warnOfOtherDevice(resume.record, computedBy(device, options), reporter);
     }
+    const preview = await openPreview(options.preview, pipeline, mainOutput(paths), reporter);
     let drained: Promise<unknown> = Promise.resolve();
     const { seed: _typed, prompt = "", ...asked } = { ...generationOptions(options), ...magCache };
     const result = await engine.generate({
@@ -223,7 +225,10 @@ export async function runGenerate(
         // Empties the profiler's readback buffers while the run goes on; a failure shows at the end.
         drained = drained.then(() => device.profiler?.report()).catch(() => undefined);
       },
-      onState: (state) => keeper.afterStep(state),
+      onState: async (state) => {
+        await keeper.afterStep(state);
+        await preview?.show(state);
+      },
     });
     // They have the latents too, and nothing more to do.
     await ranks.close();
@@ -241,6 +246,7 @@ export async function runGenerate(
     const { overwrite, mp4 } = options;
     const written = await writeResults(paths, results, { overwrite, mp4, signal, reporter });
     await keeper.done();
+    await preview?.done();
     if (device.profiler) {
       await drained;
       const times = await device.profiler.report();

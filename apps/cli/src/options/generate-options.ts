@@ -1,6 +1,6 @@
 /** Options of `lvsa generate`. */
 import { generateFields } from "@lvsa/diffusion";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import * as z from "zod";
 import { addDeviceOptions, deviceFields } from "./device-options.js";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
@@ -25,6 +25,7 @@ const schema = z
     outputLatent: z.string().min(1, "expected a path").optional(),
     overwrite: z.boolean().default(false),
     mp4: mp4Field,
+    preview: z.enum(["png", "terminal"], "expected png or terminal").optional(),
     checkpointEvery: wholeNumber(0).optional(),
     initialLatents: z.string().min(1, "expected a path").optional(),
     image: z.string().min(1, "expected a path").optional(),
@@ -68,6 +69,10 @@ const schema = z
     }
     refuseMp4(options, context);
     refuseDevices(options, context);
+    if (options.preview === "terminal" && (options.json || options.quiet)) {
+      const message = `terminal draws between lines of text, and ${options.json ? "--json" : "--quiet"} has none`;
+      context.addIssue({ code: "custom", path: ["preview"], message });
+    }
     if (options.json && options.quiet) {
       context.addIssue({ code: "custom", message: "--json and --quiet exclude each other" });
     }
@@ -145,6 +150,12 @@ export function addGenerateOptions(command: Command): Command {
     .option("--output-latent <file.safetensors>", "final latents; without --output the video is not decoded")
     .option("--overwrite", "replace what is there already")
     .addOption(mp4Option())
+    .addOption(
+      new Option(
+        "--preview <kind>",
+        "what the latents look like after each step: png (<output>.preview.png, animated) or terminal",
+      ),
+    )
     .option(
       "--checkpoint-every <steps>",
       "write the run's state beside the output, for `lvsa resume`; 0: never (default: runs above a minute, by time)",

@@ -21,6 +21,19 @@ function plan(...args: string[]) {
   return parsePlanOptions({ ...command.opts(), model: command.args[0] ?? "" });
 }
 
+describe("--preview", () => {
+  it("draws where there are lines of text, and writes a file anywhere", () => {
+    expect(generate("--preview", "terminal").preview).toBe("terminal");
+    expect(generate("--preview", "png", "--json").preview).toBe("png");
+    for (const voice of ["--json", "--quiet"]) {
+      expect(() => generate("--preview", "terminal", voice)).toThrow(
+        new RegExp(`--preview: .*${voice} has none`),
+      );
+    }
+    expect(() => generate("--preview", "gif")).toThrow(/--preview: expected png or terminal/);
+  });
+});
+
 describe("windows", () => {
   it("take their prompts from a file, and no other prompt", () => {
     const windows = ["--window-frames", "81", "--window-overlap", "20"];

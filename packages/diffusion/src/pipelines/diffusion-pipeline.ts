@@ -6,8 +6,10 @@
 import type { AttentionDispatcher, CheckpointGeometry } from "@lvsa/core";
 import { ConfigError, type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
 import { hostLatentFrames, type LatentFrames } from "../models/autoencoders/latent-frames.js";
+import { SETTINGS_FILE } from "../models/definition/checkpoint-settings.js";
 import { type VideoGrid, type VideoSize, videoGrid } from "../models/definition/video-grid.js";
 import type { ModelGeometry } from "../models/definition/video-model.js";
+import { LatentPreview } from "../preview/latent-preview.js";
 import { plainSeed, randomSeed, TorchCpuGenerator } from "../random/index.js";
 import { checkRunState, type RunState, restoreParts } from "../run-state/run-state.js";
 import type { Scheduler } from "../schedulers/index.js";
@@ -345,6 +347,23 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         frames: new FrameReader(() => this.#decode(latents, plan, turn)),
       };
     });
+  }
+
+  latentPreview(): LatentPreview {
+    const { framesFirst, latentChannels } = this.modelGeometry;
+    const colours = this.parts.settings.latentColours;
+    const stated = colours && colours[0]!.length - 1;
+    if (stated !== undefined && stated !== latentChannels) {
+      throw new ConfigError(
+        "BAD_CONFIG",
+        `latent_rgb has factors of ${stated} channels, the latents have ${latentChannels}`,
+        {
+          where: SETTINGS_FILE,
+          fix: "Give one line of factors for each channel, or leave latent_rgb out.",
+        },
+      );
+    }
+    return new LatentPreview(framesFirst === true, colours);
   }
 
   /** Stops what is at work and frees the model. The device stays the caller's. */

@@ -5,6 +5,7 @@ import type { LoraOptions } from "../lora/lora-set.js";
 import type { VideoSize } from "../models/definition/video-grid.js";
 import type { ModelDefaults } from "../models/definition/video-model.js";
 import type { BlockOffload } from "../models/parameters.js";
+import type { LatentPreview } from "../preview/latent-preview.js";
 import type { Seed } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
 import type { RunSettings } from "../run-state/stateful.js";
@@ -220,6 +221,8 @@ export interface VideoPipeline extends HostPipeline {
    * @throws UsageError `BAD_OPTION`, `LATENTS_SHAPE`, `INPUT_NOT_FINITE`; while frames are read as those of `generate`
    */
   decode(options: DecodeOptions): Promise<DecodeResult>;
+  /** Pictures of this model's latents, in its colours where the checkpoint states them. Needs no GPU. */
+  latentPreview(): LatentPreview;
   dispose(): void;
 }
 

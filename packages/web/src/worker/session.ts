@@ -1,5 +1,11 @@
 /** One model on one GPU, and its clips, one after the other. */
-import { Engine, type GenerationResult, type RunState } from "@lvsa/diffusion";
+import {
+  Engine,
+  type GenerationResult,
+  type LatentPreview,
+  type Preview,
+  type RunState,
+} from "@lvsa/diffusion";
 import {
   describeCheckpoint,
   frameStep,
@@ -22,19 +28,10 @@ import {
   UsageError,
 } from "@lvsa/runtime";
 import type { ModelSource } from "../model-source.js";
-import type {
-  ClipData,
-  ClipOptions,
-  ClipPlan,
-  GenerateCall,
-  ModelInfo,
-  Preview,
-  Progress,
-} from "../protocol.js";
+import type { ClipData, ClipOptions, ClipPlan, GenerateCall, ModelInfo, Progress } from "../protocol.js";
 import { keepRun, readKeptRun, removeKeptRun } from "../runs/kept-runs.js";
 import { openFolder } from "./open-folder.js";
 import { lvsaSettings, planClip, trainingFrames } from "./plan-clip.js";
-import { LatentPreview } from "./preview.js";
 import { measureSpeed } from "./speed.js";
 import type { formatsToTry } from "./write-clip.js";
 
@@ -62,7 +59,8 @@ export class Session {
   readonly #folder: FolderReader;
   readonly #description: ModelDescription;
   readonly #budget: number | undefined;
-  readonly #preview: LatentPreview;
+  /** Learns colours from the first clip for those that follow. */
+  #preview: LatentPreview | undefined;
   #device: Device | undefined;
   #engine: Engine | undefined;
   #measured: { readonly speed: number; readonly from: ClipPlan["secondsFrom"] } | undefined;
@@ -71,7 +69,6 @@ export class Session {
     this.#folder = folder;
     this.#description = description;
     this.#budget = budget;
-    this.#preview = new LatentPreview(modelShape(description).geometry.framesFirst);
   }
 
   /** @throws WeightsError for a checkpoint that is not whole; DeviceError `NO_WEBGPU`, `NO_ADAPTER` */
@@ -191,13 +188,15 @@ export class Session {
     using installed =
       settings && (await installFamily(engine.pipeline, clip, { config: settings, log: () => undefined }));
 
+    this.#preview ??= engine.pipeline.latentPreview();
+    const preview = this.#preview;
     let [denoised, steps, lastPreview, lastKept] = [0, 0, Number.NEGATIVE_INFINITY, performance.now()];
     const onState = async (state: RunState): Promise<void> => {
       run.last = state;
       const now = performance.now();
       if (call.previews && now - lastPreview >= PREVIEW_MILLISECONDS) {
         lastPreview = now;
-        events.onPreview(this.#preview.picture(state.latents, state.step));
+        events.onPreview(preview.picture(state.latents, state.step));
       }
       if (now - lastKept >= KEEP_SECONDS * 1000) {
         await this.#keep(run);
@@ -244,7 +243,7 @@ export class Session {
       lvsa: installed ? lvsaRecord(installed.resolved, plan.density) : null,
     };
     const decodeStarted = performance.now();
-    const fitter = this.#preview.fitter(generation.latents, plan.numFrames);
+    const fitter = preview.fitter(generation.latents, plan.numFrames);
     let isFirst = true;
     const { writeClip } = await import("./write-clip.js");
     const video = await writeClip(run.formats, {

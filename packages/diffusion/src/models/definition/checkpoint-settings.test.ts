@@ -17,6 +17,18 @@ describe("lvsa.json", () => {
       geometry: { referenceTokenFrames: 5, lvsa: { windowSize: 4 } },
     });
     expect(parseCheckpointSettings({})).toEqual({ defaults: {}, geometry: {} });
+    const latent_rgb = {
+      factors: [
+        [1, 2, 3],
+        [4, 5, 6],
+      ],
+      bias: [7, 8, 9],
+    };
+    expect(parseCheckpointSettings({ latent_rgb }).latentColours).toEqual([
+      [1, 4, 7],
+      [2, 5, 8],
+      [3, 6, 9],
+    ]);
   });
 
   it.each([

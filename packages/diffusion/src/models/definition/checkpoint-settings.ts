@@ -4,10 +4,13 @@
  */
 import { ConfigError } from "@lvsa/runtime";
 import * as z from "zod";
+import type { ColourMap } from "../../preview/latent-preview.js";
 import { count, positive, size } from "./config-fields.js";
 import type { ModelDefaults, ModelGeometry } from "./video-model.js";
 
 export const SETTINGS_FILE = "lvsa.json";
+
+const rgb = z.tuple([z.number(), z.number(), z.number()]);
 
 const schema = z.strictObject({
   /** Latent frames (rows of the pattern) that the model was trained on. */
@@ -22,12 +25,16 @@ const schema = z.strictObject({
   fps: positive.optional(),
   num_inference_steps: size.optional(),
   guidance_scale: z.number().min(0).optional(),
+  /** Colours of latents for previews, from 0 to 1: red, green and blue of each channel, and what is added to them. */
+  latent_rgb: z.strictObject({ factors: z.array(rgb).min(1), bias: rgb }).optional(),
 });
 
 export interface CheckpointSettings {
   /** In place of the family's. */
   readonly defaults: Partial<ModelDefaults>;
   readonly geometry: Partial<Pick<ModelGeometry, "referenceTokenFrames" | "lvsa">>;
+  /** Of previews, where the author fitted them. */
+  readonly latentColours?: ColourMap;
 }
 
 export const NO_SETTINGS: CheckpointSettings = { defaults: {}, geometry: {} };
@@ -52,13 +59,20 @@ export function parseCheckpointSettings(json: unknown): CheckpointSettings {
     maxSequenceLength: given.max_sequence_length,
   };
   const lvsa = present({ windowSize: given.window_size, nFirstFrames: given.n_first_frames });
+  const colours = given.latent_rgb;
   return {
+    ...(colours ? { latentColours: colourRows(colours) } : {}),
     defaults: present(defaults),
     geometry: {
       ...present({ referenceTokenFrames: given.reference_latent_frames }),
       ...(Object.keys(lvsa).length > 0 ? { lvsa } : {}),
     },
   };
+}
+
+/** A row for each colour: the factors of the channels, then the constant. */
+function colourRows({ factors, bias }: NonNullable<z.infer<typeof schema>["latent_rgb"]>): ColourMap {
+  return ([0, 1, 2] as const).map((k) => [...factors.map((channel) => channel[k]), bias[k]]);
 }
 
 function present<T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } {

@@ -1,23 +1,50 @@
 /**
- * Latents as small pictures: a linear map from a latent cell's channels to a colour. It is fitted to the first clip that is
- * decoded (least squares of the decoded pixels on the channels); until then the three directions in which the latents
- * differ most stand for the colours, which shows shapes and motion.
+ * Latents as small pictures: a linear map from a latent cell's channels to a colour. It is what the checkpoint states
+ * (`latent_rgb` in its `lvsa.json`), or fitted to the first clip that is decoded (least squares of the decoded pixels on the
+ * channels); until then the three directions in which the latents differ most stand for the colours, which shows shapes
+ * and motion.
  */
-import type { HostTensor } from "@lvsa/diffusion";
-import type { Preview } from "../protocol.js";
+import type { HostTensor } from "../pipelines/host-tensor.js";
 import { principalDirections, solve } from "./linear-algebra.js";
 
 /** Cells that directions and colours are fitted to. */
 const CELLS = 4096;
 
 /** Rows of channel weights and a constant, for red, green and blue from 0 to 1. */
-type ColourMap = readonly (readonly number[])[];
+export type ColourMap = readonly (readonly number[])[];
+
+/** What the latents look like, one small picture per latent frame. */
+export interface Preview {
+  /** Steps done. */
+  readonly step: number;
+  readonly frames: number;
+  readonly width: number;
+  readonly height: number;
+  /** `[frames, height, width, 4]`, RGBA. */
+  readonly data: Uint8ClampedArray<ArrayBuffer>;
+  /** `false`: the model's colours are not known before its first clip is decoded, so that these are arbitrary. */
+  readonly trueColours: boolean;
+}
 
 export class LatentPreview {
+  readonly framesFirst: boolean;
   #fitted: ColourMap | undefined;
+  /** Sums over the cells of all clips so far. */
+  #sums: { readonly normal: Float64Array[]; readonly right: Float64Array[] } | undefined;
 
-  /** @param framesFirst latents are `[1, T, C, h, w]` instead of `[1, C, T, h, w]` */
-  constructor(readonly framesFirst: boolean) {}
+  /**
+   * @param framesFirst latents are `[1, T, C, h, w]` instead of `[1, C, T, h, w]`
+   * @param colours where they are known
+   */
+  constructor(framesFirst: boolean, colours?: ColourMap) {
+    this.framesFirst = framesFirst;
+    this.#fitted = colours;
+  }
+
+  /** The map in use; undefined while colours are arbitrary. */
+  get colours(): ColourMap | undefined {
+    return this.#fitted;
+  }
 
   /** Pictures of all latent frames. */
   picture(latents: HostTensor, step: number): Preview {
@@ -37,7 +64,10 @@ export class LatentPreview {
     return { step, frames, width, height, data, trueColours: this.#fitted !== undefined };
   }
 
-  /** Learns the colours of a finished clip, frame by frame: only those frames are used that end a latent frame. */
+  /**
+   * Learns the colours of a finished clip, frame by frame, besides those of earlier ones: only those frames are used that
+   * end a latent frame.
+   */
   fitter(
     latents: HostTensor,
     numFrames: number,
@@ -45,8 +75,16 @@ export class LatentPreview {
     const view = viewOf(latents, this.framesFirst);
     const { frames, height, width, channels } = view;
     const size = channels + 1;
-    const normal = Array.from({ length: size }, () => new Float64Array(size));
-    const right = Array.from({ length: 3 }, () => new Float64Array(size));
+    this.#sums ??= {
+      // A little on the diagonal keeps channels that say nothing at zero, and a clip of one colour solvable.
+      normal: Array.from({ length: size }, (_, i) => {
+        const row = new Float64Array(size);
+        row[i] = 1e-3;
+        return row;
+      }),
+      right: Array.from({ length: 3 }, () => new Float64Array(size)),
+    };
+    const { normal, right } = this.#sums;
     const step = frames > 1 ? (numFrames - 1) / (frames - 1) : 1;
     const stride = Math.max(1, Math.ceil((frames * height * width) / CELLS));
     return {
@@ -68,8 +106,6 @@ export class LatentPreview {
         }
       },
       fit: () => {
-        // Keeps channels that say nothing at zero, and a clip of one colour solvable.
-        for (let i = 0; i < size; i++) normal[i]![i]! += 1e-3;
         const map = right.map((values) => solve(normal, values));
         if (map.every((row) => row.every(Number.isFinite))) this.#fitted = map;
       },

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
+import { LatentPreview } from "./latent-preview.js";
 import { principalDirections, solve } from "./linear-algebra.js";
-import { LatentPreview } from "./preview.js";
 
 const [frames, height, width, channels] = [3, 4, 4, 5];
 
