@@ -8,7 +8,7 @@ import { float16ToNumber } from "../../tensor/dtype.js";
 const { fround } = Math;
 
 /** f16 at byte `at`. */
-function half(blocks: Uint8Array, at: number): number {
+export function half(blocks: Uint8Array, at: number): number {
   return float16ToNumber(blocks[at]! | (blocks[at + 1]! << 8));
 }
 

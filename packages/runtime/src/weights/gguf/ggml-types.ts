@@ -4,9 +4,12 @@
  */
 import type { SafetensorsDType } from "../safetensors-dtype.js";
 import * as decode from "./decode-blocks.js";
+import * as few from "./decode-few-bits.js";
 
 /** Types of which several numbers share a scale and that are read here, by ggml's names. */
-export type GgmlQuantization = "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q4_K" | "Q5_K" | "Q6_K";
+export type GgmlQuantization =
+  | ("Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q4_K" | "Q5_K" | "Q6_K")
+  | ("Q2_K" | "Q3_K" | "IQ4_NL" | "IQ4_XS");
 
 /** Numbers that lie in the file as they are, and the type of the same bytes in safetensors. */
 export interface PlainGgmlType {
@@ -42,9 +45,13 @@ const TYPES: ReadonlyMap<number, GgmlType> = new Map<number, GgmlType>([
   [6, { name: "Q5_0", elements: 32, bytes: 22, decode: decode.decodeQ5_0 }],
   [7, { name: "Q5_1", elements: 32, bytes: 24, decode: decode.decodeQ5_1 }],
   [8, { name: "Q8_0", elements: 32, bytes: 34, decode: decode.decodeQ8_0 }],
+  [10, { name: "Q2_K", elements: 256, bytes: 84, decode: few.decodeQ2_K }],
+  [11, { name: "Q3_K", elements: 256, bytes: 110, decode: few.decodeQ3_K }],
   [12, { name: "Q4_K", elements: 256, bytes: 144, decode: decode.decodeQ4_K }],
   [13, { name: "Q5_K", elements: 256, bytes: 176, decode: decode.decodeQ5_K }],
   [14, { name: "Q6_K", elements: 256, bytes: 210, decode: decode.decodeQ6_K }],
+  [20, { name: "IQ4_NL", elements: 32, bytes: 18, decode: few.decodeIQ4_NL }],
+  [23, { name: "IQ4_XS", elements: 256, bytes: 136, decode: few.decodeIQ4_XS }],
   [24, { name: "I8", plain: "I8" }],
   [25, { name: "I16", plain: "I16" }],
   [26, { name: "I32", plain: "I32" }],
@@ -55,8 +62,8 @@ const TYPES: ReadonlyMap<number, GgmlType> = new Map<number, GgmlType>([
 
 /** Types that exist and are not read here. */
 const OTHERS: Readonly<Record<number, string>> = {
-  ...{ 9: "Q8_1", 10: "Q2_K", 11: "Q3_K", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS" },
-  ...{ 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S", 22: "IQ2_S", 23: "IQ4_XS", 29: "IQ1_M" },
+  ...{ 9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS" },
+  ...{ 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S", 29: "IQ1_M" },
   ...{ 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4" },
 };
 

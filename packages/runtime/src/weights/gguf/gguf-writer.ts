@@ -107,7 +107,7 @@ export function encodeGguf(
 }
 
 function byteLengthOf(type: GgufType, shape: Shape): number | undefined {
-  if (!type.startsWith("Q")) return storedByteLength(type as Exclude<GgufType, GgmlQuantization>, shape);
+  if (!/^I?Q/.test(type)) return storedByteLength(type as Exclude<GgufType, GgmlQuantization>, shape);
   const { elements, bytes } = blockType(type as GgmlQuantization);
   const last = shape.at(-1) ?? 1;
   if (last % elements !== 0) return undefined;

@@ -157,7 +157,7 @@ describe("a damaged or hostile GGUF file", () => {
     ["a key longer than the file", () => changed(24, 0xff, 0xff), "HEADER_INVALID"],
     ["a key that is no text", () => changed(32, 0xff), "HEADER_INVALID"],
     ["the unknown type 99", () => changed(typeAt, 99), "UNKNOWN_DTYPE"],
-    ["Q2_K", () => changed(typeAt, 10), "UNSUPPORTED_QUANTIZATION"],
+    ["IQ2_XXS", () => changed(typeAt, 16), "UNSUPPORTED_QUANTIZATION"],
     ["blocks that do not divide the rows", () => changed(typeAt, 12), "SIZE_MISMATCH"],
     ["200 axes", () => changed(typeAt - 20, 200), "HEADER_INVALID"],
     [
