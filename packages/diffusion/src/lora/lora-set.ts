@@ -113,6 +113,18 @@ export class LoraSet {
     return new MergedWeights(source, applied, this.#dtype);
   }
 
+  /** Ranks of what is added to parameters, by their names in the class: 0 for what is no product. */
+  get ranks(): ReadonlyMap<string, readonly number[]> {
+    const ranks = new Map<string, number[]>();
+    for (const { file, weight, changes } of this.#entries) {
+      for (const { parameter, keys } of weight === 0 ? [] : [...changes.values()].flat()) {
+        const rank = keys[1] === undefined ? 0 : file.source.info(keys[1]).shape[0]!;
+        ranks.set(parameter, [...(ranks.get(parameter) ?? []), rank]);
+      }
+    }
+    return ranks;
+  }
+
   /** One line for each LoRA: what of which transformer it changes. */
   get notes(): readonly string[] {
     return this.#entries.map(({ file, weight, changes }) => {

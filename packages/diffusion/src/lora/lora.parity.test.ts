@@ -1,7 +1,14 @@
 /** LoRA files in all key forms: merged weights, checksums, outputs and refusals against the golden data. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Device, DIFFUSERS_WEIGHTS, openWeights, type WeightSource, widen } from "@lvsa/runtime";
+import {
+  type Device,
+  DIFFUSERS_WEIGHTS,
+  openWeights,
+  uploadMerged,
+  type WeightSource,
+  widen,
+} from "@lvsa/runtime";
 import { fileSource, nodeFolder } from "@lvsa/runtime/node";
 import {
   floatTensor,
@@ -164,6 +171,12 @@ describe.each(cases)("$name", (reference) => {
         const magnitude = merged.reduce((a, b) => a + Math.abs(b), 0);
         expect(Math.abs(total - sum) / magnitude, `${name} ${parameter}`).toBeLessThanOrEqual(checksums.rel);
         expect(Math.abs(squares - sum_of_squares) / sum_of_squares).toBeLessThanOrEqual(checksums.rel);
+        // What models load: summed by the GPU.
+        using summed = await uploadMerged(device, weights, base.stored.get(parameter)!);
+        if (summed) {
+          const error = maxAbsolute(await device.read(summed), merged);
+          expect(error, `${name} ${parameter} on the GPU`).toBeLessThanOrEqual(merged_weights.max_abs);
+        }
         const golden = tensors[`${name}.weight.${parameter}`];
         if (golden) {
           const error = maxAbsolute(merged, golden.data);

@@ -1,6 +1,7 @@
 /** Weights that were read ahead: the same tensors, from host memory. */
 import {
   type ByteRange,
+  type MergedTensor,
   namingTensor,
   type OnChunk,
   type PackedTensor,
@@ -17,7 +18,12 @@ interface HeldTensor {
   /** As `read` gives them, or as `packed` does where the tensor stays quantized. */
   readonly bytes: Uint8Array;
   readonly packed: PackedTensor | undefined;
+  /** What is added to `bytes` on the GPU; the numbers themselves are in none of the two. */
+  readonly merged: MergedTensor | undefined;
+  readonly mergedBytes: number;
 }
+
+const NO_BYTES = new Uint8Array();
 
 /** Closing it closes nothing. */
 export class HeldWeights implements WeightSource {
@@ -32,7 +38,7 @@ export class HeldWeights implements WeightSource {
     this.#tensors = tensors;
     const all = [...tensors.values()];
     this.totalBytes = all.reduce((sum, { info }) => sum + info.byteLength, 0);
-    this.heldBytes = all.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+    this.heldBytes = all.reduce((sum, { bytes, mergedBytes }) => sum + bytes.byteLength + mergedBytes, 0);
     this.parameterCount = all.reduce((sum, { info }) => sum + info.shape.reduce((a, b) => a * b, 1), 0);
   }
 
@@ -47,12 +53,31 @@ export class HeldWeights implements WeightSource {
       throwIfAborted(signal, "loading the weights");
       const held = await namingTensor(source, name, async () => {
         const info = source.info(name);
-        const packed = source.packed?.(name);
-        return { info, packed, bytes: packed ? await packedBytes(packed) : await source.read(name) };
+        const merged = await HeldWeights.#sum(source.merged?.(name));
+        const packed = merged ? undefined : source.packed?.(name);
+        const bytes = packed ? await packedBytes(packed) : merged ? NO_BYTES : await source.read(name);
+        return { info, bytes, packed, merged: merged?.tensor, mergedBytes: merged?.bytes ?? 0 };
       });
       tensors.set(name, held);
     }
     return new HeldWeights(tensors);
+  }
+
+  /** The parts of a sum in host memory. */
+  static async #sum(
+    merged: MergedTensor | undefined,
+  ): Promise<{ tensor: MergedTensor; bytes: number } | undefined> {
+    if (!merged) return undefined;
+    const { dtype, base, name } = merged;
+    const [bytes, changes] = [await base.read(name), await merged.changes()];
+    const held = { info: base.info(name), bytes, packed: undefined, merged: undefined, mergedBytes: 0 };
+    const added = changes.map((one) =>
+      "up" in one ? one.up.byteLength + one.down.byteLength : one.values.byteLength,
+    );
+    return {
+      tensor: { dtype, name, base: new HeldWeights(new Map([[name, held]])), changes: async () => changes },
+      bytes: added.reduce((sum, count) => sum + count, bytes.byteLength),
+    };
   }
 
   names(): string[] {
@@ -82,6 +107,10 @@ export class HeldWeights implements WeightSource {
     return { dtype: packed.dtype, byteLength: packed.byteLength, stream };
   }
 
+  merged(name: string): MergedTensor | undefined {
+    return this.#tensor(name).merged;
+  }
+
   withPrefix(prefix: string): WeightSource {
     return new PrefixedWeights(this, prefix);
   }
@@ -89,9 +118,10 @@ export class HeldWeights implements WeightSource {
   async close(): Promise<void> {}
 
   #floats(name: string, range?: ByteRange): Uint8Array {
-    const { bytes, packed } = this.#tensor(name);
-    if (packed) {
-      throw new WeightsError("UNSUPPORTED_DTYPE", `${name} is held as ${packed.dtype}, not as numbers`, {
+    const { bytes, packed, merged } = this.#tensor(name);
+    if (packed || merged) {
+      const how = packed ? packed.dtype : "a sum";
+      throw new WeightsError("UNSUPPORTED_DTYPE", `${name} is held as ${how}, not as numbers`, {
         fix: "This is a fault of the library: please report it.",
       });
     }

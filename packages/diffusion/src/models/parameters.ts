@@ -1,11 +1,11 @@
 /** A model's weights on the GPU, by their names in the checkpoint. */
 import {
   type Device,
-  elementCount,
   namingTensor,
   type Tensor,
   throwIfAborted,
   type UploadOptions,
+  uploadMerged,
   uploadPacked,
   uploadTensor,
   type WeightSource,
@@ -13,6 +13,7 @@ import {
   widen,
 } from "@lvsa/runtime";
 import type { ModelWeights } from "./definition/model-weights.js";
+import { isSmallTensor } from "./definition/parameter-list.js";
 
 export interface LoadOptions {
   /** Load only names that start with this; it is stripped from the names in the store. */
@@ -101,11 +102,11 @@ export class Parameters {
       for (const stored of selected) {
         throwIfAborted(signal, "loading the weights");
         const info = source.info(stored);
-        const isVector = elementCount(info.shape) <= TABLE_ROWS * Math.max(1, ...info.shape);
         const how = { pinned, ...(signal ? { signal } : {}), ...(allocate ? { allocate } : {}) };
-        const tensor = isVector
+        const tensor = isSmallTensor(info.shape)
           ? await uploadWidened(this.device, source, stored, how)
-          : ((await uploadPacked(this.device, source, stored, how)) ??
+          : ((await uploadMerged(this.device, source, stored, how)) ??
+            (await uploadPacked(this.device, source, stored, how)) ??
             (await uploadTensor(this.device, source, stored, how)));
         made.set(this.#prefix + stored.slice(prefix.length), tensor);
         loaded += info.byteLength;
@@ -171,6 +172,3 @@ function uploadWidened(
     return tensor;
   });
 }
-
-/** Vectors, and modulation tables such as `[1, 6, C]`, have at most this many rows. */
-const TABLE_ROWS = 8;

@@ -48,9 +48,12 @@ export {
   uploadTensor,
   uploadTensors,
 } from "./upload.js";
+export { uploadMerged } from "./upload-merged.js";
 export { PrefixedWeights } from "./weight-names.js";
 export {
   type ByteRange,
+  type MatrixChange,
+  type MergedTensor,
   type OnChunk,
   type PackedTensor,
   STREAM_CHUNK_BYTES,

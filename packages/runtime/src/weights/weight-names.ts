@@ -1,7 +1,14 @@
 /** Names of tensors: a view of the ones under a prefix, and suggestions for one that is missing. */
 import { quoted } from "../printable.js";
 import { weightsError } from "./header.js";
-import type { ByteRange, OnChunk, PackedTensor, TensorInfo, WeightSource } from "./weight-source.js";
+import type {
+  ByteRange,
+  MergedTensor,
+  OnChunk,
+  PackedTensor,
+  TensorInfo,
+  WeightSource,
+} from "./weight-source.js";
 
 export class PrefixedWeights implements WeightSource {
   readonly totalBytes: number;
@@ -45,6 +52,10 @@ export class PrefixedWeights implements WeightSource {
 
   packed(name: string): PackedTensor | undefined {
     return this.#base.packed?.(this.#prefix + name);
+  }
+
+  merged(name: string): MergedTensor | undefined {
+    return this.#base.merged?.(this.#prefix + name);
   }
 
   withPrefix(prefix: string): WeightSource {

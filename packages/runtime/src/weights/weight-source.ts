@@ -1,5 +1,5 @@
 /** What loaders read tensors from, whatever holds them. */
-import type { PackedDType } from "../tensor/dtype.js";
+import type { FloatDType, PackedDType } from "../tensor/dtype.js";
 import type { Shape } from "../tensor/shape.js";
 import type { GgmlQuantization } from "./gguf/ggml-types.js";
 import type { SafetensorsDType } from "./safetensors-dtype.js";
@@ -38,6 +38,31 @@ export interface PackedTensor {
   stream(chunkBytes: number, onChunk: OnChunk): Promise<void>;
 }
 
+/** What is added to rows of a tensor, seen as a matrix: numbers, or a product of two factors. All of it is f32. */
+export type MatrixChange = { readonly firstRow: number; readonly rows: number } & (
+  | {
+      /** `[rows, columns]` */
+      readonly values: Float32Array;
+    }
+  | {
+      /** `[rows, rank]` times `[rank, columns]`. */
+      readonly up: Float32Array;
+      readonly down: Float32Array;
+      readonly rank: number;
+    }
+);
+
+/** A tensor as it is before changes are added to it, and the changes. */
+export interface MergedTensor {
+  /** Of the result, which `info` describes. */
+  readonly dtype: FloatDType;
+  readonly base: WeightSource;
+  /** There. */
+  readonly name: string;
+  /** Reads what is added. */
+  changes(): Promise<readonly MatrixChange[]>;
+}
+
 export interface WeightSource {
   /** In the order of the files. */
   names(): string[];
@@ -60,6 +85,12 @@ export interface WeightSource {
    * @throws WeightsError `MISSING_TENSOR`
    */
   packed?(name: string): PackedTensor | undefined;
+  /**
+   * The same tensor in parts that a GPU adds up far faster than `read` and `stream` do; undefined where it is stored as it
+   * is read.
+   * @throws WeightsError `MISSING_TENSOR`
+   */
+  merged?(name: string): MergedTensor | undefined;
   /** Stored bytes of all tensors. */
   readonly totalBytes: number;
   /** Elements of all tensors. */

@@ -1,6 +1,7 @@
 /** A component's weights, checked against its definition before the first byte of them is read. */
 import {
   type ByteRange,
+  type MergedTensor,
   type OnChunk,
   onOneLine,
   type PackedTensor,
@@ -159,6 +160,10 @@ export class ModelWeights implements WeightSource {
   /** Of weights that `linear` alone reads; all others are floats. */
   packed(name: string): PackedTensor | undefined {
     return this.#linear.has(name) ? this.#base.packed?.(this.#name(name)) : undefined;
+  }
+
+  merged(name: string): MergedTensor | undefined {
+    return this.#base.merged?.(this.#name(name));
   }
 
   withPrefix(prefix: string): WeightSource {

@@ -94,6 +94,14 @@ export class ParameterList {
   }
 }
 
+/** Vectors, and modulation tables such as `[1, 6, C]`, have at most this many rows. */
+const TABLE_ROWS = 8;
+
+/** Whether a tensor is f32 on the GPU whatever its file says: biases, norms, tables. */
+export function isSmallTensor(shape: readonly number[]): boolean {
+  return elementCount(shape) <= TABLE_ROWS * Math.max(1, ...shape);
+}
+
 /** Elements of one tensor. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
