@@ -5,7 +5,9 @@ export {
   optionsThatFit,
   rehearseWithin,
 } from "./rehearsal/memory-budget.js";
-export { randomWeights } from "./rehearsal/random-weights.js";
+export { mergedTensors } from "./rehearsal/merged-tensors.js";
+export { type Prompts, promptTokens } from "./rehearsal/prompt-tokens.js";
+export { type MergedTensors, randomWeights } from "./rehearsal/random-weights.js";
 export {
   type MemoryItem,
   type MemoryPhase,
@@ -16,4 +18,5 @@ export {
   rehearse,
   rehearseMemory,
 } from "./rehearsal/rehearse-memory.js";
+export type { PromptTokens } from "./rehearsal/stand-in-families.js";
 export { StandInModel, type StandInModelOptions } from "./rehearsal/stand-in-model.js";

@@ -57,7 +57,7 @@ export interface BenchModelRun {
 /** @throws ConfigError, DeviceError `NOT_ENOUGH_MEMORY` or `BINDING_TOO_LARGE` before anything is made */
 export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResult> {
   const { device, probe, options, onProgress } = run;
-  const model = await resolveModel({ model: options.config });
+  const { model } = await resolveModel({ model: options.config });
   const precision = options.precision === "auto" ? activationDType(device) : options.precision;
   const clip = { numFrames: options.numFrames, height: options.height, width: options.width, precision };
   const plan = await rehearseMemory({ ...clip, model, guidanceScale: 1, device });

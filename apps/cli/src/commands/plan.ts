@@ -2,9 +2,11 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { maskPicture, maskText } from "@lvsa/core";
+import { type PromptTokens, promptTokens } from "@lvsa/diffusion/rehearsal";
 import { encodePng } from "@lvsa/video";
 import type { Command } from "commander";
 import { UsageError } from "../exit-codes.js";
+import { stepCacheName, withTextLength } from "../generate/memory-check.js";
 import type { CommandIo } from "../io.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
 import { addPlanOptions, type PlanCommandOptions, parsePlanOptions } from "../options/plan-options.js";
@@ -13,7 +15,7 @@ import { planDevice } from "../plan/planned-device.js";
 import { type PlannedMemory, planMemory } from "../plan/planned-memory.js";
 import { renderPlanHtml } from "../plan/render-html.js";
 import { type PlannedRun, planToJson, renderPlanText } from "../plan/render-plan.js";
-import { resolveModel } from "../plan/resolve-model.js";
+import { type ResolvedModel, resolveModel } from "../plan/resolve-model.js";
 
 export function planCommand(program: Command, io: CommandIo): void {
   const command = program
@@ -25,7 +27,8 @@ export function planCommand(program: Command, io: CommandIo): void {
 }
 
 async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void> {
-  const model = await resolveModel(options);
+  const resolved = await resolveModel(options);
+  const model = withTextLength(resolved.model, options.maxSequenceLength);
   const counts = options.numFrames.length > 0 ? options.numFrames : [undefined];
   const {
     windowFrames,
@@ -50,7 +53,9 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
       guidanceScale2: options.guidance2,
       lvsa: options.dense ? false : lvsaConfigOf(options),
     });
-    const rehearsed = { ...clip, precision, offload, device, contextParallelSize };
+    const tokens = await tokensOf({ ...resolved, model }, options, numFrames);
+    const stepCache = stepCacheName(options);
+    const rehearsed = { ...clip, precision, offload, device, stepCache, tokens, contextParallelSize };
     plans.push({ plan, memory: await planMemory(rehearsed, memoryBudget, memoryBytes) });
   }
   const objects = plans.map(({ plan, memory }) => planToJson(plan, memory, run));
@@ -67,6 +72,25 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     await writePicture(options.png, await encodePng(rgb, width, height));
   }
   if (options.html !== undefined) await writePicture(options.html, renderPlanHtml(last, memory, run));
+}
+
+/** Of a prompt that was given; undefined: as many as there may be. */
+async function tokensOf(
+  { model, folder }: ResolvedModel,
+  { prompt, negativePrompt, height, width }: PlanCommandOptions,
+  numFrames: number | undefined,
+): Promise<PromptTokens[] | undefined> {
+  if (prompt === undefined) {
+    if (negativePrompt === undefined) return undefined;
+    throw new UsageError("--negative-prompt is given without a prompt", "Give --prompt too.");
+  }
+  if (!folder) {
+    throw new UsageError(
+      `--prompt needs the tokenizer of a checkpoint, and ${model.name} is known by name only`,
+      "Leave out --prompt: the plan takes the longest there may be.",
+    );
+  }
+  return promptTokens(folder, model, { prompt, negativePrompt, numFrames, height, width });
 }
 
 function patternOf({ lvsa }: ModelPlan, option: string) {

@@ -141,30 +141,37 @@ describe("checkpoints", () => {
 describe("memory", () => {
   const info: DeviceInfo = { ...countingGpu().device.info, hardware: "software", description: "test" };
   const device = { info, math: "exact" as const };
+  const folder = nodeFolder(TINY);
 
   it.each([
     ["maxStorageBufferBindingSize", "BINDING_TOO_LARGE"],
     ["maxBufferSize", "BUFFER_TOO_LARGE"],
   ] as const)("of one tensor beyond %s is refused before anything is loaded", async (limit, code) => {
-    const inspection = await inspectCheckpoint(nodeFolder(TINY));
+    const inspection = await inspectCheckpoint(folder);
     const options = parseGenerateOptions({ numFrames: "81", height: "64", width: "64" });
     const small = { ...device, info: { ...info, limits: { ...info.limits, [limit]: 20_000 } } };
-    await expect(checkMemory(inspection, options, small)).rejects.toMatchObject({ code });
+    await expect(checkMemory(inspection, options, small, { folder })).rejects.toMatchObject({ code });
   });
 
   it("is known, and refused with what would fit", async () => {
     const inspection = await inspectCheckpoint(nodeFolder(TINY));
     const options = parseGenerateOptions({ numFrames: "81", height: "64", width: "64" });
-    const { peakBytes } = (await checkMemory(inspection, options, device, Number.POSITIVE_INFINITY))!.memory;
+    const { peakBytes } = (await checkMemory(inspection, options, device, {
+      folder,
+      available: Number.POSITIVE_INFINITY,
+    }))!.memory;
     expect(peakBytes).toBeGreaterThan(1e6);
     const smaller = parseGenerateOptions({ numFrames: "9", height: "64", width: "64" });
-    const enough = (await checkMemory(inspection, smaller, device, peakBytes))!.memory.peakBytes;
+    const enough = (await checkMemory(inspection, smaller, device, { folder, available: peakBytes }))!.memory
+      .peakBytes;
     expect(enough).toBeLessThanOrEqual(peakBytes);
-    await expect(checkMemory(inspection, options, device, peakBytes - 1)).rejects.toMatchObject({
+    await expect(
+      checkMemory(inspection, options, device, { folder, available: peakBytes - 1 }),
+    ).rejects.toMatchObject({
       code: "NOT_ENOUGH_MEMORY",
     });
     await expect(
-      checkMemory(inspection, { ...smaller, memoryBudget: enough - 1 }, device),
+      checkMemory(inspection, { ...smaller, memoryBudget: enough - 1 }, device, { folder }),
     ).rejects.toMatchObject({
       code: "NOT_ENOUGH_MEMORY",
       message: expect.stringContaining("--memory-budget allows"),
@@ -175,7 +182,7 @@ describe("memory", () => {
     const inspection = await inspectCheckpoint(nodeFolder(TINY));
     const options = parseGenerateOptions({ numFrames: "1", height: "16", width: "16" });
     const check = async (offload?: boolean, memoryBudget?: number) =>
-      (await checkMemory(inspection, { ...options, offload, memoryBudget }, device))!;
+      (await checkMemory(inspection, { ...options, offload, memoryBudget }, device, { folder }))!;
     expect((await check()).isOffloaded).toBe(false);
     expect((await check(true)).isOffloaded).toBe(true);
     expect((await check(undefined, 1e12)).isOffloaded).toBe(false);

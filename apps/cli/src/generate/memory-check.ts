@@ -1,13 +1,25 @@
 /** Knows a generation's GPU memory before it runs, and refuses what can not fit where the limit is known. */
 import { freemem, totalmem } from "node:os";
-import type { BlockOffload } from "@lvsa/diffusion";
-import { type CheckpointInspection, describeCheckpoint } from "@lvsa/diffusion/catalog";
-import { type BudgetedRehearsal, type RehearsalOptions, rehearseWithin } from "@lvsa/diffusion/rehearsal";
-import { type Device, DeviceError, deviceLabel, isLvsaError } from "@lvsa/runtime";
+import type { BlockOffload, StepCacheOptions } from "@lvsa/diffusion";
+import {
+  type CheckpointInspection,
+  describeCheckpoint,
+  type ModelDescription,
+} from "@lvsa/diffusion/catalog";
+import {
+  type BudgetedRehearsal,
+  type MergedTensors,
+  mergedTensors,
+  promptTokens,
+  type RehearsalOptions,
+  rehearseWithin,
+} from "@lvsa/diffusion/rehearsal";
+import { type Device, DeviceError, deviceLabel, type FolderReader, isLvsaError } from "@lvsa/runtime";
 import { activationsOf } from "../options/device-options.js";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
 import { formatBytes } from "../output/units.js";
 import { fittingText } from "../plan/fitting-text.js";
+import { openLoras } from "./loras.js";
 
 /** Bytes a device has, or undefined: WebGPU does not tell, but software adapters live in main memory. */
 export function deviceMemory(device: Pick<Device, "info">): number | undefined {
@@ -45,16 +57,25 @@ export async function checkMemory(
   inspection: CheckpointInspection,
   options: GenerateCommandOptions,
   device: Pick<Device, "info" | "math">,
-  available = deviceMemory(device),
-  image?: RehearsalOptions["image"],
+  {
+    folder,
+    available = deviceMemory(device),
+    image,
+  }: {
+    readonly folder: FolderReader;
+    readonly available?: number | undefined;
+    readonly image?: RehearsalOptions["image"];
+  },
 ): Promise<BudgetedRehearsal | undefined> {
   const { memoryBudget: budget } = options;
   const limits = [available, budget].filter((bytes) => bytes !== undefined);
   const limit = limits.length > 0 ? Math.min(...limits) : undefined;
   let rehearsal: BudgetedRehearsal;
   try {
+    const { prompt = "", negativePrompt, maxSequenceLength } = options;
+    const model = withTextLength(describeCheckpoint(inspection), maxSequenceLength);
     const settings: RehearsalOptions = {
-      model: describeCheckpoint(inspection),
+      model,
       numFrames: options.numFrames,
       windowFrames: options.windowFrames,
       height: options.height,
@@ -64,9 +85,16 @@ export async function checkMemory(
       precision: activationsOf(options, device),
       offload: options.offload,
       contextParallelSize: options.contextParallelSize,
+      stepCache: stepCacheName(options),
+      merged: await mergedBy(folder, options),
       device,
     };
     rehearsal = await rehearseWithin(settings, limit);
+    // With as many tokens as a prompt may have it does not fit: this one may have fewer.
+    if (rehearsal.fitting) {
+      const tokens = await promptTokens(folder, model, { ...settings, prompt, negativePrompt });
+      rehearsal = await rehearseWithin({ ...settings, tokens }, limit);
+    }
   } catch (error) {
     // A model that the catalog does not know may run all the same; what is wrong with the options is said later. What
     // the device can not hold is said now.
@@ -86,6 +114,31 @@ export async function checkMemory(
     fix ? `Use ${fix}.` : "Use a device with more memory, or a smaller size.",
     budget,
   );
+}
+
+/** The model with another number of tokens at which prompts are cut. */
+export function withTextLength(
+  model: ModelDescription,
+  maxSequenceLength: number | undefined,
+): ModelDescription {
+  if (maxSequenceLength === undefined) return model;
+  return { ...model, defaults: { ...model.defaults, maxSequenceLength } };
+}
+
+export function stepCacheName({
+  stepCache,
+}: Pick<GenerateCommandOptions, "stepCache">): RehearsalOptions["stepCache"] {
+  // The schema has made an object of a text.
+  return (stepCache as StepCacheOptions | undefined)?.name;
+}
+
+async function mergedBy(
+  folder: FolderReader,
+  options: Pick<GenerateCommandOptions, "lora" | "lora2" | "precision">,
+): Promise<MergedTensors | undefined> {
+  const loras = await openLoras(options);
+  if (loras.length === 0) return undefined;
+  return mergedTensors(folder, loras, options.precision === "f32" ? "f32" : "stored");
 }
 
 /**

@@ -30,7 +30,7 @@ import { hookPlugins } from "./hooks.js";
 import { readLatents } from "./latents-file.js";
 import { openLoras } from "./loras.js";
 import { withMagRatios } from "./mag-ratios-file.js";
-import { blockOffload, checkMemory, deviceMemory } from "./memory-check.js";
+import { blockOffload, checkMemory } from "./memory-check.js";
 import { openDevice } from "./open-device.js";
 import { checkSpace, claimOutputs, mainOutput, outputPaths } from "./output-check.js";
 import { profileTable, ruleLines } from "./profile-table.js";
@@ -117,7 +117,7 @@ export async function runGenerate(
   const device = await openDevice({ ...options, device: deviceOf(0, options) }, reporter);
   try {
     throwIfAborted(signal, "the run");
-    const rehearsal = await checkMemory(inspection, options, device, deviceMemory(device), image);
+    const rehearsal = await checkMemory(inspection, options, device, { folder, image });
     // Side by side and now, instead of one after the other in the first step.
     if (rehearsal) await device.warm(rehearsal.kernels);
     throwIfAborted(signal, "the run");

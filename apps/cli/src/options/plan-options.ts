@@ -27,6 +27,10 @@ const schema = z
     guidance: generationFields.guidance,
     guidance2: generationFields.guidance2,
     ...deviceFields,
+    prompt: generationFields.prompt,
+    negativePrompt: generationFields.negativePrompt,
+    maxSequenceLength: generationFields.maxSequenceLength,
+    stepCache: generationFields.stepCache,
     ...memoryFields,
     lvsa: z.boolean().default(false),
     contextParallelSize: parallelFields.contextParallelSize,
@@ -68,6 +72,10 @@ export function addPlanOptions(command: Command): Command {
     "numInferenceSteps",
     "guidanceScale",
     "guidanceScale2",
+    "prompt",
+    "negativePrompt",
+    "maxSequenceLength",
+    "stepCache",
   );
   addDeviceOptions(
     command,

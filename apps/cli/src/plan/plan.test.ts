@@ -186,7 +186,7 @@ describe("a memory budget", () => {
 
 describe("resolveModel", () => {
   it("takes a name, and says what it takes for anything else", async () => {
-    expect(await resolveModel({ model: "Wan-AI/Wan2.1-T2V-1.3B-Diffusers" })).toEqual(model);
+    expect(await resolveModel({ model: "Wan-AI/Wan2.1-T2V-1.3B-Diffusers" })).toEqual({ model });
     await expect(resolveModel({ model: "/no/such/folder" })).rejects.toMatchObject({ code: "UNKNOWN_MODEL" });
   });
 });

@@ -5,15 +5,22 @@ import {
   inspectCheckpoint,
   type ModelDescription,
 } from "@lvsa/diffusion/catalog";
+import type { FolderReader } from "@lvsa/runtime";
 import { findModel, openModel } from "../checkpoint/open-model.js";
 import { givenComponents, type ModelOptions } from "../options/model-options.js";
 
+export interface ResolvedModel {
+  readonly model: ModelDescription;
+  /** Of a checkpoint. */
+  readonly folder?: FolderReader;
+}
+
 /** @throws ConfigError `UNKNOWN_MODEL` with the known names, or what is wrong with the checkpoint */
-export async function resolveModel(options: ModelOptions): Promise<ModelDescription> {
+export async function resolveModel(options: ModelOptions): Promise<ResolvedModel> {
   const { model } = options;
   const isName = model !== undefined && (await findModel(model)).kind === undefined;
-  if (isName && givenComponents(options).length === 0) return getKnownModel(model);
+  if (isName && givenComponents(options).length === 0) return { model: getKnownModel(model) };
   // A plan needs no text encoder where none was given.
   const { folder } = await openModel(options, true);
-  return describeCheckpoint(await inspectCheckpoint(folder));
+  return { model: describeCheckpoint(await inspectCheckpoint(folder)), folder };
 }

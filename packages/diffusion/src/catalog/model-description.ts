@@ -16,6 +16,8 @@ export interface ComponentDescription {
   readonly storedDType: StoredDType;
   /** How most of its linear layers stay quantized in GPU memory; absent where they do not. */
   readonly packedDType?: PackedDType;
+  /** Of a found file, by the class's names: parameters that are stored or packed in another way than most. */
+  readonly exceptions?: ReadonlyMap<string, Pick<ComponentDescription, "storedDType" | "packedDType">>;
 }
 
 /** Settings of one generation: the model's, and what a checkpoint's scheduler and second transformer add. */

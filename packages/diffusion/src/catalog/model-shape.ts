@@ -35,7 +35,8 @@ export interface ModelShape {
  * @throws ConfigError `MISSING_COMPONENT`, `UNKNOWN_MODEL_CLASS`, or for a bad config
  */
 export function modelShape(
-  model: Pick<ModelDescription, "name" | "components" | "geometry">,
+  model: Pick<ModelDescription, "name" | "components" | "geometry"> &
+    Partial<Pick<ModelDescription, "defaults">>,
   tokens: TokenRows = {},
 ): ModelShape {
   for (const name of ["transformer", "vae"]) {
@@ -47,7 +48,7 @@ export function modelShape(
   }
   const definition = videoModelOf(model.components);
   const configs = componentConfigs(model.components);
-  const rows = { ...definition.video.rows(configs), ...tokens };
+  const rows = { ...definition.video.rows(configs, model.defaults?.maxSequenceLength), ...tokens };
   return {
     definition,
     configs,

@@ -1,5 +1,5 @@
 /** An inspected checkpoint as the planner takes it. */
-import { ConfigError, onOneLine, type SafetensorsDType } from "@lvsa/runtime";
+import { ConfigError, onOneLine, uploadedDType } from "@lvsa/runtime";
 import type {
   ComponentDescription,
   GenerationDefaults,
@@ -12,12 +12,6 @@ import { findVideoModel, modelClassNames } from "../models/model-classes.js";
 import { GUIDER_DEFAULT_SCALE } from "../models/transformers/transformer-hunyuan-video15-definition.js";
 import type { CheckpointInspection } from "./inspect-checkpoint.js";
 import type { ComponentInspection } from "./inspect-component.js";
-
-const STORED: Readonly<Partial<Record<SafetensorsDType, StoredDType>>> = {
-  F32: "f32",
-  F16: "f16",
-  BF16: "bf16",
-};
 
 /**
  * Classes, configurations and number formats of the files; defaults as the family's pipeline and the checkpoint's
@@ -68,16 +62,30 @@ export function describeCheckpoint(inspection: CheckpointInspection): ModelDescr
   };
 }
 
-function describeComponent({
-  className,
-  config,
-  readAs,
-  packedAs,
-}: ComponentInspection): ComponentDescription {
+function describeComponent(component: ComponentInspection): ComponentDescription {
+  const { className, config, types } = component;
+  const most = storedAs(component);
+  const exceptions = [...types].flatMap(([name, type]) => {
+    const { storedDType, packedDType } = storedAs(type);
+    const isUsual = storedDType === most.storedDType && packedDType === most.packedDType;
+    return isUsual ? [] : [[name, { storedDType, ...(packedDType ? { packedDType } : {}) }] as const];
+  });
   return {
-    ...{ className, config: config ?? {}, storedDType: (readAs && STORED[readAs]) ?? "f32" },
+    ...{ className, config: config ?? {}, ...most },
+    ...(exceptions.length > 0 ? { exceptions: new Map(exceptions) } : {}),
+  };
+}
+
+function storedAs({ readAs, packedAs }: Partial<Pick<ComponentInspection, "readAs" | "packedAs">>) {
+  const dtype = readAs === undefined ? "f32" : uploadedDType(readAs);
+  return {
+    storedDType: isStoredDType(dtype) ? dtype : "f32",
     ...(packedAs === undefined ? {} : { packedDType: packedAs }),
   };
+}
+
+function isStoredDType(dtype: string): dtype is StoredDType {
+  return dtype === "f32" || dtype === "f16" || dtype === "bf16";
 }
 
 /** Settings that a checkpoint states in its scheduler or guider. */

@@ -38,6 +38,11 @@ export interface WeightFile {
   readonly bytes: number;
 }
 
+export interface ParameterType {
+  readonly readAs: SafetensorsDType;
+  readonly packedAs?: PackedDType;
+}
+
 export interface ComponentInspection {
   /** Folder and key in model_index.json; empty for a folder of one model. */
   readonly name: string;
@@ -57,6 +62,8 @@ export interface ComponentInspection {
   readonly readAs: SafetensorsDType | undefined;
   /** How most of its linear layers stay quantized in GPU memory; undefined where they do not. */
   readonly packedAs: PackedDType | undefined;
+  /** What each parameter of the class is once it is read, by its name there. */
+  readonly types: ReadonlyMap<string, ParameterType>;
   /** Names and shapes against the class; undefined where there was nothing to compare. */
   readonly check: ParameterCheck | undefined;
   readonly problems: readonly InspectionProblem[];
@@ -86,6 +93,7 @@ export async function inspectComponent(
     dtypes: {},
     readAs: undefined,
     packedAs: undefined,
+    types: new Map(),
     check: undefined,
   };
   if (!modelClass && role) {
@@ -113,7 +121,7 @@ export async function inspectComponent(
   if (!weights) return { ...entry, role: role ?? "other", config: shown, ...empty, problems };
   try {
     const check = modelClass && parsed && config ? compare(modelClass, parsed, weights, problems) : undefined;
-    const summary = summarize(weights);
+    const summary = { ...summarize(weights), types: parameterTypes(weights, check) };
     return { ...entry, role: role ?? "other", config: check?.config ?? shown, ...summary, check, problems };
   } finally {
     await weights.close();
@@ -217,6 +225,18 @@ function summarize(
     readAs: most?.[0],
     packedAs: mostPacked?.[0],
   };
+}
+
+function parameterTypes(
+  weights: WeightSource,
+  check: ParameterCheck | undefined,
+): ReadonlyMap<string, ParameterType> {
+  return new Map(
+    [...(check?.stored ?? [])].map(([parameter, name]) => {
+      const packed = weights.packed?.(name)?.dtype;
+      return [parameter, { readAs: weights.info(name).dtype, ...(packed ? { packedAs: packed } : {}) }];
+    }),
+  );
 }
 
 function entryOf<Key>(

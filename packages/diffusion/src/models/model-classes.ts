@@ -41,6 +41,11 @@ export function modelClassNames(): string[] {
   return CLASSES.flatMap(({ className, otherNames }) => [className, ...otherNames]);
 }
 
+/** The definitions of all transformers. */
+export function videoModels(): readonly VideoModelDefinition[] {
+  return TRANSFORMERS;
+}
+
 export function findModelClass(className: string): ModelDefinition | undefined {
   return findDefinition(CLASSES, className);
 }

@@ -432,8 +432,16 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
 
   async #predictor(plan: Plan, index: number, run: Run): Promise<Predictor<Condition>> {
     const { weights } = this.stageAt(index, plan);
-    if (!weights.isLoaded) for (const other of this.parts.stages) other.weights.unload();
+    const others = this.parts.stages.filter((stage) => stage.weights !== weights && stage.weights.isLoaded);
+    if (!weights.isLoaded && others.length > 0) {
+      for (const other of others) other.weights.unload();
+      // Both at a time is what nobody planned for.
+      await this.device.releaseMemory();
+    }
+    const wasLoaded = weights.isLoaded;
     const model: ModelOf<Parts> = await weights.get(run);
+    // What adding LoRAs to the weights needed.
+    if (!wasLoaded) await this.device.releaseMemory();
     return {
       ...{ name: weights.name, precision: model.computeDtype },
       forward: (input, condition) => this.forward(model, input, condition, plan),
@@ -487,7 +495,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       await device.releaseMemory();
       const vae = (await this.parts.vae.get(run)) as DecoderOf<Parts> & VideoDecoder;
       throwIfAborted(run.signal, "decoding");
-      const chunks = vae.decode(this.rawLatents(vae, latents, plan));
+      const raw = this.rawLatents(vae, latents, plan);
+      const chunks = vae.decode(vae.prepare ? await vae.prepare(raw, run) : raw);
       // What the autoencoder remembers between chunks, where a reader leaves in the middle.
       run.owned.add({ [Symbol.dispose]: () => void chunks.return?.() });
       const total = plan.frameCount ?? plan.settings.numFrames;

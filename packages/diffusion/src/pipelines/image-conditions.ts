@@ -68,6 +68,7 @@ export class ImageEmbedder {
       this.#folder,
       ENCODER,
       async (source) => {
+        await this.#device.releaseMemory();
         const hidden = await this.#open(this.#device, source, config, where).encode(pixels, {
           signal: run.signal,
           onProgress: (done, total) =>
@@ -86,14 +87,20 @@ export class ImageEmbedder {
 
 /** Loads the encoder half for `body` and frees it again: it must not take memory while steps run. */
 export async function withEncoder<Vae, T>(
+  device: Device,
   encoder: Component<Vae>,
   run: Run,
   body: (vae: Vae) => Promise<T>,
 ): Promise<T> {
+  // What reading prompts and pictures needed fits nothing of the autoencoder.
+  await device.releaseMemory();
   try {
     const vae = await encoder.get(run);
     throwIfAborted(run.signal, STOPPED);
-    return await body(vae);
+    const result = await body(vae);
+    encoder.unload();
+    await device.releaseMemory();
+    return result;
   } finally {
     encoder.unload();
   }

@@ -31,6 +31,8 @@ import type { GenerateOptions, PipelineOptions } from "./video-pipeline.js";
 
 /** An autoencoder as far as the body uses it. */
 export interface VideoDecoder {
+  /** What comes before the frames of a clip, where an autoencoder looks back over all of it; `decode` takes the result. */
+  prepare?(raw: LatentFrames, options: { readonly signal?: AbortSignal | undefined }): Promise<LatentFrames>;
   /** Chunks `[1, t, H, W, 3]`, the receiver's. */
   decode(raw: LatentFrames): Iterable<Tensor> & { return?(): unknown };
   /** From the scheduler's latents to what `decode` takes: a new tensor. */

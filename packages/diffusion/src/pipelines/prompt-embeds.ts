@@ -61,6 +61,8 @@ export abstract class PromptEncoder {
       this.folder,
       component,
       async (source) => {
+        // What another encoder needed fits nothing of this one.
+        await this.device.releaseMemory();
         const encoder = open(source, await readJson(this.folder, `${component}/config.json`));
         const hidden = await encoder.encode(ids, {
           ...(signal ? { signal } : {}),

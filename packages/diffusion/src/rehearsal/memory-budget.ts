@@ -96,7 +96,10 @@ export async function optionsThatFit(
 function inHalf(model: ModelDescription): ModelDescription | undefined {
   const entries = Object.entries(model.components);
   if (entries.every(([, { storedDType }]) => storedDType !== "f32")) return undefined;
-  const half = (component: ComponentDescription) => ({ ...component, storedDType: "bf16" as const });
+  const half = ({ exceptions: _, ...component }: ComponentDescription) => ({
+    ...component,
+    storedDType: "bf16" as const,
+  });
   return { ...model, components: Object.fromEntries(entries.map(([name, one]) => [name, half(one)])) };
 }
 

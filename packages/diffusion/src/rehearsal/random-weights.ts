@@ -5,8 +5,8 @@
 import {
   ConfigError,
   encodeFloats,
+  type MergedTensor,
   type OnChunk,
-  type PackedDType,
   type PackedTensor,
   PrefixedWeights,
   packedBlock,
@@ -17,7 +17,7 @@ import {
 } from "@lvsa/runtime";
 import type { ComponentDescription } from "../catalog/model-description.js";
 import type { StoredDType } from "../catalog/weight-summary.js";
-import { elementCount, type ParameterTensor } from "../models/definition/parameter-list.js";
+import { elementCount, isSmallTensor, type ParameterTensor } from "../models/definition/parameter-list.js";
 import { getModelClass } from "../models/model-classes.js";
 
 const FILE_DTYPE: Readonly<Record<StoredDType, SafetensorsDType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
@@ -30,10 +30,16 @@ const SCALE = 0.02;
 /** The numbers of all components of a model: made once, stored in each format that is asked for. */
 export class RandomNumbers {
   readonly #stored = new Map<StoredDType, Uint8Array>();
+  readonly #ones = new Map<StoredDType, Uint8Array>();
   #noise: Float32Array | undefined;
 
   /** @internal */
-  stored(dtype: StoredDType): Uint8Array {
+  stored(dtype: StoredDType, areOnes = false): Uint8Array {
+    if (areOnes) {
+      const ones = this.#ones.get(dtype) ?? encodeFloats(new Float32Array(65_536).fill(1), dtype);
+      this.#ones.set(dtype, ones);
+      return ones;
+    }
     let bytes = this.#stored.get(dtype);
     if (!bytes) {
       this.#noise ??= noise();
@@ -48,12 +54,22 @@ export class RandomNumbers {
 export function randomWeights(
   component: ComponentDescription,
   numbers: RandomNumbers = new RandomNumbers(),
+  merged?: MergedTensors,
 ): WeightSource {
   return new RandomWeights(
     getModelClass(component.className).parameters(component.config),
     component,
     numbers,
+    merged,
   );
+}
+
+/** Tensors that LoRAs change, and that therefore do not lie on the GPU as they lie in the file. */
+export interface MergedTensors {
+  /** By their names in the class, the ranks of the products that are added to each; 0 for other numbers. */
+  readonly ranks: ReadonlyMap<string, readonly number[]>;
+  /** `stored`: the type of the file's floats. */
+  readonly dtype: "stored" | "f32";
 }
 
 class RandomWeights implements WeightSource {
@@ -61,25 +77,25 @@ class RandomWeights implements WeightSource {
   readonly parameterCount: number;
   readonly totalBytes: number;
   readonly #tensors: ReadonlyMap<string, ParameterTensor>;
-  readonly #stored: StoredDType;
-  readonly #matrix: Uint8Array;
-  readonly #ones: Uint8Array;
-  readonly #packed: PackedDType | undefined;
+  readonly #component: ComponentDescription;
+  readonly #numbers: RandomNumbers;
+  readonly #merged: MergedTensors | undefined;
 
   constructor(
     tensors: readonly ParameterTensor[],
-    { storedDType: stored, packedDType }: ComponentDescription,
+    component: ComponentDescription,
     numbers: RandomNumbers,
+    merged: MergedTensors | undefined,
   ) {
-    this.#packed = packedDType;
-    if (!(stored in BYTES))
-      throw new ConfigError("UNSUPPORTED_DTYPE", `there are no random weights in ${stored}.`);
+    this.#merged = merged;
+    this.#numbers = numbers;
+    this.#component = component;
+    const { storedDType } = component;
+    if (!(storedDType in BYTES))
+      throw new ConfigError("UNSUPPORTED_DTYPE", `there are no random weights in ${storedDType}.`);
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-    this.#stored = stored;
     this.parameterCount = tensors.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-    this.totalBytes = this.parameterCount * BYTES[stored];
-    this.#matrix = numbers.stored(stored);
-    this.#ones = encodeFloats(new Float32Array(65_536).fill(1), stored);
+    this.totalBytes = tensors.reduce((sum, { name }) => sum + this.info(name).byteLength, 0);
   }
 
   names(): string[] {
@@ -93,8 +109,9 @@ class RandomWeights implements WeightSource {
   info(name: string): TensorInfo {
     const tensor = this.#tensors.get(name);
     if (!tensor) throw new WeightsError("MISSING_TENSOR", `the random weights have no tensor ${name}`);
-    const byteLength = elementCount(tensor.shape) * BYTES[this.#stored];
-    return { dtype: FILE_DTYPE[this.#stored], shape: tensor.shape, byteLength, file: "random weights" };
+    const stored = this.#typeOf(name);
+    const byteLength = elementCount(tensor.shape) * BYTES[stored];
+    return { dtype: FILE_DTYPE[stored], shape: tensor.shape, byteLength, file: "random weights" };
   }
 
   async read(name: string, range = { byteOffset: 0, byteLength: this.info(name).byteLength }) {
@@ -112,7 +129,7 @@ class RandomWeights implements WeightSource {
     const { shape } = this.info(name);
     // Vectors that scale (norms) are one, so that nothing vanishes; all others are small.
     const isScale = shape.length === 1 && /(weight|gamma)$/.test(name);
-    const block = isScale ? this.#ones : this.#matrix;
+    const block = this.#numbers.stored(this.#typeOf(name), isScale);
     const end = range.byteOffset + range.byteLength;
     for (let at = range.byteOffset; at < end; ) {
       const start = at % block.length;
@@ -125,8 +142,8 @@ class RandomWeights implements WeightSource {
   /** Blocks of zeros: any bits would do but those of scales that are no numbers. */
   packed(name: string): PackedTensor | undefined {
     const tensor = this.#tensors.get(name);
-    const dtype = this.#packed;
-    if (!tensor?.isLinear || dtype === undefined) return undefined;
+    const dtype = this.#usual(name).packedDType;
+    if (!tensor?.isLinear || dtype === undefined || this.#merged?.ranks.has(name)) return undefined;
     const { elements, words } = packedBlock(dtype);
     if (tensor.shape[1]! % elements !== 0) return undefined;
     const byteLength = (elementCount(tensor.shape) / elements) * words * 4;
@@ -139,11 +156,40 @@ class RandomWeights implements WeightSource {
     return { dtype, byteLength, stream };
   }
 
+  /** The same numbers, to which zeros are added. */
+  merged(name: string): MergedTensor | undefined {
+    const ranks = this.#merged?.ranks.get(name);
+    const { shape } = this.info(name);
+    if (!ranks || isSmallTensor(shape)) return undefined;
+    const rows = shape[0]!;
+    const columns = elementCount(shape) / rows;
+    const zeros = (count: number) => new Float32Array(count);
+    const changes = async () =>
+      ranks.map((rank) => ({
+        ...{ firstRow: 0, rows },
+        ...(rank === 0
+          ? { values: zeros(rows * columns) }
+          : { up: zeros(rows * rank), down: zeros(rank * columns), rank }),
+      }));
+    const base = new RandomWeights([this.#tensors.get(name)!], this.#component, this.#numbers, undefined);
+    return { dtype: this.#typeOf(name), base, name, changes };
+  }
+
   withPrefix(prefix: string): WeightSource {
     return new PrefixedWeights(this, prefix);
   }
 
   async close(): Promise<void> {}
+
+  #typeOf(name: string): StoredDType {
+    return this.#merged?.dtype === "f32" && this.#merged.ranks.has(name)
+      ? "f32"
+      : this.#usual(name).storedDType;
+  }
+
+  #usual(name: string): Pick<ComponentDescription, "storedDType" | "packedDType"> {
+    return this.#component.exceptions?.get(name) ?? this.#component;
+  }
 }
 
 /** Uniform numbers of standard deviation `SCALE`, the same every time. */

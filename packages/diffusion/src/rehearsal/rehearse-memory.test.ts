@@ -10,6 +10,14 @@ import { StandInModel } from "./stand-in-model.js";
 const wan = getKnownModel("wan2.1-t2v-1.3b");
 const step = (index: number) => ({ index, count: 8, generation: 0 });
 
+/** What comes before the first step, of which buffers for reading back stay. */
+async function readInputs(host: StandInModel): Promise<void> {
+  for (const name of host.encoders) await host.encode(name);
+  if (!host.encodesImage) return;
+  await host.encodeImage();
+  await host.encodeFrames();
+}
+
 describe.each(knownModels().map((model) => [model.name, model] as const))("%s", (_name, model) => {
   let planned: Promise<MemoryPlan> | undefined;
   const planOfAll = () => {
@@ -21,8 +29,9 @@ describe.each(knownModels().map((model) => [model.name, model] as const))("%s", 
     const plan = await planOfAll();
     const gpu = countingGpu();
     const { device } = gpu;
-    using host = new StandInModel(device, model);
-    for (const name of host.encoders) await host.encode(name, model.defaults.guidanceScale > 1 ? 2 : 1);
+    const prompts = model.defaults.guidanceScale > 1 ? 2 : 1;
+    using host = new StandInModel(device, model, { prompts });
+    await readInputs(host);
     await device.releaseMemory();
     await host.loadTransformer();
     gpu.resetPeak();
@@ -56,8 +65,9 @@ describe.each(knownModels().map((model) => [model.name, model] as const))("%s", 
     const own = denoising.items.find(({ name }) => name === "the driver's own")!.bytes;
     const gpu = countingGpu();
     const { device } = gpu;
-    using host = new StandInModel(device, model, { offload: true });
-    for (const name of host.encoders) await host.encode(name, defaults.guidanceScale > 1 ? 2 : 1);
+    const prompts = defaults.guidanceScale > 1 ? 2 : 1;
+    using host = new StandInModel(device, model, { offload: true, prompts });
+    await readInputs(host);
     await device.releaseMemory();
     await host.loadTransformer();
     gpu.resetPeak();
@@ -120,10 +130,8 @@ describe.each([
       return gpu.driverPeakBytes;
     };
     const [short, long] = [await decoding(81), await decoding(481)];
-    // HunyuanVideo's attention in time remembers a key and a value of 1024 channels for every latent cell.
-    const { latentHeight, latentWidth } = new StandInModel(countingGpu().device, model).grid;
-    const remembered = model.family === "hunyuan" ? 100 * latentHeight * latentWidth * 2 * 1024 * 4 : 0;
-    expect(long).toBe(short + remembered);
+    // HunyuanVideo's attention looks back over the whole clip, before the levels that need more than it remembers.
+    expect(long).toBe(short);
   });
 });
 
@@ -142,9 +150,12 @@ describe("a plan", () => {
     expect(clip.items[0]!.name).toBe("encoder of the vae");
     const pixels = 480 * 832;
     expect(clip.bytes).toBeGreaterThan(96 * pixels * 4);
-    // Chunk by chunk: a long clip takes no more.
+    // Chunk by chunk: a long clip takes no more but its latents, 32 numbers a cell, in pieces and joined.
     const long = await rehearseMemory({ model: getKnownModel("wan2.1-i2v-14b-480p"), numFrames: 81 });
-    expect(long.phases.find(({ name }) => name === "image encoding")!.bytes).toBe(clip.bytes);
+    const more = long.phases.find(({ name }) => name === "image encoding")!.bytes - clip.bytes;
+    const latents = 18 * 60 * 104 * 32 * 4;
+    expect(more).toBeGreaterThanOrEqual(latents);
+    expect(more).toBeLessThan(4 * latents);
     // HunyuanVideo's size is the picture's.
     const of = async (height: number, width: number) =>
       (await encoding("hunyuanvideo-1.5-480p-i2v", { image: { height, width } }))!.bytes;

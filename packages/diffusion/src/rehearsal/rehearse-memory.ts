@@ -6,7 +6,7 @@ import { type Collective, SequenceParallel } from "@lvsa/core";
 import { type CountingGpu, countingGpu, type Device, type Kernel } from "@lvsa/runtime";
 import type { ModelDescription } from "../catalog/model-description.js";
 import type { ImageSize } from "../models/definition/video-model.js";
-import { type Precision, StandInModel } from "./stand-in-model.js";
+import { type Precision, StandInModel, type StandInModelOptions } from "./stand-in-model.js";
 
 export type { Precision } from "./stand-in-model.js";
 
@@ -46,6 +46,10 @@ export interface RehearsalOptions {
   readonly offload?: boolean | undefined;
   /** Ranks that share the clip's frames: the memory of one of them, dense. Default 1. */
   readonly contextParallelSize?: number | undefined;
+  /** Tokens of the prompts, the negative one second where there is guidance: `promptTokens`. Default: the most there can be. */
+  readonly tokens?: StandInModelOptions["tokens"];
+  readonly stepCache?: StandInModelOptions["stepCache"];
+  readonly merged?: StandInModelOptions["merged"];
   /** The device that will be used: its limits decide what is split, its kernels what they need. Default: core WebGPU. */
   readonly device?: Pick<Device, "info" | "math"> | undefined;
 }
@@ -77,12 +81,13 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const gpu = countingGpu(options.device ? { info: options.device.info, math: options.device.math } : {});
   const driverBytes = options.device?.info.hardware === "software" ? 0 : DRIVER_BYTES;
   const { device } = gpu;
-  const host = new StandInModel(device, model, options);
+  const isGuided = (options.guidanceScale ?? model.defaults.guidanceScale) > 1;
+  const tokens = options.tokens?.slice(0, isGuided ? 2 : 1);
+  const host = new StandInModel(device, model, { ...options, tokens, prompts: isGuided ? 2 : 1 });
   try {
-    const guided = (options.guidanceScale ?? model.defaults.guidanceScale) > 1;
     let encoding = phase("text encoding", 0, undefined);
     for (const name of host.encoders) {
-      await host.encode(name, guided ? 2 : 1);
+      await host.encode(name);
       const one = phase("text encoding", gpu.driverPeakBytes, undefined, `${name}, one layer at a time`);
       if (one.bytes > encoding.bytes) encoding = one;
       await settle(gpu);
@@ -93,7 +98,9 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     const transformerBytes = device.memory().pinnedBytes;
     const control = { sequence: standInRanks(options.contextParallelSize) };
     for (let index = 0; index < STEPS; index++) {
-      await host.forward({ index, count: STEPS, generation: 0 }, control);
+      for (let prompt = 0; prompt < host.passes; prompt++) {
+        await host.forward({ index, count: STEPS, generation: 0 }, control, prompt);
+      }
     }
     const denoising = phase("denoising", gpu.driverPeakBytes, {
       name: options.offload ? "weights outside of blocks, and two blocks" : "weights of one transformer",

@@ -15,6 +15,7 @@ import { AutoencoderKLHunyuanVideo15 } from "../models/autoencoders/autoencoder-
 import { AutoencoderKLWan } from "../models/autoencoders/autoencoder-kl-wan.js";
 import type { LatentFrames } from "../models/autoencoders/latent-frames.js";
 import type { VideoGrid, VideoSize } from "../models/definition/video-grid.js";
+import type { TokenRows, VideoModel } from "../models/definition/video-model.js";
 import { VisionEncoder } from "../models/image-encoders/vision-encoder.js";
 import { getModelClass } from "../models/model-classes.js";
 import type { LoadOptions } from "../models/parameters.js";
@@ -26,7 +27,11 @@ import { CogVideoXTransformer3DModel } from "../models/transformers/transformer-
 import { Cosmos3OmniTransformer } from "../models/transformers/transformer-cosmos3.js";
 import { HunyuanVideo15Transformer3DModel } from "../models/transformers/transformer-hunyuan-video15.js";
 import { WanTransformer3DModel } from "../models/transformers/transformer-wan.js";
+import { encodeFrame } from "../pipelines/image-conditions.js";
 import { isDecoder, isEncoder } from "../pipelines/pipeline-parts.js";
+import { encodeEnds, normalized } from "../pipelines/wan/wan-image-condition.js";
+import { tokenTimesteps } from "../pipelines/wan/wan-model-input.js";
+import { HUNYUAN_VIDEO_15_CROP_START } from "../prompts/prompts-hunyuan.js";
 
 /** What the four transformers have in common. */
 interface LoadableTransformer extends AttentionTarget {
@@ -35,17 +40,47 @@ interface LoadableTransformer extends AttentionTarget {
   unload(): void;
 }
 
+/** Ids that the text encoders read of one prompt, as the pipeline tokenizes it. */
+export interface PromptTokens {
+  /** Of HunyuanVideo with the chat around the prompt. */
+  readonly text: number;
+  /** Of what the prompt quotes; 0 without a quote, and in families that do not look for any. */
+  readonly glyph: number;
+}
+
+type Shapes = Readonly<Record<string, readonly number[]>>;
+
+/** A pass, besides its tensors. */
+export interface StandInPass {
+  /** Which of the prompts. */
+  readonly prompt: number;
+  readonly hasImage: boolean;
+  readonly latentChannels: number;
+}
+
 export interface StandInTransformer {
   readonly target: LoadableTransformer;
-  /** Reads `prompts` prompts with the transformer's own weights, where a family does that. Before `load`. */
-  understand?(source: WeightSource, shape: ModelShape, prompts: number): Promise<void>;
-  /** The prediction, the caller's. */
-  forward(grid: VideoGrid, shape: ModelShape, step: StepInfo, control: PassControl): Promise<Tensor>;
+  /** Reads a prompt for each number of ids with the transformer's own weights, where a family does that. Before `load`. */
+  understand?(source: WeightSource, rows: readonly number[]): Promise<void>;
+  /** Shape of what is uploaded for each pass. */
+  latents(grid: VideoGrid): readonly number[];
+  /** What the pipeline keeps of a prompt while steps run; `tokens`: of a prompt that is known. */
+  prompt(shape: ModelShape, tokens?: PromptTokens): Shapes;
+  /** What it keeps of the picture that a video begins with. */
+  picture(shape: ModelShape): Shapes;
+  /** The prediction, the caller's, from tensors of these shapes. */
+  forward(
+    inputs: Readonly<Record<string, Tensor>>,
+    pass: StandInPass,
+    step: StepInfo,
+    control: PassControl,
+  ): Promise<Tensor>;
   /** Frees what `understand` made. */
   release?(): void;
 }
 
 export interface StandInDecoder {
+  prepare?(latents: LatentFrames): Promise<LatentFrames>;
   decode(latents: LatentFrames): Iterable<Tensor>;
   denormalize(latents: Tensor): Tensor;
   dispose(): void;
@@ -90,7 +125,7 @@ export async function encodePicture(
   disposeTensors(await encoder.encode([pixels]));
 }
 
-/** Loads an autoencoder's encoder half and sends frames of zeros through it: one picture, or a clip of grey frames. */
+/** Loads an autoencoder's encoder half and sends a picture through it: alone, or as the first of a clip of grey frames. */
 export async function encodeFrames(
   device: Device,
   { className, ...component }: ComponentDescription,
@@ -98,110 +133,115 @@ export async function encodeFrames(
   { height, width, numFrames }: VideoSize,
 ): Promise<void> {
   const config = getModelClass(className).parseConfig(component.config);
+  const pixels = new Float32Array(3 * height * width);
   if (className === "AutoencoderKLWan") {
     const vae = await AutoencoderKLWan.load(device, source, config, { only: isEncoder });
-    const frames = (start: number, end: number) => device.zeros([end - start, height, width, 3]);
-    (await vae.encodeFrames(numFrames, height, width, frames)).dispose();
+    const ends = { numFrames, height, width, first: pixels, last: undefined };
+    const mean =
+      numFrames === 1
+        ? (await encodeFrame(device, vae, pixels, height, width)).mean
+        : await encodeEnds(device, vae, ends, {});
+    await normalized(device, vae, mean);
     vae.dispose();
     return;
   }
   const Vae = className === "AutoencoderKLCogVideoX" ? AutoencoderKLCogVideoX : AutoencoderKLHunyuanVideo15;
   const vae = await Vae.load(device, source, config, { only: isEncoder });
-  using video = device.zeros([1, 3, 1, height, width]);
-  vae.encode(video).dispose();
+  await encodeFrame(device, vae, pixels, height, width);
   vae.dispose();
 }
 
-/** Embeddings, the caller's, of `prompts` prompts of `rows` tokens. */
+/** Embeddings, the caller's, of a prompt for each number of token ids in `rows`. */
 export async function encodeTokens(
   device: Device,
   { className, config }: ComponentDescription,
   source: WeightSource,
-  rows: number,
-  prompts: number,
+  rows: readonly number[],
 ): Promise<readonly Tensor[]> {
   const Encoder = className.startsWith("Qwen") ? Qwen25VLTextModel : T5EncoderModel;
-  return new Encoder(device, source, config).encode(promptsOf(rows, prompts));
+  return new Encoder(device, source, config).encode(rows.map(idsOf));
 }
 
-/** Runs `forward` on tensors of zeros of these shapes, and of those of `more` that are there, and frees them. */
-async function onZeros<Name extends string, More extends string = never>(
-  device: Device,
-  shapes: Readonly<Record<Name, readonly number[]>>,
-  forward: (inputs: Record<Name, Tensor> & Partial<Record<More, Tensor>>) => Promise<Tensor>,
-  more?: Readonly<Partial<Record<More, readonly number[]>>>,
-): Promise<Tensor> {
-  const entries = Object.entries<readonly number[]>({ ...more, ...shapes }).map(([name, shape]) => [
-    name,
-    device.zeros(shape),
-  ]);
-  const inputs = Object.fromEntries(entries) as Record<Name, Tensor> & Partial<Record<More, Tensor>>;
-  try {
-    return await forward(inputs);
-  } finally {
-    disposeTensors(Object.fromEntries(entries) as Record<string, Tensor>);
-  }
+/** Ids that a text encoder reads of the longest prompt; `rows` are the transformer's. */
+export function encoderRows(name: string, { family }: Pick<VideoModel, "family">, rows: TokenRows): number {
+  if (family !== "hunyuan") return rows.text ?? TEXT_ROWS;
+  // The chat around the prompt is read and then dropped.
+  return name === "text_encoder_2" ? rows.glyph! : rows.prompt! + HUNYUAN_VIDEO_15_CROP_START;
 }
+
+/** Where a definition does not say. */
+const TEXT_ROWS = 512;
 
 const wan: StandIn = (device, config, attention) => {
   const target = WanTransformer3DModel.create(device, config, { attention });
+  const { in_channels, text_dim, image_dim, pos_embed_seq_len: positions, patch_size } = target.config;
+  // First and last image are two of a batch.
+  const images = positions === null ? 1 : 2;
   return {
     target,
-    forward: ({ latentFrames, latentHeight, latentWidth }, { rows }, step, control) => {
-      const { in_channels, text_dim, image_dim, pos_embed_seq_len: positions } = target.config;
-      // First and last image are two of a batch.
-      const images = positions === null ? 1 : 2;
-      const shapes = {
-        latents: [1, in_channels, latentFrames, latentHeight, latentWidth],
-        encoderHiddenStates: [1, rows.text ?? 512, text_dim],
-      };
-      return onZeros<keyof typeof shapes, "encoderHiddenStatesImage">(
-        device,
-        shapes,
-        (inputs) => target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
-        image_dim === null || rows.image === undefined
-          ? {}
-          : { encoderHiddenStatesImage: [images, rows.image / images, image_dim] },
-      );
+    latents: ({ latentFrames, latentHeight, latentWidth }) => [
+      ...[1, in_channels, latentFrames, latentHeight, latentWidth],
+    ],
+    prompt: ({ rows }) => ({ encoderHiddenStates: [1, rows.text ?? TEXT_ROWS, text_dim] }),
+    picture: ({ rows }) =>
+      image_dim === null || rows.image === undefined
+        ? {}
+        : { encoderHiddenStatesImage: [images, rows.image / images, image_dim] },
+    forward: ({ latents, encoderHiddenStates, ...others }, { hasImage, latentChannels }, step, control) => {
+      const [, , frames, height, width] = latents!.shape as [number, number, number, number, number];
+      const perFrame = (height / patch_size[1]) * (width / patch_size[2]);
+      // The picture is the first frame itself where it has no channels beside it.
+      const isFrame = hasImage && in_channels === latentChannels;
+      return target.forward({
+        ...{ ...others, step, ...control, latents: latents!, encoderHiddenStates: encoderHiddenStates! },
+        timestep: isFrame ? tokenTimesteps(TIMESTEP, perFrame, frames) : TIMESTEP,
+      });
     },
   };
 };
 
 const hunyuan: StandIn = (device, config, attention) => {
   const target = HunyuanVideo15Transformer3DModel.create(device, config, { attention });
+  const { in_channels, text_embed_dim, text_embed_2_dim, image_embed_dim, use_meanflow } = target.config;
   return {
     target,
-    forward: ({ latentFrames, latentHeight, latentWidth }, { rows, configs }, step, control) => {
-      const { in_channels, text_embed_dim, text_embed_2_dim, image_embed_dim } = target.config;
-      const shapes = {
-        latents: [1, in_channels, latentFrames, latentHeight, latentWidth],
-        encoderHiddenStates: [1, rows.prompt ?? 1000, text_embed_dim],
-        encoderHiddenStates2: [1, rows.glyph ?? 256, text_embed_2_dim],
+    latents: ({ latentFrames, latentHeight, latentWidth }) => [
+      ...[1, in_channels, latentFrames, latentHeight, latentWidth],
+    ],
+    prompt: ({ rows }, tokens) => {
+      const text = tokens ? tokens.text - HUNYUAN_VIDEO_15_CROP_START : (rows.prompt ?? 1000);
+      const glyph = tokens ? tokens.glyph : (rows.glyph ?? 256);
+      return {
+        encoderHiddenStates: [1, text, text_embed_dim],
+        ...(glyph > 0 ? { encoderHiddenStates2: [1, glyph, text_embed_2_dim] } : {}),
       };
-      return onZeros<keyof typeof shapes, "imageEmbeds">(
-        device,
-        shapes,
-        (inputs) => target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
-        configs.image_encoder ? { imageEmbeds: [1, rows.image ?? 729, image_embed_dim] } : {},
-      );
     },
+    picture: ({ rows, configs }) =>
+      configs.image_encoder ? { imageEmbeds: [1, rows.image ?? 729, image_embed_dim] } : {},
+    forward: ({ latents, encoderHiddenStates, ...others }, _clip, step, control) =>
+      target.forward({
+        ...{ ...others, step, ...control, latents: latents!, encoderHiddenStates: encoderHiddenStates! },
+        timestep: TIMESTEP,
+        ...(use_meanflow ? { timestepR: 0 } : {}),
+      }),
   };
 };
 
 const cogvideox: StandIn = (device, config, attention) => {
   const target = CogVideoXTransformer3DModel.create(device, config, { attention });
+  const { in_channels, text_embed_dim } = target.config;
   return {
     target,
-    forward: ({ latentFramesPadded, latentHeight, latentWidth }, { rows }, step, control) => {
-      const { in_channels, text_embed_dim } = target.config;
-      const shapes = {
-        latents: [1, latentFramesPadded, in_channels, latentHeight, latentWidth],
-        encoderHiddenStates: [1, rows.text ?? 226, text_embed_dim],
-      };
-      return onZeros(device, shapes, (inputs) =>
-        target.forward({ ...inputs, timestep: TIMESTEP, step, ...control }),
-      );
-    },
+    latents: ({ latentFramesPadded, latentHeight, latentWidth }) => [
+      ...[1, latentFramesPadded, in_channels, latentHeight, latentWidth],
+    ],
+    prompt: ({ rows }) => ({ encoderHiddenStates: [1, rows.text ?? 226, text_embed_dim] }),
+    picture: () => ({}),
+    forward: ({ latents, encoderHiddenStates }, _clip, step, control) =>
+      target.forward({
+        ...{ step, ...control, latents: latents!, encoderHiddenStates: encoderHiddenStates! },
+        timestep: TIMESTEP,
+      }),
   };
 };
 
@@ -214,24 +254,28 @@ const cosmos3: StandIn = (device, config, attention) => {
   };
   return {
     target,
-    understand: async (source, { rows }, prompts) => {
+    understand: async (source, rows) => {
       release();
-      understandings = await target.understand(source, promptsOf(rows.prompt ?? rows.text ?? 512, prompts));
+      understandings = await target.understand(source, rows.map(idsOf));
     },
-    forward: ({ latentFrames, latentHeight, latentWidth }, _shape, step, control) => {
-      const shapes = { latents: [1, target.config.latent_channel, latentFrames, latentHeight, latentWidth] };
-      const understanding = understandings[0]!;
-      return onZeros(device, shapes, (inputs) =>
-        target.forward({ ...inputs, timestep: TIMESTEP, understanding, step, ...control }),
-      );
-    },
+    latents: ({ latentFrames, latentHeight, latentWidth }) => [
+      ...[1, target.config.latent_channel, latentFrames, latentHeight, latentWidth],
+    ],
+    // What was understood stays where `understand` put it.
+    prompt: () => ({}),
+    picture: () => ({}),
+    forward: ({ latents }, { prompt }, step, control) =>
+      target.forward({
+        ...{ step, ...control, latents: latents!, timestep: TIMESTEP },
+        understanding: understandings[prompt] ?? understandings[0]!,
+      }),
     release,
   };
 };
 
-/** Prompts of the one token that every vocabulary has, however small. */
-function promptsOf(rows: number, prompts: number): Uint32Array[] {
-  return Array.from({ length: prompts }, () => new Uint32Array(rows));
+/** Of the one token that every vocabulary has, however small. */
+function idsOf(rows: number): Uint32Array {
+  return new Uint32Array(rows);
 }
 
 /** @throws ConfigError `UNKNOWN_FAMILY` */

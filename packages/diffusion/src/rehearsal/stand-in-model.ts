@@ -9,7 +9,14 @@ import {
   type CheckpointGeometry,
   type StepInfo,
 } from "@lvsa/core";
-import { type Device, disposeTensors, type FloatDType, type Tensor, toRgbFrames } from "@lvsa/runtime";
+import {
+  type Device,
+  disposeTensors,
+  type FloatDType,
+  type Tensor,
+  toRgbFrames,
+  type WeightSource,
+} from "@lvsa/runtime";
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { type ModelShape, modelShape } from "../catalog/model-shape.js";
 import { hostLatentFrames } from "../models/autoencoders/latent-frames.js";
@@ -19,12 +26,18 @@ import { getModelClass } from "../models/model-classes.js";
 import type { PassControl } from "../models/transformers/run-blocks.js";
 import { pacedChunks } from "../pipelines/paced-chunks.js";
 import { readAhead } from "../pipelines/read-ahead.js";
-import { RandomNumbers, randomWeights } from "./random-weights.js";
+import { BranchBlocks } from "../step-cache/block-cache.js";
+import { CalibrationDecider } from "../step-cache/calibration.js";
+import { type Decider, FirstBlockDecider } from "../step-cache/decisions.js";
+import type { StepCacheOptions } from "../step-cache/step-cache-options.js";
+import { type MergedTensors, RandomNumbers, randomWeights } from "./random-weights.js";
 import {
   encodeFrames,
   encodePicture,
+  encoderRows,
   encodeTokens,
   openDecoder,
+  type PromptTokens,
   type StandInDecoder,
   type StandInTransformer,
   standInTransformer,
@@ -48,10 +61,15 @@ export interface StandInModelOptions {
   readonly encoderLayers?: number | undefined;
   /** Run the transformer in the memory of two blocks. Default false. */
   readonly offload?: boolean | undefined;
+  /** Prompts of a step: two with guidance. Default 1. */
+  readonly prompts?: number | undefined;
+  /** Of each prompt, where they are known. Default: as many as the pipeline fills up to, or cuts to. */
+  readonly tokens?: readonly PromptTokens[] | undefined;
+  /** A cache of steps that keeps what blocks changed. */
+  readonly stepCache?: StepCacheOptions["name"] | undefined;
+  /** Tensors of the transformers that LoRAs change. */
+  readonly merged?: MergedTensors | undefined;
 }
-
-/** Video frames after which an encoder's memory is what it stays: one, and two chunks of four. */
-const ENCODED_FRAMES = 9;
 
 /** Owns what its parts load; dispose it. */
 export class StandInModel {
@@ -70,12 +88,17 @@ export class StandInModel {
   readonly #hasImage: boolean;
   readonly #isOffloaded: boolean;
   readonly #numbers = new RandomNumbers();
+  readonly #options: StandInModelOptions;
+  /** What the pipeline keeps on the GPU while steps run, for each prompt. */
+  #conditions: readonly Readonly<Record<string, Tensor>>[] = [];
+  #blockCaches: readonly BranchBlocks[] = [];
   #decoder: StandInDecoder | undefined;
 
   /** @throws ConfigError when the sizes do not fit the model */
   constructor(device: Device, model: ModelDescription, options: StandInModelOptions = {}) {
     this.device = device;
     this.model = model;
+    this.#options = options;
     this.family = model.family;
     this.className = model.pipelineClass;
     this.shape = modelShape(model);
@@ -127,25 +150,21 @@ export class StandInModel {
       .map(([name]) => name);
   }
 
-  /**
-   * Lets one of `encoders` read a prompt (two, where guidance asks for two at once) of the length that the pipeline
-   * pads to.
-   */
-  async encode(name: string, prompts = 1): Promise<void> {
+  /** Lets one of `encoders` read the prompts, all at once. */
+  async encode(name: string): Promise<void> {
     const component = this.model.components[name]!;
+    const { tokens } = this.#options;
+    const longest = encoderRows(name, this.shape.definition.video, this.shape.rows);
+    const known = tokens?.map(({ text, glyph }) => (name === "text_encoder_2" ? glyph : text));
+    const rows = (known ?? Array.from({ length: this.#prompts }, () => longest)).filter((count) => count > 0);
+    // Without a quote there is no text for this encoder.
+    if (rows.length === 0) return;
     if (name === "transformer") {
-      await this.#transformer.understand!(randomWeights(component, this.#numbers), this.shape, prompts);
+      await this.#transformer.understand!(this.#transformerWeights(), rows);
       return;
     }
-    const rows = this.shape.rows.prompt ?? this.shape.rows.text ?? 256;
     const shortened = withLayers(component, this.#encoderLayers);
-    const embeds = await encodeTokens(
-      this.device,
-      shortened,
-      randomWeights(shortened, this.#numbers),
-      rows,
-      prompts,
-    );
+    const embeds = await encodeTokens(this.device, shortened, randomWeights(shortened, this.#numbers), rows);
     disposeTensors([...embeds]);
   }
 
@@ -165,38 +184,73 @@ export class StandInModel {
     await encodePicture(this.device, shortened, randomWeights(shortened, this.#numbers));
   }
 
-  /** Sends the picture through the autoencoder's encoder half; of a clip of grey frames, as Wan has it, the first chunks. */
+  /** Sends the picture through the autoencoder's encoder half; Wan's has grey frames behind it. */
   async encodeFrames(): Promise<void> {
     const component = this.model.components.vae!;
     const { height, width, numFrames, latentChannels } = this.grid;
     const { transformerInChannels } = this.shape.geometry;
     const isClip = this.family === "wan" && transformerInChannels > latentChannels;
-    const size = { height, width, numFrames: isClip ? Math.min(numFrames, ENCODED_FRAMES) : 1 };
+    const size = { height, width, numFrames: isClip ? numFrames : 1 };
     await encodeFrames(this.device, component, randomWeights(component, this.#numbers), size);
   }
 
   /** Puts the transformer's weights onto the GPU; with `offload` those of its blocks come while it runs. */
   async loadTransformer(onProgress?: (loadedBytes: number) => void): Promise<void> {
-    const source = randomWeights(this.model.components.transformer!, this.#numbers);
-    await this.#transformer.target.load(source, {
+    this.#upload();
+    await this.#transformer.target.load(this.#transformerWeights(), {
       ...(onProgress ? { onProgress } : {}),
       // Random weights lie in memory.
       ...(this.#isOffloaded ? { offload: { readsAhead: false } } : {}),
     });
   }
 
-  /** One forward pass, as the pipeline runs it for one prediction; reads the prediction back. */
-  async forward(step: StepInfo, control: PassControl = {}): Promise<Float32Array> {
-    const output = await this.#transformer.forward(this.seen, this.shape, step, control);
-    try {
-      return await this.device.read(output);
-    } finally {
-      output.dispose();
-    }
+  /** One forward pass, as the pipeline runs it for the prediction of one prompt; reads the prediction back. */
+  async forward(step: StepInfo, control: PassControl = {}, prompt = 0): Promise<Float32Array> {
+    const { device, seen } = this;
+    const blockCache = this.#blockCaches[prompt]?.begin({ index: step.index, heard: () => {} });
+    const { latentChannels } = this.shape.geometry;
+    const pass = { prompt, hasImage: this.#hasImage, latentChannels };
+    using latents = device.zeros(this.#transformer.latents(seen));
+    const inputs = { ...this.#conditions[prompt], latents };
+    using output = await this.#transformer.forward(inputs, pass, step, { ...control, blockCache });
+    return await device.read(output);
+  }
+
+  /** Passes of a step: one, unless each of the prompts takes memory of its own. */
+  get passes(): number {
+    const { tokens, stepCache } = this.#options;
+    return tokens || stepCache ? this.#prompts : 1;
+  }
+
+  get #prompts(): number {
+    return this.#options.tokens?.length ?? this.#options.prompts ?? 1;
+  }
+
+  #transformerWeights(): WeightSource {
+    return randomWeights(this.model.components.transformer!, this.#numbers, this.#options.merged);
+  }
+
+  /** What the pipeline uploads before the first step. */
+  #upload(): void {
+    const { device, shape } = this;
+    const { tokens, stepCache } = this.#options;
+    const zeros = (shapes: Readonly<Record<string, readonly number[]>>) =>
+      Object.fromEntries(Object.entries(shapes).map(([name, one]) => [name, device.zeros(one)]));
+    const picture = this.encodesImage ? zeros(this.#transformer.picture(shape)) : {};
+    this.#conditions = Array.from({ length: this.#prompts }, (_, prompt) => ({
+      ...picture,
+      ...zeros(this.#transformer.prompt(shape, tokens?.[prompt])),
+    }));
+    if (stepCache === undefined || stepCache === "easycache") return;
+    this.#blockCaches = this.#conditions.map(() => new BranchBlocks(device, neverReuses(stepCache)));
   }
 
   unloadTransformer(): void {
     this.#transformer.release?.();
+    for (const tensors of this.#conditions) disposeTensors(tensors);
+    this.#conditions = [];
+    for (const cache of this.#blockCaches) cache.dispose();
+    this.#blockCaches = [];
     this.#transformer.target.unload();
   }
 
@@ -216,7 +270,8 @@ export class StandInModel {
     const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
     const decoder = this.#decoder!;
     const latents = hostLatentFrames(this.device, { data, shape }, (x) => decoder.denormalize(x));
-    yield* pacedChunks(this.device, decoder.decode(latents));
+    const prepared = decoder.prepare ? await decoder.prepare(latents) : latents;
+    yield* pacedChunks(this.device, decoder.decode(prepared));
   }
 
   /** RGB bytes of each chunk, read as pipelines read them: while the next is on its way. */
@@ -240,6 +295,15 @@ export class StandInModel {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** Every pass is computed, and what the cache keeps of it is there. */
+function neverReuses(name: StepCacheOptions["name"]): Decider {
+  if (name === "calibrate") return new CalibrationDecider([]);
+  // No change is smaller than this.
+  if (name === "first-block") return new FirstBlockDecider(-1);
+  const decision = { reuse: false, value: null };
+  return { next: () => decision, state: () => ({}), restore: () => {} };
 }
 
 /** The component with at most `layers` layers. */

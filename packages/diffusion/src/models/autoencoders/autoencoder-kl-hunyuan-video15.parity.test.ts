@@ -66,7 +66,8 @@ describe.each(cases)("$name", (reference) => {
       };
       const video: Float32Array[] = [];
       const bytes: number[] = [];
-      for (const frame of vae.decode(latentFrames(device, raw), keep)) {
+      const prepared = await vae.prepare(latentFrames(device, raw), { tap: keep });
+      for (const frame of vae.decode(prepared, keep)) {
         expect(frame.shape.slice(0, 2)).toEqual([1, 1]);
         video.push(await device.read(frame));
         const rgb = toRgbFrames(device, frame);

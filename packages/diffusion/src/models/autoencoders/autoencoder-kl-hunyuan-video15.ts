@@ -11,8 +11,10 @@ import {
   repeatInterleave,
   ShapeError,
   type Tensor,
+  throwIfAborted,
   type WeightSource,
 } from "@lvsa/runtime";
+import type { HostTensor } from "../../pipelines/host-tensor.js";
 import { ModelWeights } from "../definition/model-weights.js";
 import { type LoadOptions, loadParameters } from "../parameters.js";
 import type { Tap } from "../transformers/forward-hooks.js";
@@ -22,7 +24,7 @@ import {
   autoencoderKLHunyuanVideo15,
 } from "./autoencoder-kl-hunyuan-video15-definition.js";
 import { FeatureCache } from "./feature-cache.js";
-import { type ClipContext, HunyuanVideo15Layers } from "./hunyuan-video15-layers.js";
+import { type AttendingContext, type ClipContext, HunyuanVideo15Layers } from "./hunyuan-video15-layers.js";
 import type { LatentFrames } from "./latent-frames.js";
 
 export class AutoencoderKLHunyuanVideo15 {
@@ -63,21 +65,57 @@ export class AutoencoderKLHunyuanVideo15 {
   }
 
   /**
-   * Decodes raw latents (see `denormalize`) of T frames to 4T − 3 video frames, one at a time: `[1, 1, H, W, 3]` f32,
-   * about −1 to 1 but not clamped. Each belongs to the receiver; nothing waits for the GPU. Attention looks back over
-   * the clip: keys and values of all T frames have their memory from the first one on.
-   * `tap` hears of stages once per latent frame (`mid`, `up0`, …) or once per video frame.
+   * The part of decoding that looks back over the whole clip: raw latents (see `denormalize`) to what `decode` takes, in
+   * main memory. Keys and values of all frames are on the GPU while it works, and gone when the levels that make frames
+   * of it need their memory. `tap` hears of `mid` once per latent frame.
+   * @throws AbortError
    */
-  *decode(latents: LatentFrames, tap?: Tap): Generator<Tensor, void, undefined> {
+  async prepare(
+    latents: LatentFrames,
+    { signal, tap }: { readonly signal?: AbortSignal | undefined; readonly tap?: Tap | undefined } = {},
+  ): Promise<LatentFrames> {
     const device = this.#device;
     const cache = new FeatureCache(device);
     const memory = new AttentionMemory(device, latents.count);
+    const frames: HostTensor[] = [];
     try {
       for (let f = 0; f < latents.count; f++) {
-        const context = { cache, memory, isFirst: f === 0 };
+        throwIfAborted(signal, "decoding");
+        using mid = device.scope(() => {
+          const frame = latents.rows(f, f + 1);
+          return this.#middle(frame.reshape([1, ...frame.shape]), { cache, memory, isFirst: f === 0 });
+        });
+        tap?.("mid", mid);
+        frames.push({ data: await device.read(mid), shape: mid.shape.slice(1) });
+      }
+    } finally {
+      cache.clear();
+      memory.clear();
+    }
+    await device.releaseMemory();
+    return {
+      count: latents.count,
+      rows: (start, end) => {
+        const parts = frames.slice(start, end).map(({ data, shape }) => device.upload(data, shape));
+        return parts.length === 1 ? parts[0]! : concat(device, parts, 0);
+      },
+    };
+  }
+
+  /**
+   * Decodes what `prepare` made of T latent frames to 4T − 3 video frames, one at a time: `[1, 1, H, W, 3]` f32, about −1
+   * to 1 but not clamped. Each belongs to the receiver; nothing waits for the GPU.
+   * `tap` hears of stages once per latent frame (`up0`, …) or once per video frame.
+   */
+  *decode(prepared: LatentFrames, tap?: Tap): Generator<Tensor, void, undefined> {
+    const device = this.#device;
+    const cache = new FeatureCache(device);
+    try {
+      for (let f = 0; f < prepared.count; f++) {
+        const context = { cache, isFirst: f === 0 };
         // Down to here a latent frame is few cells; from here on its video frames go one by one.
         const low = device.scope(() => {
-          const frame = latents.rows(f, f + 1);
+          const frame = prepared.rows(f, f + 1);
           return this.#decodeInTime(frame.reshape([1, ...frame.shape]), context, tap);
         });
         const [, frames, ...rest] = low.shape as [number, number, ...number[]];
@@ -94,7 +132,6 @@ export class AutoencoderKLHunyuanVideo15 {
       }
     } finally {
       cache.clear();
-      memory.clear();
     }
   }
 
@@ -149,14 +186,18 @@ export class AutoencoderKLHunyuanVideo15 {
     this.#layers.dispose();
   }
 
-  /** Input convolution, middle, and the levels that double frames. */
-  #decodeInTime(frame: Tensor, context: ClipContext, tap: Tap | undefined): Tensor {
+  /** Input convolution and middle. */
+  #middle(frame: Tensor, context: AttendingContext): Tensor {
     const device = this.#device;
     const layers = this.#layers;
     const conv = layers.causalConv("decoder.conv_in", frame, context);
     const repeated = repeatInterleave(device, frame, 4, conv.dim(4) / frame.dim(4));
-    let x = layers.midBlock("decoder.mid_block", add(device, conv, repeated), context);
-    tap?.("mid", x);
+    return layers.midBlock("decoder.mid_block", add(device, conv, repeated), context);
+  }
+
+  /** The levels that double frames. */
+  #decodeInTime(frame: Tensor, context: ClipContext, tap: Tap | undefined): Tensor {
+    let x = frame;
     for (let level = 0; level < this.#temporalLevels; level++) x = this.#upBlock(level, x, context, tap);
     return x;
   }
@@ -194,7 +235,7 @@ export class AutoencoderKLHunyuanVideo15 {
     return out;
   }
 
-  #encode(chunk: Tensor, context: ClipContext): Tensor {
+  #encode(chunk: Tensor, context: AttendingContext): Tensor {
     const layers = this.#layers;
     const { block_out_channels: widths, layers_per_block, latent_channels } = this.config;
     let x = layers.causalConv("encoder.conv_in", chunk, context);

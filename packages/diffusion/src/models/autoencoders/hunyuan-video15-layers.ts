@@ -36,8 +36,12 @@ const CAUSAL: ConvPlaces = {
 /** What a clip's frames share, and whether this is the first of them: resampling in time leaves it single. */
 export interface ClipContext {
   readonly cache: FeatureCache;
-  readonly memory: AttentionMemory;
   readonly isFirst: boolean;
+}
+
+/** Of layers that look back over the whole clip. */
+export interface AttendingContext extends ClipContext {
+  readonly memory: AttentionMemory;
 }
 
 type MapShape = [batch: number, frames: number, height: number, width: number, channels: number];
@@ -114,7 +118,7 @@ export class HunyuanVideo15Layers {
     });
   }
 
-  midBlock(name: string, x: Tensor, context: ClipContext): Tensor {
+  midBlock(name: string, x: Tensor, context: AttendingContext): Tensor {
     return this.device.scope(() => {
       const first = this.residualBlock(`${name}.resnets.0`, x, context);
       const attended = this.#attentionBlock(`${name}.attentions.0`, first, context);
@@ -124,7 +128,7 @@ export class HunyuanVideo15Layers {
   }
 
   /** One head over all channels; a frame sees itself and all frames before it. */
-  #attentionBlock(name: string, x: Tensor, { memory }: ClipContext): Tensor {
+  #attentionBlock(name: string, x: Tensor, { memory }: AttendingContext): Tensor {
     const [, frames, height, width, channels] = x.shape as MapShape;
     const { device } = this;
     const area = height * width;

@@ -76,8 +76,11 @@ export type ComponentConfigs = Readonly<Record<string, ResolvedConfig>>;
 export interface VideoModel {
   readonly family: ModelFamily;
   geometry(configs: ComponentConfigs): ModelGeometry;
-  /** Tokens per kind that the pipeline makes of any prompt. */
-  rows(configs: ComponentConfigs): TokenRows;
+  /**
+   * Tokens per kind that the pipeline makes of any prompt: what it is filled up to, or cut to.
+   * @param maxSequenceLength default: that of `defaults`
+   */
+  rows(configs: ComponentConfigs, maxSequenceLength?: number): TokenRows;
   attention(configs: ComponentConfigs, rows: TokenRows): AttentionShape;
   /** What the diffusers pipeline does when it is told nothing, as far as configs decide it. */
   defaults(configs: ComponentConfigs): ModelDefaults;

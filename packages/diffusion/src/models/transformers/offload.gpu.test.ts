@@ -45,8 +45,7 @@ describe.each(Object.keys(SMALL))("%s", (name) => {
       await device.releaseMemory();
       device.resetPeakMemory();
       using host = new StandInModel(device, model, { ...clip, offload });
-      for (const encoder of host.encoders.filter((one) => one === "transformer"))
-        await host.encode(encoder, 1);
+      for (const encoder of host.encoders.filter((one) => one === "transformer")) await host.encode(encoder);
       await device.releaseMemory();
       await host.loadTransformer();
       await device.releaseMemory();

@@ -74,7 +74,12 @@ export const cogVideoXTransformer = defineVideoModel({
   layerPattern: /^transformer_blocks\.\d+\./,
   video: {
     family: "cogvideox",
-    rows: (configs) => ({ text: read(configs).transformer.max_text_seq_length }),
+    rows: (configs, maxSequenceLength) => {
+      const { max_text_seq_length: text, use_learned_positional_embeddings: isLearned } =
+        read(configs).transformer;
+      // Learned positions are for exactly so many.
+      return { text: isLearned ? text : (maxSequenceLength ?? text) };
+    },
     geometry: (configs) => {
       const { transformer, vae } = read(configs);
       const patchT = transformer.patch_size_t ?? 1;

@@ -70,12 +70,12 @@ export const hunyuanVideo15Transformer = defineVideoModel({
   layerPattern: /^transformer_blocks\.\d+\./,
   video: {
     family: "hunyuan",
-    rows: (configs) => {
+    rows: (configs, prompt = PROMPT_TOKENS) => {
       const encoder = configs.image_encoder as { image_size: number; patch_size: number } | undefined;
       const image = encoder ? imageTokens(encoder, false) : IMAGE_TOKENS;
       return {
-        text: PROMPT_TOKENS + GLYPH_TOKENS + image,
-        prompt: PROMPT_TOKENS,
+        text: prompt + GLYPH_TOKENS + image,
+        prompt,
         glyph: GLYPH_TOKENS,
         image,
       };

@@ -120,8 +120,8 @@ function referenceFrames(configs: ComponentConfigs): number {
   return isTi2v(configs) ? REFERENCE_FRAMES_TI2V : REFERENCE_FRAMES;
 }
 
-function rows(configs: ComponentConfigs): TokenRows {
-  if (read(configs).transformer.added_kv_proj_dim === null) return { text: TEXT_TOKENS };
+function rows(configs: ComponentConfigs, maxSequenceLength = TEXT_TOKENS): TokenRows {
+  if (read(configs).transformer.added_kv_proj_dim === null) return { text: maxSequenceLength };
   const encoder = configs.image_encoder as { image_size: number; patch_size: number } | undefined;
   const one = encoder ? imageTokens(encoder, true) : IMAGE_TOKENS;
   // The table of positions joins the rows of a first and a last image.

@@ -131,7 +131,7 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     const { image: picture } = plan.settings;
     const image =
       picture && noise
-        ? await withEncoder(this.parts.encoder, run, (vae) =>
+        ? await withEncoder(this.device, this.parts.encoder, run, (vae) =>
             imageLatents(this.device, vae, picture, plan.settings, { shape: plan.shape, noise }, run),
           )
         : undefined;

@@ -20,7 +20,7 @@ export async function firstFrameLatents(
 ): Promise<HostTensor> {
   const pixels = coverImageInFloat(image, { height, width });
   run.onTensor?.("image_preprocessed", { data: pixels.slice(), shape: [1, 3, height, width] });
-  return withEncoder(encoder, run, async (vae) => {
+  return withEncoder(device, encoder, run, async (vae) => {
     const { mean } = await encodeFrame(device, vae, pixels, height, width);
     using raw = device.upload(mean.data, mean.shape);
     using normalized = vae.normalize(raw);

@@ -31,7 +31,7 @@ export async function encodeImage(
   const picture = coverImage(image, size);
   const [embeds] = await images.embed([picture], run);
   const pixels = imageToVideoRange(picture);
-  const latents = await withEncoder(encoder, run, async (vae) => {
+  const latents = await withEncoder(device, encoder, run, async (vae) => {
     const { mean } = await encodeFrame(device, vae, pixels, size.height, size.width);
     const factor = vae.config.scaling_factor;
     return { data: mean.data.map((x) => x * factor), shape: mean.shape };

@@ -6,6 +6,7 @@ import type { Component } from "../component.js";
 import type { Run, Settings } from "../diffusion-pipeline.js";
 import { encodeFrame, type ImageEmbedder, withEncoder } from "../image-conditions.js";
 import { assertFinite } from "../not-finite.js";
+import type { EncodeRun } from "../prompt-embeds.js";
 import type { HostTensor, RgbImage } from "../video-pipeline.js";
 import type { ImageCondition } from "./wan-model-input.js";
 
@@ -30,7 +31,7 @@ export async function imageCondition(
   if (!image) return { channels: undefined, firstFrame: undefined, conditionFrames: [] };
   const pixels = (picture: RgbImage) => imageToVideoRange(stretchImage(picture, settings));
   const [, , T, h, w] = shape;
-  return withEncoder(encoder, run, async (vae) => {
+  return withEncoder(device, encoder, run, async (vae) => {
     if (replacesFirstFrame) {
       const { mean } = await encodeFrame(device, vae, pixels(image), height, width);
       const { data } = await normalized(device, vae, mean);
@@ -60,11 +61,11 @@ interface EndsOfVideo {
 }
 
 /** Posterior mean `[1, z, T, h, w]` of a video that shows images at its ends and grey (0) between. */
-async function encodeEnds(
+export async function encodeEnds(
   device: Device,
   vae: AutoencoderKLWan,
   { numFrames, height, width, first, last }: EndsOfVideo,
-  run: Run,
+  run: EncodeRun,
 ): Promise<HostTensor> {
   const frame = (pixels: Float32Array) =>
     permute(device, device.upload(pixels, [3, height, width]), [1, 2, 0]).reshape([1, height, width, 3]);
@@ -76,7 +77,7 @@ async function encodeEnds(
     return parts.length === 1 ? parts[0]! : concat(device, parts, 0);
   };
   using moments = await vae.encodeFrames(numFrames, height, width, frames, {
-    signal: run.signal,
+    ...(run.signal ? { signal: run.signal } : {}),
     onChunk: (done, total) => run.onStage?.({ stage: "encode-image", component: "vae", done, total }),
   });
   const data = await device.read(moments);
@@ -86,7 +87,11 @@ async function encodeEnds(
 }
 
 /** Latents as the scheduler has them. */
-async function normalized(device: Device, vae: AutoencoderKLWan, mean: HostTensor): Promise<HostTensor> {
+export async function normalized(
+  device: Device,
+  vae: AutoencoderKLWan,
+  mean: HostTensor,
+): Promise<HostTensor> {
   using raw = device.upload(mean.data, mean.shape);
   using out = vae.normalize(raw);
   return { data: await device.read(out), shape: mean.shape };

@@ -1,13 +1,16 @@
 /** Prompts to padded text embeddings, as diffusers' `WanPipeline` makes them: padding is masked in the encoder. */
 import { type Device, type FolderReader, subFolder } from "@lvsa/runtime";
 import { loadT5Tokenizer } from "@lvsa/tokenizers/t5";
-import { T5PromptEncoder } from "../t5-prompts.js";
+import { T5PromptEncoder, type Tokenize } from "../t5-prompts.js";
 
 export async function openWanPrompts(device: Device, folder: FolderReader): Promise<T5PromptEncoder> {
+  return new T5PromptEncoder(device, folder, await openWanTokenize(folder));
+}
+
+/** Ids without padding. */
+export async function openWanTokenize(folder: FolderReader): Promise<Tokenize> {
   const tokenizer = await loadT5Tokenizer(subFolder(folder, "tokenizer"));
   // Tables of characters and entities, which an application loads no sooner than the first prompt.
   const { promptClean } = await import("../../prompts/prompt-clean.js");
-  return new T5PromptEncoder(device, folder, (text, maxLength) =>
-    tokenizer.encode(promptClean(text), { maxLength, padding: "none" }),
-  );
+  return (text, maxLength) => tokenizer.encode(promptClean(text), { maxLength, padding: "none" });
 }
