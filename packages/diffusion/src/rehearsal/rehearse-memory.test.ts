@@ -85,7 +85,12 @@ describe.each(knownModels().map((model) => [model.name, model] as const))("%s", 
     expect(plan.weightBytes.transformer!).toBeLessThan(0.25 * whole.weightBytes.transformer!);
     const saved = whole.weightBytes.transformer! - plan.weightBytes.transformer!;
     const before = whole.phases.find(({ name }) => name === "denoising")!;
-    expect(before.bytes - denoising.bytes).toBe(saved);
+    // The buffer that read a picture's latents (mean and variance) back goes when it was idle for some waits, of which
+    // streaming has fewer before the first step.
+    const { latentHeight, latentWidth, latentChannels } = { ...host.grid, ...host.shape.geometry };
+    const readBack = host.encodesImage ? 2 * latentChannels * latentHeight * latentWidth * 4 : 0;
+    const kept = denoising.bytes - (before.bytes - saved);
+    expect(kept === 0 || kept === readBack, `${kept} bytes`).toBe(true);
   });
 
   it("keeps about as much of each component as its file holds", async () => {

@@ -7,6 +7,7 @@ import {
   affine,
   concat,
   type Device,
+  type DType,
   permute,
   repeatInterleave,
   ShapeError,
@@ -77,7 +78,7 @@ export class AutoencoderKLHunyuanVideo15 {
     const device = this.#device;
     const cache = new FeatureCache(device);
     const memory = new AttentionMemory(device, latents.count);
-    const frames: HostTensor[] = [];
+    const frames: (HostTensor & { readonly dtype: DType })[] = [];
     try {
       for (let f = 0; f < latents.count; f++) {
         throwIfAborted(signal, "decoding");
@@ -86,7 +87,7 @@ export class AutoencoderKLHunyuanVideo15 {
           return this.#middle(frame.reshape([1, ...frame.shape]), { cache, memory, isFirst: f === 0 });
         });
         tap?.("mid", mid);
-        frames.push({ data: await device.read(mid), shape: mid.shape.slice(1) });
+        frames.push({ data: await device.read(mid), shape: mid.shape.slice(1), dtype: mid.dtype });
       }
     } finally {
       cache.clear();
@@ -96,7 +97,9 @@ export class AutoencoderKLHunyuanVideo15 {
     return {
       count: latents.count,
       rows: (start, end) => {
-        const parts = frames.slice(start, end).map(({ data, shape }) => device.upload(data, shape));
+        const parts = frames
+          .slice(start, end)
+          .map(({ data, shape, dtype }) => device.upload(data, shape, dtype));
         return parts.length === 1 ? parts[0]! : concat(device, parts, 0);
       },
     };

@@ -6,7 +6,7 @@ import type { Component } from "../component.js";
 import type { Run, Settings } from "../diffusion-pipeline.js";
 import { encodeFrame, type ImageEmbedder, withEncoder } from "../image-conditions.js";
 import { assertFinite } from "../not-finite.js";
-import type { EncodeRun } from "../prompt-embeds.js";
+import type { EncodeRun } from "../pipeline-parts.js";
 import type { HostTensor, RgbImage } from "../video-pipeline.js";
 import type { ImageCondition } from "./wan-model-input.js";
 
