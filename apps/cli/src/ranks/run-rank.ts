@@ -8,7 +8,7 @@ import { chooseCheckpoint, withBundledStudent } from "../generate/checkpoint.js"
 import { hookPlugins } from "../generate/hooks.js";
 import { readLatents } from "../generate/latents-file.js";
 import { openLoras } from "../generate/loras.js";
-import { blockOffload, checkMemory, deviceMemory } from "../generate/memory-check.js";
+import { blockOffload, checkMemory } from "../generate/memory-check.js";
 import { openDevice } from "../generate/open-device.js";
 import { readPrompts } from "../generate/prompts-file.js";
 import type { RunReporter } from "../generate/reporter.js";
@@ -50,7 +50,7 @@ async function runTask(group: ProcessGroup, task: RankTask, reporter: RunReporte
   const inspection = await inspectCheckpoint(folder);
   const device = await openDevice({ ...options, device: deviceOf(group.rank, options) }, reporter);
   try {
-    const rehearsal = await checkMemory(inspection, options, device, deviceMemory(device), given.image);
+    const rehearsal = await checkMemory(inspection, options, device, { folder, image: given.image });
     if (rehearsal) await device.warm(rehearsal.kernels);
     const isOffloaded = rehearsal?.isOffloaded ?? options.offload === true;
     const { context, guidance } = groupsOf(group.rank, options);
