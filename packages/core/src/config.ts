@@ -122,6 +122,8 @@ export interface ResolvedLvsaConfig extends Required<PatternControllerOptions> {
   readonly autoKeyframes: boolean;
   /** Lines for the log, in order; empty on ranks other than 0. */
   readonly logLines: readonly string[];
+  /** Settings that were given and do nothing, for the log too. The Python original is silent about them. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -158,7 +160,7 @@ export function resolveLvsaConfig(
     );
   }
 
-  lines.push(...roundedToNothing(config, temporalFactor));
+  const notes = roundedToNothing(config, temporalFactor);
 
   let window = Math.floor(config.windowSize / temporalFactor);
   let nFirstFrames = Math.floor(config.nFirstFrames / temporalFactor);
@@ -175,12 +177,12 @@ export function resolveLvsaConfig(
   const autoKeyframes = config.autoKeyframes || (rotateKeyframes && !rotatesGiven);
   let keyframeInterval: number | null = null;
   if (autoKeyframes && config.keyFrameInterval) {
-    lines.push(
+    notes.push(
       `[LVSA] NOTE: key_frame_interval=${config.keyFrameInterval} has no effect: the interval is computed.`,
     );
   }
   if (!autoKeyframes && sparsityScale !== 1) {
-    lines.push(
+    notes.push(
       `[LVSA] NOTE: sparsity_scale=${sparsityScale} has no effect: it scales an interval that is computed.`,
     );
   }
@@ -219,6 +221,7 @@ export function resolveLvsaConfig(
     globalConditionFrames,
     schedule: config.schedule,
     logLines: rank === 0 ? lines : [],
+    notes: rank === 0 ? notes : [],
   };
 }
 

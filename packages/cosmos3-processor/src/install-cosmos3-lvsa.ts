@@ -69,7 +69,8 @@ export function installCosmos3Lvsa(
   const processor = new Cosmos3LvsaProcessor({ ...rest, clip, config });
   const layers = transformer.attentionModules().filter((layer) => layer.role === "self");
   const installed = installOnAll("cosmos3", [transformer], () => claimLayers(transformer, layers, processor));
-  for (const line of processor.resolved.logLines) options.log?.(line);
+  const { logLines, notes } = processor.resolved;
+  for (const line of [...logLines, ...notes]) options.log?.(line);
   options.log?.(installedLogLine(installed.blocks, clip, "WebGPU"));
   return {
     blocks: installed.blocks,

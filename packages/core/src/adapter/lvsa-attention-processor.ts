@@ -177,7 +177,7 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
   announce(blocks: number, clip: { latentFrames: number; patchesPerFrame: number }): void {
     const geometry: ClipGeometry = { ...clip, ...this.#training() };
     const resolved = resolveLvsaConfig(this.#options.config ?? {}, geometry);
-    for (const line of resolved.logLines) this.#options.log?.(line);
+    for (const line of [...resolved.logLines, ...resolved.notes]) this.#options.log?.(line);
     this.#options.log?.(installedLogLine(blocks, geometry, "WebGPU"));
   }
 

@@ -208,15 +208,22 @@ function describedModel(reference: ReferenceModel): ModelDescription {
     guidanceScale: 1,
     fps: 16,
     negativePrompt: "",
-    maxSequenceLength: 512,
   };
+  const { video } = findVideoModel(reference.components.transformer!.class)!;
+  const configs = Object.fromEntries(
+    Object.entries(reference.components).map(([name, one]) => [
+      name,
+      getModelClass(one.class).parseConfig(one.config),
+    ]),
+  );
+  const { maxSequenceLength } = video.defaults(configs);
   return {
     name: reference.model,
     family: reference.family as ModelFamily,
     task: reference.task as ModelTask,
     pipelineClass: String(reference.model_index.value._class_name),
     components: Object.fromEntries(components),
-    defaults,
+    defaults: { ...defaults, maxSequenceLength },
     recommended: {},
   };
 }
