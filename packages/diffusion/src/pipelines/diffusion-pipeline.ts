@@ -29,7 +29,7 @@ import { commonNotes } from "./notes.js";
 import { Owned } from "./owned.js";
 import type { DecoderOf, ModelOf, PipelineParts, Stage, VideoDecoder } from "./pipeline-parts.js";
 import { rgbFrames } from "./rgb-frames.js";
-import { type CachedModelOf, runStepCache, stepCacheNote } from "./run-step-cache.js";
+import type { CachedModelOf } from "./run-step-cache.js";
 import { withPreset } from "./sampling-presets.js";
 import { type Turn, Turns } from "./turns.js";
 import { usedSettings, usedWindows } from "./used-settings.js";
@@ -260,7 +260,9 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       latentFrames: seen.tokenFrames,
       stepCache: Boolean(settings.stepCache),
     });
-    const stepCache = runStepCache(this, plan, this.cachedModel(plan));
+    // Its code is loaded where it is asked for.
+    const caching = settings.stepCache ? await import("./run-step-cache.js") : undefined;
+    const stepCache = caching?.runStepCache(this, plan, this.cachedModel(plan));
     const used = {
       ...usedSettings(plan, usesSeed ? seed : undefined),
       ...usedWindows(windows, given.prompts),
@@ -320,7 +322,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...parallel.notes(plan.guidance.isOn),
         ...(windowed?.notes ?? conditions?.notes ?? []),
         ...windowNotes(windows),
-        ...(stepCache ? [stepCacheNote(stepCache)] : []),
+        ...(caching && stepCache ? [caching.stepCacheNote(stepCache)] : []),
       ];
       const { numFrames, height, width, fps } = plan.settings;
       return {

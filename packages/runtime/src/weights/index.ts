@@ -30,7 +30,6 @@ export {
   type WeightsVariant,
 } from "./open-weights.js";
 export { quantizeE4M3, quantizeQ4_K, quantizeQ8_0 } from "./packed/quantize-blocks.js";
-export { type PlainWeightsOptions, plainWeights } from "./quantized/plain-weights.js";
 export { type SafetensorsDType, storedByteLength } from "./safetensors-dtype.js";
 export { expectTensor, openSafetensors } from "./safetensors-weights.js";
 export {

@@ -3,7 +3,6 @@ import type { ByteSource } from "./byte-source.js";
 import type { ScaledDType } from "./converted-tensor.js";
 import type { GgufWeights } from "./gguf/gguf-weights.js";
 import { weightsError } from "./header.js";
-import { plainWeights } from "./quantized/plain-weights.js";
 import { openSafetensors } from "./safetensors-weights.js";
 import type { WeightSource } from "./weight-source.js";
 
@@ -45,6 +44,8 @@ export async function openWeightsFile(
   }
   const weights = await openSafetensors(source);
   try {
+    // Comes with the first weights.
+    const { plainWeights } = await import("./quantized/plain-weights.js");
     return await plainWeights(weights, { scaledDType });
   } catch (error) {
     await weights.close();

@@ -3,7 +3,6 @@ import { onOneLine } from "../printable.js";
 import type { ScaledDType } from "./converted-tensor.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
-import { plainWeights } from "./quantized/plain-weights.js";
 import { readQuantizationConfig } from "./quantized/refuse-config.js";
 import { openSafetensors } from "./safetensors-weights.js";
 import { openShardedSafetensors } from "./shard-index.js";
@@ -53,6 +52,8 @@ export async function openWeights(
       : await openSafetensors(await folder.open(name));
     try {
       const { scaledDType = "F32" } = options;
+      // Comes with the first weights.
+      const { plainWeights } = await import("./quantized/plain-weights.js");
       return await plainWeights(source, { ...quantization, scaledDType });
     } catch (error) {
       await source.close();

@@ -19,7 +19,8 @@ import { FLOW_SCHEDULERS, hunyuanVideo15Sigmas } from "../../schedulers/index.js
 import type { Conditions } from "../conditions.js";
 import type { StepInput } from "../denoise.js";
 import { type ClipPlan, DiffusionPipeline, type Run, type Settings } from "../diffusion-pipeline.js";
-import { ImageEmbedder, imageSettings } from "../image-conditions.js";
+import { imageSettings } from "../image-conditions.js";
+import { ImageEmbedder } from "../image-embedder.js";
 import { withoutEffect } from "../notes.js";
 import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import type { EncodedPrompt } from "../prompt-cache.js";

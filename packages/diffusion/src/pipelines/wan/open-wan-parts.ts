@@ -1,15 +1,14 @@
 /** What a Wan checkpoint is opened to. */
-import type { FolderReader } from "@lvsa/runtime";
-import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
+import type { Device, FolderReader } from "@lvsa/runtime";
+import { type ModelIndex, readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import { autoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan-definition.js";
-import { VisionEncoder } from "../../models/image-encoders/vision-encoder.js";
 import { clipVision } from "../../models/image-encoders/vision-encoder-definitions.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
 import type { Component } from "../component.js";
-import { ImageEmbedder } from "../image-conditions.js";
+import type { ImageEmbedder } from "../image-embedder.js";
 import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import type { PromptEncoder } from "../prompt-embeds.js";
 import type { PipelineOptions } from "../video-pipeline.js";
@@ -57,14 +56,24 @@ export async function openWanParts(folder: FolderReader, options: PipelineOption
   const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);
   const encoder = autoencoder(folder, device, AutoencoderKLWan, vaeConfig, isEncoder);
   const prompts = await openWanPrompts(device, folder);
-  const images =
-    abilities.embeddedImages > 0
-      ? await ImageEmbedder.open(device, folder, index, "image_processor", VisionEncoder.clipPenultimate)
-      : undefined;
+  const images = abilities.embeddedImages > 0 ? await openImages(device, folder, index) : undefined;
   return {
     ...{ ...parts, stages, vae, encoder, prompts, images, abilities, boundary },
     definition: wanTransformer,
     configs: { transformer: first!.model.config, vae: vaeConfig },
     notes: [...parts.notes, ...notes],
   };
+}
+
+/** The encoder's code comes with the checkpoints that have one. */
+async function openImages(
+  device: Device,
+  folder: FolderReader,
+  index: ModelIndex,
+): Promise<ImageEmbedder | undefined> {
+  const [{ ImageEmbedder }, { VisionEncoder }] = await Promise.all([
+    import("../image-embedder.js"),
+    import("../../models/image-encoders/vision-encoder.js"),
+  ]);
+  return ImageEmbedder.open(device, folder, index, "image_processor", VisionEncoder.clipPenultimate);
 }

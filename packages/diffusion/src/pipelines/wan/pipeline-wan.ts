@@ -17,7 +17,6 @@ import { runScheduler } from "../run-scheduler.js";
 import type { CachedModelOf } from "../run-step-cache.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { openWanParts, type WanParts } from "./open-wan-parts.js";
-import { imageCondition, wanImageEmbeds } from "./wan-image-condition.js";
 import { type ImageCondition, modelInput, tokenTimesteps } from "./wan-model-input.js";
 import {
   checkWanEmbeds,
@@ -37,6 +36,8 @@ interface Condition extends ImageCondition {
   readonly text: Tensor;
   readonly imageEmbeds: Tensor | undefined;
 }
+
+const NO_IMAGE: ImageCondition = { channels: undefined, firstFrame: undefined, conditionFrames: [] };
 
 interface WanPlan extends ClipPlan {
   readonly shape: VideoGrid["latentShape"];
@@ -90,16 +91,30 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
 
   protected override async conditions(plan: WanPlan, run: Run): Promise<Conditions<Condition>> {
     const { positive, negative, notes } = await encodePrompts(this.parts.prompts, plan, run);
-    const imageEmbeds = await wanImageEmbeds(this.parts.images, plan.settings, run);
-    const image = await imageCondition(plan.settings, {
-      ...{ device: this.device, encoder: this.parts.encoder, shape: plan.shape, run },
-      replacesFirstFrame: this.parts.abilities.image === "first-frame",
-    });
-    const shared = { ...image, imageEmbeds: imageEmbeds && this.upload(run, imageEmbeds) };
+    const { embeds, image } = await this.#imageInput(plan, run);
+    const shared = { ...image, imageEmbeds: embeds && this.upload(run, embeds) };
     const condition = (text: HostTensor) => ({ ...shared, text: this.upload(run, text) });
     return {
       ...{ positive: condition(positive.embeds), notes },
       negative: negative && condition(negative.embeds),
+    };
+  }
+
+  /** What reads pictures is loaded for them. */
+  async #imageInput(
+    { settings, shape }: WanPlan,
+    run: Run,
+  ): Promise<{ embeds?: HostTensor | undefined; image: ImageCondition }> {
+    const { image, imageEmbeds } = settings;
+    if (!image) return { embeds: imageEmbeds, image: NO_IMAGE };
+    const { imageCondition, wanImageEmbeds } = await import("./wan-image-condition.js");
+    const { images, encoder, abilities } = this.parts;
+    return {
+      embeds: await wanImageEmbeds(images, settings, run),
+      image: await imageCondition(image, settings, {
+        ...{ device: this.device, encoder, shape, run },
+        replacesFirstFrame: abilities.image === "first-frame",
+      }),
     };
   }
 

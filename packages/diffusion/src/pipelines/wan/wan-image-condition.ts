@@ -4,7 +4,8 @@ import { imageToVideoRange, stretchImage } from "../../images/fit-image.js";
 import type { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import type { Component } from "../component.js";
 import type { Run, Settings } from "../diffusion-pipeline.js";
-import { encodeFrame, type ImageEmbedder, withEncoder } from "../image-conditions.js";
+import { encodeFrame, withEncoder } from "../image-conditions.js";
+import type { ImageEmbedder } from "../image-embedder.js";
 import { assertFinite } from "../not-finite.js";
 import type { EncodeRun } from "../pipeline-parts.js";
 import type { HostTensor, RgbImage } from "../video-pipeline.js";
@@ -22,13 +23,13 @@ export interface ImageConditioning {
   readonly run: Run;
 }
 
-/** The image's part of the transformer's input; none without an image. @throws NotFiniteError, AbortError */
+/** The image's part of the transformer's input. @throws NotFiniteError, AbortError */
 export async function imageCondition(
+  image: RgbImage,
   settings: Settings,
   { device, encoder, shape, replacesFirstFrame, run }: ImageConditioning,
 ): Promise<ImageCondition> {
-  const { image, lastImage, numFrames, height, width } = settings;
-  if (!image) return { channels: undefined, firstFrame: undefined, conditionFrames: [] };
+  const { lastImage, numFrames, height, width } = settings;
   const pixels = (picture: RgbImage) => imageToVideoRange(stretchImage(picture, settings));
   const [, , T, h, w] = shape;
   return withEncoder(device, encoder, run, async (vae) => {

@@ -10,13 +10,13 @@ import {
   memorySource,
   openSafetensors,
   type PackedDType,
-  plainWeights,
   uploadPacked,
   type WeightSource,
   widen,
   widenPacked,
 } from "../../index.js";
 import { canRun, relativeL2, seededNormal, testDevice } from "../../testing.js";
+import { plainWeights } from "../../weights/quantized/plain-weights.js";
 import { linearReference } from "./linear.reference.js";
 import { linearFamily } from "./linear-family.js";
 
