@@ -323,7 +323,7 @@ describe("streams that fail do not end a run", () => {
   });
 
   test("where standard output is the product, a full disk is a failure, and enough is enough", () => {
-    const plan = `'${process.execPath}' '${MAIN}' plan wan2.1-t2v-1.3b --json`;
+    const plan = `'${process.execPath}' '${MAIN}' plan wan2.1-t2v-1.3b --device none --json`;
     const full = spawnSync("bash", ["-c", `${plan} >/dev/full`], { encoding: "utf8" });
     expect([full.status, full.stderr]).toEqual([
       1,

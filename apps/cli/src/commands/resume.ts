@@ -26,8 +26,9 @@ export function resumeCommand(program: Command, io: CommandIo, exit: (code: numb
       const kept = await readKeptRun(path);
       if (kept.kind === "latents") {
         const clip = { numFrames: undefined, height: undefined, width: undefined, fps: undefined };
-        const mp4 = keptMp4(kept.record?.options.mp4, options.output ?? kept.record?.output);
-        await runDecode({ ...clip, ...options, mp4, file: path }, reporter, signal);
+        const { mp4: layout, ...own } = kept.record?.options ?? {};
+        const mp4 = keptMp4(layout, options.output ?? kept.record?.output);
+        await runDecode({ ...clip, ...ownDevice(own, options), mp4, file: path }, reporter, signal);
         if (isOwnFile(kept.record, path)) await rm(path, { force: true });
         return;
       }
@@ -49,6 +50,13 @@ export function resumeCommand(program: Command, io: CommandIo, exit: (code: numb
       await runGenerate(request, reporter, signal);
     });
   });
+}
+
+/** The device of the run, for the same bits, unless another is asked for. */
+function ownDevice(own: GivenOptions, options: ResumeCommandOptions): ResumeCommandOptions {
+  const { device, math, precision } = own;
+  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return parseResumeOptions({ device, math, precision, ...given });
 }
 
 /** What a run left to be continued goes when it is; latents that were asked for stay. */

@@ -3,7 +3,7 @@ import { Engine } from "@lvsa/diffusion";
 import { inspectCheckpoint, requireWholeWeights } from "@lvsa/diffusion/catalog";
 import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
 import { UsageError } from "../exit-codes.js";
-import type { DecodeCommandOptions } from "../options/run-file-options.js";
+import type { DecodeCommandOptions, ResumeCommandOptions } from "../options/run-file-options.js";
 import { shellWord } from "../output/shell-word.js";
 import { VERSION } from "../version.js";
 import { chooseCheckpoint } from "./checkpoint.js";
@@ -16,7 +16,7 @@ import { writeResults } from "./write-results.js";
 
 /** @throws UsageError for a run that is not done with denoising, or where nothing says which checkpoint it is */
 export async function runDecode(
-  options: DecodeCommandOptions,
+  options: DecodeCommandOptions & Pick<ResumeCommandOptions, "precision">,
   reporter: RunReporter,
   signal: AbortSignal,
 ): Promise<void> {
@@ -48,7 +48,11 @@ export async function runDecode(
     reporter,
   );
   try {
-    using engine = await Engine.open(folder, { device, registered: false });
+    using engine = await Engine.open(folder, {
+      device,
+      precision: options.precision ?? "auto",
+      registered: false,
+    });
     const { pipeline } = engine;
     const { family, geometry, defaults } = pipeline;
     const [, ...sizes] = latents.shape;
