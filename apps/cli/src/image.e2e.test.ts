@@ -48,7 +48,7 @@ test("says what is wrong with pictures before a device is opened", async () => {
   ]);
   expect(missing!.stderr).toContain("there is no such image file");
   expect(damaged!.stderr).toContain("neither PNG nor JPEG");
-  expect([missing!.code, damaged!.code]).toEqual([1, 1]);
+  expect([missing!.code, damaged!.code]).toEqual([2, 2]);
   expect(none!.stderr).toContain("makes a video from an image");
   expect(none!.code).toBe(2);
   expect(alone!.stderr).toContain("--image is needed too");

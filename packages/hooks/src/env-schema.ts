@@ -224,10 +224,22 @@ export const CONFIG_VARIABLE: VariableInfo = {
 
 /** Names that other parts of this repository read. */
 export const FOREIGN_VARIABLES: readonly string[] = [
+  // Of the server.
+  "LVSA_API_KEYS",
+  // Of the tests.
   "LVSA_TEST_ADAPTER",
+  "LVSA_TEST_BOUNDS",
   "LVSA_REFERENCE_DIR",
   "LVSA_CHROMIUM",
+  "LVSA_FIREFOX",
+  "LVSA_DENO",
+  "LVSA_BUN",
+  "LVSA_SCREENSHOTS",
   "LVSA_FUZZ_SEED",
+  "LVSA_FUZZ_MUTATIONS",
+  "LVSA_KILLS",
+  "LVSA_KILL_SEED",
+  "LVSA_LOAD_JOBS",
 ];
 
 /** All settings in the order of the table. */
