@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def main() -> None:
     parser.add_argument("--lora", type=Path, help="the student's file: its four steps in place of the model's")
     parser.add_argument("--patterns", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--scratch", type=Path, default=Path("/tmp/horizon"))
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "horizon")
     parser.add_argument("--prompts", type=int, default=128)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--ways", type=int, help="only so many of them, in the file's order")

@@ -1,5 +1,6 @@
 /** A benchmark as one HTML file that needs nothing else: its charts and its tables. */
-import { escapeHtml } from "../plan/escape-html.js";
+import { escapeHtml } from "../output/escape-html.js";
+import { htmlPage } from "../output/html-page.js";
 import type { BarChart, Chart, LineChart, Report, Section } from "./report.js";
 
 const STYLE = `
@@ -15,20 +16,7 @@ svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; }
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
 export function reportHtml({ title, sections }: Report): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>${escapeHtml(title)}</h1>
-${sections.map(sectionHtml).join("\n")}
-</body>
-</html>
-`;
+  return htmlPage(title, STYLE, sections.map(sectionHtml).join("\n"));
 }
 
 function sectionHtml({ head, columns, rows, notes, charts = [] }: Section): string {

@@ -1,6 +1,7 @@
 /** A plan as one HTML file that needs nothing else: the mask of the first steps, and the tables as text. */
 import { MASK_COLOURS, maskSvg } from "@lvsa/core";
-import { escapeHtml } from "./escape-html.js";
+import { escapeHtml } from "../output/escape-html.js";
+import { htmlPage } from "../output/html-page.js";
 import type { ModelPlan } from "./plan.js";
 import type { PlannedMemory } from "./planned-memory.js";
 import { type PlannedRun, renderPlanText } from "./render-plan.js";
@@ -33,21 +34,12 @@ export function renderPlanHtml(result: ModelPlan, memory: PlannedMemory, run?: P
   const picture = lvsa
     ? `<p>Rows are query frames, columns key frames.</p>\n<p class="key">${key}</p>\n<div class="masks">\n${masks.join("\n")}\n</div>`
     : "<p>Attention is dense: every frame attends to every other.</p>";
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>${escapeHtml(title)}</h1>
-${picture}
-<pre>${escapeHtml(renderPlanText(result, memory, run))}</pre>
-</body>
-</html>
-`;
+  return htmlPage(
+    title,
+    STYLE,
+    `${picture}
+<pre>${escapeHtml(renderPlanText(result, memory, run))}</pre>`,
+  );
 }
 
 const KEY = {

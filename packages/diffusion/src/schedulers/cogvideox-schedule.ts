@@ -2,6 +2,7 @@
 import { ConfigError, quoted } from "@lvsa/runtime";
 import * as z from "zod";
 import { roundHalfEven } from "../numbers/round-half-even.js";
+import { cleanSample } from "./clean-sample.js";
 import { linspace, torchLinspace } from "./noise-levels.js";
 import {
   optional,
@@ -10,7 +11,7 @@ import {
   trainTimesteps,
   unknownKeys,
 } from "./scheduler-config.js";
-import { type StepTerm, terms } from "./step-plan.js";
+import type { StepTerm } from "./step-plan.js";
 
 // clip_sample and sample_max_value are in the file, but diffusers' CogVideoX schedulers never read them.
 const configSchema = z.looseObject({
@@ -100,13 +101,5 @@ function spacedTimesteps(config: CogVideoXSchedulerConfig, steps: number): numbe
 
 /** x0 from the model output, over `sample` and `modelOutput`. */
 export function cogVideoXCleanSample(config: CogVideoXSchedulerConfig, alpha: number): StepTerm[] {
-  const [signal, noise] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
-  switch (config.prediction_type) {
-    case "epsilon":
-      return terms(["sample", 1 / signal], ["modelOutput", -noise / signal]);
-    case "sample":
-      return terms(["modelOutput", 1]);
-    case "v_prediction":
-      return terms(["sample", signal], ["modelOutput", -noise]);
-  }
+  return cleanSample(config.prediction_type, { signal: Math.sqrt(alpha), noise: Math.sqrt(1 - alpha) });
 }

@@ -1,4 +1,5 @@
 /** Coefficients of UniP and UniC of any order. */
+import type { MixedLevel } from "./clean-sample.js";
 
 export interface UnipcCoefficients {
   readonly sample: number;
@@ -7,12 +8,6 @@ export interface UnipcCoefficients {
 }
 
 type SolverType = "bh1" | "bh2";
-
-/** How much of the clip and how much noise a sample holds. On a flow path they are 1 - sigma and sigma. */
-export interface MixedLevel {
-  readonly signal: number;
-  readonly noise: number;
-}
 
 const lambda = ({ signal, noise }: MixedLevel): number => Math.log(signal) - Math.log(noise);
 

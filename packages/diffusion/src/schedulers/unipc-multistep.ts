@@ -4,6 +4,7 @@
  * not those of a flow: without `use_flow_sigmas` and `prediction_type` it takes the model's output for the noise.
  */
 import * as z from "zod";
+import { cleanSample, type MixedLevel } from "./clean-sample.js";
 import { assertSigmas } from "./noise-levels.js";
 import { assertStepCount, BaseScheduler, type SetTimestepsOptions } from "./scheduler.js";
 import {
@@ -15,8 +16,8 @@ import {
   trainTimesteps,
   unknownKeys,
 } from "./scheduler-config.js";
-import { type StepPlan, type StepTensor, type StepTerm, terms } from "./step-plan.js";
-import { type MixedLevel, unipcCorrector, unipcPredictor } from "./unipc-coefficients.js";
+import { type StepPlan, type StepTensor, terms } from "./step-plan.js";
+import { unipcCorrector, unipcPredictor } from "./unipc-coefficients.js";
 import { unipcLevels } from "./unipc-levels.js";
 
 const configSchema = z.looseObject({
@@ -109,20 +110,6 @@ export class UniPCMultistepScheduler extends BaseScheduler {
     return { signal, noise: sigma * signal };
   }
 
-  /** x0 over `sample` and `modelOutput`. */
-  #cleanSample({ signal, noise }: MixedLevel): StepTerm[] {
-    switch (this.config.prediction_type) {
-      case "epsilon":
-        return terms(["sample", 1 / signal], ["modelOutput", -noise / signal]);
-      case "sample":
-        return terms(["modelOutput", 1]);
-      case "v_prediction":
-        return terms(["sample", signal], ["modelOutput", -noise]);
-      case "flow_prediction":
-        return terms(["sample", 1], ["modelOutput", -noise]);
-    }
-  }
-
   /** Order of the predictor at a step: it grows from 1 at the start and shrinks to 1 at the end. */
   #order(stepIndex: number): number {
     const { solver_order, lower_order_final } = this.config;
@@ -150,7 +137,7 @@ export class UniPCMultistepScheduler extends BaseScheduler {
     const p = unipcPredictor(this.#level(stepIndex + 1), levels(stepIndex, this.#order(stepIndex)), type);
     return {
       stepIndex,
-      x0: this.#cleanSample(this.#level(stepIndex)),
+      x0: cleanSample(this.config.prediction_type, this.#level(stepIndex)),
       corrected,
       next: terms(["corrected", p.sample], ...p.x0.map((coefficient, k) => [x0At(k), coefficient] as const)),
       noiseDraws: 0,

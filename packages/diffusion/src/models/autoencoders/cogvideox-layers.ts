@@ -16,14 +16,11 @@ import {
   type Tensor,
 } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
-import { type ConvPlaces, ConvWeights } from "./conv-weights.js";
+import { CAUSAL_HISTORY, type ConvPlaces, ConvWeights } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 
-/** Input frames before the current one that a kernel of 3 frames sees. */
-const HISTORY = 2;
-
 const CAUSAL: ConvPlaces = {
-  padding: { time: [HISTORY, 0], height: [1, 1], width: [1, 1] },
+  padding: { time: [CAUSAL_HISTORY, 0], height: [1, 1], width: [1, 1] },
   padMode: { time: "replicate", space: "zeros" },
 };
 /** Convolutions inside a frame: at its size, and to half of it. */
@@ -62,19 +59,7 @@ export class CogVideoXLayers {
 
   /** Causal 3x3x3 convolution of the next frame; before the clip's first frame stand copies of it. f32. */
   causalConv(name: string, frame: Tensor, { cache }: ChunkContext, residual?: Tensor): Tensor {
-    return this.device.scope(() => {
-      const operand = this.#weights.operand(`${name}.conv`, frame, CAUSAL);
-      const history = cache.get(name);
-      const y = conv3d(this.device, operand, this.#weights.get(`${name}.conv`), {
-        ...CAUSAL,
-        bias: this.#parameters.get(`${name}.conv.bias`),
-        outDtype: "f32",
-        ...(history ? { history } : {}),
-        ...(residual ? { residual } : {}),
-      });
-      cache.push(name, operand, HISTORY);
-      return y;
-    });
+    return this.#weights.causalConv(name, frame, CAUSAL, cache, residual);
   }
 
   /**

@@ -3,12 +3,17 @@ import {
   type Conv3dOptions,
   type ConvWeight,
   cast,
+  conv3d,
   convOperandDType,
   type FloatDType,
   packConvWeight,
   type Tensor,
 } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
+import type { FeatureCache } from "./feature-cache.js";
+
+/** Input frames before the current one that a causal kernel of 3 frames sees. */
+export const CAUSAL_HISTORY = 2;
 
 export class ConvWeights implements Disposable {
   readonly #parameters: Parameters;
@@ -47,6 +52,27 @@ export class ConvWeights implements Disposable {
   operand(name: string, x: Tensor, options: ConvPlaces, shape: readonly number[] = x.shape): Tensor {
     const dtype = this.operandDType(name, shape, options);
     return dtype === "f16" && x.dtype !== "f16" ? cast(this.#parameters.device, x, "f16") : x;
+  }
+
+  /**
+   * Convolution `<name>.conv` of 3 frames behind what `cache` remembers as `name`; before the clip's first frame `places`
+   * say what stands. f32.
+   */
+  causalConv(name: string, x: Tensor, places: ConvPlaces, cache: FeatureCache, residual?: Tensor): Tensor {
+    const { device } = this.#parameters;
+    return device.scope(() => {
+      const operand = this.operand(`${name}.conv`, x, places);
+      const history = cache.get(name);
+      const y = conv3d(device, operand, this.get(`${name}.conv`), {
+        ...places,
+        bias: this.#parameters.get(`${name}.conv.bias`),
+        outDtype: "f32",
+        ...(history ? { history } : {}),
+        ...(residual ? { residual } : {}),
+      });
+      cache.push(name, operand, CAUSAL_HISTORY);
+      return y;
+    });
   }
 
   [Symbol.dispose](): void {

@@ -21,15 +21,12 @@ import {
 } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
 import type { AttentionMemory } from "./attention-memory.js";
-import { type ConvPlaces, ConvWeights } from "./conv-weights.js";
+import { CAUSAL_HISTORY, type ConvPlaces, ConvWeights } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 import { wideAttention } from "./wide-attention.js";
 
-/** Input frames before the current one that a kernel of 3 frames sees. */
-const HISTORY = 2;
-
 const CAUSAL: ConvPlaces = {
-  padding: { time: [HISTORY, 0], height: [1, 1], width: [1, 1] },
+  padding: { time: [CAUSAL_HISTORY, 0], height: [1, 1], width: [1, 1] },
   padMode: { time: "replicate", space: "replicate" },
 };
 
@@ -59,19 +56,7 @@ export class HunyuanVideo15Layers {
 
   /** Causal 3x3x3 convolution; the clip's edges repeat their nearest frame or pixel. f32. */
   causalConv(name: string, x: Tensor, { cache }: ClipContext, residual?: Tensor): Tensor {
-    return this.device.scope(() => {
-      const operand = this.#weights.operand(`${name}.conv`, x, CAUSAL);
-      const history = cache.get(name);
-      const y = conv3d(this.device, operand, this.#weights.get(`${name}.conv`), {
-        ...CAUSAL,
-        bias: this.#parameters.get(`${name}.conv.bias`),
-        outDtype: "f32",
-        ...(history ? { history } : {}),
-        ...(residual ? { residual } : {}),
-      });
-      cache.push(name, operand, HISTORY);
-      return y;
-    });
+    return this.#weights.causalConv(name, x, CAUSAL, cache, residual);
   }
 
   /** L2 norm over channels, times sqrt(C), times gamma; then SiLU where asked. */

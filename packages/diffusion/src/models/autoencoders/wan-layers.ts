@@ -14,12 +14,9 @@ import {
   type Tensor,
 } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
-import { type ConvPlaces, ConvWeights } from "./conv-weights.js";
+import { CAUSAL_HISTORY, type ConvPlaces, ConvWeights } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 import { wideAttention } from "./wide-attention.js";
-
-/** Input frames before the current one that a kernel of 3 frames sees. */
-const HISTORY = 2;
 
 /** Whether a chunk is the first of a clip: temporal resampling passes its single frame through. */
 export interface ChunkContext {
@@ -45,7 +42,7 @@ export class WanLayers {
       const places = this.#causalPlaces(name);
       const operand = this.#weights.operand(name, x, places);
       const remembers = weight.kernel[0] > 1;
-      const history = remembers ? context.cache.history(name, operand, HISTORY) : undefined;
+      const history = remembers ? context.cache.history(name, operand, CAUSAL_HISTORY) : undefined;
       const y = conv3d(this.device, operand, weight, {
         ...places,
         bias: this.#parameters.get(`${name}.bias`),
@@ -53,7 +50,7 @@ export class WanLayers {
         ...(history ? { history } : {}),
         ...(residual ? { residual } : {}),
       });
-      if (remembers) context.cache.push(name, operand, HISTORY);
+      if (remembers) context.cache.push(name, operand, CAUSAL_HISTORY);
       return y;
     });
   }

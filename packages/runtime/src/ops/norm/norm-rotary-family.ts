@@ -1,26 +1,18 @@
 /** How the rows of queries and keys are shared between threads. Pure: no device inside. */
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, sharedWork } from "../../kernel/requirements.js";
-import { type NormRotaryShape, type NormRotaryVariant, normRotaryKernel } from "./norm-rotary.wgsl.js";
+import { type NormRotaryShape, normRotaryKernel } from "./norm-rotary.wgsl.js";
+import type { WholeRowsVariant } from "./row-norm.wgsl.js";
+import { type RowNormSize, sharedRows } from "./row-norm-family.js";
 
-export interface NormRotarySize {
-  readonly rows: number;
-  readonly channels: number;
-}
-
-type Rule = KernelRule<NormRotaryShape, NormRotarySize, NormRotaryVariant>;
+type Rule = KernelRule<NormRotaryShape, RowNormSize, WholeRowsVariant>;
 
 const shared: Rule = {
   id: "shared",
   precision: "f32",
   ...sharedWork,
   fits: () => undefined,
-  variant: (_, { channels }) => {
-    const threads = 256;
-    // As of row norms: two or three vec4f per thread.
-    const lanes = 2 ** Math.round(Math.log2(channels / 10));
-    return { kind: "shared", lanes: Math.min(threads, Math.max(2, lanes)), threads };
-  },
+  variant: (_, { channels }) => sharedRows(channels),
 };
 
 const rows: Rule = {

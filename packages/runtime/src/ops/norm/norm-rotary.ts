@@ -8,9 +8,10 @@ import { floatDType } from "../float-dtype.js";
 import { rotary } from "../rotary/rotary.js";
 import type { RotaryStyle } from "../rotary/rotary.wgsl.js";
 import { rowChunks, withRows } from "../row-chunks.js";
-import { type NormRotaryShape, normRotaryThreads } from "./norm-rotary.wgsl.js";
+import type { NormRotaryShape } from "./norm-rotary.wgsl.js";
 import { normRotaryFamily } from "./norm-rotary-family.js";
 import { layerNorm, rmsNorm } from "./row-norm.js";
+import { rowNormThreads } from "./row-norm.wgsl.js";
 
 export interface NormRotaryOptions {
   /** `rms`: x / sqrt(mean(x^2) + eps); `layer`: mean and variance. */
@@ -76,7 +77,7 @@ export function normRotary(device: Device, x: Tensor, options: NormRotaryOptions
   const rows = x.size / channels;
   const { variant } = device.choose(normRotaryFamily, shape, { rows, channels }, rule);
   const kernel = normRotaryFamily.kernel(shape, variant);
-  const { threads, perRow } = normRotaryThreads(variant);
+  const { threads, perRow } = rowNormThreads(variant);
   const given = [weight, bias].filter((table) => table !== undefined);
   for (const chunk of rowChunks(device, rows, [channels * bytesPerElement(x.dtype)])) {
     withRows([x], rows, chunk, ([view]) => {

@@ -4,10 +4,9 @@
  */
 import { defineKernel, type Kernel } from "../../kernel/kernel.js";
 import { load1, load4, scalarType, store4, vec4Type } from "../../kernel/wgsl.js";
-import { computeMain, flatMain, workgroupReduction } from "../../kernel/wgsl-threads.js";
 import type { FloatDType } from "../../tensor/dtype.js";
 import type { RotaryStyle } from "../rotary/rotary.wgsl.js";
-import { componentSums, finish, type RowNormShape, walks } from "./row-norm.wgsl.js";
+import { finish, type RowNormShape, rowMain, variantKey, type WholeRowsVariant } from "./row-norm.wgsl.js";
 
 export interface NormRotaryShape {
   readonly kind: "rms" | "layer";
@@ -18,12 +17,6 @@ export interface NormRotaryShape {
   readonly bias?: FloatDType | undefined;
   readonly table: FloatDType;
 }
-
-export type NormRotaryVariant =
-  /** A row per thread, without workgroup memory. */
-  | { readonly kind: "rows" }
-  /** `lanes` threads (a power of two up to `threads`) share a row. */
-  | { readonly kind: "shared"; readonly lanes: number; readonly threads: number };
 
 export const NORM_ROTARY_PARAMS = {
   rows: "u32",
@@ -37,28 +30,18 @@ export const NORM_ROTARY_PARAMS = {
   eps: "f32",
 } as const;
 
-const THREADS = 64;
-
-/** Threads per workgroup, and how many of them a row keeps busy. */
-export function normRotaryThreads(v: NormRotaryVariant): {
-  readonly threads: number;
-  readonly perRow: number;
-} {
-  return v.kind === "rows" ? { threads: THREADS, perRow: 1 } : { threads: v.threads, perRow: v.lanes };
-}
-
 export function normRotaryKernel(
   shape: NormRotaryShape,
-  v: NormRotaryVariant,
+  v: WholeRowsVariant,
 ): Kernel<typeof NORM_ROTARY_PARAMS> {
   const { kind, style, x, weight, bias, table } = shape;
-  const threads = v.kind === "rows" ? "rows" : `${v.lanes} of ${v.threads}`;
   const given = { ...(weight ? { weight } : {}), ...(bias ? { bias } : {}) };
+  const norm: RowNormShape = { kind, x, y: x, tables: given, activation: undefined, inPlace: true };
   const names = Object.entries(given) as ["weight" | "bias", FloatDType][];
   return defineKernel({
     inBounds: true,
     name: `${kind}_norm_rotary`,
-    key: `${style},${x},${names.map((pair) => pair.join("-")).join("-")},${table},${threads}`,
+    key: `${style},${x},${names.map((pair) => pair.join("-")).join("-")},${table},${variantKey(v)}`,
     bindings: [
       ...names.map(([name, dtype]) => ({ name, type: vec4Type(dtype), access: "read" as const })),
       { name: "cosines", type: scalarType(table), access: "read" },
@@ -71,34 +54,8 @@ ${store4("y", x)}
 ${load1("cosines", table)}
 ${load1("sines", table)}
 ${names.map(([name, dtype]) => load4(name, dtype)).join("\n")}
-${main({ kind, x, y: x, tables: given, activation: undefined, inPlace: true }, style, v)}`,
+${rowMain(norm, v, (start, stride) => writeRow(norm, style, start, stride))}`,
   });
-}
-
-function main(norm: RowNormShape, style: RotaryStyle, v: NormRotaryVariant): string {
-  if (v.kind === "rows") {
-    return flatMain(
-      /* wgsl */ `
-  let row = i;
-  if (row >= params.rows) { return; }
-${walks(norm, "0u", "1u", componentSums)}
-${writeRow(norm, style, "0u", "1u")}`,
-      THREADS,
-    );
-  }
-  const { lanes, threads } = v;
-  return /* wgsl */ `${workgroupReduction({ name: "row_sum", type: "vec2f", threads, lanes })}
-${computeMain(
-  threads,
-  /* wgsl */ `
-  let lane = thread & ${lanes - 1}u;
-  let wanted = workgroup * ${threads / lanes}u + thread / ${lanes}u;
-  // Threads past the end compute the last row again, because barriers need all of them, and write nothing.
-  let row = min(wanted, params.rows - 1u);
-${walks(norm, "lane", `${lanes}u`, (a, b) => `row_sum(thread, ${componentSums(a, b)})`)}
-  if (wanted >= params.rows) { return; }
-${writeRow(norm, style, "lane", `${lanes}u`)}`,
-)}`;
 }
 
 /** Each thread writes only what it alone reads: the sums before it are those of the old values. */

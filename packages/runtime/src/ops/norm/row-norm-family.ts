@@ -1,11 +1,23 @@
 /** How the rows of a norm are shared between threads. Pure: no device inside. */
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, sharedWork } from "../../kernel/requirements.js";
-import { type RowNormShape, type RowNormVariant, rowNormKernel } from "./row-norm.wgsl.js";
+import {
+  type RowNormShape,
+  type RowNormVariant,
+  rowNormKernel,
+  type WholeRowsVariant,
+} from "./row-norm.wgsl.js";
 
 export interface RowNormSize {
   readonly rows: number;
   readonly channels: number;
+}
+
+/** Two or three vec4f per thread: the fastest of 1 to 256 lanes on an H100 for 96, 128, 1536 and 5120 channels. */
+export function sharedRows(channels: number): WholeRowsVariant {
+  const threads = 256;
+  const lanes = 2 ** Math.round(Math.log2(channels / 10));
+  return { kind: "shared", lanes: Math.min(threads, Math.max(2, lanes)), threads };
 }
 
 type Rule = KernelRule<RowNormShape, RowNormSize, RowNormVariant>;
@@ -18,12 +30,7 @@ const shared: Rule = {
   precision: "f32",
   ...sharedWork,
   fits: (_, size) => wholeVectors(size) ?? (size.channels < 16 ? "for 16 channels or more" : undefined),
-  variant: (_, { channels }) => {
-    const threads = 256;
-    // Two or three vec4f per thread: the fastest of 1 to 256 lanes on an H100 for 96, 128, 1536 and 5120 channels.
-    const lanes = 2 ** Math.round(Math.log2(channels / 10));
-    return { kind: "shared", lanes: Math.min(threads, Math.max(2, lanes)), threads };
-  },
+  variant: (_, { channels }) => sharedRows(channels),
 };
 
 const rows: Rule = {

@@ -34,6 +34,9 @@ export type RowNormVariant =
   /** `lanes` threads (a power of two up to `threads`) share a row. C is a multiple of 4. */
   | { readonly kind: "shared"; readonly lanes: number; readonly threads: number };
 
+/** Rows of vec4f alone. */
+export type WholeRowsVariant = Exclude<RowNormVariant, { readonly kind: "elements" }>;
+
 const THREADS = 64;
 
 /** Threads per workgroup, and how many of them a row keeps busy (0: a thread per four elements). */
@@ -98,27 +101,19 @@ ${mainSource(spec, variant, used)}`,
   });
 }
 
-function variantKey(v: RowNormVariant): string {
+export function variantKey(v: RowNormVariant): string {
   return v.kind === "shared" ? `${v.lanes} of ${v.threads}` : v.kind;
 }
 
 function mainSource(spec: RowNormShape, v: RowNormVariant, used: readonly RowNormTable[]): string {
-  switch (v.kind) {
-    case "elements":
-      return perElement(spec, used);
-    case "rows":
-      return rowPerThread(spec);
-    case "shared":
-      return rowPerLanes(spec, v.lanes, v.threads);
-    default:
-      return v satisfies never;
-  }
+  if (v.kind === "elements") return perElement(spec, used);
+  return rowMain(spec, v, (start, stride) => writeRow(spec, start, stride));
 }
 
 const input = (spec: RowNormShape) => (spec.inPlace ? "y" : "x");
 
 /** The walks over a row by `stride` threads, of which this is `start`; `sum` reduces two vec4f of a thread over the row. */
-export function walks(
+function walks(
   spec: RowNormShape,
   start: string,
   stride: string,
@@ -152,7 +147,7 @@ ${
 }
 
 /** The sums of the components of two vec4f. */
-export function componentSums(a: string, b: string): string {
+function componentSums(a: string, b: string): string {
   return `vec2f(dot(${a}, vec4f(1.0)), dot(${b}, vec4f(1.0)))`;
 }
 
@@ -168,18 +163,22 @@ function writeRow(spec: RowNormShape, start: string, stride: string): string {
   }`;
 }
 
-function rowPerThread(spec: RowNormShape): string {
-  return flatMain(
-    /* wgsl */ `
+/** The write of a row by `stride` threads, of which this is `start`. */
+type WriteRow = (start: string, stride: string) => string;
+
+/** Main function of threads that share rows as `v` says: the walks of a norm, then `write`. */
+export function rowMain(spec: RowNormShape, v: WholeRowsVariant, write: WriteRow): string {
+  if (v.kind === "rows") {
+    return flatMain(
+      /* wgsl */ `
   let row = i;
   if (row >= params.rows) { return; }
 ${walks(spec, "0u", "1u", componentSums)}
-${writeRow(spec, "0u", "1u")}`,
-    THREADS,
-  );
-}
-
-function rowPerLanes(spec: RowNormShape, lanes: number, threads: number): string {
+${write("0u", "1u")}`,
+      THREADS,
+    );
+  }
+  const { lanes, threads } = v;
   return /* wgsl */ `${workgroupReduction({ name: "row_sum", type: "vec2f", threads, lanes })}
 ${computeMain(
   threads,
@@ -190,7 +189,7 @@ ${computeMain(
   let row = min(wanted, params.rows - 1u);
 ${walks(spec, "lane", `${lanes}u`, (a, b) => `row_sum(thread, ${componentSums(a, b)})`)}
   if (wanted >= params.rows) { return; }
-${writeRow(spec, "lane", `${lanes}u`)}`,
+${write("lane", `${lanes}u`)}`,
 )}`;
 }
 
