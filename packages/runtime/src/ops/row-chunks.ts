@@ -11,6 +11,8 @@ export interface RowRange {
 /**
  * Cuts `count` rows into ranges whose bytes fit `limit` in every tensor of `rowBytes`. Ranges start where all
  * tensors are aligned for binding if that is possible, and always at a multiple of `multiple`.
+ *
+ * @param most rows that one range has at most, as far as `multiple` and the alignment allow
  */
 export function splitRows(
   count: number,
@@ -18,10 +20,11 @@ export function splitRows(
   limit: number,
   alignment: number,
   multiple = 1,
+  most = Number.POSITIVE_INFINITY,
 ): RowRange[] {
   const widest = Math.max(...rowBytes);
-  if (count * widest <= limit) return [{ start: 0, end: count }];
-  const fits = Math.floor(limit / widest);
+  if (count <= most && count * widest <= limit) return [{ start: 0, end: count }];
+  const fits = Math.min(Math.floor(limit / widest), Math.max(multiple, most));
   let step = multiple;
   for (const bytes of rowBytes)
     step = leastCommonMultiple(step, alignment / greatestCommonDivisor(alignment, bytes));

@@ -277,6 +277,7 @@ describe("linear", () => {
     const all = { bias: "f32", multiply: "f32", gate: 2, residual: "in_place" } as const;
     for (const c of [
       { M: 40, N: 36, K: 20, ...all },
+      { M: 200, N: 36, K: 20, ...all },
       { M: 22, N: 35, K: 19, ...all },
       { M: 22, N: 35, K: 19, out: "f16", weight: "bf16", ...all },
       { M: 30, N: 34, K: 18, out: "f16", weight: "f16", ...all },
@@ -284,6 +285,10 @@ describe("linear", () => {
       const whole = await run(device, c);
       for (const maxBindingBytes of [1500, 700, 400]) {
         expect(await run(device, c, { maxBindingBytes })).toEqual(whole);
+      }
+      // One tile of rows for each dispatch, and both at once.
+      for (const tuning of [{ dispatchFlops: 1 }, { dispatchFlops: 1, maxBindingBytes: 700 }]) {
+        expect(await run(device, c, tuning)).toEqual(whole);
       }
     }
   });

@@ -42,14 +42,22 @@ export interface LinearTuning {
   readonly variant?: LinearVariant;
   /** Pretend that bindings are no larger than this many bytes. */
   readonly maxBindingBytes?: number;
+  /** Most operations of one dispatch. */
+  readonly dispatchFlops?: number;
 }
+
+/** As for attention: a screen that is drawn by the same GPU waits for a dispatch, and drivers end one that takes seconds. */
+const DISPATCH_FLOPS = 2.5e11;
+/** Devices with matrices make 100 TFLOP/s or more of it. */
+const MATRIX_DISPATCH_FLOPS = 5e12;
 
 /**
  * `y = residual + gate * (activation(x W^T + bias) * multiply)`, summed in f32, rounded once.
  *
  * x `[..., K]`, weight `[N, K]` as checkpoints store it; both f32, f16 or bf16, the weight also of a packed type (see
  * `uploadPacked`), which is widened as it is read. Returns `[..., N]`, new or `out`.
- * Weights and activations beyond the device's binding limit are worked on in parts.
+ * Weights and activations beyond the device's binding limit are worked on in parts, and so are rows that would keep the GPU
+ * busy for long.
  * @throws ShapeError when shapes do not fit together
  */
 export function linear(device: Device, x: Tensor, weight: Tensor, options: LinearOptions = {}): Tensor {
@@ -103,7 +111,12 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   const byRow = [x, multiply, residual, out].filter((t) => t !== undefined);
   const rowBytes = byRow.map((t) => (t.size / M) * bytesPerElement(t.dtype));
   if (packed) rowBytes.push(N * 4);
-  const rowRanges = splitRows(M, rowBytes, limit, alignment, packed ? 2 : 1);
+  const tile = outputTile(variant);
+  const dispatchFlops =
+    tuning.dispatchFlops ?? (variant.kind === "matrix" ? MATRIX_DISPATCH_FLOPS : DISPATCH_FLOPS);
+  // Whole tiles, so that none is computed twice.
+  const shortRows = Math.max(1, Math.floor(dispatchFlops / (2 * N * K * tile.rows))) * tile.rows;
+  const rowRanges = splitRows(M, rowBytes, limit, alignment, packed ? 2 : 1, shortRows);
   const columnRanges = splitRows(
     N,
     [K * bytesPerElement(weight.dtype)],
@@ -112,7 +125,6 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
     N % 4 === 0 ? 4 : N % 2 === 0 ? 2 : 1,
   );
 
-  const tile = outputTile(variant);
   assertShape(variant.kind !== "gemv" || M <= tile.rows, `linear: ${M} rows for a kernel of ${tile.rows}`);
   const kernel = linearFamily.kernel(
     packed ? { ...direct, out: "f32", ...(inPlace ? { residual: outDtype } : {}) } : direct,
