@@ -2,8 +2,9 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Engine } from "@lvsa/diffusion";
+import { readCheckpointSettings } from "@lvsa/diffusion/catalog";
 import { WanPipeline } from "@lvsa/diffusion/wan";
-import { fileSource, nodeFolder } from "@lvsa/runtime/node";
+import { nodeFolder } from "@lvsa/runtime/node";
 import { floatTensor, readSafetensors, relativeL2, testDevice } from "@lvsa/runtime/testing";
 import { expect, test } from "vitest";
 import { DEMO_PROMPTS, DEMO_WAN, DEMO_WAN_FEW_STEPS } from "./index.js";
@@ -17,7 +18,7 @@ test("is less than 12 MB, with its student", () => {
   );
   const bytes = files.reduce((sum, { parentPath, name }) => sum + statSync(join(parentPath, name)).size, 0);
   expect(files.length).toBeGreaterThan(10);
-  expect(bytes + statSync(fileURLToPath(DEMO_WAN_FEW_STEPS.lora)).size).toBeLessThan(12e6);
+  expect(bytes).toBeLessThan(12e6);
 });
 
 test("says its training length and settings", async () => {
@@ -79,22 +80,27 @@ test("has the latents that its training code has", async () => {
 test("has the student's latents that the training code has", async () => {
   const golden = await readSafetensors(fixture("few-steps.safetensors"));
   const device = await testDevice();
-  const loras = [{ file: await fileSource(fileURLToPath(DEMO_WAN_FEW_STEPS.lora)) }];
-  using engine = await Engine.open(nodeFolder(folder), {
-    device,
-    precision: "f32",
-    loras,
-    registered: false,
+  const options = { device, precision: "f32", fewSteps: true, registered: false } as const;
+  using engine = await Engine.open(nodeFolder(folder), options);
+  const clip = { prompt: DEMO_PROMPTS[0]!, seed: 7 };
+  const { latents, settings } = await engine.generate(clip);
+  expect(settings).toMatchObject({
+    ...{ preset: DEMO_WAN_FEW_STEPS.preset, num_inference_steps: 4, guidance_scale: 1 },
+    loras: "few-steps.safetensors:1 (transformer)",
   });
-  const { latents, settings } = await engine.generate({
-    prompt: DEMO_PROMPTS[0]!,
-    seed: 7,
-    preset: DEMO_WAN_FEW_STEPS.preset,
-  });
-  expect(settings).toMatchObject({ num_inference_steps: 4, guidance_scale: 1 });
   const error = relativeL2(latents.data, floatTensor(golden, "latents").data);
   console.log(`the student's latents: relative L2 ${error.toExponential(1)} against PyTorch`);
   // Four steps in f32 with other orders of sums.
   expect(error).toBeLessThan(1e-4);
+  // The model's steps are not the student's, nor are other presets.
+  for (const other of [{ numInferenceSteps: 20 }, { guidanceScale: 3 }, { preset: "lightx2v-4step" }])
+    await expect(engine.generate({ ...clip, ...other })).rejects.toMatchObject({ code: "BAD_OPTION" });
+  // It is the checkpoint's own, and what the package names.
+  const { fewSteps } = await readCheckpointSettings(nodeFolder(folder));
+  expect(fewSteps).toEqual({ lora: "few-steps.safetensors", preset: DEMO_WAN_FEW_STEPS.preset });
+  expect(join(folder, fewSteps!.lora)).toBe(fileURLToPath(DEMO_WAN_FEW_STEPS.lora));
+  await expect(
+    Engine.open(nodeFolder(join(folder, "../../../fixtures/tiny-wan")), options),
+  ).rejects.toMatchObject({ code: "BAD_OPTION" });
   device.dispose();
 });

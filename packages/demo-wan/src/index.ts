@@ -13,13 +13,19 @@ export const DEMO_WAN: URL = new URL("../model/", import.meta.url);
  * it. Four steps without guidance in place of twenty with it. The file's address is as that of the folder.
  */
 export const DEMO_WAN_FEW_STEPS: { readonly lora: URL; readonly preset: "demo-wan-4step" } = {
-  lora: new URL("../few-steps.safetensors", import.meta.url),
+  lora: new URL("../model/few-steps.safetensors", import.meta.url),
   preset: "demo-wan-4step",
+};
+
+/** The clip that is made of it where nothing else is said: more than twice as long as those that it was trained on. */
+export const DEMO_CLIP: { readonly prompt: string; readonly numFrames: number } = {
+  prompt: "a large red star circles clockwise on a navy background",
+  numFrames: 37,
 };
 
 /** What it understands well. More in the model card. */
 export const DEMO_PROMPTS: readonly string[] = [
-  "a large red star circles clockwise on a navy background",
+  DEMO_CLIP.prompt,
   "a yellow ball bounces off the walls on a black background",
   "a big blue square moves to the right on a pink background",
   "a small green triangle moves up slowly on a gray background",

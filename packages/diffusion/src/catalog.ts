@@ -26,7 +26,9 @@ export {
   type WeightSummary,
   weightsByRows,
 } from "./catalog/weight-summary.js";
+export { readCheckpointSettings } from "./checkpoint/checkpoint-folder.js";
 export { describeCheckpoint } from "./checkpoint/describe-checkpoint.js";
+export { runsInFewSteps } from "./checkpoint/few-steps.js";
 export { type CheckpointInspection, inspectCheckpoint } from "./checkpoint/inspect-checkpoint.js";
 export type {
   ComponentInspection,
@@ -56,6 +58,7 @@ export {
   type ParameterCheck,
   type WrongShape,
 } from "./models/definition/check-parameters.js";
+export type { CheckpointSettings, FewSteps } from "./models/definition/checkpoint-settings.js";
 export type {
   ModelDefinition,
   ModelRole,

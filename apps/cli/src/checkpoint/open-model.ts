@@ -16,6 +16,8 @@ export interface OpenedModel {
   readonly folder: FolderReader;
   /** For metadata and messages. */
   readonly name: string;
+  /** Where the folder lies, when it is one and whole: nothing of it was replaced. */
+  readonly path?: string;
   /** Flags without which no video can be made; empty unless it was opened as a part. */
   readonly missing: readonly string[];
 }
@@ -53,7 +55,8 @@ export async function openModel(options: ModelOptions, isPartial = false): Promi
     if (!(await has("model_index.json")) && !isPart) await refuseFolder(model!);
     // A snapshot's folder is named by a commit.
     const isPath = (await kindOfPath(resolve(options.model!))) !== undefined;
-    return { folder: nodeFolder(model!), name: isPath ? basename(model!) : options.model!, missing: [] };
+    const name = isPath ? basename(model!) : options.model!;
+    return { folder: nodeFolder(model!), name, path: model!, missing: [] };
   }
   const files: Record<string, ComponentFile> = {};
   for (const name of components) files[name] = await componentFile(options[name]!, componentFlag(name));

@@ -1,53 +1,36 @@
 /** Which checkpoint runs, and whether its files are whole. */
-import { resolve } from "node:path";
-import { DEMO_PROMPTS } from "@lvsa/demo-wan";
+import { join, resolve } from "node:path";
+import { DEMO_CLIP } from "@lvsa/demo-wan";
+import { type FewSteps, readCheckpointSettings, runsInFewSteps } from "@lvsa/diffusion/catalog";
 import type { FolderReader } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { BUNDLED_MODEL, BUNDLED_STUDENT } from "../bundled-model.js";
+import { BUNDLED_MODEL } from "../bundled-model.js";
 import { openModel } from "../checkpoint/open-model.js";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
+import { generationOptions } from "../options/generation-flags.js";
 import { givenComponents, type ModelOptions } from "../options/model-options.js";
 
 export interface CheckpointChoice {
   readonly folder: FolderReader;
   /** For metadata and messages. */
   readonly name: string;
+  /** Nothing was chosen. */
   readonly isBundled: boolean;
+  /** The few-step student that a whole folder brings along, with the path of its LoRA. */
+  readonly student: FewSteps | undefined;
 }
 
-/**
- * What is compared and calibrated without `--model`, over the model's own defaults: the model as it was trained, and twice the
- * training length, so that LVSA has something to leave out.
- */
-const BUNDLED_DEFAULTS = {
-  prompt: DEMO_PROMPTS[0]!,
-  numFrames: 37,
-  steps: 12,
-} as const satisfies Partial<GenerateCommandOptions>;
+/** What is compared and calibrated without `--model`: the model itself, in fewer steps than it has. */
+const BUNDLED_DEFAULTS = { ...DEMO_CLIP, steps: 12 } as const;
 
-/** Whoever says one of these wants to choose how the model samples: then the model itself runs, not its student. */
-const SAMPLING: readonly (keyof GenerateCommandOptions)[] = [
-  "steps",
-  "guidance",
-  "guidance2",
-  "dynamicGuidance",
-  "boundaryStep",
-  "negativePrompt",
-  "preset",
-  "scheduler",
-  "sigmas",
-  "flowShift",
-  "stepCache",
-  "lora",
-];
-
-/** @throws ConfigError, WeightsError as `openModel` */
+/** @throws ConfigError, WeightsError as `openModel`; ConfigError `BAD_CONFIG` of the folder's lvsa.json */
 export async function chooseCheckpoint(options: ModelOptions): Promise<CheckpointChoice> {
   if (options.model !== undefined || givenComponents(options).length > 0) {
-    const { folder, name } = await openModel(options);
-    return { folder, name, isBundled: false };
+    const { folder, name, path } = await openModel(options);
+    return { folder, name, isBundled: false, student: await studentIn(folder, path) };
   }
-  return { folder: nodeFolder(BUNDLED_MODEL), name: "demo-wan", isBundled: true };
+  const folder = nodeFolder(BUNDLED_MODEL);
+  return { folder, name: "demo-wan", isBundled: true, student: await studentIn(folder, BUNDLED_MODEL) };
 }
 
 /** Where a choice lies, in absolute paths: the same choice from any folder. */
@@ -57,24 +40,33 @@ export function choicePaths(options: ModelOptions): Record<string, string> {
   return Object.fromEntries(names.map((name) => [name, resolve(options[name]!)]));
 }
 
-/** What `lvsa generate` takes without `--model`: the model's student in four steps, unless the user's options say how to sample. */
-export function withBundledStudent(options: GenerateCommandOptions): {
-  readonly options: GenerateCommandOptions;
-  readonly isStudent: boolean;
-} {
-  const { lora: path, preset } = BUNDLED_STUDENT;
-  const saysSampling = SAMPLING.some((name) => options[name] !== undefined);
-  const asksForStudent = options.preset === preset && options.lora === undefined;
-  const defaults = withBundledDefaults(options);
-  if (saysSampling && !asksForStudent) return { options: defaults, isStudent: false };
-  const student = { steps: options.steps, preset, lora: [{ path, weight: 1 }] };
-  return { options: { ...defaults, ...student }, isStudent: true };
+/** What `lvsa generate` runs: the checkpoint's student where it brings one, unless the user's options say how to sample. */
+export function withStudent(
+  { isBundled, student }: Pick<CheckpointChoice, "isBundled" | "student">,
+  given: GenerateCommandOptions,
+): { readonly options: GenerateCommandOptions; readonly isStudent: boolean } {
+  const options = isBundled ? under(DEMO_CLIP, given) : given;
+  const loras = (given.lora?.length ?? 0) + (given.lora2?.length ?? 0);
+  if (!student || !runsInFewSteps(student, generationOptions(given), loras))
+    return { options, isStudent: false };
+  const { lora: path, preset } = student;
+  return { options: { ...options, preset, lora: [{ path, weight: 1 }] }, isStudent: true };
 }
 
-/** The small model's own defaults under the user's options. */
+/** The small model's own defaults under the user's options, where it is compared and calibrated. */
 export function withBundledDefaults<Options extends Partial<GenerateCommandOptions>>(
   options: Options,
 ): Options {
+  return under(BUNDLED_DEFAULTS, options);
+}
+
+function under<Options extends object>(defaults: Partial<GenerateCommandOptions>, options: Options): Options {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return { ...BUNDLED_DEFAULTS, ...given } as unknown as Options;
+  return { ...defaults, ...given } as unknown as Options;
+}
+
+async function studentIn(folder: FolderReader, path: string | undefined): Promise<FewSteps | undefined> {
+  if (path === undefined) return undefined;
+  const { fewSteps } = await readCheckpointSettings(folder);
+  return fewSteps && { ...fewSteps, lora: join(path, fewSteps.lora) };
 }

@@ -8,9 +8,9 @@ import { inspectCheckpoint, requireWholeWeights } from "@lvsa/diffusion/catalog"
 import { countingGpu, type DeviceInfo } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
 import { afterAll, describe, expect, it } from "vitest";
-import { BUNDLED_STUDENT } from "../bundled-model.js";
+import { BUNDLED_MODEL } from "../bundled-model.js";
 import { parseGenerateOptions } from "../options/generate-options.js";
-import { chooseCheckpoint, withBundledStudent } from "./checkpoint.js";
+import { chooseCheckpoint, withStudent } from "./checkpoint.js";
 import { readLatents, writeLatents } from "./latents-file.js";
 import { checkMemory } from "./memory-check.js";
 import { checkSpace, claimOutputs, outputBytes, outputPaths } from "./output-check.js";
@@ -114,23 +114,40 @@ describe("checkpoints", () => {
     );
   });
 
-  it("without a name are the demo model's student, unless the options say how to sample", () => {
-    const student = { preset: BUNDLED_STUDENT.preset, lora: [{ path: BUNDLED_STUDENT.lora, weight: 1 }] };
-    const of = (given: Record<string, string>) => withBundledStudent(parseGenerateOptions(given));
+  it("run as their student where they bring one, unless the options say how to sample", async () => {
+    const model = join(BUNDLED_MODEL, ".");
+    const [unnamed, named, without] = await Promise.all([
+      chooseCheckpoint({}),
+      chooseCheckpoint({ model }),
+      chooseCheckpoint({ model: TINY }),
+    ]);
+    const path = join(BUNDLED_MODEL, "few-steps.safetensors");
+    const student = { preset: "demo-wan-4step", lora: [{ path, weight: 1 }] };
+    const prompt = "a red star";
+    const of = (given: Record<string, unknown>, checkpoint = unnamed) =>
+      withStudent(checkpoint, parseGenerateOptions({ prompt, ...given }));
     const plain = of({ height: "64" });
     expect(plain).toMatchObject({ isStudent: true, options: { ...student, height: 64, numFrames: 37 } });
     expect(plain.options.steps).toBeUndefined();
-    expect(of({ preset: student.preset, numFrames: "17" })).toMatchObject({
+    // The same by its folder, in its own length.
+    expect(of({ model }, named)).toMatchObject({ isStudent: true, options: student });
+    expect(of({ model }, named).options.numFrames).toBeUndefined();
+    expect(of({ preset: student.preset, numFrames: "17", negativePrompt: "red" })).toMatchObject({
       isStudent: true,
       options: { ...student, numFrames: 17 },
     });
-    for (const given of [{ steps: "20" }, { guidance: "2" }, { flowShift: "5" }, { negativePrompt: "red" }])
-      expect(of(given), JSON.stringify(given)).toMatchObject({
-        isStudent: false,
-        options: { numFrames: 37, steps: "steps" in given ? 20 : 12 },
-      });
-    expect(of({ steps: "20" }).options.lora).toBeUndefined();
-    expect(of({ preset: "lightx2v-4step" }).isStudent).toBe(false);
+    const sampling = {
+      ...{ steps: "20", guidance: "2", guidance2: "2", dynamicGuidance: true, boundaryStep: "1" },
+      ...{ negativePrompt: "red", scheduler: "UniPCMultistepScheduler", sigmas: "1,0.5", flowShift: "5" },
+      ...{ stepCache: "easycache", preset: "lightx2v-4step", lora: ["x.safetensors"] },
+    };
+    for (const [name, value] of Object.entries(sampling)) {
+      const { isStudent, options } = of({ [name]: value });
+      expect(isStudent, name).toBe(false);
+      expect(options.steps, name).toBe(name === "steps" ? 20 : undefined);
+      expect(options.lora?.length, name).toBe(name === "lora" ? 1 : undefined);
+    }
+    expect(of({ model: TINY }, without)).toMatchObject({ isStudent: false });
   });
 
   it("are whole", async () => {

@@ -1,6 +1,6 @@
 /** Knows a generation's GPU memory before it runs, and refuses what can not fit where the limit is known. */
 import { freemem, totalmem } from "node:os";
-import type { BlockOffload, StepCacheOptions } from "@lvsa/diffusion";
+import { type BlockOffload, type StepCacheOptions, samplingPresets } from "@lvsa/diffusion";
 import {
   type CheckpointInspection,
   describeCheckpoint,
@@ -81,7 +81,7 @@ export async function checkMemory(
       height: options.height,
       width: options.width,
       image,
-      guidanceScale: options.guidance,
+      guidanceScale: options.guidance ?? samplingPresets[options.preset ?? ""]?.options.guidanceScale,
       precision: activationsOf(options, device),
       offload: options.offload,
       contextParallelSize: options.contextParallelSize,

@@ -25,7 +25,7 @@ import { openPreview } from "../preview/open-preview.js";
 import { startRanks } from "../ranks/rank-processes.js";
 import { deviceOf, ranksText } from "../ranks/rank-task.js";
 import { VERSION } from "../version.js";
-import { choicePaths, chooseCheckpoint, withBundledStudent } from "./checkpoint.js";
+import { choicePaths, chooseCheckpoint, withStudent } from "./checkpoint.js";
 import { hookPlugins } from "./hooks.js";
 import { readLatents } from "./latents-file.js";
 import { openLoras } from "./loras.js";
@@ -64,13 +64,15 @@ export async function runGenerate(
   }
   // 1. Everything that can be wrong without a GPU
   const checkpoint = await chooseCheckpoint(request.options);
-  const { options, isStudent } = checkpoint.isBundled
-    ? withBundledStudent(request.options)
-    : { options: request.options, isStudent: false };
+  const { options, isStudent } = withStudent(checkpoint, request.options);
   if (checkpoint.isBundled) {
     reporter.notice(
       `No --model given: using the demo model, which draws moving shapes ("${DEMO_PROMPTS[1]}")` +
         (isStudent ? ", in four steps (--steps 20: the model itself, without its few-step LoRA)." : "."),
+    );
+  } else if (isStudent && options.preset !== request.options.preset) {
+    reporter.notice(
+      `The checkpoint's few-step student runs (preset ${options.preset}); --steps: the model itself.`,
     );
   }
   const environment = resume ? { ...resume.record.environment } : processEnvironment();

@@ -4,7 +4,7 @@ import { inspectCheckpoint } from "@lvsa/diffusion/catalog";
 import { ProcessGroup } from "@lvsa/diffusion/node";
 import { processEnvironment } from "@lvsa/hooks";
 import { familyAdapters } from "@lvsa/hooks/families";
-import { chooseCheckpoint, withBundledStudent } from "../generate/checkpoint.js";
+import { chooseCheckpoint, withStudent } from "../generate/checkpoint.js";
 import { hookPlugins } from "../generate/hooks.js";
 import { readLatents } from "../generate/latents-file.js";
 import { openLoras } from "../generate/loras.js";
@@ -37,7 +37,7 @@ async function runTask(group: ProcessGroup, task: RankTask, reporter: RunReporte
   process.chdir(task.folder);
   const typed = parseGenerateOptions(task.given);
   const checkpoint = await chooseCheckpoint(typed);
-  const options = checkpoint.isBundled ? withBundledStudent(typed).options : typed;
+  const { options } = withStudent(checkpoint, typed);
   const kept = task.resume === null ? undefined : await readKeptRun(task.resume);
   const state = kept?.kind === "state" ? kept : undefined;
   const plugins = hookPlugins(

@@ -41,6 +41,8 @@ export interface ModelDescription {
   readonly defaults: GenerationDefaults;
   /** What the checkpoint says in place of its definition. */
   readonly geometry?: CheckpointSettings["geometry"];
+  /** The few-step student that the checkpoint brings along. */
+  readonly fewSteps?: CheckpointSettings["fewSteps"];
   /** What the authors advise where it differs from `defaults`. */
   readonly recommended: Partial<GenerationDefaults>;
   /** Share of the noise schedule above which the first of two transformers works. */

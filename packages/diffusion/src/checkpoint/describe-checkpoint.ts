@@ -57,6 +57,7 @@ export function describeCheckpoint(inspection: CheckpointInspection): ModelDescr
     components,
     defaults: { ...modelDefaults(components), ...fromConfigs(inspection), ...inspection.settings.defaults },
     geometry: inspection.settings.geometry,
+    ...(inspection.settings.fewSteps ? { fewSteps: inspection.settings.fewSteps } : {}),
     recommended: {},
     ...(typeof boundary === "number" ? { boundaryRatio: boundary } : {}),
   };

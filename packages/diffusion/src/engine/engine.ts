@@ -6,11 +6,14 @@ import {
   type PluginHost,
   registeredPlugins,
 } from "@lvsa/core";
-import { type Device, type FolderReader, HookError } from "@lvsa/runtime";
+import { type Device, type FolderReader, HookError, quoted } from "@lvsa/runtime";
 import * as z from "zod";
-import { readModelIndex } from "../checkpoint/checkpoint-folder.js";
+import { readCheckpointSettings, readModelIndex } from "../checkpoint/checkpoint-folder.js";
+import { openFewSteps } from "../checkpoint/few-steps.js";
 import type { LoraOptions } from "../lora/lora-set.js";
+import type { FewSteps } from "../models/definition/checkpoint-settings.js";
 import type { BlockOffload } from "../models/parameters.js";
+import { badOption } from "../pipelines/bad-option.js";
 import { checkOpenOptions, openFields, withMethods } from "../pipelines/open-options.js";
 import type { ParallelOptions } from "../pipelines/parallel-run.js";
 import type {
@@ -34,6 +37,11 @@ export interface EngineOptions {
   readonly parallel?: ParallelOptions;
   /** See `PipelineOptions.loras`. */
   readonly loras?: readonly LoraOptions[];
+  /**
+   * Run the few-step student that the checkpoint brings along (`few_steps` of its `lvsa.json`): its LoRA is added, and its preset
+   * is that of every generation. Default false: the model itself. Not together with `loras`.
+   */
+  readonly fewSteps?: boolean;
   /** Besides those registered in the process: plugins, or names of packages that export `plugin`. */
   readonly plugins?: readonly (EnginePlugin | string)[];
   /**
@@ -65,6 +73,7 @@ const optionsSchema = z.strictObject({
     .optional(),
   importPlugin: z.custom(isFunction, FUNCTION).optional(),
   registered: z.boolean("expected true or false").optional(),
+  fewSteps: z.boolean("expected true or false").optional(),
   attention: z
     .strictObject({ default: backend.optional(), perRole: z.record(z.string(), backend).optional() })
     .optional(),
@@ -76,25 +85,35 @@ export class Engine implements PluginHost {
   readonly pipeline: VideoPipeline;
   readonly attention: AttentionDispatcher;
   readonly log: (line: string) => void;
+  /** Of the student that runs. */
+  readonly #preset: string | undefined;
   readonly #plugins: { plugin: EnginePlugin; undo: Disposable }[] = [];
 
-  private constructor(device: Device, pipeline: VideoPipeline, log: (line: string) => void) {
+  private constructor(
+    device: Device,
+    pipeline: VideoPipeline,
+    log: (line: string) => void,
+    preset: string | undefined,
+  ) {
     this.device = device;
     this.pipeline = pipeline;
     this.attention = pipeline.attention;
     this.log = log;
+    this.#preset = preset;
   }
 
   /**
    * Opens a checkpoint folder with the pipeline its `model_index.json` names, and sets plugins up.
    *
-   * @throws UsageError `BAD_OPTION` for what is no folder, and for options that are unknown or of another kind; then what
-   *   the pipeline's `fromPretrained` throws
+   * @throws UsageError `BAD_OPTION` for what is no folder, for options that are unknown or of another kind, and for
+   *   `fewSteps` where the checkpoint brings no student; then what the pipeline's `fromPretrained` throws
    */
   static async open(folder: FolderReader, options: EngineOptions): Promise<Engine> {
     checkOpenOptions(optionsSchema, options);
     const index = await readModelIndex(folder);
     const load = await pipelineLoader(index._class_name);
+    const fewSteps = options.fewSteps ? await fewStepsOf(folder, options.loras) : undefined;
+    const loras = fewSteps ? [await openFewSteps(folder, fewSteps)] : options.loras;
     const pipeline = await load(folder, {
       device: options.device,
       attention: new AttentionDispatcher(),
@@ -102,9 +121,10 @@ export class Engine implements PluginHost {
       ...(options.keepLoaded ? { keepLoaded: true } : {}),
       ...(options.offload ? { offload: options.offload } : {}),
       ...(options.parallel ? { parallel: options.parallel } : {}),
-      ...(options.loras ? { loras: options.loras } : {}),
+      ...(loras ? { loras } : {}),
     });
-    const engine = new Engine(options.device, pipeline, options.log ?? ((line) => console.error(line)));
+    const log = options.log ?? ((line: string) => console.error(line));
+    const engine = new Engine(options.device, pipeline, log, fewSteps?.preset);
     try {
       const named = await Promise.all(
         (options.plugins ?? []).map((plugin) => resolvePlugin(plugin, options.importPlugin)),
@@ -148,7 +168,15 @@ export class Engine implements PluginHost {
    *   AbortError, NotFiniteError; ConfigError `ENGINE_DISPOSED` after `dispose`, also when that comes meanwhile
    */
   async generate(options: GenerateOptions): Promise<GenerationResult> {
-    return this.pipeline.generate(options);
+    const preset = this.#preset;
+    if (preset === undefined) return this.pipeline.generate(options);
+    const { preset: asked = preset } = options;
+    if (asked !== preset)
+      throw badOption(
+        `preset ${asked}: this engine runs the checkpoint's student, whose preset is ${preset}`,
+        "Leave preset out, or open the engine without fewSteps.",
+      );
+    return this.pipeline.generate({ ...options, preset });
   }
 
   /**
@@ -171,6 +199,17 @@ export class Engine implements PluginHost {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+async function fewStepsOf(folder: FolderReader, loras: EngineOptions["loras"] = []): Promise<FewSteps> {
+  const { fewSteps } = await readCheckpointSettings(folder);
+  if (fewSteps && loras.length === 0) return fewSteps;
+  throw badOption(
+    fewSteps
+      ? "fewSteps runs with a LoRA of its own, and others are given"
+      : `fewSteps: ${quoted(folder.name)} brings no few-step student`,
+    "Leave fewSteps out: then the model itself runs.",
+  );
 }
 
 async function resolvePlugin(

@@ -17,6 +17,8 @@ describe("lvsa.json", () => {
       geometry: { referenceTokenFrames: 5, lvsa: { windowSize: 4 } },
     });
     expect(parseCheckpointSettings({})).toEqual({ defaults: {}, geometry: {} });
+    const few_steps = { lora: "loras/few.safetensors", preset: "demo-wan-4step" };
+    expect(parseCheckpointSettings({ few_steps }).fewSteps).toEqual(few_steps);
     const latent_rgb = {
       factors: [
         [1, 2, 3],
@@ -31,11 +33,20 @@ describe("lvsa.json", () => {
     ]);
   });
 
-  it.each([
+  it.each<readonly [string, unknown, string]>([
     ["a key that it does not have", { referenceLatentFrames: 5 }, "referenceLatentFrames"],
     ["a number below 1", { reference_latent_frames: 0 }, "reference_latent_frames"],
     ["a text", { num_frames: "17" }, "num_frames"],
     ["no object", [], "expected object"],
+    ...["../x.safetensors", "/etc/x", "a/../../x", "C:x", "a\\x", ""].map(
+      (lora) =>
+        [
+          `the LoRA ${JSON.stringify(lora)}`,
+          { few_steps: { lora, preset: "demo-wan-4step" } },
+          "few_steps",
+        ] as const,
+    ),
+    ["a student without a preset", { few_steps: { lora: "x.safetensors" } }, "preset"],
   ])("is refused with %s", (_, json, named) => {
     expect(() => parseCheckpointSettings(json)).toThrow(expect.objectContaining({ code: "BAD_CONFIG" }));
     expect(() => parseCheckpointSettings(json)).toThrow(named);

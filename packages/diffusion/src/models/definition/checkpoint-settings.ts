@@ -12,6 +12,11 @@ export const SETTINGS_FILE = "lvsa.json";
 
 const rgb = z.tuple([z.number(), z.number(), z.number()]);
 
+/** What only one system takes for a separator or a drive is none on any. */
+const pathInside = z
+  .string()
+  .regex(/^(?!.*(^|\/)\.{0,2}(\/|$))[^\\:]+$/, "expected the path of a file in the folder");
+
 const schema = z.strictObject({
   /** Latent frames (rows of the pattern) that the model was trained on. */
   reference_latent_frames: size.optional(),
@@ -25,14 +30,26 @@ const schema = z.strictObject({
   fps: positive.optional(),
   num_inference_steps: size.optional(),
   guidance_scale: z.number().min(0).optional(),
+  /** A LoRA in the folder and the preset that it was distilled for: what runs where nobody says how to sample. */
+  few_steps: z.strictObject({ lora: pathInside, preset: z.string().min(1) }).optional(),
   /** Colours of latents for previews, from 0 to 1: red, green and blue of each channel, and what is added to them. */
   latent_rgb: z.strictObject({ factors: z.array(rgb).min(1), bias: rgb }).optional(),
 });
+
+/** A few-step student that a checkpoint brings along. */
+export interface FewSteps {
+  /** A LoRA for the transformer: its path inside of the folder. */
+  readonly lora: string;
+  /** Of `samplingPresets`: what the LoRA was distilled for. */
+  readonly preset: string;
+}
 
 export interface CheckpointSettings {
   /** In place of the family's. */
   readonly defaults: Partial<ModelDefaults>;
   readonly geometry: Partial<Pick<ModelGeometry, "referenceTokenFrames" | "lvsa">>;
+  /** The student that comes with the model, where there is one. */
+  readonly fewSteps?: FewSteps;
   /** Of previews, where the author fitted them. */
   readonly latentColours?: ColourMap;
 }
@@ -62,6 +79,7 @@ export function parseCheckpointSettings(json: unknown): CheckpointSettings {
   const colours = given.latent_rgb;
   return {
     ...(colours ? { latentColours: colourRows(colours) } : {}),
+    ...(given.few_steps ? { fewSteps: given.few_steps } : {}),
     defaults: present(defaults),
     geometry: {
       ...present({ referenceTokenFrames: given.reference_latent_frames }),
