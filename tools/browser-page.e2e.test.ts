@@ -1,8 +1,9 @@
 /** The page in a browser, from the first visit to the finished clip: by keyboard alone, cut off, offline. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { DEMO_CLIP } from "@lvsa/demo-wan";
+import { Engine } from "@lvsa/diffusion";
 import { createDevice, nodeFolder } from "@lvsa/diffusion/node";
-import { WanPipeline } from "@lvsa/diffusion/wan";
 import { relativeL2 } from "@lvsa/runtime/testing";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -11,7 +12,7 @@ import { type Served, serveFolder } from "./browser/serve.js";
 import { builtPage, TestedPage } from "./browser/tested-page.js";
 
 const TRANSFORMER = "/model/transformer/diffusion_pytorch_model.safetensors";
-const clip = { numFrames: 9, height: 32, width: 48, numInferenceSteps: 2, guidanceScale: 1, seed: 7 };
+const clip = { numFrames: 9, height: 32, width: 48, seed: 7 };
 const prompt = "a red boat";
 
 it("has Chromium and the built page to test with", ({ skip }) => {
@@ -95,6 +96,10 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
   });
 
   it("makes a clip by keyboard alone, with the latents that Node makes", async () => {
+    // The clip that the command line makes where nothing is said.
+    expect(await page.inputValue("#prompt")).toBe(DEMO_CLIP.prompt);
+    expect(await page.textContent("#length-text")).toContain(`${DEMO_CLIP.numFrames} frames`);
+    expect(await page.isChecked("#lvsa")).toBe(true);
     await fill("prompt", prompt);
     await tabTo("length");
     await page.keyboard.press("Home");
@@ -102,26 +107,32 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     expect(await page.textContent("#length-text")).toContain(`${clip.numFrames} frames`);
     await page.keyboard.press("Tab");
     expect(await page.evaluate(() => document.activeElement?.id)).toBe("lvsa");
+    await tested.planned();
     await look("form-light");
-    await page.evaluate(() => document.querySelector("summary")?.setAttribute("id", "more"));
-    await tabTo("more");
+    await page.keyboard.press("Space");
+    await page.evaluate(() => document.querySelector("summary")?.setAttribute("id", "summary"));
+    await tabTo("summary");
     await page.keyboard.press("Enter");
+    const sampling = ["#sampling", "#steps", "#guidance"].map((id) => page.inputValue(id));
+    expect(await Promise.all(sampling)).toEqual(["demo-wan-4step", "4", "1"]);
     await fill("width", String(clip.width));
     await fill("height", String(clip.height));
-    await fill("steps", String(clip.numInferenceSteps));
-    await fill("guidance", String(clip.guidanceScale));
     await fill("seed", String(clip.seed));
-    await expect.poll(() => page.textContent("#estimate"), { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+    expect(await tested.planned()).toMatch(/Memory: \d+ MB/);
     await page.keyboard.press("Enter");
     await page.waitForSelector("#results article", { timeout: 120_000 });
     const [made] = await tested.clips();
-    expect(made).toMatchObject({ settings: { prompt, seed: clip.seed, lvsa: null } });
+    const student = {
+      ...{ preset: "demo-wan-4step", num_inference_steps: 4, guidance_scale: 1 },
+      loras: "few-steps.safetensors:1 (transformer)",
+    };
+    expect(made).toMatchObject({ settings: { prompt, seed: clip.seed, lvsa: null, ...student } });
     expect(made!.bytes).toBeGreaterThan(500);
     const device = await createDevice({ adapter: process.env.LVSA_TEST_ADAPTER || "auto" });
     const folder = nodeFolder(join(builtPage, "model"));
-    const pipeline = await WanPipeline.fromPretrained(folder, { device });
-    const { latents } = await pipeline.generate({ prompt, ...clip });
-    pipeline.dispose();
+    const engine = await Engine.open(folder, { device, fewSteps: true, registered: false });
+    const { latents } = await engine.generate({ prompt, ...clip });
+    engine.dispose();
     device.dispose();
     // Two drivers round differently; 1.4e-6 was seen between SwiftShader and lavapipe.
     expect(relativeL2(Float32Array.from(made!.latents), latents.data)).toBeLessThan(1e-4);
@@ -135,31 +146,32 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
 
   it("refuses before the start what does not fit, and offers what does", async () => {
     const frames = async () => Number(/(\d+) frames/.exec((await page.textContent("#length-text"))!)![1]);
-    const estimate = () => page.textContent("#estimate");
     await page.fill("#length", "16");
     await page.fill("#width", "128");
     await page.fill("#height", "128");
     await page.fill("#memory", "0.02");
     // Frames are decoded a few at a time: their size alone is too much.
-    await expect.poll(estimate, { timeout: 60_000 }).toMatch(/there are 20 MB.*make it smaller/);
+    expect(await tested.planned()).toMatch(/there are 20 MB.*make it smaller/);
     await page.fill("#length", "24");
     await page.fill("#width", "64");
     await page.fill("#height", "64");
-    await page.fill("#memory", "0.0105");
-    await expect.poll(estimate, { timeout: 60_000 }).toMatch(/needs \d+ MB of memory .* would fit/);
+    await page.fill("#memory", "");
+    const [, all] = /Memory: (\d+) MB/.exec(await tested.planned())!;
+    await page.fill("#memory", String((Number(all) - 1) / 1000));
+    expect(await tested.planned()).toMatch(/needs \d+ MB of memory .* would fit/);
     expect(await page.isDisabled("#generate")).toBe(true);
     await tested.look("refused-light");
     const shorter = page.locator("#estimate button");
     expect(await shorter.textContent()).toMatch(/^\d+ frames would fit \(\d+ MB\)/);
     const offered = Number(/^\d+/.exec((await shorter.textContent())!)![0]);
     await shorter.click();
-    await expect.poll(estimate, { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+    expect(await tested.planned()).toMatch(/Memory: \d+ MB/);
     expect(await frames()).toBe(offered);
     expect(await page.isEnabled("#generate")).toBe(true);
     for (const [id, value] of Object.entries({ width: clip.width, height: clip.height, memory: "" }))
       await page.fill(`#${id}`, String(value));
     await page.fill("#length", String((clip.numFrames - 1) / 4));
-    await expect.poll(estimate, { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+    expect(await tested.planned()).toMatch(/Memory: \d+ MB/);
   });
 
   it("makes the sparse and the dense clip side by side, and goes on after the end of its worker", async () => {
@@ -185,7 +197,10 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await look("results-phone");
 
     await page.uncheck("#compare");
+    await page.selectOption("#sampling", { label: "The model itself" });
+    expect(await page.inputValue("#steps")).toBe("20");
     await page.fill("#steps", "40");
+    await page.fill("#guidance", "1");
     await page.click("#generate");
     // The state after some step is kept.
     await expect.poll(() => page.evaluate(filesKept), { timeout: 60_000 }).toBeGreaterThan(0);
@@ -197,7 +212,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await expect.poll(() => page.evaluate("globalThis.clips.length"), { timeout: 120_000 }).toBe(4);
     expect(page.workers()).toHaveLength(1);
     const resumed = (await tested.clips())[3]!;
-    expect(resumed.settings).toMatchObject({ num_inference_steps: 40, seed: clip.seed });
+    expect(resumed.settings).toMatchObject({ num_inference_steps: 40, seed: clip.seed, loras: null });
     expect(await page.isHidden("#kept-run")).toBe(true);
     expect(await page.evaluate(filesKept)).toBe(0);
   });
@@ -218,7 +233,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await expect
       .poll(() => page.textContent("#model-text"), { timeout: 60_000 })
       .toMatch(/^model \(WanPipeline\)/);
-    await expect.poll(() => page.textContent("#estimate"), { timeout: 60_000 }).toMatch(/Memory: \d+ MB/);
+    expect(await tested.planned()).toMatch(/Memory: \d+ MB/);
     expect(served.requests.length).toBe(before);
   });
 

@@ -67,7 +67,7 @@ describe.skipIf(!chromiumPath)("@lvsa/web in Chromium", () => {
     }, model);
   const urlOf = (name: string) => ({ kind: "url", url: `${origin}/${name}`, keep: true }) as const;
   /** Begins a clip; with `pauseAt` it is paused when so many steps are done. */
-  const begin = (options: Web.ClipOptions, pauseAt?: number) =>
+  const begin = (options: Omit<Web.ClipOptions, "loras">, pauseAt?: number) =>
     page.evaluate(
       ([options, pauseAt]) => {
         globalThis.steps = [];

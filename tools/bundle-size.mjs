@@ -54,7 +54,7 @@ const bundles = [
   {
     name: "web: what the page loads (createGenerator)",
     from: "apps/web",
-    source: 'export { createGenerator, webgpuProblem, droppedModel } from "@lvsa/web";',
+    source: 'export { createGenerator, webgpuProblem, droppedFiles } from "@lvsa/web";',
     budget: 10,
     // All that computes is the worker's.
     without: [/WanPipeline/, /mediabunny/],

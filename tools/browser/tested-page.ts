@@ -73,6 +73,12 @@ export class TestedPage {
     await this.page.waitForSelector("#form:not([hidden])", { timeout: 60_000 });
   }
 
+  /** Waits until what is said of time and memory is of the clip that the form describes. */
+  async planned(): Promise<string> {
+    await this.page.waitForSelector('#estimate[aria-busy="false"]', { timeout: 60_000 });
+    return (await this.page.textContent("#estimate")) ?? "";
+  }
+
   /** The form as somebody with a mouse fills it. */
   async fill(clip: ClipFields): Promise<void> {
     const { page } = this;
@@ -80,6 +86,7 @@ export class TestedPage {
     await page.evaluate("document.querySelector('#form details').open = true");
     await page.fill("#width", String(clip.width));
     await page.fill("#height", String(clip.height));
+    await page.selectOption("#sampling", "");
     await page.fill("#steps", String(clip.numInferenceSteps));
     await page.fill("#guidance", String(clip.guidanceScale));
     await page.fill("#seed", String(clip.seed));

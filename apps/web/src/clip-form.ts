@@ -1,6 +1,8 @@
 /** What the visitor asks for: the form's fields, and what they mean for a model. */
 import type { ClipOptions, ModelInfo } from "@lvsa/web";
 import { create, element } from "./dom.js";
+import { LoraList } from "./lora-list.js";
+import { SamplingField } from "./sampling-field.js";
 import { lengthInWords } from "./words.js";
 
 /** The longest clip that the slider offers, in training lengths. */
@@ -12,16 +14,20 @@ export class ClipForm {
   readonly length = element("length", HTMLInputElement);
   readonly lvsa = element("lvsa", HTMLInputElement);
   readonly compare = element("compare", HTMLInputElement);
+  readonly loras: LoraList;
   readonly #width = element("width", HTMLInputElement);
   readonly #height = element("height", HTMLInputElement);
-  readonly #steps = element("steps", HTMLInputElement);
-  readonly #guidance = element("guidance", HTMLInputElement);
+  readonly #sampling = new SamplingField();
   readonly #seed = element("seed", HTMLInputElement);
   readonly #memory = element("memory", HTMLInputElement);
   #model: ModelInfo | undefined;
 
   /** @param onChange hears that a plan would change */
   constructor(onChange: () => void) {
+    this.loras = new LoraList(() => {
+      this.#sampling.allowStudent(this.loras.loras.length === 0);
+      onChange();
+    });
     this.form.addEventListener("input", (event) => {
       if (event.target === this.length) this.#sayLength();
       if (event.target === this.lvsa) this.#allowCompare();
@@ -29,12 +35,19 @@ export class ClipForm {
     });
   }
 
-  /** Shows the form with the model's own settings. */
-  open(model: ModelInfo, prompts: readonly string[]): void {
+  /**
+   * Shows the form with the model's own settings.
+   * @param start in place of some of them
+   */
+  open(
+    model: ModelInfo,
+    prompts: readonly string[],
+    { numFrames = model.defaults.numFrames }: { readonly numFrames?: number } = {},
+  ): void {
     this.#model = model;
     const { defaults, frameStep, sizeMultiple, trainingFrames } = model;
     this.length.max = String(Math.max(1, Math.ceil((LONGEST * (trainingFrames - 1)) / frameStep)));
-    this.length.value = String(Math.round((defaults.numFrames - 1) / frameStep));
+    this.length.value = String(Math.round((numFrames - 1) / frameStep));
     for (const [field, value] of [
       [this.#width, defaults.width],
       [this.#height, defaults.height],
@@ -42,9 +55,9 @@ export class ClipForm {
       field.value = String(value);
       field.min = field.step = String(sizeMultiple);
     }
-    this.#steps.value = String(defaults.numInferenceSteps);
-    this.#guidance.value = String(defaults.guidanceScale);
-    this.lvsa.checked = defaults.numFrames > trainingFrames;
+    this.loras.clear();
+    this.#sampling.open(model);
+    this.lvsa.checked = numFrames > trainingFrames;
     this.#allowCompare();
     const horizon = element("horizon", HTMLElement);
     horizon.style.setProperty("--at", String((trainingFrames - 1) / frameStep / Number(this.length.max)));
@@ -63,6 +76,7 @@ export class ClipForm {
     );
     if (this.prompt.value === "") this.prompt.value = prompts[0] ?? "";
     this.#sayLength();
+    element("estimate", HTMLElement).textContent = "Estimating time and memory…";
     this.form.hidden = false;
   }
 
@@ -74,13 +88,14 @@ export class ClipForm {
   options(lvsa = this.lvsa.checked): ClipOptions {
     const seed = this.#seed.value.trim();
     const memory = this.#memory.valueAsNumber;
+    const { loras } = this.loras;
     return {
       prompt: this.prompt.value.trim(),
       numFrames: this.numFrames,
       width: Number(this.#width.value),
       height: Number(this.#height.value),
-      numInferenceSteps: Number(this.#steps.value),
-      guidanceScale: Number(this.#guidance.value),
+      ...this.#sampling.options,
+      ...(loras.length > 0 ? { loras } : {}),
       lvsa,
       // Browsers do not tell how much there is.
       ...(memory > 0 ? { memoryBudget: memory * 1e9 } : {}),

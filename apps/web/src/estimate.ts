@@ -3,6 +3,11 @@ import type { ClipPlan } from "@lvsa/web";
 import { create, element } from "./dom.js";
 import { bytesInWords, percent, secondsInWords } from "./words.js";
 
+/** While it is busy, what is shown is of the clip before. */
+export function setEstimating(isBusy: boolean): void {
+  element("estimate", HTMLElement).setAttribute("aria-busy", String(isBusy));
+}
+
 /** @param onShorter is called with a length that fits */
 export function showEstimate(
   plan: ClipPlan,
@@ -40,6 +45,7 @@ export function showEstimate(
   }
   element("generate", HTMLButtonElement).disabled = !plan.fits;
   showMask(plan);
+  setEstimating(false);
 }
 
 function showMask(plan: ClipPlan): void {

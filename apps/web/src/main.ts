@@ -1,24 +1,26 @@
 /** The page: a model, a form, a clip. */
 import "./no-eval.js";
-import { DEMO_PROMPTS } from "@lvsa/demo-wan";
+import { DEMO_CLIP, DEMO_PROMPTS } from "@lvsa/demo-wan";
 import { UsageError } from "@lvsa/runtime/errors";
 import {
+  type ClipOptions,
   type ClipPlan,
   createGenerator,
-  droppedModel,
+  droppedFiles,
+  type GivenFiles,
   type KeptRun,
   keepAwake,
   keptRuns,
   type ModelSource,
   type Progress,
-  pickedModel,
+  pickedFiles,
   removeKeptRun,
   type VideoGenerator,
   webgpuProblem,
 } from "@lvsa/web";
 import { ClipForm } from "./clip-form.js";
 import { create, element } from "./dom.js";
-import { showEstimate } from "./estimate.js";
+import { setEstimating, showEstimate } from "./estimate.js";
 import { showKeptModels } from "./kept-list.js";
 import { PreviewCanvas } from "./preview-canvas.js";
 import { clearProblem, showMessage, showProblem } from "./problem.js";
@@ -66,13 +68,14 @@ class Page {
     for (const [button, input] of [
       ["pick", element("folder", HTMLInputElement)],
       ["pick-files", element("files", HTMLInputElement)],
+      ["add-lora", element("lora-files", HTMLInputElement)],
     ] as const) {
       element(button, HTMLButtonElement).addEventListener("click", () => input.click());
       input.addEventListener("change", () => {
         const files = Array.from(input.files ?? []);
         // So that the same can be picked again.
         input.value = "";
-        if (files.length > 0) this.#try(async () => this.#open(pickedModel(files)));
+        if (files.length > 0) this.#try(async () => this.#take(await pickedFiles(files)));
       });
     }
     this.#takeDrops();
@@ -113,8 +116,21 @@ class Page {
       event.preventDefault();
       body.classList.remove("dropping");
       const data = event.dataTransfer;
-      if (data) this.#try(async () => this.#open(await droppedModel(data)));
+      if (data) this.#try(async () => this.#take(await droppedFiles(data)));
     });
+  }
+
+  /** A model, LoRAs for it, or LoRAs for the one that is open. */
+  async #take({ model, loras }: GivenFiles): Promise<void> {
+    if (model) await this.#open(model);
+    if (loras.length === 0 || (model && !this.#generator)) return;
+    if (!this.#generator) {
+      throw new UsageError("NO_MODEL", "a LoRA changes a model, and none is open.", {
+        fix: "Open the model first, or drop both together.",
+      });
+    }
+    element("more", HTMLDetailsElement).open = true;
+    this.#form.loras.add(loras);
   }
 
   async #open(model: ModelSource): Promise<void> {
@@ -154,7 +170,7 @@ class Page {
       text.textContent = `${name} (${className}) on ${device}.${
         hardware === "software" ? " This is a processor that stands in for a GPU, and slow." : ""
       }`;
-      this.#form.open(this.#generator.model, isDemo ? DEMO_PROMPTS : []);
+      this.#form.open(this.#generator.model, isDemo ? DEMO_PROMPTS : [], isDemo ? DEMO_CLIP : {});
       await this.#plan();
       await this.#offerKeptRun();
     } catch (error) {
@@ -169,6 +185,8 @@ class Page {
 
   #replan(): void {
     clearTimeout(this.#timer);
+    if (!this.#generator || this.#running) return;
+    setEstimating(true);
     this.#timer = setTimeout(() => this.#try(() => this.#plan()), PLAN_DELAY_MILLISECONDS);
   }
 
@@ -176,12 +194,15 @@ class Page {
   async #plan(): Promise<void> {
     if (!this.#generator || this.#running) return;
     const turn = ++this.#planned;
+    setEstimating(true);
     let plan: ClipPlan;
     try {
       plan = await this.#generator.plan(this.#form.options());
     } catch (error) {
       if (turn !== this.#planned) return;
       element("generate", HTMLButtonElement).disabled = true;
+      element("estimate", HTMLElement).replaceChildren();
+      setEstimating(false);
       throw error;
     }
     if (turn !== this.#planned) return;
@@ -215,7 +236,8 @@ class Page {
         onNote: (note: string) => console.info(note),
       };
       if (resume) {
-        const clip = await generator.generate(resume.options, { ...hooks, resume: resume.name });
+        const options = this.#withFiles(resume.options);
+        const clip = await generator.generate(options, { ...hooks, resume: resume.name });
         addResult(clip, clip.settings.lvsa ? "LVSA" : "Dense");
         return;
       }
@@ -240,6 +262,14 @@ class Page {
       await this.#offerKeptRun();
       this.#replan();
     }
+  }
+
+  /** Of a run that was kept its LoRAs are names: their files are those that are on the page now. */
+  #withFiles(options: KeptRun["options"]): ClipOptions {
+    const { loras = [], ...rest } = options as unknown as ClipOptions;
+    const here = new Map(this.#form.loras.loras.map(({ file }) => [file.name, file]));
+    const found = loras.map((lora) => ({ ...lora, file: here.get(lora.file.name) ?? lora.file }));
+    return found.length > 0 ? { ...rest, loras: found } : rest;
   }
 
   #showProgress({ stage, what, done, total, secondsLeft }: Progress): void {
@@ -285,13 +315,20 @@ class Page {
     element("kept-run", HTMLElement).hidden = run === undefined;
     if (!run) return;
     element("kept-run-text", HTMLElement).textContent =
-      `A clip was not finished: "${String(run.options.prompt)}", ${run.step} of ${run.steps} steps are done.`;
+      `A clip was not finished: "${String(run.options.prompt)}", ${run.step} of ${run.steps} steps are done.${needed(run)}`;
     element("go-on", HTMLButtonElement).onclick = () => this.#try(() => this.#generate(run));
   }
 
   #try(work: () => Promise<void>): void {
     work().catch(showProblem);
   }
+}
+
+/** What has to be there before the run can go on. */
+function needed({ options }: KeptRun): string {
+  const { loras = [] } = options as unknown as ClipOptions;
+  if (loras.length === 0) return "";
+  return ` It was begun with ${loras.map(({ file }) => file.name).join(" and ")}: add the same first.`;
 }
 
 new Page().start();

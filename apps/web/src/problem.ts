@@ -14,6 +14,8 @@ export function showProblem(error: unknown): void {
 export function showMessage(box: HTMLElement, message: string, fix: string | undefined): void {
   box.replaceChildren(create("strong", {}, capital(message)), ...(fix ? [create("p", {}, fix)] : []));
   box.hidden = false;
+  // It is the first of a long page.
+  box.scrollIntoView({ block: "nearest" });
 }
 
 export function clearProblem(): void {

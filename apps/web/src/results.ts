@@ -29,6 +29,8 @@ export function addResult(clip: Clip, title: string, comparison?: HTMLElement): 
   const facts: [string, string][] = [
     ["Length", lengthInWords(clip.frameCount, clip.fps)],
     ["Attention", lvsa ? `LVSA, ${percent(lvsa.attended_fraction)} attended` : "dense"],
+    ["Sampling", samplingOf(clip.settings)],
+    ...(clip.settings.loras ? [["LoRAs", String(clip.settings.loras)] satisfies [string, string]] : []),
     ["Steps took", secondsInWords(clip.seconds.denoise)],
     ["Seed", String(clip.seed)],
     ["File", `${clip.format}, ${bytesInWords(clip.blob.size)}, settings inside`],
@@ -68,6 +70,12 @@ export function addResult(clip: Clip, title: string, comparison?: HTMLElement): 
   } else element("results", HTMLElement).prepend(article);
   // For whoever embeds the page: the clip itself.
   article.dispatchEvent(new CustomEvent("lvsa-clip", { bubbles: true, detail: clip }));
+}
+
+function samplingOf(settings: Clip["settings"]): string {
+  const { num_inference_steps: steps, guidance_scale: guidance, preset } = settings;
+  const isGuided = Number(guidance) > 1;
+  return `${steps} steps${isGuided ? `, guidance ${guidance}` : ""}${preset ? ` (${preset})` : ""}`;
 }
 
 /** What is done to one player is done to the other. */

@@ -12,6 +12,8 @@ export const WEB_ERROR_CODES: Readonly<
   ABORTED: { fault: "run" },
   /** files.json lists no files: … */
   BAD_FILE_LIST: { fault: "run" },
+  /** loras: the file … is not there. */
+  BAD_OPTION: { fault: "usage" },
   /** what came has …, which is not what the list of files says. */
   CHECKSUM: { fault: "run" },
   /** the file can not be loaded: … */
@@ -42,6 +44,7 @@ export const WEB_ERROR_CODES: Readonly<
 export type WebErrorCode =
   | "ABORTED"
   | "BAD_FILE_LIST"
+  | "BAD_OPTION"
   | "CHECKSUM"
   | "DOWNLOAD_FAILED"
   | "ENCODER_FAILED"

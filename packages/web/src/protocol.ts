@@ -5,6 +5,13 @@ import type { ErrorFault } from "@lvsa/runtime/errors";
 import type { VideoFormat, VideoQuality } from "@lvsa/video";
 import type { ModelSource } from "./model-source.js";
 
+/** A LoRA that a clip is made with: a safetensors file, all of whose keys have a place in the model's transformer. */
+export interface ClipLora {
+  readonly file: File;
+  /** How much of it is added; any finite number. Default 1. */
+  readonly weight?: number;
+}
+
 /** `GenerateOptions` without what can not be sent: callbacks and the signal have their own ways. */
 export interface ClipOptions
   extends Omit<GenerateOptions, "signal" | "onStep" | "onStage" | "onState" | "onTensor" | "resumeFrom"> {
@@ -14,8 +21,18 @@ export interface ClipOptions
   readonly format?: VideoFormat | "auto";
   /** Of mp4 and webm. Default `high`. */
   readonly quality?: VideoQuality;
+  /** Added to the transformer, one after the other; another choice than the last clip's loads it again. Default: none. */
+  readonly loras?: readonly ClipLora[];
   /** Bytes of GPU memory that the clip may take. Default: what was said when the model was opened. */
   readonly memoryBudget?: number;
+}
+
+/** Settings of a few-step model together: see `GenerateOptions.preset`. */
+export interface ModelPreset {
+  readonly name: string;
+  readonly description: string;
+  readonly numInferenceSteps: number;
+  readonly guidanceScale: number;
 }
 
 /** What a model is, and what it makes when it is told nothing. */
@@ -32,6 +49,13 @@ export interface ModelInfo {
     readonly guidanceScale: number;
     readonly fps: number;
   };
+  /** Presets of the model's family. */
+  readonly presets: readonly ModelPreset[];
+  /**
+   * Preset of the few-step student that comes with the checkpoint. It runs where an option names the preset, or none says how
+   * to sample; with others (steps, guidance, a negative prompt, LoRAs, …) the model itself does.
+   */
+  readonly fewSteps: string | undefined;
   /** Video frames of the clips that the model was trained on. Beyond them attention thins out. */
   readonly trainingFrames: number;
   /** Frame counts that fit are this times k, plus 1. */

@@ -1,7 +1,7 @@
 /** From a model's source to its folder, in the worker. */
 import { type FolderReader, httpFolder, isLvsaError } from "@lvsa/runtime";
 import { directoryFolder, filesBelow, filesFolder } from "../folders/file-folders.js";
-import { modelOf } from "../folders/picked-model.js";
+import { modelOf } from "../folders/picked-files.js";
 import type { ModelSource } from "../model-source.js";
 import type { Progress } from "../protocol.js";
 import { storedModel } from "../store/stored-model.js";

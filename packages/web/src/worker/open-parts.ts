@@ -2,7 +2,7 @@
 import { type ComponentFile, openCheckpoint } from "@lvsa/diffusion";
 import { ConfigError, type FolderReader, isLvsaError } from "@lvsa/runtime";
 import { fileSource, filesFolder } from "../folders/file-folders.js";
-import { isTokenizerFile } from "../folders/picked-model.js";
+import { isTokenizerFile } from "../folders/picked-files.js";
 import type { PickedFile } from "../model-source.js";
 
 /**

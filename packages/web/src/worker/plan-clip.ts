@@ -14,6 +14,7 @@ export interface PlanClipOptions {
   readonly model: ModelDescription;
   readonly device: Device;
   readonly options: ClipOptions;
+  readonly merged: RehearsalOptions["merged"];
   /** Operations per second. */
   readonly speed: number;
   readonly speedFrom: ClipPlan["secondsFrom"];
@@ -56,6 +57,7 @@ export async function planClip(asked: PlanClipOptions): Promise<ClipPlan> {
     width: grid.width,
     guidanceScale,
     precision: activationDType(device),
+    merged: asked.merged,
     device,
   };
   const memory = await memoryOf(rehearsal);

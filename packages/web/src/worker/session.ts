@@ -14,7 +14,7 @@ import {
   modelShape,
   sizeMultiple,
 } from "@lvsa/diffusion/catalog";
-import { rehearse } from "@lvsa/diffusion/rehearsal";
+import { type MergedTensors, rehearse } from "@lvsa/diffusion/rehearsal";
 import { installFamily, lvsaRecord } from "@lvsa/hooks/families";
 import {
   activationDType,
@@ -30,6 +30,7 @@ import {
 import type { ModelSource } from "../model-source.js";
 import type { ClipData, ClipOptions, ClipPlan, GenerateCall, ModelInfo, Progress } from "../protocol.js";
 import { keepRun, readKeptRun, removeKeptRun } from "../runs/kept-runs.js";
+import { type ClipWeights, changedTensors, clipWeights, openLoras, presetsOf } from "./clip-weights.js";
 import { openFolder } from "./open-folder.js";
 import { lvsaSettings, planClip, trainingFrames } from "./plan-clip.js";
 import { measureSpeed } from "./speed.js";
@@ -62,7 +63,9 @@ export class Session {
   /** Learns colours from the first clip for those that follow. */
   #preview: LatentPreview | undefined;
   #device: Device | undefined;
-  #engine: Engine | undefined;
+  #engine: { readonly engine: Engine; readonly key: string } | undefined;
+  /** What LoRAs change, of the weights that were planned last. */
+  #changed: { readonly tensors: MergedTensors | undefined; readonly key: string } | undefined;
   #measured: { readonly speed: number; readonly from: ClipPlan["secondsFrom"] } | undefined;
 
   private constructor(folder: FolderReader, description: ModelDescription, budget: number | undefined) {
@@ -80,7 +83,7 @@ export class Session {
       throwIfAborted(events.signal, "opening the model");
       const session = new Session(folder, describeCheckpoint(await inspectCheckpoint(folder)), memoryBudget);
       session.#device = device;
-      await session.#open();
+      await session.#open(clipWeights(session.#description, {}));
       return session;
     } catch (error) {
       device.dispose();
@@ -89,9 +92,9 @@ export class Session {
   }
 
   async info(): Promise<ModelInfo> {
-    const { device } = await this.#open();
+    const device = await this.#openDevice();
     const { geometry } = modelShape(this.#description);
-    const { family, pipelineClass, defaults, recommended } = this.#description;
+    const { family, pipelineClass, defaults, recommended, fewSteps } = this.#description;
     const { numFrames, height, width, numInferenceSteps, guidanceScale, fps } = {
       ...defaults,
       ...recommended,
@@ -101,6 +104,8 @@ export class Session {
       className: pipelineClass,
       family,
       defaults: { numFrames, height, width, numInferenceSteps, guidanceScale, fps },
+      presets: presetsOf(family),
+      fewSteps: fewSteps?.preset,
       trainingFrames: trainingFrames(geometry),
       frameStep: frameStep(geometry),
       sizeMultiple: sizeMultiple(geometry),
@@ -109,13 +114,16 @@ export class Session {
     };
   }
 
+  /** @throws WeightsError `LORA_UNKNOWN_KEY`, `LORA_INCOMPLETE`, `LORA_WRONG_SHAPE` naming keys, and as `planClip` */
   async plan(options: ClipOptions): Promise<ClipPlan> {
-    const { device } = await this.#open();
+    const device = await this.#openDevice();
+    const weights = clipWeights(this.#description, options);
     this.#measured ??= { speed: await measureSpeed(device), from: "estimated" };
     return planClip({
       model: this.#description,
       device,
-      options,
+      options: { ...options, ...weights.sampling },
+      merged: await this.#changedBy(weights),
       speed: this.#measured.speed,
       speedFrom: this.#measured.from,
       availableBytes: options.memoryBudget ?? this.#budget ?? knownMemory(device),
@@ -169,16 +177,27 @@ export class Session {
 
   async #run(run: Run, events: CallEvents): Promise<ClipData> {
     const { call, plan } = run;
-    const { lvsa, format: _format, quality, seed, memoryBudget: _budget, ...asked } = call.options;
+    const weights = clipWeights(this.#description, call.options);
+    const {
+      lvsa,
+      format: _format,
+      quality,
+      seed,
+      memoryBudget: _budget,
+      loras: _loras,
+      ...asked
+    } = call.options;
     const { signal, onProgress } = events;
-    const { device, engine } = await this.#open();
+    const { device, engine } = await this.#open(weights);
     const started = performance.now();
     onProgress({ stage: "load", what: "kernels", done: 0, total: 1 });
     const size = { numFrames: plan.numFrames, height: plan.height, width: plan.width };
     const { kernels } = await rehearse({
       model: this.#description,
       ...size,
+      guidanceScale: weights.sampling.guidanceScale ?? call.options.guidanceScale,
       precision: activationDType(device),
+      merged: await this.#changedBy(weights),
       device,
     });
     await device.warm(kernels);
@@ -294,19 +313,42 @@ export class Session {
     await keepRun(call.keepAs, last, { model: this.#folder.name, options: plainOptions(call.options) });
   }
 
-  /** The device and the engine, opened again after they were lost. */
-  async #open(): Promise<{ device: Device; engine: Engine }> {
+  async #changedBy(weights: ClipWeights): Promise<MergedTensors | undefined> {
+    if (this.#changed?.key !== weights.key) {
+      const tensors = await changedTensors(this.#folder, this.#description, weights);
+      this.#changed = { tensors, key: weights.key };
+    }
+    return this.#changed.tensors;
+  }
+
+  /** Opened again after it was lost. */
+  async #openDevice(): Promise<Device> {
     // It may have been lost while nothing ran: a driver was updated, the machine slept.
     if (this.#device?.isLost) this.#close();
     this.#device ??= await createDevice();
-    this.#engine ??= await Engine.open(this.#folder, { device: this.#device, registered: false });
-    return { device: this.#device, engine: this.#engine };
+    return this.#device;
+  }
+
+  /** The device, and the engine with these weights. */
+  async #open(weights: ClipWeights): Promise<{ device: Device; engine: Engine }> {
+    const device = await this.#openDevice();
+    if (this.#engine?.key !== weights.key) {
+      this.#closeEngine();
+      const which = weights.isStudent ? { fewSteps: true } : { loras: openLoras(weights.loras) };
+      const engine = await Engine.open(this.#folder, { device, registered: false, ...which });
+      this.#engine = { engine, key: weights.key };
+    }
+    return { device, engine: this.#engine.engine };
+  }
+
+  #closeEngine(): void {
+    this.#engine?.engine.dispose();
+    this.#engine = undefined;
   }
 
   #close(): void {
-    this.#engine?.dispose();
+    this.#closeEngine();
     this.#device?.dispose();
-    this.#engine = undefined;
     this.#device = undefined;
   }
 }
@@ -346,13 +388,13 @@ function notEnoughMemory(plan: ClipPlan): DeviceError {
   );
 }
 
-/** What of the options can be written down: not images and tensors. */
-function plainOptions(options: ClipOptions): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(options).filter(
-      ([, value]) => value !== undefined && (typeof value !== "object" || value === null || isPlain(value)),
-    ),
+/** What of the options can be written down: not images and tensors, and of LoRAs their names. */
+function plainOptions({ loras, ...options }: ClipOptions): Record<string, unknown> {
+  const plain = Object.entries(options).filter(
+    ([, value]) => value !== undefined && (typeof value !== "object" || value === null || isPlain(value)),
   );
+  const names = loras?.map(({ file, weight = 1 }) => ({ file: { name: file.name }, weight }));
+  return { ...Object.fromEntries(plain), ...(names?.length ? { loras: names } : {}) };
 }
 
 function isPlain(value: object): boolean {

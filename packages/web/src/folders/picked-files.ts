@@ -1,30 +1,51 @@
-/** From what a user picked or dropped to a model: a checkpoint's folder, a folder that holds one, single files. */
+/** From what a user picked or dropped to a model (a checkpoint's folder, a folder that holds one, single files) and LoRAs for it. */
 import { UsageError } from "@lvsa/runtime/errors";
 import type { ModelSource, PickedFile } from "../model-source.js";
+import { isLoraFile } from "./lora-file.js";
+
+/** At least one of both is there. */
+export interface GivenFiles {
+  readonly model?: Extract<ModelSource, { kind: "files" }>;
+  /** LoRAs, for the model beside them or for one that is open: `ClipOptions.loras`. */
+  readonly loras: readonly File[];
+}
 
 /**
  * Files of an `<input type="file" multiple>`, with or without `webkitdirectory`.
  * @throws UsageError `NO_CHECKPOINT` when there is no `model_index.json` and no file of weights among them
  */
-export function pickedModel(files: Iterable<File>): ModelSource {
-  return modelOf([...files].map((file) => ({ path: file.webkitRelativePath || file.name, file })));
+export function pickedFiles(files: Iterable<File>): Promise<GivenFiles> {
+  return sorted([...files].map((file) => ({ path: file.webkitRelativePath || file.name, file })));
 }
 
 /**
  * What was dropped on the page. To be called in the `drop` event: the browser forgets the items after it.
  * @throws UsageError `NO_CHECKPOINT` when there is no `model_index.json` and no file of weights inside
  */
-export async function droppedModel(data: Pick<DataTransfer, "items" | "files">): Promise<ModelSource> {
+export async function droppedFiles(data: Pick<DataTransfer, "items" | "files">): Promise<GivenFiles> {
   const items = Array.from(data.items).filter(({ kind }) => kind === "file");
   // All at once: after the event they are gone.
   const dropped = items.map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
-  if (dropped.length === 0) return pickedModel(Array.from(data.files));
+  if (dropped.length === 0) return pickedFiles(Array.from(data.files));
   const files: PickedFile[] = [];
   for (const { entry, file } of dropped) {
     if (entry) await collect(entry, "", files);
     else if (file) files.push({ path: file.name, file });
   }
-  return modelOf(files);
+  return sorted(files);
+}
+
+/** LoRAs inside of a checkpoint's folder stay there: its own settings name them. */
+async function sorted(files: readonly PickedFile[]): Promise<GivenFiles> {
+  const root = checkpointRoot(files);
+  const loras: PickedFile[] = [];
+  for (const one of files) {
+    const isInside = root !== undefined && one.path.startsWith(root);
+    if (!isInside && (await isLoraFile(one.file))) loras.push(one);
+  }
+  const others = files.filter((one) => !loras.includes(one));
+  const hasModel = loras.length === 0 || root !== undefined || others.some(({ path }) => WEIGHTS.test(path));
+  return { ...(hasModel ? { model: modelOf(others) } : {}), loras: loras.map(({ file }) => file) };
 }
 
 /** Single files of weights, by the names of all formats that there are: what can not be read is refused by its content. */
@@ -36,14 +57,9 @@ const WEIGHTS = /\.(safetensors|sft|gguf|pth?|ckpt|bin)$/i;
  * @throws UsageError `NO_CHECKPOINT` when there is neither
  */
 export function modelOf(files: readonly PickedFile[]): Extract<ModelSource, { kind: "files" }> {
-  const depth = (path: string) => path.split("/").length;
   const isAlone = ({ path }: PickedFile) => depth(path) === 1;
-  const [index] = files
-    .map(({ path }) => path)
-    .filter((path) => /(^|\/)model_index\.json$/.test(path))
-    .sort((a, b) => depth(a) - depth(b));
-  if (index !== undefined) {
-    const root = index.slice(0, -"model_index.json".length);
+  const root = checkpointRoot(files);
+  if (root !== undefined) {
     const inside = files.filter(({ path }) => path.startsWith(root));
     // Who drops a file beside a folder means it; what else a picked folder holds is not meant.
     const beside = files.filter((file) => !file.path.startsWith(root) && isAlone(file));
@@ -69,6 +85,19 @@ export function modelOf(files: readonly PickedFile[]): Extract<ModelSource, { ki
     files: [],
     parts,
   };
+}
+
+/** The folder of the topmost `model_index.json`, with `/` at its end; undefined without one. */
+function checkpointRoot(files: readonly PickedFile[]): string | undefined {
+  const [index] = files
+    .map(({ path }) => path)
+    .filter((path) => /(^|\/)model_index\.json$/.test(path))
+    .sort((a, b) => depth(a) - depth(b));
+  return index?.slice(0, -"model_index.json".length);
+}
+
+function depth(path: string): number {
+  return path.split("/").length;
 }
 
 /** The files that a tokenizer may have, by their names, wherever they lie. */
