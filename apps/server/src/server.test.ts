@@ -53,7 +53,7 @@ async function start(options: Partial<ServeOptions> = {}) {
     workspace: folder,
     command: ["false"],
     runner: fakeRunner(),
-    leaseMs: 400,
+    leaseMs: 3000,
     signal: stop.signal,
     log: { write: (line) => lines.push(line) },
     ...options,

@@ -42,7 +42,7 @@ beforeAll(async () => {
     models: new Map([["tiny", MODEL]]),
     workspace: folder,
     command: ["false"],
-    leaseMs: 400,
+    leaseMs: 3000,
     keys: ["secret"],
     signal: stop.signal,
     log: { write() {} },
