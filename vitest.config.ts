@@ -18,7 +18,7 @@ const gpu = {
   fileParallelism: false,
   maxWorkers: 1,
   testTimeout: 300_000,
-  hookTimeout: 120_000,
+  hookTimeout: 300_000,
 } as const;
 const where = (suffix: string) => [`{packages,apps,examples,benchmarks,tools}/**/*.${suffix}.ts`];
 const exclude = ["**/node_modules/**", "**/dist/**"];

@@ -167,8 +167,8 @@ describe(`${MUTATIONS} mutations with seed ${SEED}`, () => {
           throw new Error(`mutation ${i} (${kind})`, { cause: error });
         },
       );
-      // A file of 1 KB takes well under a millisecond; a second means that something runs away.
-      expect(performance.now() - started, `mutation ${i} (${kind})`).toBeLessThan(1000);
+      // A file of 1 KB takes well under a millisecond; many seconds mean that something runs away (a busy machine may pause for one).
+      expect(performance.now() - started, `mutation ${i} (${kind})`).toBeLessThan(20_000);
       outcomes.set(code, (outcomes.get(code) ?? 0) + 1);
     }
     // The mutations must reach every check of the header, or this test looks at too little.
