@@ -23,7 +23,7 @@ export const videoRequestSchema = z.strictObject({
     .string()
     .regex(/^-?\d{1,20}$/)
     .optional(),
-  /** Long-Video Sparse Attention on or off; default: on beyond the model's training length. */
+  /** Long-Video Sparse Attention; default: off, as in `lvsa generate`. */
   lvsa: z.boolean().optional(),
   /** Name of a file in the job's own folder that holds the first frame. */
   image: z

@@ -111,7 +111,17 @@ async function hasKept(folder: string): Promise<boolean> {
   return found.some((file) => file?.isFile());
 }
 
-function generateArguments(job: JobRecord, folder: string, options: CliRunnerOptions): string[] {
+/**
+ * What `lvsa` is called with for a job that nobody began yet.
+ *
+ * @param folder the job's own; its video and its picture lie there
+ * @throws ConfigError `MODEL_UNKNOWN`
+ */
+export function generateArguments(
+  job: Pick<JobRecord, "request">,
+  folder: string,
+  options: Pick<CliRunnerOptions, "models" | "args">,
+): string[] {
   const { request } = job;
   const model = options.models.get(request.model);
   if (model === undefined)
@@ -127,7 +137,7 @@ function generateArguments(job: JobRecord, folder: string, options: CliRunnerOpt
     "--num-frames": request.numFrames,
     "--fps": request.fps,
     "--steps": request.numInferenceSteps,
-    "--guidance-scale": request.guidanceScale,
+    "--guidance": request.guidanceScale,
     "--flow-shift": request.flowShift,
     "--seed": request.seed,
     "--image": request.image && join(folder, request.image),
