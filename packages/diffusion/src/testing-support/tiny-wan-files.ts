@@ -89,6 +89,12 @@ const ORIGINAL_NAMES: readonly (readonly [string | RegExp, string])[] = [
   ["attn2", "cross_attn"],
   ["to_out.0", "o"],
   [/to_([qkv])/, "$1"],
+  [/add_([kv])_proj/, "$1_img"],
+  ["norm_added_k", "norm_k_img"],
+  ["condition_embedder.image_embedder.norm1", "img_emb.proj.0"],
+  ["condition_embedder.image_embedder.ff.net.0.proj", "img_emb.proj.1"],
+  ["condition_embedder.image_embedder.ff.net.2", "img_emb.proj.3"],
+  ["condition_embedder.image_embedder.norm2", "img_emb.proj.4"],
   ["norm2", "norm3"],
   ["ffn.net.0.proj", "ffn.0"],
   ["ffn.net.2", "ffn.2"],
@@ -117,6 +123,11 @@ export function renameAll(
   );
 }
 
+/** A Wan transformer under the names of its authors' repository. */
+export function originalWan(model: FloatTensors): FloatTensors {
+  return renameAll(model, ORIGINAL_NAMES);
+}
+
 export interface TinyWanFiles {
   /** The same pipeline as diffusers keeps it. Its tokenizer is that of `textEncoder`. */
   readonly folder: (tokenizer: Readonly<Record<string, Uint8Array | string>>) => FolderReader;
@@ -135,7 +146,7 @@ export function tinyWanFiles(): TinyWanFiles {
   const transformer = randomModel("WanTransformer3DModel", TRANSFORMER, 1);
   const vae = randomModel("AutoencoderKLWan", VAE, 2);
   const umt5 = randomModel("UMT5EncoderModel", UMT5, 3);
-  const original = renameAll(transformer, ORIGINAL_NAMES);
+  const original = originalWan(transformer);
   const llama = renameAll(umt5, LLAMA_NAMES);
   const weights = "diffusion_pytorch_model.safetensors";
   return {

@@ -11,7 +11,7 @@ import {
   type WeightsFile,
 } from "@lvsa/runtime";
 import type { ResolvedConfig } from "../../models/definition/resolved-config.js";
-import type { ModelIndex } from "../checkpoint-folder.js";
+import { hasComponent, type ModelIndex } from "../checkpoint-folder.js";
 import type { Family, Slot, SlotConfigs, TokenizerSlot } from "./families.js";
 import type { ComponentRole } from "./file-kind.js";
 import { componentWeights, type FoundComponent } from "./find-components.js";
@@ -126,8 +126,25 @@ function filesOf({ index, family, slots, tokenizers, configs }: AssembledParts):
   for (const [slot, { library, className }] of slots) components[slot] = [library, className];
   for (const slot of tokenizers.keys())
     components[slot] ??= index?.[slot] ?? ["transformers", TOKENIZER_CLASS];
+  const encoder = configs.get("image_encoder");
+  const processor = encoder && family?.imageProcessor?.(encoder);
+  // A checkpoint that has one has it for its own encoder; one of the same size sees the same pictures.
+  if (processor && !(index && hasComponent(index, processor.name))) {
+    components[processor.name] = ["transformers", processor.className];
+    add(`${processor.name}/preprocessor_config.json`, {
+      image_processor_type: processor.className,
+      ...processor.config,
+    });
+  }
   if (index) {
-    add("model_index.json", { ...index, ...components });
+    // Another transformer may make another pipeline of it: one that starts from an image.
+    const className = family?.pipelineClass(configs);
+    const isOther =
+      (slots.has("transformer") || slots.has("image_encoder")) &&
+      className !== index._class_name &&
+      index.expand_timesteps !== true;
+    const other = isOther && family ? { ...family.index(configs), _class_name: className } : {};
+    add("model_index.json", { ...index, ...components, ...other });
     return files;
   }
   if (!family) {

@@ -12,6 +12,14 @@ export type Slot =
   | TokenizerSlot;
 export type TokenizerSlot = "tokenizer" | "tokenizer_2" | "text_tokenizer";
 
+/** What makes a picture into what the image encoder sees: settings alone. */
+export interface ImageProcessorSettings {
+  /** Its folder. */
+  readonly name: "image_processor" | "feature_extractor";
+  readonly className: string;
+  readonly config: ResolvedConfig;
+}
+
 /** Configurations of what is there, by slot. */
 export type SlotConfigs = ReadonlyMap<Slot, ResolvedConfig>;
 
@@ -24,6 +32,8 @@ export interface Family {
   readonly textEncoders: Readonly<Partial<Record<Slot, string>>>;
   /** What the pipeline can not do without. */
   readonly needs: (configs: SlotConfigs) => readonly Slot[];
+  /** What it has a place for, and does without. */
+  readonly takes: readonly Slot[];
   /** Of the slot's text encoder; Cosmos 3 has none and needs a tokenizer all the same. */
   readonly tokenizers: Readonly<Partial<Record<TokenizerSlot, Slot>>>;
   /** Sizes that two components share: of the transformer, and of another one. */
@@ -32,8 +42,10 @@ export interface Family {
   readonly index: (configs: SlotConfigs) => ResolvedConfig;
   readonly scheduler: (configs: SlotConfigs) => ResolvedConfig & { readonly _class_name: string };
   readonly guider?: (configs: SlotConfigs) => ResolvedConfig;
-  /** Keys of the autoencoder that follow from the transformer. */
-  readonly vae?: (configs: SlotConfigs) => ResolvedConfig;
+  /** Keys of a component that follow from the other ones. */
+  readonly settings?: Readonly<Partial<Record<Slot, (configs: SlotConfigs) => ResolvedConfig>>>;
+  /** Of pipelines with an image encoder, from its configuration. */
+  readonly imageProcessor?: (encoder: ResolvedConfig) => ImageProcessorSettings;
 }
 
 const of = (configs: SlotConfigs, slot: Slot): ResolvedConfig => configs.get(slot) ?? {};
@@ -41,13 +53,18 @@ const of = (configs: SlotConfigs, slot: Slot): ResolvedConfig => configs.get(slo
 const wan: Family = {
   title: "Wan",
   className: "WanTransformer3DModel",
-  pipelineClass: (configs) => (isWanImage(configs) ? "WanImageToVideoPipeline" : "WanPipeline"),
+  pipelineClass: (configs) => (hasConditionChannels(configs) ? "WanImageToVideoPipeline" : "WanPipeline"),
   textEncoders: { text_encoder: "T5EncoderModel" },
   tokenizers: { tokenizer: "text_encoder" },
   needs: (configs) => [
     ...(["vae", "text_encoder", "tokenizer"] as const),
     ...(Number(of(configs, "transformer").image_dim ?? 0) > 0 ? (["image_encoder"] as const) : []),
   ],
+  takes: ["transformer_2"],
+  imageProcessor: ({ image_size: edge }) => ({
+    ...{ name: "image_processor", className: "CLIPImageProcessor" },
+    config: { size: { shortest_edge: edge }, crop_size: { height: edge, width: edge } },
+  }),
   shared: [
     ["out_channels", "vae", "z_dim"],
     ["text_dim", "text_encoder", "d_model"],
@@ -55,7 +72,7 @@ const wan: Family = {
   ],
   // Shares of the noise schedule at which the authors of 2.2 change experts.
   index: (configs) => ({
-    boundary_ratio: configs.has("transformer_2") ? (isWanImage(configs) ? 0.9 : 0.875) : null,
+    boundary_ratio: configs.has("transformer_2") ? (hasConditionChannels(configs) ? 0.9 : 0.875) : null,
     expand_timesteps: isTi2v(configs),
   }),
   scheduler: (configs) => ({
@@ -70,23 +87,35 @@ function isTi2v(configs: SlotConfigs): boolean {
   return inputs === outputs && Number(inputs) > 16;
 }
 
-/** Condition channels beside the latents. */
-function isWanImage(configs: SlotConfigs): boolean {
+/** Beside those of the latents. */
+function hasConditionChannels(configs: SlotConfigs): boolean {
   const { in_channels: inputs, out_channels: outputs } = of(configs, "transformer");
-  return Number(inputs) > Number(outputs);
+  // Both classes have 16 of each where their file does not say.
+  return Number(inputs ?? 16) > Number(outputs ?? 16);
 }
 
 const hunyuan: Family = {
   title: "HunyuanVideo 1.5",
   className: "HunyuanVideo15Transformer3DModel",
-  pipelineClass: () => "HunyuanVideo15Pipeline",
+  // The transformers of both tasks have the same tensors: the image encoder tells which one it is.
+  pipelineClass: (configs) =>
+    configs.has("image_encoder") ? "HunyuanVideo15ImageToVideoPipeline" : "HunyuanVideo15Pipeline",
   textEncoders: { text_encoder: "Qwen2_5_VLTextModel", text_encoder_2: "T5EncoderModel" },
   tokenizers: { tokenizer: "text_encoder", tokenizer_2: "text_encoder_2" },
   needs: () => ["vae", "text_encoder", "tokenizer", "text_encoder_2", "tokenizer_2"],
+  takes: ["image_encoder"],
+  settings: {
+    transformer: (configs) => ({ task_type: configs.has("image_encoder") ? "i2v" : "t2v" }),
+  },
+  imageProcessor: ({ image_size: edge }) => ({
+    ...{ name: "feature_extractor", className: "SiglipImageProcessor" },
+    config: { size: { height: edge, width: edge } },
+  }),
   shared: [
     ["out_channels", "vae", "latent_channels"],
     ["text_embed_dim", "text_encoder", "hidden_size"],
     ["text_embed_2_dim", "text_encoder_2", "d_model"],
+    ["image_embed_dim", "image_encoder", "hidden_size"],
   ],
   index: () => ({}),
   scheduler: () => ({ _class_name: "FlowMatchEulerDiscreteScheduler", num_train_timesteps: 1000, shift: 5 }),
@@ -99,10 +128,12 @@ const hunyuan: Family = {
 const cogvideox: Family = {
   title: "CogVideoX",
   className: "CogVideoXTransformer3DModel",
-  pipelineClass: () => "CogVideoXPipeline",
+  pipelineClass: (configs) =>
+    hasConditionChannels(configs) ? "CogVideoXImageToVideoPipeline" : "CogVideoXPipeline",
   textEncoders: { text_encoder: "T5EncoderModel" },
   tokenizers: { tokenizer: "text_encoder" },
   needs: () => ["vae", "text_encoder", "tokenizer"],
+  takes: [],
   shared: [
     ["out_channels", "vae", "latent_channels"],
     ["text_embed_dim", "text_encoder", "d_model"],
@@ -115,10 +146,12 @@ const cogvideox: Family = {
     snr_shift_scale: isRotary(configs) ? 1 : 3,
   }),
   // The autoencoder is one and the same network; its factor differs between the published models.
-  vae: (configs) => ({
-    scaling_factor: isRotary(configs) ? 0.7 : 1.15258426,
-    invert_scale_latents: Number(of(configs, "transformer").patch_size_t ?? 0) > 1,
-  }),
+  settings: {
+    vae: (configs) => ({
+      scaling_factor: isRotary(configs) ? 0.7 : 1.15258426,
+      invert_scale_latents: Number(of(configs, "transformer").patch_size_t ?? 0) > 1,
+    }),
+  },
 };
 
 function isRotary(configs: SlotConfigs): boolean {
@@ -132,6 +165,7 @@ const cosmos3: Family = {
   textEncoders: {},
   tokenizers: { text_tokenizer: "transformer" },
   needs: () => ["vae", "text_tokenizer"],
+  takes: [],
   shared: [["latent_channel", "vae", "z_dim"]],
   index: (configs) =>
     isEdge(configs) ? { default_use_system_prompt: false, use_native_flow_schedule: true } : {},

@@ -1,6 +1,7 @@
 /**
- * HunyuanVideo 1.5, transformer and autoencoder: diffusers' names and those of the original repository, which ComfyUI keeps
- * too. Names and their counterparts: diffusers, `scripts/convert_hunyuan_video1_5_to_diffusers.py`.
+ * HunyuanVideo 1.5, transformer and autoencoder: diffusers' names, those of the original repository, and ComfyUI's own, whose
+ * blocks have queries, keys and values in one. Names and their counterparts: diffusers,
+ * `scripts/convert_hunyuan_video1_5_to_diffusers.py`.
  */
 import type { TensorShapes } from "../../models/definition/define-model.js";
 import {
@@ -53,6 +54,20 @@ const TRANSFORMER: readonly NameRule[] = [
   [/^final_layer\.linear\./, "proj_out."],
 ];
 
+/** From ComfyUI's names to the original ones; what no rule touches is the same in both. */
+const COMFY: readonly (readonly [RegExp, string])[] = [
+  [/^(time_in|time_r_in|txt_in\.t_embedder)\.in_layer\./, "$1.mlp.0."],
+  [/^(time_in|time_r_in|txt_in\.t_embedder)\.out_layer\./, "$1.mlp.2."],
+  [/^txt_in\.c_embedder\.in_layer\./, "txt_in.c_embedder.linear_1."],
+  [/^txt_in\.c_embedder\.out_layer\./, "txt_in.c_embedder.linear_2."],
+  [/\.(img|txt)_mod\.lin\./, ".$1_mod.linear."],
+  [/\.(img|txt|self)_attn\.(qkv|proj)\./, ".$1_attn_$2."],
+  [/\.(img|txt)_attn\.norm\.query_norm\.(scale|weight)$/, ".$1_attn_q_norm.weight"],
+  [/\.(img|txt)_attn\.norm\.key_norm\.(scale|weight)$/, ".$1_attn_k_norm.weight"],
+  [/^(double_blocks\.\d+\.(?:img|txt)_mlp|txt_in\.individual.*\.mlp)\.0\./, "$1.fc1."],
+  [/^(double_blocks\.\d+\.(?:img|txt)_mlp|txt_in\.individual.*\.mlp)\.2\./, "$1.fc2."],
+];
+
 const VAE: readonly NameRule[] = [
   [/^(encoder|decoder)\.(conv_in|conv_out)\.conv\./, "$1.$2.conv."],
   [/^(encoder|decoder)\.norm_out\./, "$1.norm_out."],
@@ -81,12 +96,16 @@ export const hunyuanKinds: readonly FileKind[] = [
     title: "HunyuanVideo 1.5 transformer",
     marks: ["x_embedder.proj.weight", "context_embedder_2.norm.weight", "cond_type_embed.weight"],
   },
-  {
+  ...["img_attn_q", "img_attn_qkv", "img_attn.qkv"].map((queries) => ({
     ...transformer,
     title: "HunyuanVideo 1.5 transformer, original names",
-    marks: ["img_in.proj.weight", "byt5_in.fc1.weight", "double_blocks.0.img_attn_q.weight"],
+    // Only version 1.5 has all three of them: a video's patches, glyphs, and pictures.
+    marks: [
+      ...["img_in.proj.weight", "byt5_in.fc1.weight", "vision_in.proj.0.weight"],
+      `double_blocks.0.${queries}.weight`,
+    ],
     rename: () => renameTransformer,
-  },
+  })),
   {
     ...vae,
     title: "HunyuanVideo 1.5 autoencoder",
@@ -102,7 +121,16 @@ export const hunyuanKinds: readonly FileKind[] = [
 
 const plain = renameBy(TRANSFORMER);
 
-function renameTransformer(name: string): readonly Target[] | undefined {
+function renameTransformer(given: string): readonly Target[] | undefined {
+  const name = COMFY.reduce((text, [from, to]) => text.replace(from, to), given);
+  const block = /^double_blocks\.(\d+)\.(img|txt)_attn_qkv\.(weight|bias)$/.exec(name);
+  if (block) {
+    const [, index, stream, end] = block;
+    const at = `transformer_blocks.${index}.attn`;
+    const part = (letter: string) =>
+      `${at}.${stream === "img" ? `to_${letter}` : `add_${letter}_proj`}.${end}`;
+    return queryKeyValue([part("q"), part("k"), part("v")]);
+  }
   const fused = /^txt_in\.individual_token_refiner\.blocks\.(\d+)\.self_attn_qkv\.(weight|bias)$/.exec(name);
   if (fused) {
     const at = `${REFINER.replace("$1", fused[1]!)}.attn`;

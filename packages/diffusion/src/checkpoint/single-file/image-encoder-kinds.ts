@@ -87,13 +87,16 @@ function visionConfig(shapes: TensorShapes, className: string, classTokens: numb
     // No shape shows it. Small towers have heads of 64, all larger ones 16 heads.
     num_attention_heads: width < 1024 ? width / 64 : 16,
     num_channels: channels,
-    image_size: pixels(Math.round(Math.sqrt(positions)), patch),
+    image_size: pixels(Math.round(Math.sqrt(positions)), patch, classTokens > 0),
     patch_size: patch,
   };
 }
 
-/** Edge of the picture: a multiple of 16 pixels where one has that many patches (384 for 27 of 14), else just these. */
-function pixels(patches: number, patch: number): number {
+/**
+ * Edge of the picture. CLIP's patches fill it; SigLIP's is a multiple of 16 pixels where one has that many patches (384 for
+ * 27 of 14), else just these.
+ */
+function pixels(patches: number, patch: number, isFilled: boolean): number {
   const even = Math.ceil((patches * patch) / 16) * 16;
-  return Math.floor(even / patch) === patches ? even : patches * patch;
+  return !isFilled && Math.floor(even / patch) === patches ? even : patches * patch;
 }

@@ -117,6 +117,23 @@ describe("a set of files", () => {
     }
   });
 
+  it("refuses a part that nobody asked for by name, and that the model has no place for", async () => {
+    const clip = fileOf(
+      "clip.safetensors",
+      safetensorsOf(
+        randomModel("CLIPVisionModelWithProjection", {
+          ...{ hidden_size: 64, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1 },
+          ...{ image_size: 28, patch_size: 14, projection_dim: 4 },
+        }),
+      ),
+    );
+    await expect(openCheckpoint({ files: [transformer, vae, textEncoder, clip] })).rejects.toMatchObject({
+      code: "BAD_OPTION",
+      where: "clip.safetensors",
+      message: "this Wan model has no place for the image encoder",
+    });
+  });
+
   it("refuses a folder whose config.json is no settings", async () => {
     for (const config of ["null", "[]", "7", '"x"']) {
       const folder = memoryFolder({ "config.json": config }, "part");
@@ -223,6 +240,69 @@ describe("settings that no file holds", () => {
     expect(await factor({ num_attention_heads: 48, patch_size_t: 2 })).toMatchObject({
       scaling_factor: 0.7,
       invert_scale_latents: true,
+    });
+  });
+
+  it("are those of the base where it has what they follow from", async () => {
+    const small = { in_channels: 4, out_channels: 4, num_layers: 1, time_embed_dim: 4, text_embed_dim: 4 };
+    const config = { ...small, attention_head_dim: 2, num_attention_heads: 48, patch_size_t: 2 };
+    const rotary = { ...config, use_rotary_positional_embeddings: true };
+    const types = { down_block_types: ["CogVideoXDownBlock3D"], up_block_types: ["CogVideoXUpBlock3D"] };
+    const tiny = { block_out_channels: [32], layers_per_block: 1, latent_channels: 4, ...types };
+    const base = memoryFolder({
+      "model_index.json": JSON.stringify({
+        _class_name: "CogVideoXPipeline",
+        transformer: ["diffusers", "CogVideoXTransformer3DModel"],
+        vae: ["diffusers", "AutoencoderKLCogVideoX"],
+      }),
+      "transformer/config.json": JSON.stringify(rotary),
+    });
+    const vaeFile = fileOf("v.safetensors", safetensorsOf(randomModel("AutoencoderKLCogVideoX", tiny)));
+    const folder = await openCheckpoint({ folder: base, vae: vaeFile });
+    expect(await json(folder, "vae/config.json")).toMatchObject({
+      scaling_factor: 0.7,
+      invert_scale_latents: true,
+    });
+    // A folder of one part says it itself.
+    const own = memoryFolder({
+      "config.json": JSON.stringify({ _class_name: "AutoencoderKLCogVideoX", ...tiny, scaling_factor: 0.5 }),
+    });
+    const given = await openCheckpoint({ folder: base, vae: own });
+    expect(await json(given, "vae/config.json")).toMatchObject({ scaling_factor: 0.5 });
+  });
+
+  it("of a pipeline that starts from an image follow from a transformer that is given to one that does not", async () => {
+    const tower = {
+      ...{ hidden_size: 64, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1 },
+      ...{ image_size: 28, patch_size: 14, projection_dim: 4 },
+    };
+    const small = { num_attention_heads: 1, ffn_dim: 8, num_layers: 1, text_dim: 16, freq_dim: 4 };
+    const wan = (config: object) =>
+      fileOf("i2v.gguf", safetensorsOf(randomModel("WanTransformer3DModel", { ...small, ...config })));
+    const clip = randomModel("CLIPVisionModelWithProjection", tower);
+    const base = files.folder({ "tokenizer.json": "{}" });
+    const first = await openCheckpoint({
+      ...{ folder: base, transformer: wan({ in_channels: 36, image_dim: 64, added_kv_proj_dim: 128 }) },
+      imageEncoder: fileOf("clip.safetensors", safetensorsOf(clip)),
+    });
+    expect(await json(first, "model_index.json")).toMatchObject({
+      _class_name: "WanImageToVideoPipeline",
+      image_encoder: ["transformers", "CLIPVisionModelWithProjection"],
+      image_processor: ["transformers", "CLIPImageProcessor"],
+    });
+    expect(await json(first, "image_processor/preprocessor_config.json")).toMatchObject({
+      size: { shortest_edge: 28 },
+      crop_size: { height: 28, width: 28 },
+    });
+    const experts = wan({ in_channels: 36 });
+    const second = await openCheckpoint({ folder: base, transformer: experts, transformer2: experts });
+    expect(await json(second, "model_index.json")).toMatchObject({
+      _class_name: "WanImageToVideoPipeline",
+      boundary_ratio: 0.9,
+    });
+    const same = await openCheckpoint({ folder: base, transformer });
+    expect(await json(same, "model_index.json")).toMatchObject({
+      ...{ _class_name: "WanPipeline", boundary_ratio: null },
     });
   });
 

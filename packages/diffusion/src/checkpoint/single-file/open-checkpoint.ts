@@ -41,6 +41,8 @@ export interface OpenCheckpointOptions {
   readonly isPartial?: boolean;
 }
 
+type SlotSettings = (configs: SlotConfigs) => AssembledPart["config"];
+
 /** What was put together. */
 export interface OpenedCheckpoint extends FolderReader {
   /** Options of `CheckpointFiles` without which no video can be made; empty unless it was opened as a part. */
@@ -93,17 +95,20 @@ export async function openCheckpoint(
     if (file) slots.set(slot, await partFor(slot, file));
   }
   for (const file of given.files ?? []) loose.push(...(await partsOf(file)));
-  const family = familyOf(slots, loose, isPartial || given.folder !== undefined);
-  for (const part of loose) place(part, slots, family);
-  const configs = new Map([...slots].map(([slot, { config }]) => [slot, config]));
-  checkSizes(slots, family);
-  const tokenizers = await tokenizersOf(given, slots, family);
   const index = given.folder ? await readModelIndex(given.folder) : undefined;
-  refuseUnused(given, index, family ?? familyIn(index), configs);
+  const family = familyOf(slots, loose, isPartial || index !== undefined) ?? familyIn(index);
+  for (const part of loose) place(part, slots, family);
+  checkSizes(slots, family);
+  const configs = await configsOf(given.folder, index, slots);
+  const tokenizers = await tokenizersOf(given, slots, family);
+  refuseUnused(given, index, family, slots, configs);
   const missing = index ? [] : missingSlots(family, slots, tokenizers, configs);
   if (missing.length > 0 && !isPartial) throw missingError(family!, missing, slots);
-  const vae = slots.get("vae");
-  if (vae && family?.vae) slots.set("vae", { ...vae, config: { ...vae.config, ...family.vae(configs) } });
+  for (const [slot, settings] of Object.entries(family?.settings ?? {}) as [Slot, SlotSettings][]) {
+    const part = slots.get(slot);
+    // A folder says itself what no shape shows.
+    if (part?.file) slots.set(slot, { ...part, config: { ...part.config, ...settings(configs) } });
+  }
   const folder = new AssembledFolder({ base: given.folder, index, family, slots, tokenizers, configs });
   return Object.assign(folder, { missing: missing.map((slot) => OPTION_OF[slot]) });
 }
@@ -287,30 +292,50 @@ function familyIn(index: ModelIndex | undefined): Family | undefined {
   return FAMILIES.find(({ className }) => className === entry?.className);
 }
 
-/** @throws UsageError `BAD_OPTION` for a component that was given for a place that the pipeline does not have */
+/** Of the parts, and of what the base has besides. */
+async function configsOf(
+  base: FolderReader | undefined,
+  index: ModelIndex | undefined,
+  slots: ReadonlyMap<Slot, AssembledPart>,
+): Promise<SlotConfigs> {
+  const configs = new Map([...slots].map(([slot, { config }]) => [slot, config]));
+  for (const { name } of base && index ? componentEntries(index) : []) {
+    const path = `${name}/config.json`;
+    if (!(name in ROLES) || configs.has(name as Slot) || !(await base!.exists(path))) continue;
+    configs.set(name as Slot, await readSettings(base!, path));
+  }
+  return configs;
+}
+
+/** @throws UsageError `BAD_OPTION` for a component that the pipeline has no place for */
 function refuseUnused(
   given: CheckpointFiles,
   index: ModelIndex | undefined,
   family: Family | undefined,
+  slots: ReadonlyMap<Slot, AssembledPart>,
   configs: SlotConfigs,
 ): void {
   if (!family) return;
-  const listed = index ? componentEntries(index).map(({ name }) => name) : family.needs(configs);
-  const isUsed = (slot: Slot) =>
-    listed.includes(slot) || slot === "transformer" || (slot === "transformer_2" && family.title === "Wan");
-  const places: readonly (readonly [keyof CheckpointFiles, boolean])[] = [
-    ...Object.entries(OPTIONS).map(([key, slot]) => [key as keyof typeof OPTIONS, isUsed(slot)] as const),
-    ["tokenizer2", "tokenizer_2" in family.tokenizers],
-  ];
-  for (const [key, used] of places) {
-    const file = given[key] as ComponentFile | undefined;
-    if (used || !file) continue;
-    const slot = key === "tokenizer2" ? "tokenizer_2" : OPTIONS[key as keyof typeof OPTIONS];
-    throw new UsageError(
-      "BAD_OPTION",
-      `this ${family.title} model has no place for ${WORDS[slot]}, given as ${option(key)}`,
-      { where: file.name, fix: `Leave ${option(key)} out, or use a checkpoint that has one.` },
-    );
+  const places = new Set<Slot>(["transformer", ...family.takes, ...family.needs(configs)]);
+  for (const { name } of index ? componentEntries(index) : []) places.add(name as Slot);
+  const fail = (slot: Slot, option: string, where: string | undefined, how: string) =>
+    new UsageError("BAD_OPTION", `this ${family.title} model has no place for ${WORDS[slot]}${how}`, {
+      fix: `Leave ${option} out, or use a checkpoint that has one.`,
+      ...(where === undefined ? {} : { where }),
+    });
+  const optionNames = new Map(
+    Object.entries(OPTIONS).map(([key, slot]) => [slot, key as keyof typeof OPTIONS]),
+  );
+  for (const [slot, { file, folder }] of slots) {
+    if (places.has(slot)) continue;
+    const key = optionNames.get(slot as (typeof OPTIONS)[keyof typeof OPTIONS])!;
+    const where = (file ?? folder)?.name;
+    if (given[key]) throw fail(slot, option(key), where, `, given as ${option(key)}`);
+    throw fail(slot, "it", where, "");
+  }
+  if (given.tokenizer2 && !("tokenizer_2" in family.tokenizers)) {
+    const key = option("tokenizer2");
+    throw fail("tokenizer_2", key, given.tokenizer2.name, `, given as ${key}`);
   }
 }
 
