@@ -14,6 +14,7 @@ export const RUNTIME_ERROR_CODES: Readonly<
   ADAPTER_IN_WEIGHTS: { fault: "input" },
   /** "…" is no address. */
   BAD_ADDRESS: { fault: "input" },
+  BAD_OPTION: { fault: "usage" },
   /** tensor … […] is not made of whole blocks of …. */
   BAD_TENSOR: { fault: "input" },
   /** kernel … has … bindings, … tensors were given */
@@ -120,6 +121,7 @@ export type RuntimeErrorCode =
   | "ABORTED"
   | "ADAPTER_IN_WEIGHTS"
   | "BAD_ADDRESS"
+  | "BAD_OPTION"
   | "BAD_TENSOR"
   | "BINDING_COUNT"
   | "BINDING_TOO_LARGE"

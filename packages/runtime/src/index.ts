@@ -1,3 +1,4 @@
+export { checkOptions } from "./check-options.js";
 export {
   type CountingGpu,
   type CountingGpuOptions,

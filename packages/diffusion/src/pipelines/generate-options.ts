@@ -2,7 +2,7 @@
  * The options of a generation as schemas: one field for each, and for each family the fields that it has a use for.
  * Options are checked before anything is loaded; command lines take types, limits and descriptions from here.
  */
-import { nearestName, UsageError } from "@lvsa/runtime";
+import { checkOptions, nearestName, UsageError } from "@lvsa/runtime";
 import * as z from "zod";
 import { type Seed, seedProblem } from "../random/index.js";
 import type { RunState } from "../run-state/run-state.js";
@@ -273,14 +273,8 @@ const decodeSchema = z.strictObject({
 
 /** @throws UsageError `BAD_OPTION` that names every option that is unknown or has a bad value */
 export function parseDecodeOptions(options: unknown): DecodeOptions {
-  const parsed = decodeSchema.safeParse(options);
-  if (parsed.success) return withoutUndefined(parsed.data) as DecodeOptions;
-  const problems = parsed.error.issues.map((issue) =>
-    issue.code === "unrecognized_keys"
-      ? `decoding has no use for the option ${issue.keys.join(", ")}`
-      : `${String(issue.path[0] ?? "options")}: ${issue.message}`,
-  );
-  throw badOption(problems.join("; "), `Options of decoding: ${Object.keys(decodeSchema.shape).join(", ")}.`);
+  checkOptions(decodeSchema, options, "decoding");
+  return withoutUndefined(options as DecodeOptions) as DecodeOptions;
 }
 
 /** @param images what is missing, e.g. `an image` */

@@ -89,7 +89,7 @@ describe("parseDecodeOptions", () => {
       [{}, "latents: expected { data: Float32Array, shape }"],
       [{ latents: 5 }, "latents: "],
       [{ latents: { data: new Float32Array(3), shape: [1, 2] } }, "latents: "],
-      [{ latents, prompt: "a cat" }, "decoding has no use for the option prompt"],
+      [{ latents, prompt: "a cat" }, "unknown option prompt"],
       [{ latents, fps: 0 }, "fps: expected a number above 0"],
     ] as const) {
       expect(() => parseDecodeOptions(options)).toThrow(

@@ -1,8 +1,7 @@
 /** The options with which a checkpoint is opened, as schemas: checked before anything of it is read. */
 import type { AttentionDispatcher, Collective } from "@lvsa/core";
-import type { ByteSource, Device } from "@lvsa/runtime";
+import { type ByteSource, checkOptions, type Device } from "@lvsa/runtime";
 import * as z from "zod";
-import { badOption } from "./bad-option.js";
 import type { PipelineOptions } from "./video-pipeline.js";
 
 /** An object of which these are functions. */
@@ -56,18 +55,12 @@ export function checkPipelineOptions(options: PipelineOptions): void {
 
 /** @throws UsageError `BAD_OPTION` that names every option that is unknown or of another kind */
 export function checkOpenOptions(schema: z.ZodObject, options: unknown): void {
-  const parsed = schema.safeParse(options);
-  if (parsed.success) return;
-  closeLoras(options);
-  const problems = parsed.error.issues.map((issue) =>
-    issue.code === "unrecognized_keys"
-      ? `unknown option ${[...issue.path, issue.keys.join(", ")].join(".")}`
-      : `${issue.path.join(".") || "options"}: ${issue.message}`,
-  );
-  throw badOption(
-    problems.join("; "),
-    `Options of a checkpoint that is opened: ${Object.keys(schema.shape).join(", ")}.`,
-  );
+  try {
+    checkOptions(schema, options, "a checkpoint that is opened");
+  } catch (error) {
+    closeLoras(options);
+    throw error;
+  }
 }
 
 /** They are the pipeline's from the call on, also where it fails. */

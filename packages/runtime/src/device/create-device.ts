@@ -1,8 +1,10 @@
 /** From a WebGPU entry point, an adapter or a device to a `Device`. Runs anywhere; Node's door is `@lvsa/runtime/node`. */
+import { checkOptions } from "../check-options.js";
 import { DeviceError } from "../errors.js";
 import { Device } from "./device.js";
 import { type DeviceInfo, describeDevice, deviceLabel, LIMIT_NAMES, WANTED_FEATURES } from "./device-info.js";
 import type { DeviceOptions } from "./device-options.js";
+import { createDeviceSchema } from "./device-options-schema.js";
 import { type Disproof, disprove, provenCapabilities } from "./proof.js";
 
 export interface CreateDeviceOptions extends DeviceOptions {
@@ -19,9 +21,10 @@ export interface CreateDeviceOptions extends DeviceOptions {
 
 /**
  * Makes a `Device` with the adapter's own limits and every useful feature it has.
- * @throws DeviceError `NO_WEBGPU` or `NO_ADAPTER`
+ * @throws DeviceError `NO_WEBGPU` or `NO_ADAPTER`; UsageError `BAD_OPTION` for options that are unknown or of another kind
  */
 export async function createDevice(options: CreateDeviceOptions = {}): Promise<Device> {
+  checkOptions(createDeviceSchema, options, "createDevice");
   if (options.device) return wrapDevice(options.device, options);
   const gpu = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!options.adapter && !gpu) {

@@ -4,10 +4,12 @@
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { checkOptions } from "../check-options.js";
 import { createDevice as createNeutralDevice } from "../device/create-device.js";
 import type { Device } from "../device/device.js";
 import { isSoftwareAdapter } from "../device/device-info.js";
 import type { DeviceOptions } from "../device/device-options.js";
+import { nodeDeviceSchema } from "../device/device-options-schema.js";
 import { DeviceError, UsageError } from "../errors.js";
 import { importOptional } from "../node-import.js";
 import { importWebGpu, listAdapters } from "./list-adapters.js";
@@ -63,10 +65,12 @@ export interface NodeDeviceOptions extends DeviceOptions {
 const instances = new WeakMap<GPUDevice, GPU>();
 
 /**
- * @throws DeviceError `NO_WEBGPU_PACKAGE`, `NO_ADAPTER`; UsageError `NO_SUCH_ADAPTER` for a name that no driver has; for a PCI
+ * @throws DeviceError `NO_WEBGPU_PACKAGE`, `NO_ADAPTER`; UsageError `BAD_OPTION` for options that are unknown or of another kind,
+ *   `NO_SUCH_ADAPTER` for a name that no driver has; for a PCI
  *   address UsageError `UNKNOWN_CARD`, DeviceError `CARD_NOT_SHOWN`
  */
 export async function createDevice(options: NodeDeviceOptions = {}): Promise<Device> {
+  checkOptions(nodeDeviceSchema, options, "createDevice");
   const deviceOptions: DeviceOptions = {
     ...(options.math ? { math: options.math } : {}),
     ...(options.rules ? { rules: options.rules } : {}),
