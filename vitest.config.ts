@@ -1,4 +1,5 @@
 /** Four test projects: `unit` needs no GPU, `gpu` any adapter, `parity` the reference data, `e2e` the built CLI. */
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { packageVersion } from "./tools/vitest/package-version.js";
@@ -12,14 +13,16 @@ const alias = [
   { find: /^@lvsa\/([a-z0-9-]+)\/(.+)$/, replacement: `${root}packages/$1/src/$2.ts` },
 ];
 
-// One file at a time: every GPU file owns a device, and software adapters already use all cores.
-const gpu = {
-  pool: "forks",
-  fileParallelism: false,
-  maxWorkers: 1,
-  testTimeout: 300_000,
-  hookTimeout: 300_000,
+// Limits are against tests that hang, never against machines that are slow: the longest takes a minute on two cores.
+const patience = {
+  testTimeout: 600_000,
+  hookTimeout: 600_000,
+  expect: { poll: { timeout: 60_000 } },
 } as const;
+
+// Two files at a time: a software adapter compiles shaders on one core, and programs wait for files and each other. More
+// would ask for the memory of more devices. `VITEST_MAX_WORKERS=1` is one at a time.
+const gpu = { pool: "forks", maxWorkers: 2, ...patience } as const;
 const where = (suffix: string) => [`{packages,apps,examples,benchmarks,tools}/**/*.${suffix}.ts`];
 const exclude = ["**/node_modules/**", "**/dist/**"];
 
@@ -37,7 +40,9 @@ export default defineConfig({
           name: "unit",
           include: where("test"),
           exclude: [...exclude, "**/*.gpu.test.ts", "**/*.parity.test.ts", "**/*.e2e.test.ts"],
-          testTimeout: 120_000,
+          // Vitest leaves one core free, of two a half.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
+          ...patience,
         },
       },
       { resolve: { alias }, plugins, test: { name: "gpu", include: where("gpu.test"), exclude, ...gpu } },

@@ -1,53 +1,16 @@
-/** What every family's pipeline owes its caller: options, stopping, turns, bytes, numbers, memory. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+/** What every family's pipeline owes its caller: options, bytes, numbers, states. */
 import { type Device, type FolderReader, type LvsaError, memorySource } from "@lvsa/runtime";
-import { nodeFolder } from "@lvsa/runtime/node";
-import { readJson, referenceCases, requireCases, testDevice } from "@lvsa/runtime/testing";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from "vitest";
+import { requireCases } from "@lvsa/runtime/testing";
+import { expect, it, test } from "vitest";
 import { openCogVideoXPrompts } from "../pipelines/cogvideox/cogvideox-prompts.js";
 import { HunyuanVideo15PromptEncoder } from "../pipelines/hunyuan/hunyuan-prompts.js";
 import type { NotFiniteError } from "../pipelines/not-finite.js";
 import type { PromptEncoder } from "../pipelines/prompt-embeds.js";
 import { presetNames } from "../pipelines/sampling-presets.js";
-import type { GenerateOptions, GenerationResult } from "../pipelines/video-pipeline.js";
 import { openWanPrompts } from "../pipelines/wan/wan-prompts.js";
 import type { RunState } from "../run-state/run-state.js";
 import { encodeRunState, readRunState } from "../run-state/run-state-file.js";
-import { type WatchedFolder, watchedFolder } from "../testing-support/watched-folder.js";
-import { Engine } from "./engine.js";
-
-interface Family {
-  readonly name: string;
-  readonly directory: string;
-  /** Text encoders; Cosmos 3 reads prompts with its transformer. */
-  readonly encoder: string | undefined;
-  readonly clip: GenerateOptions;
-  /** A weight of the last layer, by component. */
-  readonly weights: Readonly<Record<string, string>>;
-}
-
-const clip = { prompt: "A cat.", numFrames: 9, height: 32, width: 48, numInferenceSteps: 2, seed: 3 };
-const families: Family[] = [
-  { name: "wan", encoder: "text_encoder", clip: { ...clip, maxSequenceLength: 32 } },
-  { name: "hunyuan", encoder: "text_encoder", clip: { ...clip, maxSequenceLength: 32 } },
-  { name: "cogvideox", encoder: "text_encoder", clip },
-  { name: "cosmos3", encoder: undefined, clip },
-].flatMap((family) => {
-  const weights = {
-    wan: { transformer: "proj_out.weight", vae: "decoder.conv_out.weight" },
-    hunyuan: { transformer: "proj_out.weight", vae: "decoder.conv_out.conv.weight" },
-    cogvideox: { transformer: "proj_out.weight", vae: "decoder.conv_out.conv.weight" },
-    cosmos3: { transformer: "proj_out.weight", vae: "decoder.conv_out.weight" },
-  }[family.name]!;
-  const wanted = family.name === "wan" ? "wan21-t2v" : "pipeline";
-  return referenceCases(family.name)
-    .filter(({ name, directory }) => name === wanted && existsSync(join(directory, "case.json")))
-    .map(({ directory }) => {
-      const { checkpoint = "checkpoint" } = readJson<{ checkpoint?: string }>(join(directory, "case.json"));
-      return { ...family, directory: join(directory, checkpoint), weights };
-    });
-});
+import { drain, engineFamilies, forEachFamily } from "../testing-support/engine-families.js";
 
 const promptEncoders: Readonly<
   Record<string, (device: Device, folder: FolderReader) => Promise<PromptEncoder>>
@@ -57,39 +20,12 @@ const promptEncoders: Readonly<
   hunyuan: (gpu, folder) => HunyuanVideo15PromptEncoder.open(gpu, folder),
 };
 
-let device: Device;
-beforeAll(async () => {
-  device = await testDevice();
-});
-afterAll(() => device.dispose());
-
 test("the reference folder holds whole checkpoints", () => {
-  requireCases(families);
+  requireCases(engineFamilies);
 });
 
-async function drain({ frames }: Pick<GenerationResult, "frames">): Promise<number[]> {
-  const sums: number[] = [];
-  for await (const frame of frames) sums.push(frame.reduce((sum, byte) => sum + byte, 0));
-  return sums;
-}
-
-describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }) => {
-  let folder: WatchedFolder;
-  let engine: Engine;
-  let before: number;
+forEachFamily(({ name, encoder, clip: o, weights }, at) => {
   const component = encoder ?? "transformer";
-
-  beforeEach(async () => {
-    before = device.memory().liveBytes;
-    folder = watchedFolder(nodeFolder(directory));
-    engine = await Engine.open(folder, { device, precision: "f32", registered: false });
-    folder.reset();
-  });
-  afterEach(() => {
-    engine.dispose();
-    // Whatever a test did, nothing is left.
-    expect(device.memory().liveBytes).toBe(before);
-  });
 
   const badOptions: [string, Record<string, unknown>, RegExp][] = [
     ["an unknown key", { num_frames: 9 }, /unknown option num_frames; did you mean numFrames\?/],
@@ -108,10 +44,10 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     ["a signal that is none", { signal: {} }, /signal: /],
   ];
   it.each(badOptions)("refuses %s before it reads anything", async (_what, bad, message) => {
-    const error = await engine.generate({ ...o, ...bad }).catch((e: LvsaError) => e);
+    const error = await at.engine.generate({ ...o, ...bad }).catch((e: LvsaError) => e);
     expect(error).toMatchObject({ code: "BAD_OPTION", isUsage: true });
     expect((error as LvsaError).message).toMatch(message);
-    expect([...folder.bytesRead]).toEqual([]);
+    expect([...at.folder.bytesRead]).toEqual([]);
   });
 
   it("refuses an image where there is no place for one", async () => {
@@ -119,22 +55,22 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     const imageEmbeds = { data: new Float32Array(1), shape: [1, 1, 1] };
     // Every checkpoint of Cosmos 3 makes videos of both.
     for (const bad of name === "cosmos3" ? [{ imageEmbeds }] : [{ image }, { imageEmbeds }]) {
-      const failing = engine.generate({ ...o, ...bad });
+      const failing = at.engine.generate({ ...o, ...bad });
       await expect(failing).rejects.toMatchObject({ code: "IMAGE_UNSUPPORTED", isUsage: true });
     }
-    expect([...folder.bytesRead]).toEqual([]);
+    expect([...at.folder.bytesRead]).toEqual([]);
   });
 
   it("refuses given numbers that are none", async () => {
-    const { latents } = await engine.generate(o);
+    const { latents } = await at.engine.generate(o);
     const data = latents.data.slice();
     data[5] = Number.NaN;
-    const failing = engine.generate({ ...o, initialLatents: { ...latents, data } });
+    const failing = at.engine.generate({ ...o, initialLatents: { ...latents, data } });
     await expect(failing).rejects.toMatchObject({ code: "INPUT_NOT_FINITE", isUsage: true });
   });
 
   it("says what had no effect, and does not state it as used", async () => {
-    const { notes, settings } = await engine.generate({
+    const { notes, settings } = await at.engine.generate({
       ...o,
       guidanceScale: 1,
       negativePrompt: "ugly",
@@ -145,7 +81,7 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     const shifts = name === "wan" || name === "hunyuan";
     expect(settings.flow_shift).toBe(shifts ? 8 : null);
     if (!shifts) expect(notes.join()).toMatch(/flowShift had no effect/);
-    const guided = await engine.generate({ ...o, guidanceScale: 4, negativePrompt: "ugly" });
+    const guided = await at.engine.generate({ ...o, guidanceScale: 4, negativePrompt: "ugly" });
     expect(guided.settings).toMatchObject({ negative_prompt: "ugly", guidance_scale: 4, seed: 3 });
     expect(guided.notes).toEqual([]);
   });
@@ -155,7 +91,7 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     const heard: string[] = [];
     const { numInferenceSteps: _, ...rest } = o;
     const options = { ...rest, preset: "lightx2v-4step", onTensor: (tensor: string) => heard.push(tensor) };
-    const { settings, notes } = await engine.generate(options);
+    const { settings, notes } = await at.engine.generate(options);
     expect(heard.filter((tensor) => tensor.endsWith("noise_cond"))).toHaveLength(4);
     expect(heard.filter((tensor) => tensor.endsWith("noise_uncond"))).toEqual([]);
     expect(settings).toMatchObject({
@@ -163,7 +99,7 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
       ...{ num_inference_steps: 4, guidance_scale: 1, sigmas: "1, 0.75, 0.5, 0.25" },
     });
     expect(notes).toContainEqual(expect.stringMatching(/^Preset lightx2v-4step: .*guidanceScale 1/));
-    const bad = await engine
+    const bad = await at.engine
       .generate({ ...rest, preset: "lightx2v-4step", guidanceScale: 5 })
       .catch((e) => e);
     expect(bad).toMatchObject({
@@ -177,7 +113,7 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     const latents: number[] = [];
     const run = { ...o, guidanceScale: 1, numInferenceSteps: 1 };
     for (const scheduler of [undefined, "RCMScheduler"]) {
-      const { latents: final } = await engine.generate({ ...run, ...(scheduler ? { scheduler } : {}) });
+      const { latents: final } = await at.engine.generate({ ...run, ...(scheduler ? { scheduler } : {}) });
       latents.push(final.data[0]!);
     }
     expect(latents[0]).not.toBe(latents[1]);
@@ -186,38 +122,38 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
       [{ sigmas: [1, 0.5] }, /2 sigmas and 1 steps/],
       [{ boundaryStepIndex: 1 }, /boundaryStepIndex .*second transformer/],
     ] as const) {
-      const error = await engine.generate({ ...run, ...bad }).catch((e: LvsaError) => e);
+      const error = await at.engine.generate({ ...run, ...bad }).catch((e: LvsaError) => e);
       expect(error).toMatchObject({ code: "BAD_OPTION", message: expect.stringMatching(message) });
     }
   });
 
   it("reads the layers once for both prompts, and not again for prompts that it knows", async () => {
-    const { bytesRead } = folder;
-    await engine.generate({ ...o, guidanceScale: 1 });
+    const { bytesRead } = at.folder;
+    await at.engine.generate({ ...o, guidanceScale: 1 });
     const one = bytesRead.get(component)!;
     if (!encoder) {
       // The transformer's other half is loaded too, once.
-      folder.reset();
-      await engine.generate({ ...o, guidanceScale: 4 });
+      at.folder.reset();
+      await at.engine.generate({ ...o, guidanceScale: 4 });
       expect(bytesRead.get(component)).toBeLessThan(one);
       return;
     }
-    folder.reset();
-    await engine.generate({ ...o, guidanceScale: 4 });
+    at.folder.reset();
+    await at.engine.generate({ ...o, guidanceScale: 4 });
     // The prompt is known; the empty one is read alone.
     expect(bytesRead.get(encoder)).toBeLessThanOrEqual(one);
-    folder.reset();
-    await engine.generate({ ...o, guidanceScale: 4 });
+    at.folder.reset();
+    await at.engine.generate({ ...o, guidanceScale: 4 });
     expect(bytesRead.get(encoder)).toBeUndefined();
-    folder.reset();
-    await engine.generate({ ...o, prompt: "Two dogs.", negativePrompt: "A fish.", guidanceScale: 4 });
+    at.folder.reset();
+    await at.engine.generate({ ...o, prompt: "Two dogs.", negativePrompt: "A fish.", guidanceScale: 4 });
     // One pass: only rows of the embedding table come twice.
     expect(bytesRead.get(encoder)).toBeLessThan(1.5 * one);
   });
 
   it("reports loading up to its end", async () => {
     const ends = new Map<string, number>();
-    const result = await engine.generate({
+    const result = await at.engine.generate({
       ...o,
       onStage: ({ stage, component: part, done, total }) => {
         if (stage !== "denoise") ends.set(`${stage} ${part ?? ""}`.trim(), done / total);
@@ -229,108 +165,9 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     for (const [stage, end] of ends) expect([stage, end]).toEqual([stage, 1]);
   });
 
-  const stages = ["before", `encode-prompt ${component}`, "load transformer", "step", "load vae", "decode"];
-  it.each(stages)("stops in %s with the caller's reason, and works afterwards", async (when) => {
-    const right = await drain(await engine.generate(o));
-    engine.dispose();
-    engine = await Engine.open(folder, { device, precision: "f32", registered: false });
-    const controller = new AbortController();
-    const reason = new Error("mine");
-    if (when === "before") controller.abort(reason);
-    const run = async () =>
-      drain(
-        await engine.generate({
-          ...o,
-          signal: controller.signal,
-          onStage: ({ stage, component: part }) => {
-            if (`${stage} ${part ?? ""}`.trim() === when) controller.abort(reason);
-          },
-          onStep: () => {
-            if (when === "step") controller.abort(reason);
-          },
-        }),
-      );
-    const error = await run().catch((e: unknown) => e);
-    expect(error).toMatchObject({ name: "AbortError", code: "ABORTED" });
-    expect((error as Error).cause).toBe(reason);
-    expect(await drain(await engine.generate(o))).toEqual(right);
-  });
-
-  it.each(["encode-prompt", "load", "step", "decode"])(
-    "lets a second generation that begins in %s wait, and both are right",
-    async (when) => {
-      const alone = [
-        await drain(await engine.generate(o)),
-        await drain(await engine.generate({ ...o, seed: 4 })),
-      ];
-      engine.dispose();
-      engine = await Engine.open(folder, { device, precision: "f32", registered: false });
-      let second: Promise<number[]> | undefined;
-      const start = () => {
-        second ??= engine.generate({ ...o, seed: 4 }).then(drain);
-      };
-      const first = await engine.generate({
-        ...o,
-        onStage: ({ stage }) => {
-          if (stage === when) start();
-        },
-        onStep: () => {
-          if (when === "step") start();
-        },
-      });
-      expect([await drain(first), await second]).toEqual(alone);
-    },
-  );
-
-  it("generates again while frames are being read", async () => {
-    const first = await engine.generate(o);
-    const frames: number[] = [];
-    let inner: number[] | undefined;
-    for await (const frame of first.frames) {
-      frames.push(frame.length);
-      inner ??= await drain(await engine.generate({ ...o, seed: 4 }));
-    }
-    expect(frames.length).toBe(first.frameCount);
-    expect(inner!.length).toBe(first.frameCount);
-    expect(() => first.frames[Symbol.asyncIterator]()).toThrow(
-      expect.objectContaining({ code: "FRAMES_TAKEN" }),
-    );
-  });
-
-  it.each(["encode-prompt", "load", "step", "decode", "afterwards"])(
-    "ends with ENGINE_DISPOSED when it is disposed in %s",
-    async (when) => {
-      const run = async () => {
-        const result = await engine.generate({
-          ...o,
-          onStage: ({ stage }) => {
-            if (stage === when) engine.dispose();
-          },
-          onStep: () => {
-            if (when === "step") engine.dispose();
-          },
-        });
-        if (when === "afterwards") engine.dispose();
-        return drain(result);
-      };
-      await expect(run()).rejects.toMatchObject({ code: "ENGINE_DISPOSED" });
-      expect(device.memory().liveBytes).toBe(before);
-      await expect(engine.generate(o)).rejects.toMatchObject({ code: "ENGINE_DISPOSED" });
-    },
-  );
-
-  it("frees what a reader left lying when it is disposed", async () => {
-    const { frames } = await engine.generate(o);
-    const reader = frames[Symbol.asyncIterator]();
-    await reader.next();
-    engine.dispose();
-    expect(device.memory().liveBytes).toBe(before);
-    await expect(reader.next()).rejects.toMatchObject({ code: "ENGINE_DISPOSED" });
-  });
-
   it.each(["transformer", "vae"])("stops at numbers of the %s that are none", async (part) => {
-    folder.poison(part, weights[part]!);
-    const run = async () => drain(await engine.generate(o));
+    at.folder.poison(part, weights[part]!);
+    const run = async () => drain(await at.engine.generate(o));
     const error = (await run().catch((e: unknown) => e)) as NotFiniteError;
     expect(error).toMatchObject({ code: "NOT_FINITE", component: part, isUsage: false });
     expect(error.message).toContain(part);
@@ -342,12 +179,12 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
     const clip = { ...o, numInferenceSteps: 3 };
     const files: Uint8Array[] = [];
     const onState = (state: RunState) => void files.push(encodeRunState(state));
-    const whole = await engine.generate({ ...clip, onState });
+    const whole = await at.engine.generate({ ...clip, onState });
     const frames = await drain(whole);
     expect(files).toHaveLength(3);
     const { seed: _, ...rest } = clip;
     for (const [i, file] of files.entries()) {
-      using other = await Engine.open(folder, { device, precision: "f32", registered: false });
+      using other = await at.open();
       const { state } = (await readRunState(memorySource(file)))!;
       expect(state.step).toBe(i + 1);
       const steps: number[] = [];
@@ -366,19 +203,19 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
   });
 
   it("decodes latents of an earlier run, with the autoencoder alone", async () => {
-    const result = await engine.generate(o);
+    const result = await at.engine.generate(o);
     const frames = await drain(result);
-    const size = { numFrames: 9, height: 32, width: 48 };
-    using other = await Engine.open(folder, { device, precision: "f32", registered: false });
-    folder.reset();
+    const size = { numFrames: o.numFrames!, height: 32, width: 48 };
+    using other = await at.open();
+    at.folder.reset();
     const decoded = await other.decode({ ...size, latents: result.latents, fps: 5 });
     const { frameCount } = result;
     expect(decoded).toMatchObject({ frameCount, height: 32, width: 48, fps: 5 });
     expect(await drain(decoded)).toEqual(frames);
-    expect([...folder.bytesRead.keys()]).toEqual(["vae"]);
+    expect([...at.folder.bytesRead.keys()]).toEqual(["vae"]);
     const { latents } = result;
     for (const [bad, code] of [
-      [{ ...size, latents, numFrames: 5 }, "LATENTS_SHAPE"],
+      [{ ...size, latents, numFrames: o.numFrames! + 4 }, "LATENTS_SHAPE"],
       [
         { ...size, latents: { ...latents, data: latents.data.slice().fill(Number.NaN, 0, 1) } },
         "INPUT_NOT_FINITE",
@@ -396,23 +233,23 @@ describe.each(families)("$name", ({ name, directory, encoder, clip: o, weights }
       context.skip(`${name} reads token ids, not embeddings`);
       return;
     }
-    const { latents } = await engine.generate({ ...o, guidanceScale: 1 });
-    const length = o.maxSequenceLength ?? engine.pipeline.defaults.maxSequenceLength;
-    const [encoded] = await (await open(device, folder)).embed([o.prompt!], length, {});
+    const { latents } = await at.engine.generate({ ...o, guidanceScale: 1 });
+    const length = o.maxSequenceLength ?? at.engine.pipeline.defaults.maxSequenceLength;
+    const [encoded] = await (await open(at.device, at.folder)).embed([o.prompt!], length, {});
     const { embeds } = encoded!;
     const { prompt: _, ...rest } = o;
-    folder.reset();
-    const given = await engine.generate({ ...rest, guidanceScale: 1, promptEmbeds: embeds });
-    expect(folder.bytesRead.get(encoder)).toBeUndefined();
+    at.folder.reset();
+    const given = await at.engine.generate({ ...rest, guidanceScale: 1, promptEmbeds: embeds });
+    expect(at.folder.bytesRead.get(encoder)).toBeUndefined();
     expect(given.settings.prompt).toBeNull();
     expect(given.latents.data).toEqual(latents.data);
 
     const narrow = { data: embeds.data.subarray(1), shape: [1, 1, embeds.data.length - 1] };
     const bad = { code: "BAD_OPTION", isUsage: true };
-    await expect(engine.generate({ ...rest, promptEmbeds: narrow })).rejects.toMatchObject(bad);
-    await expect(engine.generate({ ...o, promptEmbeds: embeds })).rejects.toMatchObject(bad);
+    await expect(at.engine.generate({ ...rest, promptEmbeds: narrow })).rejects.toMatchObject(bad);
+    await expect(at.engine.generate({ ...o, promptEmbeds: embeds })).rejects.toMatchObject(bad);
     const broken = { ...embeds, data: embeds.data.slice().fill(Number.NaN, 0, 1) };
-    await expect(engine.generate({ ...rest, promptEmbeds: broken })).rejects.toMatchObject({
+    await expect(at.engine.generate({ ...rest, promptEmbeds: broken })).rejects.toMatchObject({
       code: "INPUT_NOT_FINITE",
       isUsage: true,
     });
