@@ -4,12 +4,11 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DEVICE, runCli } from "./testing/run-cli.js";
+import { DEVICE, TINY as model, runCli } from "./testing/run-cli.js";
 
 const folder = await mkdtemp(join(tmpdir(), "lvsa-compare-"));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 const page = join(folder, "pages/compare.html");
-const model = new URL("../../../fixtures/tiny-wan", import.meta.url).pathname;
 
 interface Numbers {
   readonly results: readonly {

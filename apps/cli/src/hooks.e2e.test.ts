@@ -4,13 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { floatTensor, readSafetensors } from "@lvsa/runtime/testing";
 import { afterAll, expect, test } from "vitest";
-import { DEVICE, runCli } from "./testing/run-cli.js";
+import { DEVICE, runCli, TINY } from "./testing/run-cli.js";
 
 const folder = await mkdtemp(join(tmpdir(), "lvsa-hooks-"));
 afterAll(() => rm(folder, { recursive: true }));
 
 /** 10 latent frames on a model trained on 5, in the tiny checkpoint. */
-const CLIP = ["--num-frames", "37", "--height", "32", "--width", "48", "--steps", "2", "--seed", "5"];
+const CLIP = [
+  ...["--model", TINY, "--prompt", "A fox.", "--num-frames", "37", "--height", "32", "--width", "48"],
+  ...["--steps", "2", "--seed", "5"],
+];
 
 async function run(name: string, args: readonly string[], env: Record<string, string>) {
   const file = join(folder, `${name}.safetensors`);

@@ -6,12 +6,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readSafetensors, relativeL2 } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DEVICE, MAIN, runCli } from "./testing/run-cli.js";
+import { DEVICE, MAIN, runCli, TINY } from "./testing/run-cli.js";
 
 const folder = await mkdtemp(join(tmpdir(), "lvsa-ranks-test-"));
 afterAll(() => rm(folder, { recursive: true }));
 
-const CLIP = ["generate", ...DEVICE, "--prompt", "A fox.", "--num-frames", "25", "--seed", "5"];
+const CLIP = [
+  ...["generate", ...DEVICE, "--model", TINY, "--prompt", "A fox.", "--max-sequence-length", "16"],
+  ...["--num-frames", "25", "--height", "32", "--width", "48", "--seed", "5"],
+];
 const STEPS = ["--steps", "3"];
 const SPARSE = ["--lvsa", "--window-size", "4", "--n-first-frames", "1", "--key-frame-interval", "12"];
 /** Of sums in another order, as in `parallel.gpu.test.ts`. */
@@ -41,8 +44,7 @@ test("a clip on two processes makes them up to rounding, and says where it ran",
 });
 
 describe.skipIf(process.platform !== "linux")("processes that end", () => {
-  /** They are stopped after the second step; what is left of them is run twice more. */
-  const LONG = ["--steps", "12", "--context-parallel-size", "2", "--checkpoint-every", "1"];
+  const LONG = ["--steps", "40", "--context-parallel-size", "2", "--checkpoint-every", "1"];
 
   /** A run at work: some steps are done, and its ranks are there. */
   async function atWork(name: string): Promise<{

@@ -5,12 +5,10 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { readVideo } from "@lvsa/video/node";
 import { afterAll, expect, test } from "vitest";
-import { DEVICE, runCli } from "./testing/run-cli.js";
+import { DEVICE, MAIN, runCli } from "./testing/run-cli.js";
 
-const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "lvsa-serve-"));
 const running = new Set<ChildProcess>();
 afterAll(async () => {

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { DEVICE, events, runCli } from "./testing/run-cli.js";
+import { DEVICE, events, runCli, TINY } from "./testing/run-cli.js";
 
 const folder = await mkdtemp(join(tmpdir(), "lvsa-windows-"));
 afterAll(() => rm(folder, { recursive: true }));
@@ -20,6 +20,8 @@ test("a clip of three windows has two prompts, is sparse in each window, and gro
     ...[
       "generate",
       ...DEVICE,
+      "--model",
+      TINY,
       "--json",
       "--prompts",
       prompts,

@@ -2,11 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
-import { DEVICE, events, runCli } from "../testing/run-cli.js";
+import { DEVICE, events, runCli, TINY } from "../testing/run-cli.js";
 
-const TINY = fileURLToPath(new URL("../../../../fixtures/tiny-wan", import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), "lvsa-defaults-"));
 afterAll(() => rm(folder, { recursive: true }));
 

@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 
 export const MAIN = fileURLToPath(new URL("../../dist/main.js", import.meta.url));
 
+/** The smallest checkpoint: what a run takes is the start of the program. */
+export const TINY = fileURLToPath(new URL("../../../../fixtures/tiny-wan", import.meta.url));
+
 export interface CliRun {
   readonly code: number | null;
   readonly stdout: string;
