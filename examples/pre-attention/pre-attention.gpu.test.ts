@@ -31,10 +31,10 @@ afterAll(() => {
 });
 
 async function loaded<Model extends { load(source: never): Promise<void> }>(
-  type: { create(device: Device, config: unknown): Model },
+  type: new (device: Device, config: unknown) => Model,
   folder: string,
 ): Promise<Model> {
-  const model = type.create(device, readJson(join(root, folder, "config.json")));
+  const model = new type(device, readJson(join(root, folder, "config.json")));
   const source = await openWeights(nodeFolder(join(root, folder)), "diffusion_pytorch_model");
   await model.load(source as never);
   await source.close();

@@ -47,7 +47,7 @@ let fixture: ConformanceFixture;
 
 beforeAll(async () => {
   device = await testDevice();
-  model = CogVideoXTransformer3DModel.create(device, readJson(join(checkpoint, "config.json")));
+  model = new CogVideoXTransformer3DModel(device, readJson(join(checkpoint, "config.json")));
   const source = await openWeights(nodeFolder(checkpoint), "diffusion_pytorch_model");
   await model.load(source);
   await source.close();

@@ -38,7 +38,7 @@ let fixture: ConformanceFixture;
 
 beforeAll(async () => {
   device = await testDevice();
-  model = HunyuanVideo15Transformer3DModel.create(device, readJson(join(checkpoint, "config.json")));
+  model = new HunyuanVideo15Transformer3DModel(device, readJson(join(checkpoint, "config.json")));
   const source = await openWeights(nodeFolder(checkpoint), "diffusion_pytorch_model");
   await model.load(source);
   await source.close();

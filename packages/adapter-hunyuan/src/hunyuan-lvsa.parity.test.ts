@@ -50,7 +50,7 @@ describe.each(cases)("$name", ({ name: caseName, directory }) => {
     const tensors = await readSafetensors(join(directory, "expected.safetensors"));
     const checkpoint = join(directory, golden.checkpoint ?? "checkpoint", "transformer");
     const before = device.memory().liveBytes;
-    const model = HunyuanVideo15Transformer3DModel.create(device, readJson(join(checkpoint, "config.json")));
+    const model = new HunyuanVideo15Transformer3DModel(device, readJson(join(checkpoint, "config.json")));
     const source = await openWeights(nodeFolder(checkpoint), "diffusion_pytorch_model");
     await model.load(source);
     await source.close();

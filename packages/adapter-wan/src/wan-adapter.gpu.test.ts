@@ -42,7 +42,7 @@ const extra: { [Symbol.dispose](): void }[] = [];
 
 beforeAll(async () => {
   device = await testDevice();
-  const model = WanTransformer3DModel.create(device, readJson(join(checkpoint, "config.json")));
+  const model = new WanTransformer3DModel(device, readJson(join(checkpoint, "config.json")));
   const source = await openWeights(nodeFolder(checkpoint), "diffusion_pytorch_model");
   await model.load(source);
   await source.close();

@@ -17,8 +17,8 @@ let experts: readonly WanTransformer3DModel[];
 beforeAll(async () => {
   device = await testDevice();
   const source = await openWeights(nodeFolder(checkpoint), "diffusion_pytorch_model");
-  experts = ["transformer", "transformer_2"].map((name) =>
-    WanTransformer3DModel.create(device, readJson(join(checkpoint, "config.json")), { name }),
+  experts = ["transformer", "transformer_2"].map(
+    (name) => new WanTransformer3DModel(device, readJson(join(checkpoint, "config.json")), { name }),
   );
   for (const expert of experts) await expert.load(source);
   await source.close();

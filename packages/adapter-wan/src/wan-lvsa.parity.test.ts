@@ -65,7 +65,7 @@ describe.each(cases)("$name", ({ directory }) => {
     const { parameters } = golden;
     const limit = golden.tolerances.float32_compute.single_pass.rel_l2;
     const checkpoint = join(directory, golden.checkpoint, "transformer");
-    const model = WanTransformer3DModel.create(device, readJson(join(checkpoint, "config.json")));
+    const model = new WanTransformer3DModel(device, readJson(join(checkpoint, "config.json")));
     const source = await openWeights(nodeFolder(checkpoint), "diffusion_pytorch_model");
     await model.load(source);
     await source.close();

@@ -52,7 +52,7 @@ describe.each(cases)("$name", (reference) => {
     const golden = parameters.lvsa as LvsaCase;
     const before = device.memory().liveBytes;
     const folder = join(checkpoint, "transformer");
-    const model = Cosmos3OmniTransformer.create(device, readJson(join(folder, "config.json")));
+    const model = new Cosmos3OmniTransformer(device, readJson(join(folder, "config.json")));
     const source = await openWeights(nodeFolder(folder), "diffusion_pytorch_model");
     await model.load(source);
     const report = new ParityReport(`${reference.name} sparse`, tensors);

@@ -35,7 +35,7 @@ afterAll(() => device.dispose());
 
 async function open(name: string): Promise<Model> {
   const folder = join(reference, name, "checkpoint/transformer");
-  const transformer = Cosmos3OmniTransformer.create(device, readJson(join(folder, "config.json")));
+  const transformer = new Cosmos3OmniTransformer(device, readJson(join(folder, "config.json")));
   const source = await openWeights(nodeFolder(folder), "diffusion_pytorch_model");
   await transformer.load(source);
   return {

@@ -108,7 +108,7 @@ async function forward(
   };
   const timestep = Number(inputs.tensors[`${inputs.prefix}timestep`]!.data[0]);
   if (config._class_name === "HunyuanVideo15Transformer3DModel") {
-    const model = HunyuanVideo15Transformer3DModel.create(device, config);
+    const model = new HunyuanVideo15Transformer3DModel(device, config);
     await model.load(weights);
     const given = hunyuanInputs(device, inputs.tensors, inputs.prefix.replace(/\.$/, ""));
     using output = await model.forward(given);
@@ -121,7 +121,7 @@ async function forward(
   const isWan = config._class_name === "WanTransformer3DModel";
   using encoderHiddenStates = upload(isWan ? "encoder_hidden_states" : "text");
   using image = tensors.encoder_hidden_states_image ? upload("encoder_hidden_states_image") : undefined;
-  const model = (isWan ? WanTransformer3DModel : CogVideoXTransformer3DModel).create(device, config);
+  const model = new (isWan ? WanTransformer3DModel : CogVideoXTransformer3DModel)(device, config);
   await model.load(weights);
   const common = { latents, timestep, encoderHiddenStates };
   using output = await (model as WanTransformer3DModel).forward(

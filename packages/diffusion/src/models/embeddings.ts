@@ -1,6 +1,7 @@
 /** Timestep embeddings and rotary ladders, computed in float64 on the CPU: WGSL allows large errors in sin and cos. */
 import type { RotaryTables } from "@lvsa/core";
-import { type Device, linear, type Tensor } from "@lvsa/runtime";
+import type { Device, Tensor } from "@lvsa/runtime";
+import { linearLayer } from "./layers.js";
 import type { Parameters } from "./parameters.js";
 
 /**
@@ -23,17 +24,15 @@ export function timestepFeatures(timesteps: ArrayLike<number>, dim: number): Flo
   return out;
 }
 
+/** `Timesteps`: `timestepFeatures` on the GPU, `[G, width]` f32. */
+export function timesteps(device: Device, values: readonly number[], width: number): Tensor {
+  return device.upload(timestepFeatures(values, width), [values.length, width]);
+}
+
 /** `TimestepEmbedding`: Linear, SiLU, Linear on `[G, width]` features. `[G, C]` f32. */
-export function timestepEmbedding(device: Device, features: Tensor, parameters: Parameters): Tensor {
-  const hidden = linear(device, features, parameters.get("linear_1.weight"), {
-    bias: parameters.get("linear_1.bias"),
-    activation: "silu",
-    outDtype: "f32",
-  });
-  return linear(device, hidden, parameters.get("linear_2.weight"), {
-    bias: parameters.get("linear_2.bias"),
-    outDtype: "f32",
-  });
+export function timestepEmbedding(features: Tensor, parameters: Parameters): Tensor {
+  const hidden = linearLayer(parameters, "linear_1", features, { activation: "silu", outDtype: "f32" });
+  return linearLayer(parameters, "linear_2", hidden, { outDtype: "f32" });
 }
 
 /** One axis of a rotary embedding: its positions and the number of channels it rotates. */
@@ -54,15 +53,19 @@ export function integerPositions(count: number): Float64Array {
   return Float64Array.from({ length: count }, (_, i) => i);
 }
 
+/** Tables `[tokens, pairs]` of the angles of a video's tokens. */
+export interface RotaryGrid {
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+  readonly tokens: number;
+  readonly pairs: number;
+}
+
 /**
  * Angle tables `[t·h·w, pairs]` of a video grid: each token takes the pairs of the time axis, then height, then
  * width. Tokens run over frame, row, column.
  */
-export function rotaryGrid(
-  time: RotaryAxis,
-  height: RotaryAxis,
-  width: RotaryAxis,
-): { cos: Float32Array; sin: Float32Array; tokens: number; pairs: number } {
+export function rotaryGrid(time: RotaryAxis, height: RotaryAxis, width: RotaryAxis): RotaryGrid {
   const axes = [time, height, width] as const;
   const [T, H, W] = axes.map((a) => a.positions.length) as [number, number, number];
   const pairs = axes.reduce((sum, a) => sum + a.frequencies.length, 0);
@@ -97,10 +100,7 @@ export function rotaryGrid(
 }
 
 /** Uploads tables as pinned tensors; the caller disposes them. */
-export function uploadRotary(
-  device: Device,
-  grid: { cos: Float32Array; sin: Float32Array; tokens: number; pairs: number },
-): RotaryTables & Disposable {
+export function uploadRotary(device: Device, grid: RotaryGrid): RotaryTables & Disposable {
   const shape = [grid.tokens, grid.pairs];
   const cos = device.upload(grid.cos, shape, "f32", { pinned: true, label: "rotary cos" });
   const sin = device.upload(grid.sin, shape, "f32", { pinned: true, label: "rotary sin" });

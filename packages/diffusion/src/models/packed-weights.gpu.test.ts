@@ -47,7 +47,7 @@ function asFloats(source: WeightSource): WeightSource {
 
 async function run(source: WeightSource): Promise<{ bytes: number; values: Float32Array }> {
   const before = device.memory().liveBytes;
-  const model = WanTransformer3DModel.create(device, CONFIG);
+  const model = new WanTransformer3DModel(device, CONFIG);
   await model.load(source);
   const bytes = device.memory().liveBytes - before;
   const [latents, text] = [seededNormal(16 * 2 * 4 * 4, 1), seededNormal(10 * 256, 2)];

@@ -1,7 +1,7 @@
 /** Keeps the rotary tables of a model between forward passes. */
 import type { RotaryTables } from "@lvsa/core";
 import type { Device } from "@lvsa/runtime";
-import { type rotaryGrid, uploadRotary } from "./embeddings.js";
+import { type RotaryGrid, uploadRotary } from "./embeddings.js";
 
 export class RotaryCache implements Disposable {
   readonly #device: Device;
@@ -12,7 +12,7 @@ export class RotaryCache implements Disposable {
   }
 
   /** The tables last built for this key and this `change` (compared by identity), or new ones from `build`. */
-  tables(key: string, change: unknown, build: () => ReturnType<typeof rotaryGrid>): RotaryTables {
+  tables(key: string, change: unknown, build: () => RotaryGrid): RotaryTables {
     if (this.#kept?.key === key && this.#kept.change === change) return this.#kept.tables;
     this[Symbol.dispose]();
     const tables = uploadRotary(this.#device, build());

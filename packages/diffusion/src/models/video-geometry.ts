@@ -1,6 +1,6 @@
 /** The token grid of a transformer's latents. */
 import { type GridSize, type PatchSize, tokenGrid, type VideoGeometry } from "@lvsa/core";
-import { ShapeError } from "@lvsa/runtime";
+import { ShapeError, type Tensor } from "@lvsa/runtime";
 
 export interface VideoGeometryOptions {
   /** Whether the model fills up partial patches at the edge. Default false. */
@@ -42,4 +42,27 @@ export function videoGeometry(
     ...{ latentFrames: frames, height, width, patchesPerFrame },
     ...(given.length > 0 ? { conditionFrames: given } : {}),
   };
+}
+
+/**
+ * Frames and cells of one clip's latents: `[1, C, T, h, w]`, or `[1, T, C, h, w]` where frames come first.
+ *
+ * @param model its name, for the error
+ * @throws ShapeError
+ */
+export function latentGrid(
+  model: string,
+  { shape }: Pick<Tensor, "shape">,
+  channels: number,
+  { framesFirst = false, fix }: { readonly framesFirst?: boolean; readonly fix?: string } = {},
+): GridSize {
+  const [batch, second, third, height, width] = shape as [number, number, number, number, number];
+  const [frames, found] = framesFirst ? [second, third] : [third, second];
+  if (shape.length === 5 && batch === 1 && found === channels) return { frames, height, width };
+  const expected = framesFirst ? `T, ${channels}` : `${channels}, T`;
+  throw new ShapeError(
+    "SHAPE_MISMATCH",
+    `${model}: latents must be [1, ${expected}, h, w], got [${shape.join(", ")}]`,
+    fix === undefined ? {} : { fix },
+  );
 }

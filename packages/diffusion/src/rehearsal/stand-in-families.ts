@@ -173,7 +173,7 @@ export function encoderRows(name: string, { family }: Pick<VideoModel, "family">
 const TEXT_ROWS = 512;
 
 const wan: StandIn = (device, config, attention) => {
-  const target = WanTransformer3DModel.create(device, config, { attention });
+  const target = new WanTransformer3DModel(device, config, { attention });
   const { in_channels, text_dim, image_dim, pos_embed_seq_len: positions, patch_size } = target.config;
   // First and last image are two of a batch.
   const images = positions === null ? 1 : 2;
@@ -201,7 +201,7 @@ const wan: StandIn = (device, config, attention) => {
 };
 
 const hunyuan: StandIn = (device, config, attention) => {
-  const target = HunyuanVideo15Transformer3DModel.create(device, config, { attention });
+  const target = new HunyuanVideo15Transformer3DModel(device, config, { attention });
   const { in_channels, text_embed_dim, text_embed_2_dim, image_embed_dim, use_meanflow } = target.config;
   return {
     target,
@@ -228,7 +228,7 @@ const hunyuan: StandIn = (device, config, attention) => {
 };
 
 const cogvideox: StandIn = (device, config, attention) => {
-  const target = CogVideoXTransformer3DModel.create(device, config, { attention });
+  const target = new CogVideoXTransformer3DModel(device, config, { attention });
   const { in_channels, text_embed_dim } = target.config;
   return {
     target,
@@ -246,7 +246,7 @@ const cogvideox: StandIn = (device, config, attention) => {
 };
 
 const cosmos3: StandIn = (device, config, attention) => {
-  const target = Cosmos3OmniTransformer.create(device, config, { attention });
+  const target = new Cosmos3OmniTransformer(device, config, { attention });
   let understandings: readonly Cosmos3Understanding[] = [];
   const release = () => {
     for (const one of understandings) one[Symbol.dispose]();

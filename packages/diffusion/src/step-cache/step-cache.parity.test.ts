@@ -135,7 +135,7 @@ async function openModels({ checkpoint, parameters }: OpenedCase): Promise<WanTr
   return Promise.all(
     components.map(async (component) => {
       const folder = join(checkpoint, component);
-      const model = WanTransformer3DModel.create(device, readJson(join(folder, "config.json")), {
+      const model = new WanTransformer3DModel(device, readJson(join(folder, "config.json")), {
         name: component,
       });
       const source = await openWeights(nodeFolder(folder), DIFFUSERS_WEIGHTS);

@@ -9,7 +9,7 @@ import { denoiseCaseOf } from "./denoise-case.js";
 
 export const denoiseCase = denoiseCaseOf({
   timestepTolerance: 0,
-  create: (device, config) => CogVideoXTransformer3DModel.create(device, config),
+  create: (device, config) => new CogVideoXTransformer3DModel(device, config),
   setTimesteps: (scheduler, count) => scheduler.setTimesteps(count),
   guidance: ({ parameters }, scheduler, report) => {
     const count = parameters.steps as number;

@@ -7,7 +7,7 @@ import { values } from "./reference-case.js";
 
 export const denoiseCase = denoiseCaseOf({
   timestepTolerance: 1e-3,
-  create: (device, config) => Cosmos3OmniTransformer.create(device, config),
+  create: (device, config) => new Cosmos3OmniTransformer(device, config),
   setTimesteps: (scheduler, count) => scheduler.setTimesteps(count),
   guidance: ({ parameters }) => scaledGuidance(true, () => parameters.guidance_scale as number),
   conditions: async (_device, model, source, { tensors, parameters }) => {

@@ -10,7 +10,7 @@ import { readJson } from "./reference-case.js";
 
 export const denoiseCase = denoiseCaseOf({
   timestepTolerance: 1e-3,
-  create: (device, config) => HunyuanVideo15Transformer3DModel.create(device, config),
+  create: (device, config) => new HunyuanVideo15Transformer3DModel(device, config),
   setTimesteps: (scheduler, count) => scheduler.setTimesteps(count, { sigmas: hunyuanVideo15Sigmas(count) }),
   guidance: ({ checkpoint }) => {
     const guider = ClassifierFreeGuidance.fromConfig(readJson(join(checkpoint, "guider/guider_config.json")));

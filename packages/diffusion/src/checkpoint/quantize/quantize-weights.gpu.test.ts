@@ -33,7 +33,7 @@ function original(): Promise<WeightSource> {
 }
 
 async function run(source: WeightSource): Promise<Float32Array> {
-  const model = WanTransformer3DModel.create(device, CONFIG);
+  const model = new WanTransformer3DModel(device, CONFIG);
   await model.load(source);
   const output = await model.forward({
     latents: device.upload(seededNormal(16 * 2 * 4 * 4, 1), [1, 16, 2, 4, 4]),

@@ -114,7 +114,7 @@ async function transformer(
   weights: WeightSource,
   tensors: GoldenTensors,
 ): Promise<[string, Float32Array][]> {
-  const model = WanTransformer3DModel.create(device, config);
+  const model = new WanTransformer3DModel(device, config);
   await model.load(weights);
   const upload = (name: string) => {
     const { data, shape } = floatTensor(tensors, name);

@@ -102,7 +102,7 @@ function refineText(
 ): Tensor {
   // 1. Time and pooled text
   const condition = p.scoped("time_text_embed.");
-  const time = timestepEmbedding(device, options.timeFeatures, condition.scoped("timestep_embedder."));
+  const time = timestepEmbedding(options.timeFeatures, condition.scoped("timestep_embedder."));
   const pooledHidden = linear(
     device,
     meanOfRows(device, text),

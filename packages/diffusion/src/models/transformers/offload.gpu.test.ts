@@ -100,7 +100,7 @@ describe("weights of a Wan transformer that are read while it runs", () => {
   }
 
   async function opened(source: WeightSource, offload: BlockOffload | undefined) {
-    const model = WanTransformer3DModel.create(device, component.config);
+    const model = new WanTransformer3DModel(device, component.config);
     await model.load(source, { offload });
     const { in_channels, text_dim } = model.config;
     const latents = device.upload(seededNormal(in_channels * 3 * 8 * 8, 1), [1, in_channels, 3, 8, 8]);

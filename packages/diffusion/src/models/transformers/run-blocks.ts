@@ -1,8 +1,14 @@
 /** The middle of every transformer's forward pass: one block after the other, with bounded work in flight. */
-import type { AttentionCall, RotaryTables, SequenceParallel, SequenceShard, VideoGeometry } from "@lvsa/core";
+import type {
+  AttentionCall,
+  RotaryTables,
+  SequenceParallel,
+  SequenceShard,
+  StepInfo,
+  VideoGeometry,
+} from "@lvsa/core";
 import { type Device, disposeTensors, type ScopeResult, Tensor, throwIfAborted } from "@lvsa/runtime";
 import type { BlockWeights } from "./block-weights.js";
-import type { Tap } from "./forward-hooks.js";
 
 /** What a caller may do with a forward pass while it runs. */
 export interface PassControl {
@@ -21,26 +27,29 @@ export interface VideoPlace {
   /** Of the whole clip, like the tables. */
   readonly geometry: VideoGeometry;
   readonly tables: RotaryTables | undefined;
+  readonly step: StepInfo | undefined;
   readonly shard?: SequenceShard;
 }
 
 /** @throws UsageError `TOO_FEW_FRAMES` */
 export function videoPlace(
-  { sequence }: PassControl,
+  { sequence, step }: PassControl & { readonly step?: StepInfo | undefined },
   geometry: VideoGeometry,
   tables: RotaryTables | undefined,
 ): VideoPlace {
-  return { geometry, tables, ...(sequence ? { shard: sequence.shard(geometry) } : {}) };
+  return { geometry, tables, step, ...(sequence ? { shard: sequence.shard(geometry) } : {}) };
 }
 
 /** What a layer's call says of them. Views of tables are of the scope at hand. */
 export function placeOfCall({
   geometry,
   tables,
+  step,
   shard,
-}: VideoPlace): Pick<AttentionCall, "rotary" | "geometry" | "shard"> {
-  if (!shard) return { geometry, ...(tables ? { rotary: tables } : {}) };
-  return { shard, ...(tables ? { rotary: shard.ownTables(tables) } : {}) };
+}: VideoPlace): Pick<AttentionCall, "rotary" | "geometry" | "shard" | "step"> {
+  const when = step ? { step } : {};
+  if (!shard) return { ...when, geometry, ...(tables ? { rotary: tables } : {}) };
+  return { ...when, shard, ...(tables ? { rotary: shard.ownTables(tables) } : {}) };
 }
 
 /** All ranks' rows of a result, where ranks share the clip; else the result itself. */
@@ -134,40 +143,4 @@ function mainStream(state: ScopeResult): Tensor {
 
 function withMainStream<State extends ScopeResult>(state: State, hidden: Tensor): State {
   return (state instanceof Tensor ? hidden : { ...(state as object), hidden }) as State;
-}
-
-/** The residual streams of joint attention, f32. */
-export interface Streams extends Record<string, Tensor> {
-  readonly hidden: Tensor;
-  readonly encoder: Tensor;
-}
-
-/** What goes into the blocks of joint attention; all of it is theirs to free. */
-export interface JointStart {
-  readonly streams: Streams;
-  /** SiLU of the time embedding. */
-  readonly activatedTemb: Tensor;
-}
-
-/** `runBlocks` over two streams, each of which `tap` hears of after every block. Takes `start` over. */
-export async function runJointBlocks(
-  device: Device,
-  weights: BlockWeights,
-  { streams: first, activatedTemb }: JointStart,
-  inputs: PassControl & { readonly tap?: Tap | undefined },
-  block: (streams: Streams, index: number) => Streams,
-  finish: (hidden: Tensor) => Tensor,
-  shard?: SequenceShard,
-): Promise<Tensor> {
-  const heard = (previous: Streams, index: number) => {
-    const streams = block(previous, index);
-    inputs.tap?.(`block${index}.hidden`, streams.hidden);
-    inputs.tap?.(`block${index}.encoder`, streams.encoder);
-    return streams;
-  };
-  try {
-    return await runBlocks(device, weights, first, inputs, heard, ({ hidden }) => finish(hidden), { shard });
-  } finally {
-    activatedTemb.dispose();
-  }
 }

@@ -27,7 +27,7 @@ describe.each(models)("$name", ({ folder, frames, textDim, height, width }) => {
     await source.close();
   };
   beforeAll(async () => {
-    model = CogVideoXTransformer3DModel.create(device, readJson(join(checkpoint, "config.json")));
+    model = new CogVideoXTransformer3DModel(device, readJson(join(checkpoint, "config.json")));
     await load();
   });
   afterAll(() => model.dispose());
@@ -79,7 +79,7 @@ test("1.5 has no positions beyond its base size, and says so", async () => {
   const config = readJson<Record<string, unknown>>(
     join(fixtures, "denoise_15/checkpoint/transformer/config.json"),
   );
-  const model = CogVideoXTransformer3DModel.create(device, { ...config, sample_width: 4 });
+  const model = new CogVideoXTransformer3DModel(device, { ...config, sample_width: 4 });
   using latents = device.zeros([1, 4, 4, 4, 6]);
   using text = device.zeros([1, 7, 24]);
   await expect(model.forward({ latents, timestep: 500, encoderHiddenStates: text })).rejects.toMatchObject({

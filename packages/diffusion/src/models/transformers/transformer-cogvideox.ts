@@ -1,38 +1,16 @@
 /**
  * CogVideoXTransformer3DModel: the video diffusion transformer of CogVideoX 2B, 5B and 1.5.
- * Source: diffusers `models/transformers/cogvideox_transformer_3d.py`. Batch 1: guidance runs as two passes.
+ * Source: diffusers `models/transformers/cogvideox_transformer_3d.py`.
  *
- * Video and text share all weights of a block and stay two tensors. Both residual streams are f32; with
- * `computeDtype` f16 everything between two additions to them is stored as f16.
+ * Video and text share all weights of a block and stay two tensors.
  */
-
-import type { TemporalFrequencies } from "@lvsa/core";
-import {
-  AttentionDispatcher,
-  type AttentionModule,
-  type RotaryTables,
-  type StepInfo,
-  type VideoGeometry,
-} from "@lvsa/core";
-import {
-  activate,
-  add,
-  type Device,
-  type FloatDType,
-  layerNorm,
-  linear,
-  permute,
-  ShapeError,
-  type Tensor,
-  type WeightSource,
-} from "@lvsa/runtime";
-import { ModelWeights } from "../definition/model-weights.js";
-import { rotaryGrid, timestepEmbedding, timestepFeatures } from "../embeddings.js";
+import type { PatchSize, RotaryTables, VideoGeometry } from "@lvsa/core";
+import { activate, add, type Device, permute, type Tensor } from "@lvsa/runtime";
+import { rotaryGrid, timestepEmbedding, timesteps } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
-import { type LoadOptions, Parameters } from "../parameters.js";
-import { RotaryCache } from "../rotary-cache.js";
-import { videoGeometry } from "../video-geometry.js";
-import { BlockWeights } from "./block-weights.js";
+import { layerNormLayer, linearLayer, patchLayer } from "../layers.js";
+import type { Parameters } from "../parameters.js";
+import { latentGrid, videoGeometry } from "../video-geometry.js";
 import { CogVideoXAttention } from "./cogvideox-attention.js";
 import {
   checkLearnedPositions,
@@ -40,29 +18,25 @@ import {
   cogVideoXSinCosTable,
   hasLearnedLength,
 } from "./cogvideox-positions.js";
+import type { ForwardInputs, TransformerOptions } from "./diffusion-transformer.js";
 import type { Tap } from "./forward-hooks.js";
 import {
-  allRows,
-  type PassControl,
-  placeOfCall,
-  runJointBlocks,
+  type JointBlock,
+  type JointPass,
+  JointTransformer,
+  modulation,
   type Streams,
-  type VideoPlace,
-  videoPlace,
-} from "./run-blocks.js";
+} from "./joint-transformer.js";
+import { allRows, videoPlace } from "./run-blocks.js";
 import { type CogVideoXTransformerConfig, cogVideoXTransformer } from "./transformer-cogvideox-definition.js";
 
-export interface CogVideoXForwardInputs extends PassControl {
+export interface CogVideoXForwardInputs extends ForwardInputs {
   /** Latents `[1, T, C, h, w]` f32: frames before channels; those of an image behind the noisy ones of each frame. */
   readonly latents: Tensor;
   /** 0 to 999. */
   readonly timestep: number;
   /** Text embeddings `[1, L, text_embed_dim]`, padding included. */
   readonly encoderHiddenStates: Tensor;
-  /** Latent frames whose content is given (image to video), for sparse attention. Default: none. */
-  readonly conditionFrames?: readonly number[] | undefined;
-  readonly step?: StepInfo | undefined;
-  readonly tap?: Tap | undefined;
 }
 
 /** What image to video of 1.5 always gets as `ofs`. */
@@ -74,126 +48,39 @@ interface Positions {
   readonly text: Tensor | undefined;
 }
 
-interface Block {
-  readonly attention: CogVideoXAttention;
-  readonly parameters: Parameters;
-}
-
-/** What all blocks of a forward pass share. */
-interface BlockInputs {
-  /** SiLU of the time embedding, `[1, time_embed_dim]`. */
-  readonly activatedTemb: Tensor;
-  readonly place: VideoPlace;
-  readonly step: StepInfo | undefined;
-}
-
-export class CogVideoXTransformer3DModel {
-  readonly family = "cogvideox";
-  readonly config: CogVideoXTransformerConfig;
-  readonly attention: AttentionDispatcher;
-  /** Storage type between residual additions. */
-  computeDtype: FloatDType = "f32";
-  /** Set to change the time axis of the rotary embedding (5B and 1.5). */
-  temporalFrequencies: TemporalFrequencies | undefined;
-  readonly #device: Device;
-  readonly #parameters: Parameters;
-  readonly #weights: BlockWeights;
-  readonly #blocks: Block[];
-  readonly #rotary: RotaryCache;
+export class CogVideoXTransformer3DModel extends JointTransformer<CogVideoXTransformerConfig> {
   #positions: { key: string; table: Tensor } | undefined;
 
-  constructor(
-    device: Device,
-    config: CogVideoXTransformerConfig,
-    parameters: Parameters,
-    attention = new AttentionDispatcher(),
-    name = "transformer",
-  ) {
-    this.config = config;
-    this.attention = attention;
-    this.#device = device;
-    this.#parameters = parameters;
-    this.#weights = new BlockWeights(parameters, cogVideoXTransformer, config.num_layers);
-    this.#rotary = new RotaryCache(device);
-    this.#blocks = Array.from({ length: config.num_layers }, (_, i) => {
-      const path = `transformer_blocks.${i}.`;
-      const scope = parameters.scoped(path);
-      return {
-        attention: new CogVideoXAttention(`${name}.${path}attn1`, i, config, scope.scoped("attn1.")),
-        parameters: scope,
-      };
-    });
+  constructor(device: Device, config: unknown, options?: TransformerOptions) {
+    super(device, cogVideoXTransformer, config, options, { name: "attn1", class: CogVideoXAttention });
   }
 
-  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. */
-  static create(
-    device: Device,
-    config: unknown,
-    options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
-  ): CogVideoXTransformer3DModel {
-    const parsed = cogVideoXTransformer.configToRun(config, `${options.name ?? "transformer"}/config.json`);
-    return new CogVideoXTransformer3DModel(
-      device,
-      parsed,
-      new Parameters(device),
-      options.attention,
-      options.name,
-    );
+  /** None with added positions (2B). */
+  override get temporalDim(): number | undefined {
+    const { use_rotary_positional_embeddings: isRotary, attention_head_dim: headDim } = this.config;
+    return isRotary ? Math.floor(headDim / 4) : undefined;
   }
 
-  /** Streams the weights onto the GPU, unless they are there. */
-  async load(source: WeightSource, options: LoadOptions = {}): Promise<void> {
-    if (this.isLoaded) return;
-    const weights = ModelWeights.check(cogVideoXTransformer, this.config, source, options);
-    await this.#weights.load(weights, options);
-  }
-
-  /** Channels of a head that encode time; what `temporalFrequencies` changes. None with added positions (2B). */
-  get temporalDim(): number | undefined {
-    return this.config.use_rotary_positional_embeddings
-      ? Math.floor(this.config.attention_head_dim / 4)
-      : undefined;
-  }
-
-  get isLoaded(): boolean {
-    return this.#weights.isLoaded;
-  }
-
-  /** Frees the weights and tables; `load` brings them back. */
-  unload(): void {
-    this.#rotary[Symbol.dispose]();
+  override unload(): void {
     this.#positions?.table.dispose();
     this.#positions = undefined;
-    this.#weights.unload();
+    super.unload();
   }
 
-  dispose(): void {
-    this.unload();
-  }
-
-  attentionModules(): AttentionModule[] {
-    return this.#blocks.map((block) => block.attention);
+  get patchSize(): PatchSize {
+    const { patch_size_t, patch_size: s } = this.config;
+    return [patch_size_t ?? 1, s, s];
   }
 
   /** Token grid of latents `[1, T, C, h, w]`. @throws ShapeError when they do not fit channels or patch size */
   geometry(latents: Tensor, conditionFrames: readonly number[] = []): VideoGeometry {
-    const { shape } = latents;
-    const { in_channels: channels, patch_size: p, patch_size_t } = this.config;
-    if (shape.length !== 5 || shape[0] !== 1 || shape[2] !== channels) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `CogVideoX: latents must be [1, T, ${channels}, h, w], got [${shape.join(", ")}]`,
-      );
-    }
-    const [, frames, , height, width] = shape as [number, number, number, number, number];
-    return videoGeometry("CogVideoX", { frames, height, width }, [patch_size_t ?? 1, p, p], {
-      conditionFrames,
-    });
+    const grid = latentGrid("CogVideoX", latents, this.config.in_channels, { framesFirst: true });
+    return videoGeometry("CogVideoX", grid, this.patchSize, { conditionFrames });
   }
 
   /** Runs one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, f32, owned by the caller. */
   async forward(inputs: CogVideoXForwardInputs): Promise<Tensor> {
-    const device = this.#device;
+    const { device } = this;
     const { tap } = inputs;
     const geometry = this.geometry(inputs.latents, inputs.conditionFrames);
     const tables = this.config.use_rotary_positional_embeddings ? this.#rotaryTables(geometry) : undefined;
@@ -201,38 +88,23 @@ export class CogVideoXTransformer3DModel {
       tap?.("rope_cos", tables.cos);
       tap?.("rope_sin", tables.sin);
     }
-    // 1. Time, patches, text
     const start = device.scope(() => {
       const temb = this.#timeEmbedding(inputs.timestep, tap);
+      const activatedTemb = activate(device, temb, "silu");
       return {
-        activatedTemb: activate(device, temb, "silu"),
+        activatedTemb,
         streams: this.#embed(inputs, geometry, this.#addedPositions(inputs, geometry)),
       };
     });
     tap?.("patch_embed.hidden", start.streams.hidden);
     tap?.("patch_embed.encoder", start.streams.encoder);
-    const { activatedTemb } = start;
-    const place = videoPlace(inputs, geometry, tables);
-    const shared = { activatedTemb, place, step: inputs.step };
-    return runJointBlocks(
-      device,
-      this.#weights,
-      start,
-      inputs,
-      // 2. Blocks
-      (streams, i) => this.#block(this.#blocks[i]!, streams, shared),
-      // 3. Output norm, projection, unpatchify
-      (hidden) => this.#output(hidden, activatedTemb, geometry, place),
-      place.shard,
-    );
+    return this.run(start, inputs, videoPlace(inputs, geometry, tables));
   }
 
   #timeEmbedding(timestep: number, tap: Tap | undefined): Tensor {
-    const device = this.#device;
-    const embed = (value: number, width: number, name: string) => {
-      const features = device.upload(timestepFeatures([value], width), [1, width]);
-      return timestepEmbedding(device, features, this.#parameters.scoped(`${name}.`));
-    };
+    const { device } = this;
+    const embed = (value: number, width: number, name: string) =>
+      timestepEmbedding(timesteps(device, [value], width), this.parameters.scoped(`${name}.`));
     const { num_attention_heads: heads, attention_head_dim: headDim, ofs_embed_dim: ofsWidth } = this.config;
     const temb = embed(timestep, heads * headDim, "time_embedding");
     tap?.("temb", temb);
@@ -242,129 +114,80 @@ export class CogVideoXTransformer3DModel {
     return add(device, temb, ofs);
   }
 
-  #embed(inputs: CogVideoXForwardInputs, geometry: VideoGeometry, positions: Positions | undefined): Streams {
-    const device = this.#device;
-    const p = this.#parameters.scoped("patch_embed.");
-    const { latentFrames: T, height: H, width: W } = geometry;
-    const { in_channels: C, patch_size: s, patch_size_t } = this.config;
-    const pt = patch_size_t ?? 1;
+  #embed(
+    { latents, encoderHiddenStates }: CogVideoXForwardInputs,
+    { latentFrames: T, height: H, width: W }: VideoGeometry,
+    positions: Positions | undefined,
+  ): Streams {
+    const p = this.parameters.scoped("patch_embed.");
+    const [pt, s] = this.patchSize;
+    const C = this.config.in_channels;
     // Feature order (channel, time, row, column), channel slowest.
-    const patches = permute(
-      device,
-      inputs.latents.reshape([T, pt, C, H, s, W, s]),
-      [0, 3, 5, 2, 1, 4, 6],
-    ).reshape([1, T * H * W, C * pt * s * s]);
-    const weight = p.get("proj.weight");
-    const hidden = linear(device, patches, weight.reshape([weight.dim(0), weight.size / weight.dim(0)]), {
-      bias: p.optional("proj.bias"),
-      ...(positions ? { residual: positions.video } : {}),
-      outDtype: "f32",
-    });
-    const encoder = linear(device, inputs.encoderHiddenStates, p.get("text_proj.weight"), {
-      bias: p.get("text_proj.bias"),
-      ...(positions?.text ? { residual: positions.text } : {}),
-      outDtype: "f32",
-    });
-    return { hidden, encoder };
+    const cells = permute(this.device, latents.reshape([T, pt, C, H, s, W, s]), [0, 3, 5, 2, 1, 4, 6]);
+    const patches = cells.reshape([1, T * H * W, C * pt * s * s]);
+    return {
+      hidden: patchLayer(p, "proj", patches, { residual: positions?.video }),
+      encoder: linearLayer(p, "text_proj", encoderHiddenStates, {
+        residual: positions?.text,
+        outDtype: "f32",
+      }),
+    };
   }
 
-  #block(block: Block, { hidden, encoder }: Streams, shared: BlockInputs): Streams {
-    const device = this.#device;
+  protected block(block: JointBlock, { hidden, encoder }: Streams, pass: JointPass): Streams {
     const p = block.parameters;
     // 1. Joint attention. Rows: shift, scale, gate of the video, then of the text.
-    const first = this.#modulation(p, "norm1", shared.activatedTemb);
-    const result = this.attention.run({
-      device,
-      family: this.family,
-      module: block.attention,
-      hiddenStates: this.#modulated(p, "norm1", hidden, first, 0),
-      encoderHiddenStates: this.#modulated(p, "norm1", encoder, first, 3),
-      ...placeOfCall(shared.place),
-      ...(shared.step ? { step: shared.step } : {}),
+    const first = modulation(p, "norm1", pass.activatedTemb);
+    const normed = {
+      hidden: this.#modulated(p, "norm1", hidden, first, 0),
+      encoder: this.#modulated(p, "norm1", encoder, first, 3),
+    };
+    const attended = this.attend(block, normed, pass.place, {
       epilogue: { residual: hidden, gate: first.rows(2, 3) },
       encoderEpilogue: { residual: encoder, gate: first.rows(5, 6) },
     });
-    const attended = result.encoderHiddenStates;
-    if (!attended) {
-      throw new ShapeError(
-        "MISSING_STREAM",
-        `${block.attention.name}: the processor returned no encoder stream`,
-        {
-          fix: "A processor of joint attention returns hiddenStates and encoderHiddenStates.",
-        },
-      );
-    }
     // 2. Feed-forward, the same weights for both streams
-    const second = this.#modulation(p, "norm2", shared.activatedTemb);
+    const second = modulation(p, "norm2", pass.activatedTemb);
     const stream = (x: Tensor, at: number) =>
-      feedForward(device, this.#modulated(p, "norm2", x, second, at), p.scoped("ff."), {
+      feedForward(this.device, this.#modulated(p, "norm2", x, second, at), p.scoped("ff."), {
         activation: "gelu_tanh",
         residual: x,
         gate: second.rows(at + 2, at + 3),
         outDtype: "f32",
       });
-    return { hidden: stream(result.hiddenStates, 0), encoder: stream(attended, 3) };
+    return { hidden: stream(attended.hidden, 0), encoder: stream(attended.encoder, 3) };
   }
 
-  #modulation(p: Parameters, name: string, activatedTemb: Tensor): Tensor {
-    const rows = linear(this.#device, activatedTemb, p.get(`${name}.linear.weight`), {
-      bias: p.get(`${name}.linear.bias`),
-    });
-    return rows.reshape([6, rows.dim(1) / 6]);
-  }
-
-  #modulated(p: Parameters, name: string, x: Tensor, modulation: Tensor, at: number): Tensor {
-    return layerNorm(this.#device, x, {
-      weight: p.optional(`${name}.norm.weight`),
-      bias: p.optional(`${name}.norm.bias`),
+  #modulated(p: Parameters, name: string, x: Tensor, rows: Tensor, at: number): Tensor {
+    return layerNormLayer(p, `${name}.norm`, x, {
       eps: this.config.norm_eps,
-      shift: modulation.rows(at, at + 1),
-      scale: modulation.rows(at + 1, at + 2),
+      shift: rows.rows(at, at + 1),
+      scale: rows.rows(at + 1, at + 2),
       outDtype: this.computeDtype,
     });
   }
 
-  #output(hidden: Tensor, activatedTemb: Tensor, geometry: VideoGeometry, place: VideoPlace): Tensor {
-    const device = this.#device;
-    const p = this.#parameters;
+  protected output(hidden: Tensor, { activatedTemb, place }: JointPass): Tensor {
+    const { device, parameters: p } = this;
     const eps = this.config.norm_eps;
-    const normed = layerNorm(device, hidden, {
-      weight: p.optional("norm_final.weight"),
-      bias: p.optional("norm_final.bias"),
-      eps,
-    });
-    const table = linear(device, activatedTemb, p.get("norm_out.linear.weight"), {
-      bias: p.get("norm_out.linear.bias"),
-    }).reshape([2, hidden.dim(2)]);
-    const modulated = layerNorm(device, normed, {
-      weight: p.optional("norm_out.norm.weight"),
-      bias: p.optional("norm_out.norm.bias"),
+    const normed = layerNormLayer(p, "norm_final", hidden, { eps });
+    const table = modulation(p, "norm_out", activatedTemb, 2);
+    const modulated = layerNormLayer(p, "norm_out.norm", normed, {
       eps,
       shift: table.rows(0, 1),
       scale: table.rows(1, 2),
     });
-    const rows = linear(device, modulated, p.get("proj_out.weight"), {
-      bias: p.get("proj_out.bias"),
-      outDtype: "f32",
-    });
+    const rows = linearLayer(p, "proj_out", modulated, { outDtype: "f32" });
     const patches = allRows(device, rows, place);
-    const { latentFrames: T, height: H, width: W } = geometry;
-    const { patch_size: s, patch_size_t } = this.config;
-    const pt = patch_size_t ?? 1;
+    const { latentFrames: T, height: H, width: W } = place.geometry;
+    const [pt, s] = this.patchSize;
     const C = patches.dim(2) / (pt * s * s);
-    return permute(device, patches.reshape([T, H, W, C, pt, s, s]), [0, 4, 3, 1, 5, 2, 6]).reshape([
-      1,
-      T * pt,
-      C,
-      H * s,
-      W * s,
-    ]);
+    const cells = permute(device, patches.reshape([T, H, W, C, pt, s, s]), [0, 4, 3, 1, 5, 2, 6]);
+    return cells.reshape([1, T * pt, C, H * s, W * s]);
   }
 
   #rotaryTables(geometry: VideoGeometry): RotaryTables {
-    const { latentFrames, height, width } = geometry;
-    const change = this.temporalFrequencies;
-    return this.#rotary.tables(`${latentFrames}x${height}x${width}`, change, () =>
+    return this.rotaryTables(geometry, (change) =>
       rotaryGrid(...cogVideoXRotaryAxes(this.config, geometry, change)),
     );
   }
@@ -376,7 +199,7 @@ export class CogVideoXTransformer3DModel {
       const text = inputs.encoderHiddenStates.dim(1);
       checkLearnedPositions(config, geometry, text);
       if (hasLearnedLength(config, geometry)) {
-        const table = this.#parameters.get("patch_embed.pos_embedding");
+        const table = this.parameters.get("patch_embed.pos_embedding");
         const [, rows, width] = table.shape as [number, number, number];
         const flat = table.reshape([rows, width]);
         const part = (start: number, end: number) => flat.rows(start, end).reshape([1, end - start, width]);
@@ -393,7 +216,7 @@ export class CogVideoXTransformer3DModel {
     this.#positions?.table.dispose();
     const values = cogVideoXSinCosTable(this.config, geometry);
     const tokens = geometry.latentFrames * geometry.patchesPerFrame;
-    const table = this.#device.upload(values, [1, tokens, values.length / tokens], "f32", {
+    const table = this.device.upload(values, [1, tokens, values.length / tokens], "f32", {
       pinned: true,
       label: "positions",
     });

@@ -38,7 +38,7 @@ beforeAll(async () => {
 afterAll(() => device.dispose());
 
 async function load(): Promise<Cosmos3OmniTransformer> {
-  const model = Cosmos3OmniTransformer.create(device, CONFIG);
+  const model = new Cosmos3OmniTransformer(device, CONFIG);
   await model.load(source);
   return model;
 }

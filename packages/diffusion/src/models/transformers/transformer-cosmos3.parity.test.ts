@@ -50,7 +50,7 @@ describe.each(cases)("$name", (reference) => {
     const perLayer = caseTolerance(parameters, "per_layer", "final", "out");
     const report = new ParityReport(`${reference.name} transformer`, tensors);
     const folder = join(checkpoint, "transformer");
-    const model = Cosmos3OmniTransformer.create(device, readJson(join(folder, "config.json")));
+    const model = new Cosmos3OmniTransformer(device, readJson(join(folder, "config.json")));
     const source = await openWeights(nodeFolder(folder), "diffusion_pytorch_model");
     await model.load(source);
     const loaded = device.memory().liveBytes;
@@ -98,7 +98,7 @@ describe.each(cases)("$name", (reference) => {
     if (!tensors.cond_mask || !tensors["tf.gen_in"]) context.skip(`${reference.name} has no picture`);
     const report = new ParityReport(`${reference.name} transformer`, tensors);
     const folder = join(checkpoint, "transformer");
-    const model = Cosmos3OmniTransformer.create(device, readJson(join(folder, "config.json")));
+    const model = new Cosmos3OmniTransformer(device, readJson(join(folder, "config.json")));
     const source = await openWeights(nodeFolder(folder), "diffusion_pytorch_model");
     await model.load(source);
     const taps = new Taps(device);

@@ -1,53 +1,40 @@
 /**
  * Cosmos3OmniTransformer, text and image to video: a causal language model over the prompt and, layer by layer beside it with
  * weights of its own, a diffusion stream over video tokens that looks at the prompt's keys and values.
- * Source: diffusers `models/transformers/transformer_cosmos3.py`. Batch 1: guidance runs as two passes.
+ * Source: diffusers `models/transformers/transformer_cosmos3.py`.
  *
  * The two streams run apart. `understand` sends all prompts through the language model once, with one layer of its
  * weights on the GPU at a time; `forward` is the diffusion stream, whose weights `load` keeps on the GPU. Sound and
- * action heads are not used. Both residual streams are f32; with `computeDtype` f16 everything between two additions
- * to them is stored as f16.
+ * action heads are not used.
  */
-import {
-  AttentionDispatcher,
-  type AttentionModule,
-  type KeyValue,
-  type RotaryTables,
-  type StepInfo,
-  type VideoGeometry,
-} from "@lvsa/core";
+import type { AttentionModule, KeyValue, RotaryTables, VideoGeometry } from "@lvsa/core";
 import {
   add,
   type Device,
-  type FloatDType,
   linear,
   rmsNorm,
-  ShapeError,
   type Tensor,
   throwIfAborted,
   type WeightSource,
   WeightsError,
 } from "@lvsa/runtime";
 import { ModelWeights } from "../definition/model-weights.js";
-import { timestepEmbedding, timestepFeatures, uploadRotary } from "../embeddings.js";
+import { timestepEmbedding, timesteps, uploadRotary } from "../embeddings.js";
 import { addGatedFeedForward } from "../gated-feed-forward.js";
+import { linearLayer } from "../layers.js";
 import { type LoadOptions, Parameters } from "../parameters.js";
 import { embeddingRows } from "../text-encoders/embedding-rows.js";
-import { videoGeometry } from "../video-geometry.js";
-import { BlockWeights } from "./block-weights.js";
+import { latentGrid, videoGeometry } from "../video-geometry.js";
 import { Cosmos3Attention } from "./cosmos3-attention.js";
 import { fromCosmos3Patches, toCosmos3Patches } from "./cosmos3-patches.js";
 import { cosmos3TextRotary } from "./cosmos3-positions.js";
 import { Cosmos3Understanding, type UnderstandingTap } from "./cosmos3-understanding.js";
-import type { Tap } from "./forward-hooks.js";
 import {
-  allRows,
-  type PassControl,
-  placeOfCall,
-  runBlocks,
-  type VideoPlace,
-  videoPlace,
-} from "./run-blocks.js";
+  DiffusionTransformer,
+  type ForwardInputs,
+  type TransformerOptions,
+} from "./diffusion-transformer.js";
+import { allRows, placeOfCall, runBlocks, type VideoPlace, videoPlace } from "./run-blocks.js";
 import {
   type Cosmos3TransformerConfig,
   cosmos3ReferenceFrames,
@@ -58,7 +45,7 @@ import {
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
 const TIME_FEATURES = 256;
 
-export interface Cosmos3ForwardInputs extends PassControl {
+export interface Cosmos3ForwardInputs extends ForwardInputs {
   /** `[1, latent_channel, T, h, w]` f32. */
   readonly latents: Tensor;
   /** 0 to 1000. */
@@ -72,8 +59,6 @@ export interface Cosmos3ForwardInputs extends PassControl {
    * Sparse attention hears of them. Default: none.
    */
   readonly conditionFrames?: readonly number[] | undefined;
-  readonly step?: StepInfo | undefined;
-  readonly tap?: Tap | undefined;
 }
 
 export interface UnderstandOptions extends Pick<LoadOptions, "signal"> {
@@ -84,78 +69,32 @@ export interface UnderstandOptions extends Pick<LoadOptions, "signal"> {
 }
 
 interface Layer {
-  readonly und: { readonly attention: Cosmos3Attention; readonly parameters: Parameters };
-  readonly gen: { readonly attention: Cosmos3Attention; readonly parameters: Parameters };
+  readonly attention: Cosmos3Attention;
+  readonly parameters: Parameters;
 }
 
-/** What all layers of a forward pass share. */
-interface LayerInputs {
-  readonly understanding: Cosmos3Understanding;
-  readonly place: VideoPlace;
-  readonly step: StepInfo | undefined;
-}
-
-export class Cosmos3OmniTransformer {
-  readonly family = "cosmos3";
-  readonly config: Cosmos3TransformerConfig;
-  readonly attention: AttentionDispatcher;
-  /** Storage type between residual additions. */
-  computeDtype: FloatDType = "f32";
-  readonly #device: Device;
-  /** Weights of the generation stream. */
-  readonly #parameters: Parameters;
-  readonly #weights: BlockWeights;
+export class Cosmos3OmniTransformer extends DiffusionTransformer<Cosmos3TransformerConfig> {
   /** One layer of the understanding stream while it runs. */
   readonly #understanding: Parameters;
-  readonly #layers: Layer[];
+  /** Layers of the two streams: text, and video. */
+  readonly #und: readonly Layer[];
+  readonly #gen: readonly Layer[];
 
-  constructor(
-    device: Device,
-    config: Cosmos3TransformerConfig,
-    attention = new AttentionDispatcher(),
-    name = "transformer",
-  ) {
-    this.config = config;
-    this.attention = attention;
-    this.#device = device;
-    this.#parameters = new Parameters(device);
-    this.#weights = new BlockWeights(this.#parameters, cosmos3Transformer, config.num_hidden_layers);
+  constructor(device: Device, config: unknown, options?: TransformerOptions) {
+    super(device, cosmos3Transformer, config, options);
     this.#understanding = new Parameters(device);
-    const stream = (kind: "und" | "gen", index: number, store: Parameters) => {
-      const path = `layers.${index}.`;
-      const parameters = store.scoped(path);
-      const own = parameters.scoped("self_attn.");
-      return {
-        attention: new Cosmos3Attention(`${name}.${path}self_attn`, index, kind, config, own),
-        parameters,
-      };
-    };
-    this.#layers = Array.from({ length: config.num_hidden_layers }, (_, i) => ({
-      und: stream("und", i, this.#understanding),
-      gen: stream("gen", i, this.#parameters),
-    }));
-  }
-
-  /** A model without weights yet; `config` is the parsed `config.json`. See `load`. */
-  static create(
-    device: Device,
-    config: unknown,
-    options: { readonly attention?: AttentionDispatcher; readonly name?: string } = {},
-  ): Cosmos3OmniTransformer {
-    const parsed = cosmos3Transformer.configToRun(config, `${options.name ?? "transformer"}/config.json`);
-    return new Cosmos3OmniTransformer(device, parsed, options.attention, options.name);
-  }
-
-  /** Streams the weights of the generation stream onto the GPU, unless they are there. */
-  async load(source: WeightSource, options: Omit<LoadOptions, "prefix" | "only"> = {}): Promise<void> {
-    if (this.isLoaded) return;
-    const only = isCosmos3Generation;
-    const weights = ModelWeights.check(cosmos3Transformer, this.config, source, { only });
-    await this.#weights.load(weights, { ...options, only });
-  }
-
-  get isLoaded(): boolean {
-    return this.#weights.isLoaded;
+    const stream = (kind: "und" | "gen", store: Parameters) =>
+      this.eachBlock(
+        "layers",
+        (path, index, parameters) => {
+          const name = `${this.name}.${path}self_attn`;
+          const own = parameters.scoped("self_attn.");
+          return { attention: new Cosmos3Attention(name, index, kind, this.config, own), parameters };
+        },
+        store,
+      );
+    this.#und = stream("und", this.#understanding);
+    this.#gen = stream("gen", this.parameters);
   }
 
   /** Token frames of the clips that it was trained on. */
@@ -163,31 +102,23 @@ export class Cosmos3OmniTransformer {
     return cosmos3ReferenceFrames(this.config);
   }
 
-  /** Frees the weights; `load` brings them back. */
-  unload(): void {
-    this.#weights.unload();
+  override dispose(): void {
+    super.dispose();
+    this.#understanding.dispose();
   }
 
   /** Attention of both streams: roles `und` (causal, text) and `self` (video). */
   attentionModules(): AttentionModule[] {
-    return this.#layers.flatMap(({ und, gen }) => [und.attention, gen.attention]);
+    return this.#und.flatMap(({ attention }, index) => [attention, this.#gen[index]!.attention]);
   }
 
   /** Token grid of latents `[1, C, T, h, w]`; patches at the edge may be partial. @throws ShapeError */
-  geometry({ shape }: Pick<Tensor, "shape">, conditionFrames: readonly number[] = []): VideoGeometry {
+  geometry(latents: Pick<Tensor, "shape">, conditionFrames: readonly number[] = []): VideoGeometry {
     const { latent_channel: channels, latent_patch_size: p } = this.config;
-    if (shape.length !== 5 || shape[0] !== 1 || shape[1] !== channels) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `Cosmos 3: latents must be [1, ${channels}, T, h, w], got [${shape.join(", ")}]`,
-        { fix: "Cosmos 3 makes one video at a time; run batches one after the other." },
-      );
-    }
-    const [, , frames, height, width] = shape as [number, number, number, number, number];
-    return videoGeometry("Cosmos 3", { frames, height, width }, [1, p, p], {
-      padsPatches: true,
-      conditionFrames,
+    const grid = latentGrid("Cosmos 3", latents, channels, {
+      fix: "Cosmos 3 makes one video at a time; run batches one after the other.",
     });
+    return videoGeometry("Cosmos 3", grid, [1, p, p], { padsPatches: true, conditionFrames });
   }
 
   /**
@@ -199,7 +130,7 @@ export class Cosmos3OmniTransformer {
     prompts: readonly ArrayLike<number>[],
     options: UnderstandOptions = {},
   ): Promise<Cosmos3Understanding[]> {
-    const device = this.#device;
+    const device = this.device;
     const { config } = this;
     const weights = ModelWeights.check(cosmos3Transformer, config, source, {
       only: (name) => !isCosmos3Generation(name),
@@ -214,7 +145,7 @@ export class Cosmos3OmniTransformer {
         hidden.push(device.upload(rows, [1, ids.length, config.hidden_size]));
         options.tap?.("und_in", hidden[i]!, i);
       }
-      for (const index of this.#layers.keys()) {
+      for (const index of this.#und.keys()) {
         throwIfAborted(options.signal, "reading the prompt");
         const prefix = `layers.${index}.`;
         await this.#understanding.scoped(prefix).load(weights, {
@@ -247,7 +178,7 @@ export class Cosmos3OmniTransformer {
 
   /** Runs one pass of the generation stream. Returns the velocity `[1, C, T, h, w]`, f32, owned by the caller. */
   async forward(inputs: Cosmos3ForwardInputs): Promise<Tensor> {
-    const device = this.#device;
+    const device = this.device;
     const { tap, understanding } = inputs;
     const geometry = this.geometry(inputs.latents, inputs.conditionFrames);
     const tables = understanding.videoTables(geometry, inputs.fps ?? this.config.base_fps);
@@ -256,22 +187,21 @@ export class Cosmos3OmniTransformer {
     const first = device.scope(() => this.#embed(inputs, geometry));
     tap?.("gen_in", first);
     const place = videoPlace(inputs, geometry, tables);
-    const shared = { understanding, place, step: inputs.step };
     return runBlocks(
       device,
-      this.#weights,
+      this.weights,
       first,
       inputs,
       (previous, index) => {
-        const hidden = this.#generateLayer(index, previous, shared);
+        const hidden = this.#generateLayer(index, previous, understanding, place);
         tap?.(`block${index}.gen`, hidden);
         return hidden;
       },
       (hidden) => {
-        const p = this.#parameters;
+        const p = this.parameters;
         const weight = p.get("norm_moe_gen.weight");
         const normed = rmsNorm(device, hidden, { weight, eps: this.config.rms_norm_eps });
-        const rows = linear(device, normed, p.get("proj_out.weight"), { bias: p.get("proj_out.bias") });
+        const rows = linearLayer(p, "proj_out", normed);
         const patches = allRows(device, rows, place);
         const { latent_patch_size } = this.config;
         for (const rows of givenRows(patches, geometry)) {
@@ -283,19 +213,13 @@ export class Cosmos3OmniTransformer {
     );
   }
 
-  dispose(): void {
-    this.#weights.unload();
-    this.#understanding.dispose();
-  }
-
   /** Patch projection plus the timestep's embedding, which tokens of given frames do not get. `[1, tokens, hidden_size]` */
   #embed({ latents, timestep }: Cosmos3ForwardInputs, geometry: VideoGeometry): Tensor {
-    const device = this.#device;
-    const p = this.#parameters;
+    const device = this.device;
+    const p = this.parameters;
     const { latent_patch_size, timestep_scale } = this.config;
     const scaled = Math.fround(timestep * Math.fround(timestep_scale));
-    const features = device.upload(timestepFeatures([scaled], TIME_FEATURES), [1, TIME_FEATURES]);
-    const time = timestepEmbedding(device, features, p.scoped("time_embedder."));
+    const time = timestepEmbedding(timesteps(device, [scaled], TIME_FEATURES), p.scoped("time_embedder."));
     const bias = add(device, time.reshape([time.size]), p.get("proj_in.bias"));
     const patches = toCosmos3Patches(device, latents, geometry, latent_patch_size);
     const weight = p.get("proj_in.weight");
@@ -313,9 +237,9 @@ export class Cosmos3OmniTransformer {
     rotary: RotaryTables,
     runsWhole: boolean,
   ): { hidden: Tensor; context: { key: Tensor; value: Tensor } } {
-    const { attention: module, parameters } = this.#layers[index]!.und;
+    const { attention: module, parameters } = this.#und[index]!;
     const hiddenStates = this.#normed(x, parameters, "input_layernorm");
-    const call = { device: this.#device, family: this.family, module, hiddenStates, rotary };
+    const call = { device: this.device, family: this.family, module, hiddenStates, rotary };
     const { key, value } = module.contextFor(call);
     if (!runsWhole) return { hidden: x, context: { key, value } };
     const hidden = this.attention.run({ ...call, epilogue: { residual: x } }).hiddenStates;
@@ -323,18 +247,16 @@ export class Cosmos3OmniTransformer {
     return { hidden, context: { key, value } };
   }
 
-  #generateLayer(index: number, x: Tensor, shared: LayerInputs): Tensor {
-    const { attention: module, parameters } = this.#layers[index]!.gen;
-    const { place, step, understanding } = shared;
+  #generateLayer(index: number, x: Tensor, understanding: Cosmos3Understanding, place: VideoPlace): Tensor {
+    const { attention: module, parameters } = this.#gen[index]!;
     const hiddenStates = this.#normed(x, parameters, "input_layernorm_moe_gen");
     const hidden = this.attention.run({
-      device: this.#device,
+      device: this.device,
       family: this.family,
       module,
       hiddenStates,
       context: contextOf(understanding, index),
       ...placeOfCall(place),
-      ...(step ? { step } : {}),
       epilogue: { residual: x },
     }).hiddenStates;
     hiddenStates.dispose();
@@ -344,11 +266,11 @@ export class Cosmos3OmniTransformer {
 
   #normed(x: Tensor, parameters: Parameters, name: string): Tensor {
     const weight = parameters.get(`${name}.weight`);
-    return rmsNorm(this.#device, x, { weight, eps: this.config.rms_norm_eps, outDtype: this.computeDtype });
+    return rmsNorm(this.device, x, { weight, eps: this.config.rms_norm_eps, outDtype: this.computeDtype });
   }
 
   #feedForward(x: Tensor, parameters: Parameters, stream: "" | "_moe_gen"): void {
-    addGatedFeedForward(this.#device, x, parameters.scoped(`mlp${stream}.`), {
+    addGatedFeedForward(this.device, x, parameters.scoped(`mlp${stream}.`), {
       norm: parameters.get(`post_attention_layernorm${stream}.weight`),
       eps: this.config.rms_norm_eps,
       activation: this.config.hidden_act,

@@ -25,7 +25,7 @@ afterAll(() => device.dispose());
 
 async function load(checkpoint: string): Promise<HunyuanVideo15Transformer3DModel> {
   const folder = join(checkpoint, "transformer");
-  const model = HunyuanVideo15Transformer3DModel.create(device, readJson(join(folder, "config.json")));
+  const model = new HunyuanVideo15Transformer3DModel(device, readJson(join(folder, "config.json")));
   const source = await openWeights(nodeFolder(folder), "diffusion_pytorch_model");
   await model.load(source);
   await source.close();

@@ -23,7 +23,7 @@ afterAll(() => device.dispose());
 
 async function load(checkpoint: string, component: string): Promise<WanTransformer3DModel> {
   const folder = nodeFolder(join(checkpoint, component));
-  const model = WanTransformer3DModel.create(device, readJson(join(checkpoint, component, "config.json")));
+  const model = new WanTransformer3DModel(device, readJson(join(checkpoint, component, "config.json")));
   const source = await openWeights(folder, "diffusion_pytorch_model");
   await model.load(source);
   await source.close();

@@ -44,7 +44,7 @@ const linear = (x: number[], weight: Float32Array, bias: Float32Array) =>
 it("joins the rows of a first and a last image, adds their positions, and projects them, as float64 does", async () => {
   const config = { className: "WanTransformer3DModel", config: CONFIG, storedDType: "f32" } as const;
   const source = randomWeights(config, new RandomNumbers());
-  const model = WanTransformer3DModel.create(device, CONFIG);
+  const model = new WanTransformer3DModel(device, CONFIG);
   await model.load(source);
   const values = Float32Array.from({ length: 2 * ROWS * WIDTH }, (_, i) => Math.sin(i * 1.7) * 2);
   using image = device.upload(values, [2, ROWS, WIDTH]);

@@ -41,7 +41,7 @@ test("a Wan 1.3B block with random bf16 weights equals float64 on the CPU", asyn
     }),
   );
   const source = await openSafetensors(memorySource(encodeSafetensors(tensors)));
-  const model = WanTransformer3DModel.create(device, config);
+  const model = new WanTransformer3DModel(device, config);
   await model.load(source);
   await source.close();
 

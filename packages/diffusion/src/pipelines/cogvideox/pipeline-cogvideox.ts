@@ -62,7 +62,7 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     const parts = await openParts(folder, index, options, DEFINITIONS);
     const { device } = parts;
     const config = await readJson(folder, "transformer/config.json");
-    const model = CogVideoXTransformer3DModel.create(device, config, { attention: parts.attention });
+    const model = new CogVideoXTransformer3DModel(device, config, { attention: parts.attention });
     const vaeFile = "vae/config.json";
     const vaeConfig = autoencoderKLCogVideoX.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLCogVideoX, vaeConfig);

@@ -77,7 +77,7 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
     const parts = await openParts(folder, index, options, DEFINITIONS);
     const { device } = parts;
     const config = await readJson(folder, "transformer/config.json");
-    const model = Cosmos3OmniTransformer.create(device, config, { attention: parts.attention });
+    const model = new Cosmos3OmniTransformer(device, config, { attention: parts.attention });
     const vaeFile = "vae/config.json";
     const vaeConfig = autoencoderKLWan.configToRun(await readJson(folder, vaeFile), vaeFile);
     const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);

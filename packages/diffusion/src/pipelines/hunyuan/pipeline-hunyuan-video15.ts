@@ -72,7 +72,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     const parts = await openParts(folder, index, options, DEFINITIONS);
     const { device } = parts;
     const config = await readJson(folder, "transformer/config.json");
-    const model = HunyuanVideo15Transformer3DModel.create(device, config, { attention: parts.attention });
+    const model = new HunyuanVideo15Transformer3DModel(device, config, { attention: parts.attention });
     const takesImage = index._class_name === "HunyuanVideo15ImageToVideoPipeline";
     // Text to video never looks at images.
     const isNeeded = (name: string) => takesImage || !name.startsWith("image_embedder.");

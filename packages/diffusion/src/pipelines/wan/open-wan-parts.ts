@@ -39,7 +39,7 @@ export async function openWanParts(folder: FolderReader, options: PipelineOption
   const [first, ...others] = await Promise.all(
     components.map(async (name) => {
       const config = await readJson(folder, `${name}/config.json`);
-      const model = WanTransformer3DModel.create(device, config, { attention: parts.attention, name });
+      const model = new WanTransformer3DModel(device, config, { attention: parts.attention, name });
       return stageOf(parts, name, model, options);
     }),
   );
