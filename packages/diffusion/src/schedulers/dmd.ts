@@ -10,7 +10,7 @@ import * as z from "zod";
 import { assertSigmas, shiftSigmas } from "./noise-levels.js";
 import { assertStepCount, BaseScheduler, type SetTimestepsOptions } from "./scheduler.js";
 import { optional, parseSchedulerConfig, trainTimesteps, unknownKeys } from "./scheduler-config.js";
-import { type StepPlan, terms } from "./step-plan.js";
+import { renoisingStep, type StepPlan } from "./step-plan.js";
 
 const configSchema = z.looseObject({
   num_train_timesteps: optional(trainTimesteps, 1000),
@@ -73,14 +73,7 @@ export class DMDScheduler extends BaseScheduler {
   }
 
   protected planStep(stepIndex: number): StepPlan {
-    const next = this.sigmas[stepIndex + 1]!;
-    return {
-      stepIndex,
-      x0: terms(["sample", 1], ["modelOutput", -this.sigmas[stepIndex]!]),
-      next: terms(["x0[0]", 1 - next], ["noise", next]),
-      noiseDraws: stepIndex + 1 < this.timesteps.length ? 1 : 0,
-      history: 0,
-    };
+    return renoisingStep(stepIndex, this.sigmas, stepIndex + 1 < this.timesteps.length ? 1 : 0);
   }
 
   /** Entry `total - timestep` of the table as a timestep; below its last entry there is none, and 0 is meant. */

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import { FlowMatchScheduler, flowMatchFields, parseFlowMatchConfig } from "./flow-match-scheduler.js";
 import { rejectOptions, unknownKeys } from "./scheduler-config.js";
-import { type StepPlan, terms } from "./step-plan.js";
+import { renoisingStep, type StepPlan } from "./step-plan.js";
 
 const configSchema = z.looseObject({
   ...flowMatchFields,
@@ -28,14 +28,7 @@ export class FlowMatchLCMScheduler extends FlowMatchScheduler<FlowMatchLCMConfig
   }
 
   protected planStep(stepIndex: number): StepPlan {
-    const next = this.sigmas[stepIndex + 1]!;
-    return {
-      stepIndex,
-      x0: terms(["sample", 1], ["modelOutput", -this.sigmas[stepIndex]!]),
-      next: terms(["x0[0]", 1 - next], ["noise", next]),
-      // On the last step too, where the noise counts nothing: a seeded generator advances as in diffusers.
-      noiseDraws: 1,
-      history: 0,
-    };
+    // On the last step too, where the noise counts nothing: a seeded generator advances as in diffusers.
+    return renoisingStep(stepIndex, this.sigmas, 1);
   }
 }

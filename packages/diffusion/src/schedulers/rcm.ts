@@ -6,7 +6,7 @@ import { UsageError } from "@lvsa/runtime";
 import * as z from "zod";
 import { BaseScheduler } from "./scheduler.js";
 import { optional, parseSchedulerConfig, trainTimesteps, unknownKeys } from "./scheduler-config.js";
-import { type StepPlan, terms } from "./step-plan.js";
+import { renoisingStep, type StepPlan } from "./step-plan.js";
 
 const configSchema = z.looseObject({
   num_train_timesteps: optional(trainTimesteps, 1000),
@@ -73,15 +73,8 @@ export class RCMScheduler extends BaseScheduler {
   }
 
   protected planStep(stepIndex: number): StepPlan {
-    const next = this.sigmas[stepIndex + 1]!;
-    return {
-      stepIndex,
-      x0: terms(["sample", 1], ["modelOutput", -this.sigmas[stepIndex]!]),
-      next: terms(["x0[0]", 1 - next], ["noise", next]),
-      // On the last step too, where the noise counts nothing, as the source draws it.
-      noiseDraws: 1,
-      history: 0,
-    };
+    // On the last step too, where the noise counts nothing, as the source draws it.
+    return renoisingStep(stepIndex, this.sigmas, 1);
   }
 }
 

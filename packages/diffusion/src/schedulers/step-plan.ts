@@ -44,3 +44,13 @@ export function terms(...list: readonly (readonly [StepTensor, number])[]): Step
     .filter(([, coefficient]) => coefficient !== 0)
     .map(([tensor, coefficient]) => ({ tensor, coefficient }));
 }
+
+/** A step to the clean sample of a flow and, with fresh noise, to the next of the `sigmas`. */
+export function renoisingStep(stepIndex: number, sigmas: readonly number[], noiseDraws: number): StepPlan {
+  const [level, next] = [sigmas[stepIndex]!, sigmas[stepIndex + 1]!];
+  return {
+    ...{ stepIndex, noiseDraws, history: 0 },
+    x0: terms(["sample", 1], ["modelOutput", -level]),
+    next: terms(["x0[0]", 1 - next], ["noise", next]),
+  };
+}

@@ -3,17 +3,8 @@
  * from a chunk, so its length is part of the result.
  * Source: diffusers `models/autoencoders/autoencoder_kl_cogvideox.py`.
  */
-import {
-  affine,
-  concat,
-  type Device,
-  permute,
-  ShapeError,
-  type Tensor,
-  type WeightSource,
-} from "@lvsa/runtime";
-import { ModelWeights } from "../definition/model-weights.js";
-import { type LoadOptions, loadParameters } from "../parameters.js";
+import { affine, ShapeError, type Tensor } from "@lvsa/runtime";
+import { type AutoencoderFiles, AutoencoderKL, loadAutoencoder } from "./autoencoder-kl.js";
 import {
   type AutoencoderKLCogVideoXConfig,
   autoencoderKLCogVideoX,
@@ -29,41 +20,22 @@ const VIDEO_FRAMES = 8;
 
 /** Residual blocks between encoder and decoder halves; fixed in the class. */
 const MIDDLE_LAYERS = 2;
-const CONFIG_FILE = "vae/config.json";
 
-export class AutoencoderKLCogVideoX {
-  readonly config: AutoencoderKLCogVideoXConfig;
-  readonly #device: Device;
-  readonly #layers: CogVideoXLayers;
-
-  constructor(device: Device, config: AutoencoderKLCogVideoXConfig, layers: CogVideoXLayers) {
-    this.config = config;
-    this.#device = device;
-    this.#layers = layers;
+export class AutoencoderKLCogVideoX extends AutoencoderKL<AutoencoderKLCogVideoXConfig, CogVideoXLayers> {
+  /** @throws ConfigError, WeightsError, AbortError */
+  static load(...files: AutoencoderFiles): Promise<AutoencoderKLCogVideoX> {
+    return loadAutoencoder(
+      autoencoderKLCogVideoX,
+      files,
+      (device, config, parameters) =>
+        new AutoencoderKLCogVideoX(device, config, new CogVideoXLayers(parameters, config)),
+    );
   }
 
-  /**
-   * Checks the weights against the definition and streams them onto the GPU. `config` is the parsed `config.json`; `only`
-   * may leave out the encoder. @throws ConfigError, WeightsError
-   */
-  static async load(
-    device: Device,
-    source: WeightSource,
-    config: unknown,
-    options: LoadOptions = {},
-  ): Promise<AutoencoderKLCogVideoX> {
-    const parsed = autoencoderKLCogVideoX.configToRun(config, CONFIG_FILE);
-    const weights = ModelWeights.check(autoencoderKLCogVideoX, parsed, source, options);
-    const parameters = await loadParameters(device, weights, options);
-    return new AutoencoderKLCogVideoX(device, parsed, new CogVideoXLayers(parameters, parsed));
-  }
-
-  /** Pixels per latent cell on each side. */
   get spatialFactor(): number {
     return cogVideoXSpatialFactor(this.config);
   }
 
-  /** Video frames per latent frame. */
   get temporalFactor(): number {
     return this.config.temporal_compression_ratio;
   }
@@ -74,7 +46,7 @@ export class AutoencoderKLCogVideoX {
    * not clamped. Each belongs to the receiver; nothing waits for the GPU.
    */
   *decode(latents: LatentFrames): Generator<Tensor, void, undefined> {
-    const device = this.#device;
+    const device = this.device;
     const cache = new FeatureCache(device);
     try {
       for (const { start, end } of chunks(latents.count, LATENT_FRAMES)) {
@@ -84,12 +56,7 @@ export class AutoencoderKLCogVideoX {
         const frames = device.scope(() => this.#decodeFeatures(frameList(chunk), context));
         let done = 0;
         try {
-          for (const frame of this.#layers.normConv(
-            "decoder.norm_out",
-            "decoder.conv_out",
-            frames,
-            context,
-          )) {
+          for (const frame of this.layers.normConv("decoder.norm_out", "decoder.conv_out", frames, context)) {
             release(frames, done);
             done += 1;
             yield frame;
@@ -110,7 +77,7 @@ export class AutoencoderKLCogVideoX {
    * moments `[1, 2·C, T, h, w]`: mean, then log variance (not clamped). Owned by the caller.
    */
   encode(video: Tensor): Tensor {
-    const device = this.#device;
+    const device = this.device;
     const [, channels, F, H, W] = video.shape as [number, number, number, number, number];
     if (H % this.spatialFactor || W % this.spatialFactor) {
       throw new ShapeError("SHAPE_MISMATCH", `AutoencoderKLCogVideoX: cannot encode frames of ${W}x${H}`, {
@@ -120,16 +87,14 @@ export class AutoencoderKLCogVideoX {
     const cache = new FeatureCache(device);
     try {
       return device.scope(() => {
-        const last = permute(device, video.reshape([channels, F, H, W]), [1, 2, 3, 0]);
+        const last = this.frames(video);
         const parts = chunks(F, VIDEO_FRAMES).flatMap(({ start, end }) =>
           device.scope(() => {
             const chunk = last.rows(start, end).reshape([1, end - start, H, W, channels]);
             return this.#encode(frameList(chunk), { cache });
           }),
         );
-        const joined = parts.length === 1 ? parts[0]! : concat(device, parts, 1);
-        const [, T, h, w, z] = joined.shape as [number, number, number, number, number];
-        return permute(device, joined.reshape([T, h, w, z]), [3, 0, 1, 2]).reshape([1, z, T, h, w]);
+        return this.moments(parts);
       });
     } finally {
       cache.clear();
@@ -138,16 +103,12 @@ export class AutoencoderKLCogVideoX {
 
   /** Scheduler latents to raw ones, as decode wants them. */
   denormalize(latents: Tensor): Tensor {
-    return affine(this.#device, latents, { scale: 1 / this.config.scaling_factor });
-  }
-
-  dispose(): void {
-    this.#layers.dispose();
+    return affine(this.device, latents, { scale: 1 / this.config.scaling_factor });
   }
 
   /** Everything before the last norm. */
   #decodeFeatures(latents: Frames, context: ChunkContext): Tensor[] {
-    const layers = this.#layers;
+    const layers = this.layers;
     const { block_out_channels: widths, layers_per_block } = this.config;
     let x = latents.map((frame) => layers.causalConv("decoder.conv_in", frame, context));
     x = this.#resnets("decoder.mid_block", MIDDLE_LAYERS, x, context);
@@ -161,7 +122,7 @@ export class AutoencoderKLCogVideoX {
   }
 
   #encode(video: Frames, context: ChunkContext): Tensor[] {
-    const layers = this.#layers;
+    const layers = this.layers;
     const { block_out_channels: widths, layers_per_block } = this.config;
     let x = video.map((frame) => layers.causalConv("encoder.conv_in", frame, context));
     for (let level = 0; level < widths.length; level++) {
@@ -176,7 +137,7 @@ export class AutoencoderKLCogVideoX {
 
   #resnets(name: string, count: number, frames: Tensor[], context: ChunkContext): Tensor[] {
     let x = frames;
-    for (let i = 0; i < count; i++) x = this.#layers.residualBlock(`${name}.resnets.${i}`, x, context);
+    for (let i = 0; i < count; i++) x = this.layers.residualBlock(`${name}.resnets.${i}`, x, context);
     return x;
   }
 

@@ -6,20 +6,15 @@ import {
   add,
   affine,
   concat,
-  type Device,
   type DType,
-  permute,
   repeatInterleave,
-  ShapeError,
   type Tensor,
   throwIfAborted,
-  type WeightSource,
 } from "@lvsa/runtime";
 import type { HostTensor } from "../../pipelines/host-tensor.js";
-import { ModelWeights } from "../definition/model-weights.js";
-import { type LoadOptions, loadParameters } from "../parameters.js";
 import type { Tap } from "../transformers/forward-hooks.js";
 import { AttentionMemory } from "./attention-memory.js";
+import { type AutoencoderFiles, CausalAutoencoderKL, loadAutoencoder } from "./autoencoder-kl.js";
 import {
   type AutoencoderKLHunyuanVideo15Config,
   autoencoderKLHunyuanVideo15,
@@ -28,39 +23,24 @@ import { FeatureCache } from "./feature-cache.js";
 import { type AttendingContext, type ClipContext, HunyuanVideo15Layers } from "./hunyuan-video15-layers.js";
 import type { LatentFrames } from "./latent-frames.js";
 
-export class AutoencoderKLHunyuanVideo15 {
-  readonly config: AutoencoderKLHunyuanVideo15Config;
-  readonly #device: Device;
-  readonly #layers: HunyuanVideo15Layers;
-
-  constructor(device: Device, config: AutoencoderKLHunyuanVideo15Config, layers: HunyuanVideo15Layers) {
-    this.config = config;
-    this.#device = device;
-    this.#layers = layers;
+export class AutoencoderKLHunyuanVideo15 extends CausalAutoencoderKL<
+  AutoencoderKLHunyuanVideo15Config,
+  HunyuanVideo15Layers
+> {
+  /** @throws ConfigError, WeightsError, AbortError */
+  static load(...files: AutoencoderFiles): Promise<AutoencoderKLHunyuanVideo15> {
+    return loadAutoencoder(
+      autoencoderKLHunyuanVideo15,
+      files,
+      (device, config, parameters) =>
+        new AutoencoderKLHunyuanVideo15(device, config, new HunyuanVideo15Layers(parameters)),
+    );
   }
 
-  /**
-   * Checks the weights against the definition and streams them onto the GPU. `config` is the parsed `config.json`; `only`
-   * may leave out the encoder. @throws ConfigError, WeightsError
-   */
-  static async load(
-    device: Device,
-    source: WeightSource,
-    config: unknown,
-    options: LoadOptions = {},
-  ): Promise<AutoencoderKLHunyuanVideo15> {
-    const parsed = autoencoderKLHunyuanVideo15.configToRun(config, "vae/config.json");
-    const weights = ModelWeights.check(autoencoderKLHunyuanVideo15, parsed, source, options);
-    const parameters = await loadParameters(device, weights, options);
-    return new AutoencoderKLHunyuanVideo15(device, parsed, new HunyuanVideo15Layers(parameters));
-  }
-
-  /** Pixels per latent cell on each side. */
   get spatialFactor(): number {
     return this.config.spatial_compression_ratio;
   }
 
-  /** Video frames per latent frame (the first latent frame is one video frame). */
   get temporalFactor(): number {
     return this.config.temporal_compression_ratio;
   }
@@ -75,7 +55,7 @@ export class AutoencoderKLHunyuanVideo15 {
     latents: LatentFrames,
     { signal, tap }: { readonly signal?: AbortSignal | undefined; readonly tap?: Tap | undefined } = {},
   ): Promise<LatentFrames> {
-    const device = this.#device;
+    const device = this.device;
     const cache = new FeatureCache(device);
     const memory = new AttentionMemory(device, latents.count);
     const frames: (HostTensor & { readonly dtype: DType })[] = [];
@@ -111,7 +91,7 @@ export class AutoencoderKLHunyuanVideo15 {
    * `tap` hears of stages once per latent frame (`up0`, …) or once per video frame.
    */
   *decode(prepared: LatentFrames, tap?: Tap): Generator<Tensor, void, undefined> {
-    const device = this.#device;
+    const device = this.device;
     const cache = new FeatureCache(device);
     try {
       for (let f = 0; f < prepared.count; f++) {
@@ -143,31 +123,20 @@ export class AutoencoderKLHunyuanVideo15 {
    * variance (not clamped). Owned by the caller.
    */
   encode(video: Tensor): Tensor {
-    const device = this.#device;
-    const [, channels, F, H, W] = video.shape as [number, number, number, number, number];
-    if ((F - 1) % this.temporalFactor || H % this.spatialFactor || W % this.spatialFactor) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `AutoencoderKLHunyuanVideo15: cannot encode ${F} frames of ${W}x${H}`,
-        { fix: `Use ${this.temporalFactor}k+1 frames and sizes that ${this.spatialFactor} divides.` },
-      );
-    }
+    const device = this.device;
+    const [, , F, H, W] = video.shape as [number, number, number, number, number];
+    const chunks = this.chunks("AutoencoderKLHunyuanVideo15", F, H, W);
     const cache = new FeatureCache(device);
-    const memory = new AttentionMemory(device, (F - 1) / this.temporalFactor + 1);
+    const memory = new AttentionMemory(device, chunks.length);
     try {
       return device.scope(() => {
-        const last = permute(device, video.reshape([channels, F, H, W]), [1, 2, 3, 0]);
-        const parts: Tensor[] = [];
-        for (let start = 0; start < F; ) {
-          const end = start === 0 ? 1 : start + this.temporalFactor;
+        const last = this.frames(video);
+        const parts = chunks.map(({ start, end }) => {
           const context = { cache, memory, isFirst: start === 0 };
           const chunk = last.rows(start, end);
-          parts.push(device.scope(() => this.#encode(chunk.reshape([1, ...chunk.shape]), context)));
-          start = end;
-        }
-        const joined = parts.length === 1 ? parts[0]! : concat(device, parts, 1);
-        const [, T, h, w, z] = joined.shape as [number, number, number, number, number];
-        return permute(device, joined.reshape([T, h, w, z]), [3, 0, 1, 2]).reshape([1, z, T, h, w]);
+          return device.scope(() => this.#encode(chunk.reshape([1, ...chunk.shape]), context));
+        });
+        return this.moments(parts);
       });
     } finally {
       cache.clear();
@@ -177,22 +146,18 @@ export class AutoencoderKLHunyuanVideo15 {
 
   /** Scheduler latents to raw ones, as decode wants them. */
   denormalize(latents: Tensor): Tensor {
-    return affine(this.#device, latents, { scale: 1 / this.config.scaling_factor });
+    return affine(this.device, latents, { scale: 1 / this.config.scaling_factor });
   }
 
   /** Raw latents to scheduler ones. */
   normalize(latents: Tensor): Tensor {
-    return affine(this.#device, latents, { scale: this.config.scaling_factor });
-  }
-
-  dispose(): void {
-    this.#layers.dispose();
+    return affine(this.device, latents, { scale: this.config.scaling_factor });
   }
 
   /** Input convolution and middle. */
   #middle(frame: Tensor, context: AttendingContext): Tensor {
-    const device = this.#device;
-    const layers = this.#layers;
+    const device = this.device;
+    const layers = this.layers;
     const conv = layers.causalConv("decoder.conv_in", frame, context);
     const repeated = repeatInterleave(device, frame, 4, conv.dim(4) / frame.dim(4));
     return layers.midBlock("decoder.mid_block", add(device, conv, repeated), context);
@@ -207,7 +172,7 @@ export class AutoencoderKLHunyuanVideo15 {
 
   /** The remaining levels and the output convolution. */
   #decodeInSpace(frame: Tensor, context: ClipContext, tap: Tap | undefined): Tensor {
-    const layers = this.#layers;
+    const layers = this.layers;
     let x = frame;
     for (let level = this.#temporalLevels; level < this.config.block_out_channels.length; level++) {
       const previous = x;
@@ -218,9 +183,9 @@ export class AutoencoderKLHunyuanVideo15 {
   }
 
   #upBlock(level: number, input: Tensor, context: ClipContext, tap: Tap | undefined): Tensor {
-    const layers = this.#layers;
+    const layers = this.layers;
     const name = `decoder.up_blocks.${level}`;
-    const out = this.#device.scope(() => {
+    const out = this.device.scope(() => {
       let x = input;
       const next = (y: Tensor) => {
         if (x !== input) x.dispose();
@@ -239,7 +204,7 @@ export class AutoencoderKLHunyuanVideo15 {
   }
 
   #encode(chunk: Tensor, context: AttendingContext): Tensor {
-    const layers = this.#layers;
+    const layers = this.layers;
     const { block_out_channels: widths, layers_per_block, latent_channels } = this.config;
     let x = layers.causalConv("encoder.conv_in", chunk, context);
     for (let level = 0; level < widths.length; level++) {

@@ -3,20 +3,8 @@
  * (8x spatial) and the residual one of Wan 2.2 TI2V-5B and Cosmos 3 (16x with 2x2 pixel patches).
  * Source: diffusers `models/autoencoders/autoencoder_kl_wan.py`.
  */
-import {
-  add,
-  channelAffine,
-  clamp,
-  concat,
-  type Device,
-  permute,
-  ShapeError,
-  type Tensor,
-  throwIfAborted,
-  type WeightSource,
-} from "@lvsa/runtime";
-import { ModelWeights } from "../definition/model-weights.js";
-import { type LoadOptions, loadParameters } from "../parameters.js";
+import { add, channelAffine, clamp, permute, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import { type AutoencoderFiles, CausalAutoencoderKL, loadAutoencoder } from "./autoencoder-kl.js";
 import { type AutoencoderKLWanConfig, autoencoderKLWan } from "./autoencoder-kl-wan-definition.js";
 import { FeatureCache } from "./feature-cache.js";
 import type { LatentFrames } from "./latent-frames.js";
@@ -29,39 +17,20 @@ export interface EncodeVideoOptions {
   readonly onChunk?: ((done: number, count: number) => void) | undefined;
 }
 
-export class AutoencoderKLWan {
-  readonly config: AutoencoderKLWanConfig;
-  readonly #device: Device;
-  readonly #layers: WanLayers;
-
-  constructor(device: Device, config: AutoencoderKLWanConfig, layers: WanLayers) {
-    this.config = config;
-    this.#device = device;
-    this.#layers = layers;
+export class AutoencoderKLWan extends CausalAutoencoderKL<AutoencoderKLWanConfig, WanLayers> {
+  /** @throws ConfigError, WeightsError, AbortError */
+  static load(...files: AutoencoderFiles): Promise<AutoencoderKLWan> {
+    return loadAutoencoder(
+      autoencoderKLWan,
+      files,
+      (device, config, parameters) => new AutoencoderKLWan(device, config, new WanLayers(parameters)),
+    );
   }
 
-  /**
-   * Checks the weights against the definition and streams them onto the GPU. `config` is the parsed `config.json`; `only`
-   * may leave out the encoder. @throws ConfigError, WeightsError
-   */
-  static async load(
-    device: Device,
-    source: WeightSource,
-    config: unknown,
-    options: LoadOptions = {},
-  ): Promise<AutoencoderKLWan> {
-    const parsed = autoencoderKLWan.configToRun(config, "vae/config.json");
-    const weights = ModelWeights.check(autoencoderKLWan, parsed, source, options);
-    const parameters = await loadParameters(device, weights, options);
-    return new AutoencoderKLWan(device, parsed, new WanLayers(parameters));
-  }
-
-  /** Pixels per latent cell on each side. */
   get spatialFactor(): number {
     return this.config.scale_factor_spatial;
   }
 
-  /** Video frames per latent frame (the first latent frame is one video frame). */
   get temporalFactor(): number {
     return this.config.scale_factor_temporal;
   }
@@ -71,7 +40,7 @@ export class AutoencoderKLWan {
    * [-1, 1]. Each belongs to the receiver; nothing waits for the GPU here.
    */
   *decode(latents: LatentFrames): Generator<Tensor, void, undefined> {
-    const device = this.#device;
+    const device = this.device;
     const cache = new FeatureCache(device);
     try {
       for (let f = 0; f < latents.count; f++) {
@@ -79,8 +48,8 @@ export class AutoencoderKLWan {
         const x = device.scope(() => {
           const rows = latents.rows(f, f + 1);
           const frame = rows.reshape([1, ...rows.shape]);
-          const latent = this.#layers.pointConv("post_quant_conv", frame);
-          const wide = this.#layers.causalConv("decoder.conv_in", latent, context);
+          const latent = this.layers.pointConv("post_quant_conv", frame);
+          const wide = this.layers.causalConv("decoder.conv_in", latent, context);
           return this.#midBlock("decoder.mid_block", wide, context);
         });
         yield* this.#decodeLevels(0, x, context);
@@ -95,9 +64,8 @@ export class AutoencoderKLWan {
    * variance (not clamped). Owned by the caller. @throws ShapeError, AbortError
    */
   async encode(video: Tensor, options: EncodeVideoOptions = {}): Promise<Tensor> {
-    const device = this.#device;
-    const [, channels, F, H, W] = video.shape as [number, number, number, number, number];
-    using last = device.scope(() => permute(device, video.reshape([channels, F, H, W]), [1, 2, 3, 0]));
+    const [, , F, H, W] = video.shape as [number, number, number, number, number];
+    using last = this.frames(video);
     return await this.encodeFrames(F, H, W, (start, end) => last.rows(start, end), options);
   }
 
@@ -112,37 +80,26 @@ export class AutoencoderKLWan {
     frames: (start: number, end: number) => Tensor,
     { signal, onChunk }: EncodeVideoOptions = {},
   ): Promise<Tensor> {
-    const device = this.#device;
-    if ((F - 1) % this.temporalFactor || H % this.spatialFactor || W % this.spatialFactor) {
-      throw new ShapeError("SHAPE_MISMATCH", `AutoencoderKLWan: cannot encode ${F} frames of ${W}x${H}`, {
-        fix: `Use ${this.temporalFactor}k+1 frames and sizes that ${this.spatialFactor} divides.`,
-      });
-    }
+    const device = this.device;
+    const chunks = this.chunks("AutoencoderKLWan", F, H, W);
     const cache = new FeatureCache(device);
     const parts: Tensor[] = [];
-    const count = (F - 1) / this.temporalFactor + 1;
     try {
-      for (let start = 0; start < F; ) {
+      for (const { start, end } of chunks) {
         throwIfAborted(signal, "encoding the video");
-        const end = start === 0 ? 1 : start + this.temporalFactor;
         const context = { cache, isFirst: start === 0 };
         parts.push(
           device.scope(() => {
             const chunk = frames(start, end);
             const patched = this.#patchify(chunk.reshape([1, ...chunk.shape]));
-            return this.#layers.pointConv("quant_conv", this.#encoder(patched, context));
+            return this.layers.pointConv("quant_conv", this.#encoder(patched, context));
           }),
         );
-        start = end;
         // The first chunk has another shape than the others, which need none of its memory.
         await (parts.length === 1 ? device.releaseMemory() : device.pace());
-        onChunk?.(parts.length, count);
+        onChunk?.(parts.length, chunks.length);
       }
-      return device.scope(() => {
-        const joined = parts.length === 1 ? parts[0]! : concat(device, parts, 1);
-        const [, T, h, w, z] = joined.shape as [number, number, number, number, number];
-        return permute(device, joined.reshape([T, h, w, z]), [3, 0, 1, 2]).reshape([1, z, T, h, w]);
-      });
+      return device.scope(() => this.moments(parts));
     } finally {
       for (const part of parts) part.dispose();
       cache.clear();
@@ -166,12 +123,8 @@ export class AutoencoderKLWan {
     );
   }
 
-  dispose(): void {
-    this.#layers.dispose();
-  }
-
   #perChannel(x: Tensor, scale: readonly number[], shift: readonly number[]): Tensor {
-    const device = this.#device;
+    const device = this.device;
     const [, C, T, h, w] = x.shape as [number, number, number, number, number];
     return device.scope(() => {
       const last = permute(device, x.reshape([C, T * h * w]), [1, 0]);
@@ -185,8 +138,8 @@ export class AutoencoderKLWan {
    * before the next one starts, so that only one frame is there at the widest levels. Takes `x` over.
    */
   *#decodeLevels(level: number, x: Tensor, context: ChunkContext): Generator<Tensor, void, undefined> {
-    const device = this.#device;
-    const layers = this.#layers;
+    const device = this.device;
+    const layers = this.layers;
     if (level === this.config.dim_mult.length) {
       const video = device.scope(() => {
         const pixels = layers.normConv("decoder.norm_out", "decoder.conv_out", x, context, { owned: true });
@@ -217,8 +170,8 @@ export class AutoencoderKLWan {
 
   /** Residual blocks of one level and, except in the last, its upsampling: `[1, 1 or 2, H, W, C]`. */
   #upBlock(level: number, input: Tensor, context: ChunkContext): Tensor {
-    const device = this.#device;
-    const layers = this.#layers;
+    const device = this.device;
+    const layers = this.layers;
     const { dim_mult, num_res_blocks, temperal_downsample, is_residual } = this.config;
     const name = `decoder.up_blocks.${level}`;
     let x = input;
@@ -242,7 +195,7 @@ export class AutoencoderKLWan {
   }
 
   #encoder(input: Tensor, context: ChunkContext): Tensor {
-    const layers = this.#layers;
+    const layers = this.layers;
     const { dim_mult, num_res_blocks, temperal_downsample, is_residual } = this.config;
     let x = layers.causalConv("encoder.conv_in", input, context);
     const last = dim_mult.length - 1;
@@ -260,7 +213,7 @@ export class AutoencoderKLWan {
       }
       if (is_residual) {
         const factors = [temporal ? 2 : 1, i < last ? 2 : 1] as const;
-        x = add(this.#device, x, averageDown(this.#device, before, x.dim(4), ...factors));
+        x = add(this.device, x, averageDown(this.device, before, x.dim(4), ...factors));
       }
     }
     x = this.#midBlock("encoder.mid_block", x, context);
@@ -268,10 +221,10 @@ export class AutoencoderKLWan {
   }
 
   #midBlock(name: string, x: Tensor, context: ChunkContext): Tensor {
-    return this.#device.scope(() => {
-      const first = this.#layers.residualBlock(`${name}.resnets.0`, x, context);
-      const attended = this.#layers.attentionBlock(`${name}.attentions.0`, first);
-      return this.#layers.residualBlock(`${name}.resnets.1`, attended, context);
+    return this.device.scope(() => {
+      const first = this.layers.residualBlock(`${name}.resnets.0`, x, context);
+      const attended = this.layers.attentionBlock(`${name}.attentions.0`, first);
+      return this.layers.residualBlock(`${name}.resnets.1`, attended, context);
     });
   }
 
@@ -280,7 +233,7 @@ export class AutoencoderKLWan {
     const p = this.config.patch_size ?? 1;
     if (p === 1) return x;
     const [, T, H, W, C] = x.shape as [number, number, number, number, number];
-    return permute(this.#device, x.reshape([T, H / p, p, W / p, p, C]), [0, 1, 3, 5, 4, 2]).reshape([
+    return permute(this.device, x.reshape([T, H / p, p, W / p, p, C]), [0, 1, 3, 5, 4, 2]).reshape([
       1,
       T,
       H / p,
@@ -294,7 +247,7 @@ export class AutoencoderKLWan {
     if (p === 1) return x;
     const [, T, H, W, F] = x.shape as [number, number, number, number, number];
     const C = F / (p * p);
-    return permute(this.#device, x.reshape([T, H, W, C, p, p]), [0, 1, 5, 2, 4, 3]).reshape([
+    return permute(this.device, x.reshape([T, H, W, C, p, p]), [0, 1, 5, 2, 4, 3]).reshape([
       1,
       T,
       H * p,

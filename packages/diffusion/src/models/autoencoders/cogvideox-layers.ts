@@ -1,6 +1,5 @@
 /**
- * The building blocks of the CogVideoX autoencoder. Layers are named by their path in the checkpoint, which is also
- * their key in the cache. Source: diffusers `models/autoencoders/autoencoder_kl_cogvideox.py`.
+ * The building blocks of the CogVideoX autoencoder. Source: diffusers `models/autoencoders/autoencoder_kl_cogvideox.py`.
  *
  * diffusers runs a chunk of frames through every layer as one tensor. Here a chunk is a list of frames: convolutions
  * go frame by frame with the two frames before in their cache, and only the statistics of a group norm look at the
@@ -16,7 +15,8 @@ import {
   type Tensor,
 } from "@lvsa/runtime";
 import type { Parameters } from "../parameters.js";
-import { CAUSAL_HISTORY, type ConvPlaces, ConvWeights } from "./conv-weights.js";
+import { AutoencoderLayers } from "./autoencoder-layers.js";
+import { CAUSAL_HISTORY, type ConvPlaces } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 
 const CAUSAL: ConvPlaces = {
@@ -39,10 +39,7 @@ export interface ChunkContext {
   readonly latents?: Tensor;
 }
 
-export class CogVideoXLayers {
-  readonly device: Device;
-  readonly #parameters: Parameters;
-  readonly #weights: ConvWeights;
+export class CogVideoXLayers extends AutoencoderLayers {
   readonly #groups: number;
   readonly #eps: number;
 
@@ -50,16 +47,14 @@ export class CogVideoXLayers {
     parameters: Parameters,
     config: { readonly norm_num_groups: number; readonly norm_eps: number },
   ) {
-    this.device = parameters.device;
-    this.#parameters = parameters;
-    this.#weights = new ConvWeights(parameters);
+    super(parameters);
     this.#groups = config.norm_num_groups;
     this.#eps = config.norm_eps;
   }
 
   /** Causal 3x3x3 convolution of the next frame; before the clip's first frame stand copies of it. f32. */
   causalConv(name: string, frame: Tensor, { cache }: ChunkContext, residual?: Tensor): Tensor {
-    return this.#weights.causalConv(name, frame, CAUSAL, cache, residual);
+    return this.weights.causalConv(name, frame, CAUSAL, cache, residual);
   }
 
   /**
@@ -79,10 +74,10 @@ export class CogVideoXLayers {
     const options = {
       groups: this.#groups,
       eps: maps || norm.endsWith(".norm_out") ? FIXED_EPS : this.#eps,
-      weight: this.#parameters.get(`${plain}.weight`),
-      bias: this.#parameters.get(`${plain}.bias`),
+      weight: this.parameters.get(`${plain}.weight`),
+      bias: this.parameters.get(`${plain}.bias`),
       activation: "silu",
-      outDtype: this.#weights.operandDType(`${conv}.conv`, frames[0]!.shape, CAUSAL),
+      outDtype: this.weights.operandDType(`${conv}.conv`, frames[0]!.shape, CAUSAL),
     } as const;
     const statistics = groupNormStatistics(device, frames, options);
     try {
@@ -103,7 +98,7 @@ export class CogVideoXLayers {
     const inner = [...this.normConv(`${name}.norm1`, `${name}.conv1`, frames, context)];
     const shortcut = `${name}.conv_shortcut`;
     const residual = (f: number) =>
-      this.#weights.has(shortcut) ? this.#pointConv(shortcut, frames[f]!) : frames[f]!;
+      this.weights.has(shortcut) ? this.#pointConv(shortcut, frames[f]!) : frames[f]!;
     const out: Tensor[] = [];
     for (const y of this.normConv(`${name}.norm2`, `${name}.conv2`, inner, context, residual)) {
       release(inner, out.length);
@@ -121,7 +116,7 @@ export class CogVideoXLayers {
         const [height, width] = [frame.dim(2) * 2, frame.dim(3) * 2];
         // Frames stay apart in this convolution, so both copies of a doubled frame are one tensor.
         const input = [1, 1, height, width, frame.dim(4)];
-        const small = this.#weights.operand(`${name}.conv`, frame, SAME, input);
+        const small = this.weights.operand(`${name}.conv`, frame, SAME, input);
         return this.#frameConv(name, resizeNearest(this.device, small, [1, height, width]), SAME);
       });
       release(frames, f);
@@ -146,23 +141,18 @@ export class CogVideoXLayers {
     });
   }
 
-  dispose(): void {
-    this.#weights[Symbol.dispose]();
-    this.#parameters.dispose();
-  }
-
   /** 3x3 convolution inside a frame. */
   #frameConv(name: string, frame: Tensor, places: ConvPlaces): Tensor {
-    return conv3d(this.device, frame, this.#weights.get(`${name}.conv`), {
+    return conv3d(this.device, frame, this.weights.get(`${name}.conv`), {
       ...places,
-      bias: this.#parameters.get(`${name}.conv.bias`),
+      bias: this.parameters.get(`${name}.conv.bias`),
       outDtype: "f32",
     });
   }
 
   #pointConv(name: string, x: Tensor): Tensor {
-    return conv3d(this.device, x, this.#weights.get(name), {
-      bias: this.#parameters.get(`${name}.bias`),
+    return conv3d(this.device, x, this.weights.get(name), {
+      bias: this.parameters.get(`${name}.bias`),
       padding: { time: [0, 0], height: [0, 0], width: [0, 0] },
     });
   }

@@ -1,7 +1,6 @@
 /**
- * The building blocks of the HunyuanVideo 1.5 autoencoder on channels-last feature maps `[1, T, H, W, C]`.
- * Source: diffusers `models/autoencoders/autoencoder_kl_hunyuanvideo15.py`. Layers are named by their path in the
- * checkpoint, which is also their key in the caches.
+ * The building blocks of the HunyuanVideo 1.5 autoencoder.
+ * Source: diffusers `models/autoencoders/autoencoder_kl_hunyuanvideo15.py`.
  *
  * diffusers runs the whole clip in one pass. Everything in it looks back in time only, so that a clip can go
  * through frame by frame: convolutions remember two frames, attention all keys and values.
@@ -9,19 +8,16 @@
 import {
   add,
   concat,
-  conv3d,
-  type Device,
   type FloatDType,
   linear,
   permute,
   repeatInterleave,
-  rmsNorm,
   slice,
   type Tensor,
 } from "@lvsa/runtime";
-import type { Parameters } from "../parameters.js";
 import type { AttentionMemory } from "./attention-memory.js";
-import { CAUSAL_HISTORY, type ConvPlaces, ConvWeights } from "./conv-weights.js";
+import { RmsNormLayers } from "./autoencoder-layers.js";
+import { CAUSAL_HISTORY, type ConvPlaces } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 import { wideAttention } from "./wide-attention.js";
 
@@ -43,64 +39,18 @@ export interface AttendingContext extends ClipContext {
 
 type MapShape = [batch: number, frames: number, height: number, width: number, channels: number];
 
-export class HunyuanVideo15Layers {
-  readonly device: Device;
-  readonly #parameters: Parameters;
-  readonly #weights: ConvWeights;
-
-  constructor(parameters: Parameters) {
-    this.device = parameters.device;
-    this.#parameters = parameters;
-    this.#weights = new ConvWeights(parameters);
-  }
-
+export class HunyuanVideo15Layers extends RmsNormLayers<ClipContext> {
   /** Causal 3x3x3 convolution; the clip's edges repeat their nearest frame or pixel. f32. */
   causalConv(name: string, x: Tensor, { cache }: ClipContext, residual?: Tensor): Tensor {
-    return this.#weights.causalConv(name, x, CAUSAL, cache, residual);
+    return this.weights.causalConv(name, x, CAUSAL, cache, residual);
   }
 
-  /** L2 norm over channels, times sqrt(C), times gamma; then SiLU where asked. */
-  norm(name: string, x: Tensor, activation?: "silu", outDtype: FloatDType = "f32"): Tensor {
-    const gamma = this.#parameters.get(`${name}.gamma`);
-    return this.device.scope(() =>
-      rmsNorm(this.device, x, {
-        weight: gamma.reshape([gamma.size]),
-        eps: 1e-12,
-        mode: "l2",
-        outDtype,
-        ...(activation ? { activation } : {}),
-      }),
-    );
+  protected operandDType(name: string, shape: readonly number[]): FloatDType {
+    return this.weights.operandDType(`${name}.conv`, shape, CAUSAL);
   }
 
-  /** Norm, SiLU and causal convolution. Takes `x` over where it is `owned`. */
-  normConv(
-    norm: string,
-    conv: string,
-    x: Tensor,
-    context: ClipContext,
-    { residual, owned = false }: { readonly residual?: Tensor; readonly owned?: boolean } = {},
-  ): Tensor {
-    const normed = this.norm(norm, x, "silu", this.#weights.operandDType(`${conv}.conv`, x.shape, CAUSAL));
-    // Each feature map goes as soon as the next one stands.
-    if (owned) x.dispose();
-    const y = this.causalConv(conv, normed, context, residual);
-    normed.dispose();
-    return y;
-  }
-
-  residualBlock(name: string, x: Tensor, context: ClipContext): Tensor {
-    return this.device.scope(() => {
-      const shortcut = this.#weights.has(`${name}.conv_shortcut`)
-        ? conv3d(this.device, x, this.#weights.get(`${name}.conv_shortcut`), {
-            bias: this.#parameters.get(`${name}.conv_shortcut.bias`),
-            padding: { time: [0, 0], height: [0, 0], width: [0, 0] },
-          })
-        : x;
-      const inner = this.normConv(`${name}.norm1`, `${name}.conv1`, x, context);
-      const options = { residual: shortcut, owned: true };
-      return this.normConv(`${name}.norm2`, `${name}.conv2`, inner, context, options);
-    });
+  protected convShortcut(name: string, x: Tensor): Tensor {
+    return this.pointConv(name, x);
   }
 
   midBlock(name: string, x: Tensor, context: AttendingContext): Tensor {
@@ -121,8 +71,8 @@ export class HunyuanVideo15Layers {
     return device.scope(() => {
       const normed = this.norm(`${name}.norm`, x).reshape([tokens, channels]);
       const matrix = (layer: string) =>
-        this.#parameters.get(`${name}.${layer}.weight`).reshape([channels, channels]);
-      const bias = (layer: string) => this.#parameters.get(`${name}.${layer}.bias`);
+        this.parameters.get(`${name}.${layer}.weight`).reshape([channels, channels]);
+      const bias = (layer: string) => this.parameters.get(`${name}.${layer}.bias`);
       const { key, value, start, end } = memory.grow(name, tokens, area, channels);
       linear(device, normed, matrix("to_k"), { bias: bias("to_k"), out: key.rows(start, end) });
       linear(device, normed, matrix("to_v"), { bias: bias("to_v"), out: value.rows(start, end) });
@@ -198,11 +148,6 @@ export class HunyuanVideo15Layers {
         channels,
       ]);
     });
-  }
-
-  dispose(): void {
-    this.#weights[Symbol.dispose]();
-    this.#parameters.dispose();
   }
 
   /** Channels (time, y, x, channel), channel fastest, to `factorT` times the frames and twice the rows and columns. */

@@ -1,20 +1,7 @@
-/**
- * The building blocks of the Wan autoencoder on channels-last feature maps `[1, T, H, W, C]`.
- * Source: diffusers `models/autoencoders/autoencoder_kl_wan.py`. Layers are named by their path in the
- * checkpoint, which is also their key in the feature cache.
- */
-import {
-  conv3d,
-  type Device,
-  type FloatDType,
-  linear,
-  permute,
-  resizeNearest,
-  rmsNorm,
-  type Tensor,
-} from "@lvsa/runtime";
-import type { Parameters } from "../parameters.js";
-import { CAUSAL_HISTORY, type ConvPlaces, ConvWeights } from "./conv-weights.js";
+/** The building blocks of the Wan autoencoder. Source: diffusers `models/autoencoders/autoencoder_kl_wan.py`. */
+import { conv3d, type FloatDType, linear, permute, resizeNearest, type Tensor } from "@lvsa/runtime";
+import { RmsNormLayers } from "./autoencoder-layers.js";
+import { CAUSAL_HISTORY, type ConvPlaces } from "./conv-weights.js";
 import type { FeatureCache } from "./feature-cache.js";
 import { wideAttention } from "./wide-attention.js";
 
@@ -24,28 +11,18 @@ export interface ChunkContext {
   readonly isFirst: boolean;
 }
 
-export class WanLayers {
-  readonly device: Device;
-  readonly #parameters: Parameters;
-  readonly #weights: ConvWeights;
-
-  constructor(parameters: Parameters) {
-    this.device = parameters.device;
-    this.#parameters = parameters;
-    this.#weights = new ConvWeights(parameters);
-  }
-
+export class WanLayers extends RmsNormLayers<ChunkContext> {
   /** Causal convolution of 3 or 1 frames; `kernel 3` remembers its last two input frames. f32. */
   causalConv(name: string, x: Tensor, context: ChunkContext, residual?: Tensor): Tensor {
     return this.device.scope(() => {
-      const weight = this.#weights.get(name);
+      const weight = this.weights.get(name);
       const places = this.#causalPlaces(name);
-      const operand = this.#weights.operand(name, x, places);
+      const operand = this.weights.operand(name, x, places);
       const remembers = weight.kernel[0] > 1;
       const history = remembers ? context.cache.history(name, operand, CAUSAL_HISTORY) : undefined;
       const y = conv3d(this.device, operand, weight, {
         ...places,
-        bias: this.#parameters.get(`${name}.bias`),
+        bias: this.parameters.get(`${name}.bias`),
         outDtype: "f32",
         ...(history ? { history } : {}),
         ...(residual ? { residual } : {}),
@@ -56,48 +33,16 @@ export class WanLayers {
   }
 
   #causalPlaces(name: string): ConvPlaces {
-    const side: [number, number] = this.#weights.get(name).kernel[1] > 1 ? [1, 1] : [0, 0];
+    const side: [number, number] = this.weights.get(name).kernel[1] > 1 ? [1, 1] : [0, 0];
     return { padding: { time: [0, 0], height: side, width: side } };
   }
 
-  /** L2 norm over channels, times sqrt(C), times gamma; then SiLU where asked. */
-  norm(name: string, x: Tensor, activation?: "silu", outDtype: FloatDType = "f32"): Tensor {
-    const gamma = this.#parameters.get(`${name}.gamma`);
-    return rmsNorm(this.device, x, {
-      weight: gamma.reshape([gamma.size]),
-      eps: 1e-12,
-      mode: "l2",
-      outDtype,
-      ...(activation ? { activation } : {}),
-    });
+  protected operandDType(name: string, shape: readonly number[]): FloatDType {
+    return this.weights.operandDType(name, shape, this.#causalPlaces(name));
   }
 
-  /** Norm, SiLU and causal convolution. Takes `x` over where it is `owned`. */
-  normConv(
-    norm: string,
-    conv: string,
-    x: Tensor,
-    context: ChunkContext,
-    { residual, owned = false }: { readonly residual?: Tensor; readonly owned?: boolean } = {},
-  ): Tensor {
-    const read = this.#weights.operandDType(conv, x.shape, this.#causalPlaces(conv));
-    const normed = this.norm(norm, x, "silu", read);
-    // Each feature map goes as soon as the next one stands.
-    if (owned) x.dispose();
-    const y = this.causalConv(conv, normed, context, residual);
-    normed.dispose();
-    return y;
-  }
-
-  residualBlock(name: string, x: Tensor, context: ChunkContext): Tensor {
-    return this.device.scope(() => {
-      const shortcut = this.#weights.has(`${name}.conv_shortcut`)
-        ? this.causalConv(`${name}.conv_shortcut`, x, context)
-        : x;
-      const inner = this.normConv(`${name}.norm1`, `${name}.conv1`, x, context);
-      const options = { residual: shortcut, owned: true };
-      return this.normConv(`${name}.norm2`, `${name}.conv2`, inner, context, options);
-    });
+  protected convShortcut(name: string, x: Tensor, context: ChunkContext): Tensor {
+    return this.causalConv(name, x, context);
   }
 
   /** Self attention inside each frame, one head. */
@@ -107,8 +52,8 @@ export class WanLayers {
     return device.scope(() => {
       const tokens = frames * height * width;
       const normed = this.norm(`${name}.norm`, x).reshape([tokens, channels]);
-      const weight = this.#parameters.get(`${name}.to_qkv.weight`).reshape([3 * channels, channels]);
-      const bias = this.#parameters.get(`${name}.to_qkv.bias`);
+      const weight = this.parameters.get(`${name}.to_qkv.weight`).reshape([3 * channels, channels]);
+      const bias = this.parameters.get(`${name}.to_qkv.bias`);
       const [query, key, value] = [0, 1, 2].map((i) =>
         linear(device, normed, weight.rows(i * channels, (i + 1) * channels), {
           bias: bias.rows(i * channels, (i + 1) * channels),
@@ -125,9 +70,9 @@ export class WanLayers {
       return linear(
         device,
         attended,
-        this.#parameters.get(`${name}.proj.weight`).reshape([channels, channels]),
+        this.parameters.get(`${name}.proj.weight`).reshape([channels, channels]),
         {
-          bias: this.#parameters.get(`${name}.proj.bias`),
+          bias: this.parameters.get(`${name}.proj.bias`),
           residual: x.reshape([tokens, channels]),
           outDtype: "f32",
         },
@@ -143,13 +88,13 @@ export class WanLayers {
       const conv = `${name}.resample.1`;
       const places: ConvPlaces = { padding: { time: [0, 0], height: [1, 1], width: [1, 1] } };
       const input = [1, frames, 2 * height, 2 * width, channels];
-      const small = this.#weights.operand(conv, y, places, input);
+      const small = this.weights.operand(conv, y, places, input);
       if (small !== y && y !== x) y.dispose();
       const large = resizeNearest(this.device, small, [frames, 2 * height, 2 * width], { exact: true });
       if (small !== x) small.dispose();
-      return conv3d(this.device, large, this.#weights.get(conv), {
+      return conv3d(this.device, large, this.weights.get(conv), {
         ...places,
-        bias: this.#parameters.get(`${conv}.bias`),
+        bias: this.parameters.get(`${conv}.bias`),
         outDtype: "f32",
       });
     });
@@ -167,8 +112,8 @@ export class WanLayers {
   /** Halves height and width, and after the first chunk the frames (`downsample3d`). */
   downsample(name: string, x: Tensor, context: ChunkContext, temporal: boolean): Tensor {
     return this.device.scope(() => {
-      const y = conv3d(this.device, x, this.#weights.get(`${name}.resample.1`), {
-        bias: this.#parameters.get(`${name}.resample.1.bias`),
+      const y = conv3d(this.device, x, this.weights.get(`${name}.resample.1`), {
+        bias: this.parameters.get(`${name}.resample.1.bias`),
         stride: [1, 2, 2],
         padding: { time: [0, 0], height: [0, 1], width: [0, 1] },
       });
@@ -178,8 +123,8 @@ export class WanLayers {
         context.cache.push(key, y, 1);
         return y;
       }
-      const out = conv3d(this.device, y, this.#weights.get(key), {
-        bias: this.#parameters.get(`${key}.bias`),
+      const out = conv3d(this.device, y, this.weights.get(key), {
+        bias: this.parameters.get(`${key}.bias`),
         stride: [2, 1, 1],
         padding: { time: [0, 0], height: [0, 0], width: [0, 0] },
         history: context.cache.history(key, y, 1),
@@ -187,18 +132,5 @@ export class WanLayers {
       context.cache.push(key, y, 1);
       return out;
     });
-  }
-
-  /** A convolution without memory (1x1x1). */
-  pointConv(name: string, x: Tensor): Tensor {
-    return conv3d(this.device, x, this.#weights.get(name), {
-      bias: this.#parameters.get(`${name}.bias`),
-      padding: { time: [0, 0], height: [0, 0], width: [0, 0] },
-    });
-  }
-
-  dispose(): void {
-    this.#weights[Symbol.dispose]();
-    this.#parameters.dispose();
   }
 }

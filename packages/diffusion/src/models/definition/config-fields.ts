@@ -3,6 +3,7 @@
  * has an upper bound: a file from elsewhere must not make a program count to 2^31.
  */
 import * as z from "zod";
+import type { AttentionShape } from "./video-model.js";
 
 /** Larger than any width, vocabulary or number of frames that was ever published. */
 const MAX_SIZE = 2 ** 24;
@@ -29,4 +30,14 @@ export const optionalSize = size.nullable().default(null);
 /** A key whose null means the default too. */
 export function orDefault<Type extends z.ZodType>(type: Type, fallback: z.output<Type>) {
   return type.nullish().transform((value) => (value ?? fallback) as z.output<Type>);
+}
+
+/** Sizes of attention without groups of heads, as diffusers' transformers name them. */
+export function attentionSizes(config: {
+  readonly num_attention_heads: number;
+  readonly attention_head_dim: number;
+  readonly num_layers: number;
+}): Pick<AttentionShape, "heads" | "kvHeads" | "headDim" | "layers"> {
+  const { num_attention_heads: heads, attention_head_dim: headDim, num_layers: layers } = config;
+  return { heads, kvHeads: heads, headDim, layers };
 }

@@ -8,7 +8,14 @@ import {
   type AutoencoderKLCogVideoXConfig,
   cogVideoXSpatialFactor,
 } from "../autoencoders/autoencoder-kl-cogvideox-definition.js";
-import { count, layerCount, optionalSize, positive, size } from "../definition/config-fields.js";
+import {
+  attentionSizes,
+  count,
+  layerCount,
+  optionalSize,
+  positive,
+  size,
+} from "../definition/config-fields.js";
 import { defineVideoModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 import type { ComponentConfigs } from "../definition/video-model.js";
@@ -100,10 +107,7 @@ export const cogVideoXTransformer = defineVideoModel({
       const { transformer } = read(configs);
       return {
         kind: "joint",
-        heads: transformer.num_attention_heads,
-        kvHeads: transformer.num_attention_heads,
-        headDim: transformer.attention_head_dim,
-        layers: transformer.num_layers,
+        ...attentionSizes(transformer),
         jointTextTokens: tokens.text ?? 0,
         crossTokens: {},
         refinerTokens: [],

@@ -5,7 +5,7 @@
 import { latentFrameCount, tokenFrameCount } from "@lvsa/core";
 import * as z from "zod";
 import type { AutoencoderKLHunyuanVideo15Config } from "../autoencoders/autoencoder-kl-hunyuan-video15-definition.js";
-import { layerCount, positive, size } from "../definition/config-fields.js";
+import { attentionSizes, layerCount, positive, size } from "../definition/config-fields.js";
 import { defineVideoModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 import type { ComponentConfigs } from "../definition/video-model.js";
@@ -98,10 +98,7 @@ export const hunyuanVideo15Transformer = defineVideoModel({
       const { transformer } = read(configs);
       return {
         kind: "joint",
-        heads: transformer.num_attention_heads,
-        kvHeads: transformer.num_attention_heads,
-        headDim: transformer.attention_head_dim,
-        layers: transformer.num_layers,
+        ...attentionSizes(transformer),
         jointTextTokens: tokens.text ?? 0,
         crossTokens: {},
         refinerTokens: Array.from({ length: transformer.num_refiner_layers }, () => tokens.prompt ?? 0),

@@ -8,7 +8,7 @@ import {
   type AutoencoderKLWanConfig,
   isWan22Autoencoder,
 } from "../autoencoders/autoencoder-kl-wan-definition.js";
-import { layerCount, optionalSize, positive, size } from "../definition/config-fields.js";
+import { attentionSizes, layerCount, optionalSize, positive, size } from "../definition/config-fields.js";
 import { defineVideoModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 import type { ComponentConfigs, TokenRows } from "../definition/video-model.js";
@@ -76,10 +76,7 @@ export const wanTransformer = defineVideoModel({
       const { transformer } = read(configs);
       return {
         kind: "self + cross",
-        heads: transformer.num_attention_heads,
-        kvHeads: transformer.num_attention_heads,
-        headDim: transformer.attention_head_dim,
-        layers: transformer.num_layers,
+        ...attentionSizes(transformer),
         jointTextTokens: 0,
         crossTokens: tokens,
         refinerTokens: [],
