@@ -96,6 +96,7 @@ export function planGeneration(options: PlanOptions): GenerationPlan {
   const shape = modelShape(model, options.tokens);
   const { geometry, attention, rows } = shape;
   const { grid, windows } = seenGrid(options, geometry);
+  shape.definition.video.checkPositions?.(shape.configs, grid);
   const steps = options.numInferenceSteps ?? defaults.numInferenceSteps;
   if (!Number.isInteger(steps) || steps < 1) {
     throw new UsageError("INVALID_STEPS", `${steps} steps; expected a whole number of at least 1.`);

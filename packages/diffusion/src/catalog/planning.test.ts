@@ -9,6 +9,7 @@ import {
 import { getModelClass } from "../models/model-classes.js";
 import { closestSize } from "../models/transformers/hunyuan-video15-size.js";
 import { getKnownModel, knownModels } from "./known-models.js";
+import type { ModelDescription } from "./model-description.js";
 import { modelShape } from "./model-shape.js";
 import { type AttendedFramesPattern, planGeneration } from "./plan-generation.js";
 
@@ -91,6 +92,42 @@ describe("HunyuanVideo sizes", () => {
     expect(of(3, 4)).toEqual({ height: 544, width: 720 });
     expect(of(21, 9, 960)).toEqual({ height: 1456, width: 624 });
     expect(of(2, 3, 960)).toEqual({ height: 784, width: 1168 });
+  });
+});
+
+describe("positions that end", () => {
+  const withTransformer = (model: ModelDescription, change: object): ModelDescription => {
+    const transformer = model.components.transformer!;
+    const config = { ...transformer.config, ...change };
+    return { ...model, components: { ...model.components, transformer: { ...transformer, config } } };
+  };
+
+  it("refuse a clip of Wan beyond the rows of its rotary tables, and not in windows", () => {
+    const short = withTransformer(wan, { rope_max_seq_len: 60 });
+    expect(planGeneration({ model: short, numFrames: 237 }).grid.tokenFrames).toBe(60);
+    expect(() => planGeneration({ model: short, numFrames: 241 })).toThrow(
+      expect.objectContaining({
+        code: "BAD_FRAME_COUNT",
+        message: expect.stringMatching(/61 token frames.*positions for 60/),
+        fix: expect.stringContaining("--window-frames"),
+      }),
+    );
+    expect(planGeneration({ model: short, numFrames: 241, windowFrames: 81 }).windows).toBeDefined();
+    const narrow = withTransformer(wan, { rope_max_seq_len: 50 });
+    expect(() => planGeneration({ model: narrow })).toThrow(
+      expect.objectContaining({
+        code: "BAD_SIZE",
+        message: expect.stringMatching(/52x30.*positions for 50/),
+      }),
+    );
+  });
+
+  it("refuse a frame of CogVideoX 1.5 beyond its grid, as a generation does", () => {
+    const model = getKnownModel("cogvideox-1.5-5b");
+    const small = withTransformer(model, { sample_height: 40 });
+    expect(() => planGeneration({ model: small })).toThrow(
+      expect.objectContaining({ code: "BAD_SIZE", message: expect.stringContaining("positions for 20") }),
+    );
   });
 });
 

@@ -160,7 +160,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
 
   clip(numFrames: number, height: number, width: number): ClipSize {
     const grid = this.grid({ numFrames, height, width });
-    this.checkPositions(grid);
+    this.#checkPositions(grid);
     const { tokenFrames, patchesPerFrame } = grid;
     return { latentFrames: tokenFrames, patchesPerFrame };
   }
@@ -171,7 +171,10 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   }
 
   /** @throws UsageError where the transformer has no positions for what it would see at once */
-  protected checkPositions(_grid: VideoGrid): void {}
+  #checkPositions(grid: VideoGrid): void {
+    const { definition, configs } = this.parts;
+    definition.video.checkPositions?.(configs, grid);
+  }
 
   protected get modelGeometry(): ModelGeometry {
     const { definition, configs, settings } = this.parts;
@@ -238,7 +241,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const size = this.videoSize(given);
     const windows = this.#windows(given, size);
     const seen = this.grid({ ...size, numFrames: seenFrames(windows, size.numFrames) });
-    this.checkPositions(seen);
+    this.#checkPositions(seen);
     assertLatentsFit(this.device, seen.latentShape);
     const prompt = windows?.prompts?.[0];
     const settings: Settings = {

@@ -70,6 +70,14 @@ export interface ImageSize {
   readonly width: number;
 }
 
+/** Tokens that a model sees at once. */
+export interface TokenExtent {
+  readonly tokenFrames: number;
+  readonly patchRows: number;
+  readonly patchColumns: number;
+  readonly patchesPerFrame: number;
+}
+
 /** Parsed configs of a model's components by name. */
 export type ComponentConfigs = Readonly<Record<string, ResolvedConfig>>;
 
@@ -86,4 +94,6 @@ export interface VideoModel {
   defaults(configs: ComponentConfigs): ModelDefaults;
   /** Of a video that begins with such an image, in pixels, where the family takes it from there. Default: `defaults`. */
   sizeOfImage?(configs: ComponentConfigs, image: ImageSize): ImageSize;
+  /** Default: positions have no end. @throws UsageError `BAD_FRAME_COUNT`, `BAD_SIZE` where the model has none for some tokens */
+  checkPositions?(configs: ComponentConfigs, tokens: TokenExtent): void;
 }

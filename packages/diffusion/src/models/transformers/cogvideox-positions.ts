@@ -6,11 +6,25 @@ import type { TemporalFrequencies, VideoGeometry } from "@lvsa/core";
 import { UsageError } from "@lvsa/runtime";
 import { roundHalfEven } from "../../numbers/round-half-even.js";
 import { integerPositions, type RotaryAxis, rotaryFrequencies } from "../embeddings.js";
-import type { CogVideoXTransformerConfig } from "./transformer-cogvideox-definition.js";
+
+/** Of the transformer's configuration. */
+interface PositionConfig {
+  readonly num_attention_heads: number;
+  readonly attention_head_dim: number;
+  readonly sample_width: number;
+  readonly sample_height: number;
+  readonly sample_frames: number;
+  readonly patch_size: number;
+  readonly patch_size_t: number | null;
+  readonly temporal_compression_ratio: number;
+  readonly max_text_seq_length: number;
+  readonly spatial_interpolation_scale: number;
+  readonly temporal_interpolation_scale: number;
+}
 
 /** Time, height and width axis of the rotary embedding for a clip. */
 export function cogVideoXRotaryAxes(
-  config: CogVideoXTransformerConfig,
+  config: PositionConfig,
   geometry: VideoGeometry,
   change: TemporalFrequencies | undefined,
 ): [RotaryAxis, RotaryAxis, RotaryAxis] {
@@ -74,7 +88,7 @@ function cropRegion(height: number, width: number, baseWidth: number, baseHeight
 
 /** Whether a clip has the length that the table of learned positions is for; for others there is the sin-cos table. */
 export function hasLearnedLength(
-  config: CogVideoXTransformerConfig,
+  config: PositionConfig,
   { latentFrames }: Pick<VideoGeometry, "latentFrames">,
 ): boolean {
   return config.sample_frames === (latentFrames - 1) * config.temporal_compression_ratio + 1;
@@ -85,7 +99,7 @@ export function hasLearnedLength(
  * @throws UsageError
  */
 export function checkLearnedPositions(
-  config: CogVideoXTransformerConfig,
+  config: PositionConfig,
   { height, width }: Pick<VideoGeometry, "height" | "width">,
   text = config.max_text_seq_length,
 ): void {
@@ -109,7 +123,7 @@ export function checkLearnedPositions(
 
 /** The 2B model's table, `[tokens, channels]`: a quarter for time, then half of the rest each for column and row. */
 export function cogVideoXSinCosTable(
-  config: CogVideoXTransformerConfig,
+  config: PositionConfig,
   { latentFrames, height, width }: VideoGeometry,
 ): Float32Array {
   const channels = config.num_attention_heads * config.attention_head_dim;

@@ -19,6 +19,7 @@ import {
 import { defineVideoModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
 import type { ComponentConfigs } from "../definition/video-model.js";
+import { checkLearnedPositions, cogVideoXRotaryAxes } from "./cogvideox-positions.js";
 
 /** Width of the feed-forward layers over the model's; fixed in the class. */
 const MLP_RATIO = 4;
@@ -86,6 +87,15 @@ export const cogVideoXTransformer = defineVideoModel({
         read(configs).transformer;
       // Learned positions are for exactly so many.
       return { text: isLearned ? text : (maxSequenceLength ?? text) };
+    },
+    checkPositions: (
+      configs,
+      { tokenFrames: latentFrames, patchRows: height, patchColumns: width, patchesPerFrame },
+    ) => {
+      const { transformer } = read(configs);
+      const tokens = { latentFrames, height, width, patchesPerFrame };
+      if (transformer.use_rotary_positional_embeddings) cogVideoXRotaryAxes(transformer, tokens, undefined);
+      if (transformer.use_learned_positional_embeddings) checkLearnedPositions(transformer, tokens);
     },
     geometry: (configs) => {
       const { transformer, vae } = read(configs);

@@ -3,6 +3,7 @@
  * its pipelines make.
  */
 import { latentFrameCount, tokenFrameCount } from "@lvsa/core";
+import { UsageError } from "@lvsa/runtime";
 import * as z from "zod";
 import {
   type AutoencoderKLWanConfig,
@@ -11,7 +12,7 @@ import {
 import { attentionSizes, layerCount, optionalSize, positive, size } from "../definition/config-fields.js";
 import { defineVideoModel } from "../definition/define-model.js";
 import type { ParameterList } from "../definition/parameter-list.js";
-import type { ComponentConfigs, TokenRows } from "../definition/video-model.js";
+import type { ComponentConfigs, TokenExtent, TokenRows } from "../definition/video-model.js";
 import { imageTokens } from "../image-encoders/image-tokens.js";
 
 /** The pipeline pads every prompt to this many tokens and attends to all of them. */
@@ -58,6 +59,7 @@ export const wanTransformer = defineVideoModel({
   video: {
     family: "wan",
     rows,
+    checkPositions: (configs, tokens) => checkRotaryLength(read(configs).transformer, tokens),
     geometry: (configs) => {
       const { transformer, vae } = read(configs);
       return {
@@ -115,6 +117,30 @@ function referenceFrames(configs: ComponentConfigs): number {
     return tokenFrameCount(latents, transformer.patch_size[0]);
   }
   return isTi2v(configs) ? REFERENCE_FRAMES_TI2V : REFERENCE_FRAMES;
+}
+
+/** diffusers' tables have `rope_max_seq_len` rows for each axis, and its forward pass fails beyond them. */
+function checkRotaryLength(
+  { rope_max_seq_len: most, patch_size }: WanTransformerConfig,
+  tokens: TokenExtent,
+): void {
+  const { tokenFrames, patchRows, patchColumns } = tokens;
+  if (tokenFrames > most) {
+    throw new UsageError(
+      "BAD_FRAME_COUNT",
+      `the clip has ${tokenFrames} token frames, and the model has rotary positions for ${most} (rope_max_seq_len).`,
+      {
+        fix: `Make fewer frames (${most * patch_size[0]} latent frames at most), or let it see them in windows (windowFrames, --window-frames).`,
+      },
+    );
+  }
+  const longest = Math.max(patchRows, patchColumns);
+  if (longest <= most) return;
+  throw new UsageError(
+    "BAD_SIZE",
+    `a frame has ${patchColumns}x${patchRows} tokens, and the model has rotary positions for ${most} on each side (rope_max_seq_len).`,
+    { fix: "Choose a smaller height and width." },
+  );
 }
 
 function rows(configs: ComponentConfigs, maxSequenceLength = TEXT_TOKENS): TokenRows {

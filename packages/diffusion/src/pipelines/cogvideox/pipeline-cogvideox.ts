@@ -8,9 +8,7 @@ import { readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js"
 import { AutoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox.js";
 import { autoencoderKLCogVideoX } from "../../models/autoencoders/autoencoder-kl-cogvideox-definition.js";
 import type { LatentFrames } from "../../models/autoencoders/latent-frames.js";
-import type { VideoGrid } from "../../models/definition/video-grid.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
-import { checkLearnedPositions, cogVideoXRotaryAxes } from "../../models/transformers/cogvideox-positions.js";
 import { CogVideoXTransformer3DModel } from "../../models/transformers/transformer-cogvideox.js";
 import { cogVideoXTransformer } from "../../models/transformers/transformer-cogvideox-definition.js";
 import { COGVIDEOX_SCHEDULERS, dynamicGuidanceScale } from "../../schedulers/index.js";
@@ -77,14 +75,6 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
       ...{ ...parts, stages, vae, encoder, configs, prompts, takesImage },
       definition: cogVideoXTransformer,
     });
-  }
-
-  protected override checkPositions(grid: VideoGrid): void {
-    const { config } = this.transformers[0];
-    const { tokenFrames: latentFrames, patchRows: height, patchColumns: width, patchesPerFrame } = grid;
-    const geometry = { latentFrames, height, width, patchesPerFrame };
-    if (config.use_rotary_positional_embeddings) cogVideoXRotaryAxes(config, geometry, undefined);
-    if (config.use_learned_positional_embeddings) checkLearnedPositions(config, geometry);
   }
 
   protected override plan(settings: Settings, given: GenerateOptions): ClipPlan {
