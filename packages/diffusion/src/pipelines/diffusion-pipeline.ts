@@ -4,15 +4,15 @@
  */
 
 import type { AttentionDispatcher, CheckpointGeometry } from "@lvsa/core";
-import { ConfigError, type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import { type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
 import { hostLatentFrames, type LatentFrames } from "../models/autoencoders/latent-frames.js";
-import { SETTINGS_FILE } from "../models/definition/checkpoint-settings.js";
 import { type VideoGrid, type VideoSize, videoGrid } from "../models/definition/video-grid.js";
 import type { ModelGeometry } from "../models/definition/video-model.js";
-import { LatentPreview } from "../preview/latent-preview.js";
+import { checkpointPreview } from "../preview/checkpoint-preview.js";
+import type { LatentPreview } from "../preview/latent-preview.js";
 import { plainSeed, randomSeed, TorchCpuGenerator } from "../random/index.js";
 import { checkRunState, type RunState, restoreParts } from "../run-state/run-state.js";
-import type { Scheduler } from "../schedulers/index.js";
+import type { ClipPlan, ClipSize, LatentPlan, Settings } from "./clip-plan.js";
 import type { Conditions } from "./conditions.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
 import { FrameReader } from "./frame-reader.js";
@@ -23,15 +23,14 @@ import {
   initialLatents,
   withoutUndefined,
 } from "./generation-start.js";
-import type { Guidance } from "./guidance.js";
 import { assertGivenFinite } from "./not-finite.js";
 import { commonNotes } from "./notes.js";
-import { Owned } from "./owned.js";
 import type { DecoderOf, ModelOf, PipelineParts, Stage, VideoDecoder } from "./pipeline-parts.js";
 import { rgbFrames } from "./rgb-frames.js";
 import type { CachedModelOf } from "./run-step-cache.js";
+import { type Run, Runs } from "./runs.js";
 import { withPreset } from "./sampling-presets.js";
-import { type Turn, Turns } from "./turns.js";
+import type { Turn } from "./turns.js";
 import { usedSettings, usedWindows } from "./used-settings.js";
 import type {
   DecodeOptions,
@@ -46,50 +45,6 @@ import type {
 import { type PlannedWindows, planWindows, seenFrames, windowNotes } from "./windows/window-options.js";
 import { WindowedRun } from "./windows/windowed-run.js";
 
-/** Options with the model's defaults filled in. */
-export type Settings = Omit<GenerateOptions, keyof GenerationDefaults> & GenerationDefaults;
-
-/** What decoding needs of the settings. */
-export interface LatentPlan {
-  /** Of which the result has size, frames and speed. */
-  readonly settings: Settings;
-  /** Latents in the family's own layout. */
-  readonly shape: readonly number[];
-  /** Frames that the autoencoder makes of the clip; default: as many as asked for. */
-  readonly frameCount?: number;
-}
-
-/** What a family makes of the settings, before anything is loaded. */
-export interface ClipPlan extends LatentPlan {
-  /** Of noise that conditions need, drawn before the initial latents. */
-  readonly conditionNoise?: readonly number[];
-  /** After `setTimesteps`. */
-  readonly scheduler: Scheduler;
-  readonly guidance: Guidance;
-  /** For the result's metadata, besides what all families state. */
-  readonly used?: GenerationResult["settings"];
-  /** First step of a second transformer, where there is one. */
-  readonly secondFrom?: number;
-  /** What had no effect, and other remarks. */
-  readonly notes: readonly string[];
-}
-
-/** Rows and tokens of a clip. */
-export interface ClipSize {
-  readonly latentFrames: number;
-  readonly patchesPerFrame: number;
-}
-
-type Listeners = Pick<GenerateOptions, "signal" | "onStage" | "onStep" | "onTensor">;
-
-/** One piece of work: a generation, or the decoding of its frames. */
-export interface Run extends Omit<Listeners, "signal"> {
-  /** Fires for the caller's signal and when the pipeline is disposed. */
-  readonly signal: AbortSignal;
-  /** Freed when the run ends. */
-  readonly owned: Owned;
-}
-
 /** A generation whose frames are not asked for at once makes way for the next one after this long. */
 const BEFORE_FRAMES_MS = 100;
 /** A reader that pauses for this long between two frames makes way too. */
@@ -103,11 +58,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   protected abstract readonly options: FamilyOptions;
   /** Prompts of a run in windows whose conditions stay on the GPU; others are uploaded again when their window comes. */
   protected readonly residentConditions: number = 1;
-  readonly #turns = new Turns();
-  /** What is at work, with what it owns, for `dispose`. */
-  readonly #running = new Map<AbortController, Owned>();
+  readonly #runs = new Runs();
   #generation = 0;
-  #isDisposed = false;
 
   /** Use `fromPretrained` of a family. */
   constructor(parts: Parts) {
@@ -231,7 +183,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   }
 
   async generate(options: GenerateOptions): Promise<GenerationResult> {
-    this.#requireOpen();
+    this.#runs.requireOpen();
     const asked = withoutUndefined(this.options.parse(options));
     const { options: given, note } = withPreset(
       this.withCheckpointPreset(asked),
@@ -296,7 +248,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       await stepCache?.prepareState();
       await onState?.(stateAfter(step, latents));
     };
-    return this.#work(given, async (run, turn) => {
+    return this.#runs.inTurn(given, async (run, turn) => {
       if (stepCache) run.owned.add(stepCache);
       const isWindowed = windows !== undefined && windows.layout.windows.length > 1;
       const windowed = isWindowed ? await this.#windowedRun(plan, windows, run) : undefined;
@@ -339,13 +291,13 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   }
 
   async decode(options: DecodeOptions): Promise<DecodeResult> {
-    this.#requireOpen();
+    this.#runs.requireOpen();
     const { latents, ...given } = parseDecodeOptions(options);
     assertGivenFinite("latents", latents);
     const plan = this.latentPlan({ ...this.defaults, ...given, ...this.videoSize(given) });
     assertLatentsShape("latents", latents, plan.shape);
     const { numFrames, height, width, fps } = plan.settings;
-    return this.#work(given, async (_run, turn) => {
+    return this.#runs.inTurn(given, async (_run, turn) => {
       turn.rest(BEFORE_FRAMES_MS);
       return {
         ...{ height, width, fps, frameCount: plan.frameCount ?? numFrames },
@@ -355,29 +307,12 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   }
 
   latentPreview(): LatentPreview {
-    const { framesFirst, latentChannels } = this.modelGeometry;
-    const colours = this.parts.settings.latentColours;
-    const stated = colours && colours[0]!.length - 1;
-    if (stated !== undefined && stated !== latentChannels) {
-      throw new ConfigError(
-        "BAD_CONFIG",
-        `latent_rgb has factors of ${stated} channels, the latents have ${latentChannels}`,
-        {
-          where: SETTINGS_FILE,
-          fix: "Give one line of factors for each channel, or leave latent_rgb out.",
-        },
-      );
-    }
-    return new LatentPreview(framesFirst === true, colours);
+    return checkpointPreview(this.modelGeometry, this.parts.settings);
   }
 
   /** Stops what is at work and frees the model. The device stays the caller's. */
   dispose(): void {
-    this.#isDisposed = true;
-    for (const [controller, owned] of this.#running) {
-      controller.abort(new ConfigError("ENGINE_DISPOSED", DISPOSED, { fault: "run" }));
-      owned[Symbol.dispose]();
-    }
+    this.#runs.dispose();
     for (const { model, weights } of this.parts.stages) {
       weights.unload();
       model.dispose();
@@ -453,39 +388,6 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     };
   }
 
-  /** Runs `body` in a turn of its own, which the result keeps for its frames. */
-  async #work<T>(options: Listeners, body: (run: Run, turn: Turn) => Promise<T>): Promise<T> {
-    using run = this.#begin(options);
-    let turn: Turn | undefined;
-    try {
-      turn = await this.#turns.take(run.signal);
-      return await body(run, turn);
-    } catch (error) {
-      turn?.end();
-      throw this.#explained(error);
-    }
-  }
-
-  #begin(options: Listeners): Run & Disposable {
-    const controller = new AbortController();
-    const owned = new Owned();
-    const { signal } = options;
-    const stop = () => controller.abort(signal?.reason);
-    signal?.addEventListener("abort", stop);
-    if (signal?.aborted) stop();
-    this.#running.set(controller, owned);
-    const { onStage, onStep, onTensor } = options;
-    return {
-      ...withoutUndefined({ onStage, onStep, onTensor }),
-      ...{ signal: controller.signal, owned },
-      [Symbol.dispose]: () => {
-        signal?.removeEventListener("abort", stop);
-        this.#running.delete(controller);
-        owned[Symbol.dispose]();
-      },
-    };
-  }
-
   async *#decode(
     latents: HostTensor,
     plan: LatentPlan,
@@ -493,8 +395,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const { device } = this;
     try {
-      this.#requireOpen();
-      using run = this.#begin(plan.settings);
+      this.#runs.requireOpen();
+      using run = this.#runs.begin(plan.settings);
       await turn.resume(run.signal);
       if (!this.parts.keepLoaded) for (const { weights } of this.parts.stages) weights.unload();
       await device.releaseMemory();
@@ -514,19 +416,10 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         await turn.resume(run.signal);
       }
     } catch (error) {
-      throw this.#explained(error);
+      throw this.#runs.explained(error);
     } finally {
       turn.end();
     }
-  }
-
-  #requireOpen(): void {
-    if (this.#isDisposed) throw disposedError();
-  }
-
-  /** After `dispose` everything that fails does so because of it. */
-  #explained(error: unknown): unknown {
-    return this.#isDisposed ? disposedError(error) : error;
   }
 }
 
@@ -534,12 +427,3 @@ const GIVEN_TENSORS = [
   ...(["initialLatents", "imageEmbeds", "promptEmbeds", "promptEmbeds2"] as const),
   ...(["negativePromptEmbeds", "negativePromptEmbeds2"] as const),
 ];
-const DISPOSED = "the engine was disposed";
-
-function disposedError(cause?: unknown): ConfigError {
-  return new ConfigError("ENGINE_DISPOSED", DISPOSED, {
-    fault: "run",
-    fix: "Dispose an engine after its last generation, and open another one to go on.",
-    ...(cause === undefined ? {} : { cause }),
-  });
-}

@@ -1,8 +1,8 @@
 /** What families make of a picture: embeddings from an image encoder, latents from the autoencoder's encoder half. */
 import { type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
 import type { Component } from "./component.js";
-import type { Run } from "./diffusion-pipeline.js";
 import { assertFinite } from "./not-finite.js";
+import type { Run } from "./runs.js";
 import type { HostTensor, RgbImage } from "./video-pipeline.js";
 
 const STOPPED = "encoding the image";

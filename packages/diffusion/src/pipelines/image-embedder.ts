@@ -3,8 +3,8 @@ import type { Device, FolderReader, WeightSource } from "@lvsa/runtime";
 import { componentEntries, type ModelIndex, readJson } from "../checkpoint/checkpoint-folder.js";
 import { ImageProcessor } from "../images/image-processor.js";
 import type { VisionEncoder } from "../models/image-encoders/vision-encoder.js";
-import type { Run } from "./diffusion-pipeline.js";
 import { readFinite } from "./image-conditions.js";
+import type { Run } from "./runs.js";
 import type { HostTensor, RgbImage } from "./video-pipeline.js";
 import { withWeights } from "./with-weights.js";
 

@@ -3,10 +3,11 @@ import type { Device, FolderReader, WeightSource } from "@lvsa/runtime";
 import { readJson } from "../checkpoint/checkpoint-folder.js";
 import type { TextEncoder } from "../models/text-encoders/text-encoder.js";
 import { badOption } from "./bad-option.js";
-import type { ClipPlan, Run } from "./diffusion-pipeline.js";
+import type { ClipPlan } from "./clip-plan.js";
 import { assertFinite } from "./not-finite.js";
 import type { EncodeRun } from "./pipeline-parts.js";
 import { type EncodedPrompt, PromptCache } from "./prompt-cache.js";
+import type { Run } from "./runs.js";
 import type { HostTensor } from "./video-pipeline.js";
 import { withWeights } from "./with-weights.js";
 

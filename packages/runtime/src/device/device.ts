@@ -2,7 +2,7 @@
  * The device: memory, recording and reading back. Ops record dispatches through it; only `read` and `idle` wait
  * for the GPU. All state that kernels share (pipelines, pool, recorder) belongs to one `Device` object.
  */
-import { DeviceError, isLvsaError, type LvsaError, ShapeError } from "../errors.js";
+import { DeviceError, isLvsaError, ShapeError } from "../errors.js";
 import { CommandRecorder } from "../kernel/command-recorder.js";
 import { foldWorkgroups, type Kernel, type ParamTypes, packParams } from "../kernel/kernel.js";
 import {
@@ -13,7 +13,6 @@ import {
   type KernelUse,
   resolveMath,
 } from "../kernel/kernel-family.js";
-import { mergeWordKernel } from "../kernel/merge-word.js";
 import { PipelineCache } from "../kernel/pipeline-cache.js";
 import { Profiler } from "../kernel/profiler.js";
 import { BufferPool, type MemoryReport } from "../memory/buffer-pool.js";
@@ -21,21 +20,22 @@ import { ReadBack } from "../memory/read-back.js";
 import { bytesPerElement, type DType } from "../tensor/dtype.js";
 import { elementCount, formatShape, type Shape } from "../tensor/shape.js";
 import { Tensor } from "../tensor/tensor.js";
+import { boundTensors } from "./bound-tensors.js";
 import {
-  bindingTooLarge,
   exchangeError,
   gpuError,
   lostDevice,
   noTimestamps,
   outOfMemory,
   tensorTooLarge,
-  unalignedView,
   uncheckedKernel,
 } from "./device-errors.js";
+import { DeviceFaults } from "./device-faults.js";
 import type { DeviceInfo } from "./device-info.js";
 import type { DeviceOptions, Dispatch, EmptyOptions } from "./device-options.js";
 import { Pacer } from "./pacer.js";
 import { QueueOrder } from "./queue-order.js";
+import { TensorBytes } from "./tensor-bytes.js";
 import {
   checkFloats,
   checkIntegers,
@@ -60,13 +60,11 @@ export class Device {
   readonly #readBack: ReadBack;
   readonly #pacer: Pacer;
   readonly #order: QueueOrder;
+  readonly #bytes: TensorBytes;
+  readonly #faults = new DeviceFaults(() => this.#recorder.discard());
   readonly #owned: boolean;
   readonly #scopes = new TensorScopes();
   readonly #onError: (event: Event) => void;
-  #error: LvsaError | undefined;
-  #lost: DeviceError | undefined;
-  #stagedBytes = 0;
-  #disposed = false;
 
   /** Use `createDevice`. `owned`: whether `dispose` also destroys the `GPUDevice`. */
   constructor(gpu: GPUDevice, info: DeviceInfo, owned: boolean, options: DeviceOptions = {}) {
@@ -82,24 +80,25 @@ export class Device {
     if (options.profile && !gpu.features.has("timestamp-query")) throw noTimestamps(info);
     this.profiler = options.profile ? new Profiler(gpu) : undefined;
     this.#pool = new BufferPool(gpu, {
-      outOfMemory: (bytes, message) => this.#fail(outOfMemory(bytes, message)),
+      outOfMemory: (bytes, message) => this.#faults.report(outOfMemory(bytes, message)),
     });
     this.#readBack = new ReadBack(gpu);
     this.#pacer = new Pacer(gpu.queue);
-    this.#pipelines = new PipelineCache(gpu, (error) => this.#fail(error));
-    this.#order = new QueueOrder((error) => this.#fail(exchangeError(error)));
+    this.#pipelines = new PipelineCache(gpu, (error) => this.#faults.report(error));
+    this.#order = new QueueOrder((error) => this.#faults.report(exchangeError(error)));
     this.#recorder = new CommandRecorder(gpu, this.profiler, this.#order, (error) =>
-      this.#fail(gpuError(error)),
+      this.#faults.report(gpuError(error)),
     );
+    this.#bytes = new TensorBytes(this, this.#recorder, this.#readBack, this.#order);
     this.#onError = (event) => {
       event.preventDefault();
-      this.#fail(gpuError((event as GPUUncapturedErrorEvent).error));
+      this.#faults.report(gpuError((event as GPUUncapturedErrorEvent).error));
     };
     // On a foreign device the host's errors are the host's: there only scopes around our own calls are heard.
     if (owned) gpu.addEventListener("uncapturederror", this.#onError);
     void gpu.lost.then((info) => {
-      if (info.reason === "destroyed" && this.#disposed) return;
-      this.#lost = lostDevice(info);
+      if (info.reason === "destroyed" && this.#faults.isDisposed) return;
+      this.#faults.lose(lostDevice(info));
     });
   }
 
@@ -109,7 +108,7 @@ export class Device {
     if (bytes > this.info.limits.maxBufferSize) {
       throw tensorTooLarge(`${dtype} tensor ${formatShape(shape)}`, bytes, this.info.limits.maxBufferSize);
     }
-    this.#check();
+    this.#faults.check();
     const pinned = options.pinned ?? false;
     // A pinned tensor itself outlives scopes; views of it do not.
     let untracked = pinned;
@@ -150,36 +149,8 @@ export class Device {
    * @throws ShapeError when they do not fit the tensor, or do not begin at a whole 32-bit word of its buffer
    */
   writeBytes(tensor: Tensor, bytes: Uint8Array, byteOffset = 0): void {
-    this.#check();
-    const target = tensor.byteOffset + byteOffset;
-    if (byteOffset + bytes.byteLength > tensor.byteLength) {
-      throw new ShapeError(
-        "SHAPE_MISMATCH",
-        `${bytes.byteLength} bytes from byte ${byteOffset} do not fit a tensor of ${tensor.byteLength} bytes`,
-      );
-    }
-    if (target % 4 !== 0) throw unalignedView(`write to byte ${target}`);
-    this.submit();
-    this.#stagedBytes += bytes.byteLength;
-    const whole = bytes.byteLength - (bytes.byteLength % 4);
-    if (whole > 0) this.#writeWords(tensor.buffer, target, bytes.subarray(0, whole));
-    if (whole < bytes.byteLength) {
-      const tail = new Uint8Array(4);
-      tail.set(bytes.subarray(whole));
-      const isLast = byteOffset + bytes.byteLength === tensor.byteLength;
-      if (isLast && tensor.endsStorage) this.#writeWords(tensor.buffer, target + whole, tail);
-      else {
-        const word = this.empty([1], "u32", { label: "word" });
-        this.#writeWords(word.buffer, 0, tail);
-        this.#mergeWord(word, tensor.buffer, target + whole, bytes.byteLength - whole);
-      }
-    }
-  }
-
-  #writeWords(buffer: GPUBuffer, offset: number, bytes: Uint8Array): void {
-    // The caller may change its bytes before a write that waits.
-    const kept = (this.#order.isHeld ? bytes.slice() : bytes) as Uint8Array<ArrayBuffer>;
-    this.#order.run(() => this.gpu.queue.writeBuffer(buffer, offset, kept));
+    this.#faults.check();
+    this.#bytes.write(tensor, bytes, byteOffset);
   }
 
   /**
@@ -195,42 +166,8 @@ export class Device {
     to: readonly Tensor[],
     answer: (bytes: Uint8Array) => Promise<readonly Uint8Array[]>,
   ): void {
-    this.#check();
-    for (const { byteOffset, byteLength } of [...from, ...to]) {
-      if (byteOffset % 4 !== 0 || byteLength % 4 !== 0) {
-        throw unalignedView(`exchange ${byteLength} bytes from byte ${byteOffset}`);
-      }
-    }
-    const size = from.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const staging = this.#readBack.acquire(Math.max(size, 4));
-    let at = 0;
-    for (const { buffer, byteOffset, byteLength } of from) {
-      if (byteLength > 0) this.#recorder.copy(buffer, byteOffset, staging, at, byteLength);
-      at += byteLength;
-    }
-    this.submit();
-    const targets = to.map(({ buffer, byteOffset, byteLength }) => ({ buffer, byteOffset, byteLength }));
-    this.#order.hold(async () => {
-      let reusable = false;
-      try {
-        const bytes = size > 0 ? new Uint8Array(await this.#readBack.read(staging, size)) : new Uint8Array();
-        reusable = true;
-        const answers = await answer(bytes);
-        if (this.#disposed) return;
-        for (const [i, { buffer, byteOffset, byteLength }] of targets.entries()) {
-          const given = answers[i] as Uint8Array<ArrayBuffer> | undefined;
-          if (given?.byteLength !== byteLength) {
-            throw new ShapeError(
-              "SHAPE_MISMATCH",
-              `an exchange gave ${given?.byteLength ?? 0} bytes for a tensor of ${byteLength}`,
-            );
-          }
-          if (byteLength > 0) this.gpu.queue.writeBuffer(buffer, byteOffset, given);
-        }
-      } finally {
-        this.#readBack.release(staging, reusable);
-      }
-    });
+    this.#faults.check();
+    this.#bytes.exchange(from, to, answer);
   }
 
   /**
@@ -253,7 +190,7 @@ export class Device {
 
   /** Reads a tensor's stored bytes. */
   async readBytes(tensor: Tensor): Promise<Uint8Array> {
-    this.#check();
+    this.#faults.check();
     const start = tensor.byteOffset - (tensor.byteOffset % 4);
     const skip = tensor.byteOffset - start;
     const size = Math.max(4, Math.ceil((skip + tensor.byteLength) / 4) * 4);
@@ -266,7 +203,7 @@ export class Device {
       const retired = this.#pool.retire("idle");
       const bytes = await this.#readBack.read(staging, skip + tensor.byteLength);
       reusable = true;
-      this.#stagedBytes = 0;
+      this.#bytes.taken();
       retired.destroy();
       await this.#settled();
       return new Uint8Array(bytes, skip, tensor.byteLength).slice();
@@ -325,7 +262,7 @@ export class Device {
    * @throws DeviceError `SHADER_ERROR`, `UNCHECKED_KERNEL`
    */
   async warm(kernels: Iterable<Kernel>): Promise<void> {
-    this.#check();
+    this.#faults.check();
     const list = [...kernels];
     for (const kernel of list) this.#checkBounds(kernel);
     await this.#pipelines.warm(list);
@@ -336,7 +273,7 @@ export class Device {
    * @throws DeviceError `UNCHECKED_KERNEL`, `BINDING_TOO_LARGE`
    */
   dispatch<P extends ParamTypes>(dispatch: Dispatch<P>): void {
-    this.#check();
+    this.#faults.check();
     const { kernel, tensors, params } = dispatch;
     if (tensors.length !== kernel.bindings.length) {
       throw new ShapeError(
@@ -346,32 +283,10 @@ export class Device {
     }
     this.#checkBounds(kernel);
     const compiled = this.#pipelines.get(kernel);
-    const copies: { from: Tensor; to: Tensor }[] = [];
-    const limit = this.info.limits.maxStorageBufferBindingSize;
-    const bindings = tensors.map((tensor, i) => {
-      if (tensor.disposed)
-        throw new ShapeError(
-          "DISPOSED",
-          `kernel ${kernel.name}: tensor ${kernel.bindings[i]!.name} was disposed`,
-        );
-      const size = Math.max(16, Math.ceil(tensor.byteLength / 16) * 16);
-      if (tensor.byteLength > limit) {
-        throw bindingTooLarge(kernel.name, kernel.bindings[i]!.name, tensor, limit);
-      }
-      let bound = tensor;
-      // A buffer may not be bound for reading and for writing in one dispatch, even at disjoint ranges.
-      const reading = kernel.bindings[i]!.access === "read";
-      const written =
-        reading &&
-        tensors.some((t, j) => t.buffer === tensor.buffer && kernel.bindings[j]!.access !== "read");
-      const { minStorageBufferOffsetAlignment } = this.info.limits;
-      if (written || tensor.byteOffset % minStorageBufferOffsetAlignment !== 0) {
-        bound = this.empty(tensor.shape, tensor.dtype, { label: "aligned" });
-        this.#copyWords(tensor, bound);
-        copies.push({ from: bound, to: reading ? bound : tensor });
-      }
-      const offset = bound.byteOffset;
-      return { buffer: bound.buffer, offset, size: Math.min(size, bound.buffer.size - offset) };
+    const { bindings, copies } = boundTensors(kernel, tensors, this.info, (tensor) => {
+      const bound = this.empty(tensor.shape, tensor.dtype, { label: "aligned" });
+      this.#bytes.copyWords(tensor, bound);
+      return bound;
     });
     const { workgroups } = dispatch;
     this.#recorder.dispatch(
@@ -383,7 +298,7 @@ export class Device {
     );
     for (const { from, to } of copies) {
       // Kernels keep what is behind the end in its last word, which came along.
-      if (from !== to) this.#copyWords(from, to);
+      if (to) this.#bytes.copyWords(from, to);
       from.dispose();
     }
   }
@@ -393,35 +308,7 @@ export class Device {
    * @throws ShapeError when lengths differ, or one does not begin at a whole 32-bit word of its buffer
    */
   copyBytes(from: Tensor, to: Tensor): void {
-    if (from.byteLength !== to.byteLength) {
-      throw new ShapeError("SHAPE_MISMATCH", `cannot copy ${from.byteLength} bytes over ${to.byteLength}`);
-    }
-    const rest = to.endsStorage ? 0 : from.byteLength % 4;
-    this.#copyWords(from, to, from.byteLength - rest);
-    if (rest === 0) return;
-    const at = from.byteLength - rest;
-    const word = this.empty([1], "u32", { label: "word" });
-    this.#recorder.copy(from.buffer, from.byteOffset + at, word.buffer, 0, 4);
-    this.#mergeWord(word, to.buffer, to.byteOffset + at, rest);
-  }
-
-  /** Copies up to `bytes`, and up to three more so that words are whole. */
-  #copyWords(from: Tensor, to: Tensor, bytes = from.byteLength): void {
-    if (from.byteOffset % 4 !== 0 || to.byteOffset % 4 !== 0) {
-      throw unalignedView(`copy from byte ${from.byteOffset} to byte ${to.byteOffset}`);
-    }
-    const size = Math.ceil(bytes / 4) * 4;
-    if (size > 0) this.#recorder.copy(from.buffer, from.byteOffset, to.buffer, to.byteOffset, size);
-  }
-
-  /** The first `bytes` of `word` over those at `offset` of a buffer; disposes `word`. */
-  #mergeWord(word: Tensor, buffer: GPUBuffer, offset: number, bytes: number): void {
-    const result = this.empty([1], "u32", { label: "word" });
-    this.#recorder.copy(buffer, offset, result.buffer, 0, 4);
-    const params = { mask: 2 ** (8 * bytes) - 1 };
-    this.dispatch({ kernel: mergeWordKernel, tensors: [word, result], params, workgroups: 1 });
-    this.#recorder.copy(result.buffer, 0, buffer, offset, 4);
-    for (const tensor of [word, result]) tensor.dispose();
+    this.#bytes.copy(from, to);
   }
 
   /** Hands recorded work to the GPU without waiting. */
@@ -447,12 +334,12 @@ export class Device {
     this.submit();
     await this.#order.passed();
     await this.#pacer.portion();
-    this.#check();
+    this.#faults.check();
   }
 
   /** Waits until the GPU has taken what was written, if that is much: drivers stage writes in memory of their own. */
   async boundStaging(): Promise<void> {
-    if (this.#stagedBytes >= STAGED_BYTES) await this.#sync("weights");
+    if (this.#bytes.isStagingFull) await this.#sync("weights");
   }
 
   memory(): MemoryReport {
@@ -466,8 +353,9 @@ export class Device {
 
   /** Frees everything made through this object; an injected `GPUDevice` itself stays alive. */
   dispose(): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
+    if (this.#faults.isDisposed) return;
+    this.#faults.dispose();
+    this.#bytes.close();
     this.gpu.removeEventListener("uncapturederror", this.#onError);
     this.#pool.close();
     this.#readBack.dispose();
@@ -483,27 +371,9 @@ export class Device {
     if (this.unchecked && !kernel.inBounds) throw uncheckedKernel(kernel.name);
   }
 
-  #fail(error: LvsaError): void {
-    // A missing buffer, or a shader that does not compile, makes everything after it invalid too: keep the cause, not
-    // the echo.
-    if (!this.#error || (error.code !== "GPU_ERROR" && this.#error.code === "GPU_ERROR")) this.#error = error;
-  }
-
   /** Whether the GPU was taken away: everything but `dispose` throws `DEVICE_LOST` from then on. */
   get isLost(): boolean {
-    return this.#lost !== undefined;
-  }
-
-  /** Throws what went wrong. A lost device stays lost; other errors are thrown once, and the device goes on. */
-  #check(): void {
-    if (this.#disposed) throw new DeviceError("DEVICE_DISPOSED", "the device was disposed");
-    if (this.#lost) throw this.#lost;
-    if (!this.#error) return;
-    const error = this.#error;
-    this.#error = undefined;
-    // What was recorded may stand on what failed.
-    this.#recorder.discard();
-    throw error;
+    return this.#faults.isLost;
   }
 
   async #sync(retire: "weights" | "idle" | "all"): Promise<void> {
@@ -513,27 +383,24 @@ export class Device {
     this.gpu.queue.submit([]);
     const retired = this.#pool.retire(retire);
     await this.gpu.queue.onSubmittedWorkDone();
-    this.#stagedBytes = 0;
-    if (!this.#disposed) retired.destroy();
-    if (retire === "all" && !this.#disposed) {
+    this.#bytes.taken();
+    if (!this.#faults.isDisposed) retired.destroy();
+    if (retire === "all" && !this.#faults.isDisposed) {
       // What was destroyed goes back to the driver when something that was submitted afterwards has passed.
       this.gpu.queue.submit([]);
       await this.gpu.queue.onSubmittedWorkDone();
     }
     await this.#settled();
-    this.#check();
+    this.#faults.check();
   }
 
   /** Lets error callbacks of finished work run, and throws what they said. */
   async #settled(): Promise<void> {
-    if (!this.#disposed && !this.#lost) {
+    if (!this.#faults.isDisposed && !this.#faults.isLost) {
       this.gpu.pushErrorScope("validation");
       await this.gpu.popErrorScope();
       await Promise.all([this.#pool.settled(), this.#recorder.settled(), this.#pipelines.settled()]);
     }
-    this.#check();
+    this.#faults.check();
   }
 }
-
-/** Bytes that may wait in the driver's staging memory before a writer waits for the GPU to take them. */
-const STAGED_BYTES = 128 * 1024 * 1024;

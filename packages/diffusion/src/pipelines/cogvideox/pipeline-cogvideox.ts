@@ -12,21 +12,17 @@ import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-de
 import { CogVideoXTransformer3DModel } from "../../models/transformers/transformer-cogvideox.js";
 import { cogVideoXTransformer } from "../../models/transformers/transformer-cogvideox-definition.js";
 import { COGVIDEOX_SCHEDULERS, dynamicGuidanceScale } from "../../schedulers/index.js";
+import type { ClipPlan, LatentPlan, Settings } from "../clip-plan.js";
 import type { Component } from "../component.js";
 import type { Conditions } from "../conditions.js";
 import type { StepInput } from "../denoise.js";
-import {
-  type ClipPlan,
-  DiffusionPipeline,
-  type LatentPlan,
-  type Run,
-  type Settings,
-} from "../diffusion-pipeline.js";
+import { DiffusionPipeline } from "../diffusion-pipeline.js";
 import { scaledGuidance } from "../guidance.js";
 import { imageSettings, stretchNotes, withEncoder } from "../image-conditions.js";
 import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "../pipeline-parts.js";
 import { encodePrompts, type PromptEncoder } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
+import type { Run } from "../runs.js";
 import type { GenerateOptions, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { imageLatents, withImageChannels } from "./cogvideox-image.js";
 import { rawLatents } from "./cogvideox-latents.js";

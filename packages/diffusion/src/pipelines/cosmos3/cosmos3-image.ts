@@ -3,8 +3,8 @@ import type { Device } from "@lvsa/runtime";
 import { coverImageInFloat, type PixelSize } from "../../images/fit-image.js";
 import type { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import type { Component } from "../component.js";
-import type { Run } from "../diffusion-pipeline.js";
 import { encodeFrame, withEncoder } from "../image-conditions.js";
+import type { Run } from "../runs.js";
 import type { HostTensor, RgbImage } from "../video-pipeline.js";
 
 /**

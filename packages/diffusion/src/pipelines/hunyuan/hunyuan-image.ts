@@ -3,9 +3,9 @@ import type { Device } from "@lvsa/runtime";
 import { coverImage, imageToVideoRange, type PixelSize } from "../../images/fit-image.js";
 import type { AutoencoderKLHunyuanVideo15 } from "../../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import type { Component } from "../component.js";
-import type { Run } from "../diffusion-pipeline.js";
 import { encodeFrame, withEncoder } from "../image-conditions.js";
 import type { ImageEmbedder } from "../image-embedder.js";
+import type { Run } from "../runs.js";
 import type { HostTensor, RgbImage } from "../video-pipeline.js";
 
 export interface HunyuanImage {

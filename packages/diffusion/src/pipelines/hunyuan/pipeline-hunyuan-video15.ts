@@ -16,9 +16,10 @@ import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-de
 import { HunyuanVideo15Transformer3DModel } from "../../models/transformers/transformer-hunyuan-video15.js";
 import { hunyuanVideo15Transformer } from "../../models/transformers/transformer-hunyuan-video15-definition.js";
 import { FLOW_SCHEDULERS, hunyuanVideo15Sigmas } from "../../schedulers/index.js";
+import type { ClipPlan, Settings } from "../clip-plan.js";
 import type { Conditions } from "../conditions.js";
 import type { StepInput } from "../denoise.js";
-import { type ClipPlan, DiffusionPipeline, type Run, type Settings } from "../diffusion-pipeline.js";
+import { DiffusionPipeline } from "../diffusion-pipeline.js";
 import { imageSettings } from "../image-conditions.js";
 import { ImageEmbedder } from "../image-embedder.js";
 import { withoutEffect } from "../notes.js";
@@ -26,6 +27,7 @@ import { autoencoder, isEncoder, openParts, type PipelineParts, stageOf } from "
 import type { EncodedPrompt } from "../prompt-cache.js";
 import { encodePrompts } from "../prompt-embeds.js";
 import { runScheduler } from "../run-scheduler.js";
+import type { Run } from "../runs.js";
 import type { GenerateOptions, GenerationDefaults, HostTensor, PipelineOptions } from "../video-pipeline.js";
 import { ClassifierFreeGuidance } from "./classifier-free-guidance.js";
 import { encodeImage, type ImageParts, modelInput } from "./hunyuan-image.js";

@@ -2,12 +2,13 @@
 import { concat, type Device, permute, type Tensor } from "@lvsa/runtime";
 import { imageToVideoRange, stretchImage } from "../../images/fit-image.js";
 import type { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
+import type { Settings } from "../clip-plan.js";
 import type { Component } from "../component.js";
-import type { Run, Settings } from "../diffusion-pipeline.js";
 import { encodeFrame, withEncoder } from "../image-conditions.js";
 import type { ImageEmbedder } from "../image-embedder.js";
 import { assertFinite } from "../not-finite.js";
 import type { EncodeRun } from "../pipeline-parts.js";
+import type { Run } from "../runs.js";
 import type { HostTensor, RgbImage } from "../video-pipeline.js";
 import type { ImageCondition } from "./wan-model-input.js";
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
-import type { Settings } from "../diffusion-pipeline.js";
+import type { Settings } from "../clip-plan.js";
 import type { GenerateOptions, RgbImage } from "../video-pipeline.js";
 import { givenFramesMask } from "./wan-image-condition.js";
 import { checkWanOptions, wanAbilities } from "./wan-options.js";

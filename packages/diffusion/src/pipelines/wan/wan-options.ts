@@ -3,7 +3,7 @@ import { UsageError } from "@lvsa/runtime";
 import { hasComponent, type ModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import type { WanTransformerConfig } from "../../models/transformers/transformer-wan-definition.js";
 import { badOption } from "../bad-option.js";
-import type { Settings } from "../diffusion-pipeline.js";
+import type { Settings } from "../clip-plan.js";
 import { FamilyOptions, imageNeeded, imageUnsupported } from "../generate-options.js";
 import { withoutEffect } from "../notes.js";
 import { checkEmbeds } from "../prompt-embeds.js";
