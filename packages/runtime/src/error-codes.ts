@@ -113,6 +113,8 @@ export const RUNTIME_ERROR_CODES: Readonly<
   UNSUPPORTED_DTYPE: { fault: "input" },
   /** tensor … is quantized with …, which can not be read. */
   UNSUPPORTED_QUANTIZATION: { fault: "input" },
+  /** the cache can not be written: … */
+  WRITE_FAILED: { fault: "run" },
   /** tensor … is …, the model expects …. */
   WRONG_SHAPE: { fault: "input" },
 };
@@ -173,4 +175,5 @@ export type RuntimeErrorCode =
   | "UNKNOWN_DTYPE"
   | "UNSUPPORTED_DTYPE"
   | "UNSUPPORTED_QUANTIZATION"
+  | "WRITE_FAILED"
   | "WRONG_SHAPE";

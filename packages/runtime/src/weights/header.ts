@@ -41,6 +41,7 @@ export type WeightsErrorCode =
   | "HUB_ANSWER"
   | "CHECKSUM"
   | "OFFLINE"
+  | "WRITE_FAILED"
   | "INDEX_MISMATCH"
   | "NOT_FOUND"
   | "NOT_A_FILE"

@@ -5,7 +5,7 @@
 import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { isRepositoryName } from "../../weights/http/hub.js";
+import { isCommit, isRepositoryName, isRevisionName } from "../../weights/http/hub.js";
 
 /** Variables that `huggingface_hub` knows too. */
 export interface HubEnvironment extends Readonly<Record<string, string | undefined>> {
@@ -37,15 +37,15 @@ export async function cachedSnapshot(
   env: HubEnvironment,
   revision = "main",
 ): Promise<string | undefined> {
-  if (!isRepositoryName(repository)) return undefined;
+  if (!isRepositoryName(repository) || !isRevisionName(revision)) return undefined;
   const folder = repositoryFolder(hubCacheFolder(env), repository);
-  const commit = /^[0-9a-f]{40}$/.test(revision)
+  const commit = isCommit(revision)
     ? revision
     : await readFile(join(folder, "refs", revision), "utf8").then(
         (text) => text.trim(),
         () => undefined,
       );
-  if (commit === undefined || !/^[0-9a-f]{40}$/.test(commit)) return undefined;
+  if (commit === undefined || !isCommit(commit)) return undefined;
   const snapshot = join(folder, "snapshots", commit);
   return access(snapshot).then(
     () => snapshot,

@@ -1,9 +1,12 @@
 /** A local server in the place of the Hub: one that serves, cuts, ignores ranges and lies. */
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { lstat, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { lstat, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type LyingServer, lyingServer } from "../../weights/http/testing/lying-server.js";
 import { cachedSnapshot, repositoryFolder } from "./hub-cache.js";
@@ -25,16 +28,19 @@ const FILES: Readonly<Record<string, Uint8Array>> = {
 let server: LyingServer;
 let cache: string;
 let asked: { path: string; range: string | undefined; token: string | undefined }[];
+/** Names in the listing, and further files. */
+let listed: readonly string[];
+let copies: Readonly<Record<string, Uint8Array>>;
 /** What a test changes of the answer for the large file; true where it answered. */
 let meddle: (request: IncomingMessage, response: ServerResponse, start: number) => boolean;
 const env = () => ({ HF_HUB_CACHE: cache, HF_ENDPOINT: server.base, HF_TOKEN: "secret" });
 const options = { retryDelay: 1, parallel: 2 };
 
-function listing(names = Object.keys(FILES)) {
+function listing(names: readonly string[] = Object.keys(FILES)) {
   return {
     sha: COMMIT,
     siblings: names.map((rfilename) => {
-      const bytes = FILES[rfilename] ?? SMALL;
+      const bytes = { ...FILES, ...copies }[rfilename] ?? SMALL;
       const lfs = bytes === LARGE ? { lfs: { sha256: sha256(bytes), size: bytes.length } } : {};
       return { rfilename, size: bytes.length, blobId: gitHash(bytes), ...lfs };
     }),
@@ -46,15 +52,17 @@ beforeEach(async () => {
   cache = await mkdtemp(join(tmpdir(), "lvsa-hub-"));
   asked = [];
   meddle = () => false;
+  listed = Object.keys(FILES);
+  copies = {};
   server.handler = (request, response) => {
     const path = decodeURIComponent(request.url!.split("?")[0]!);
     const { range, authorization: token } = request.headers;
     asked.push({ path, range, token });
-    if (path.startsWith("/api/models/own/model/revision/main"))
+    if (path.startsWith("/api/models/own/model/revision/"))
       return void response
         .writeHead(200, { "content-type": "application/json" })
-        .end(JSON.stringify(listing()));
-    const file = FILES[path.slice(`/own/model/resolve/${COMMIT}/`.length)];
+        .end(JSON.stringify(listing(listed)));
+    const file = { ...FILES, ...copies }[path.slice(`/own/model/resolve/${COMMIT}/`.length)];
     if (!file) return void response.writeHead(404).end();
     const start = Number(/bytes=(\d+)-/.exec(range ?? "")?.[1] ?? 0);
     if (file === LARGE && meddle(request, response, start)) return;
@@ -65,6 +73,18 @@ beforeEach(async () => {
   };
 });
 afterEach(() => server.close());
+
+/** Leaves something in the folder of blobs. */
+async function leave(name: string, bytes: Uint8Array): Promise<void> {
+  const blobs = join(repositoryFolder(cache, "own/model"), "blobs");
+  await mkdir(blobs, { recursive: true });
+  await writeFile(join(blobs, name), bytes);
+}
+
+/** Hash of the large file in a snapshot. */
+async function pulled(folder: string): Promise<string> {
+  return sha256(await readFile(join(folder, "transformer", "diffusion_pytorch_model.safetensors")));
+}
 
 const large = () => asked.filter(({ path }) => path.endsWith(".safetensors"));
 
@@ -174,6 +194,189 @@ describe("a pull", () => {
     server.handler = (_, response) =>
       void response.writeHead(200, { "content-type": "application/json" }).end("[]");
     await expect(pullRepository("own/model", env(), options)).rejects.toMatchObject({ code: "HUB_ANSWER" });
+  });
+
+  it("asks again while a server throttles, also in the middle of a file", async () => {
+    let refusals = 0;
+    meddle = (_, response, start) => {
+      if (start > 0 && refusals++ < 2) {
+        response.writeHead(refusals === 1 ? 429 : 503, { "retry-after": "0" }).end("slow down");
+        return true;
+      }
+      if (start > 0) return false;
+      response.writeHead(200, { "content-length": LARGE.length });
+      response.write(LARGE.subarray(0, 100_000), () => response.destroy());
+      return true;
+    };
+    const folder = await pullRepository("own/model", env(), options);
+    expect(await pulled(folder)).toBe(sha256(LARGE));
+    expect(large().map(({ range }) => range)).toEqual([undefined, ...Array(3).fill("bytes=100000-")]);
+  });
+
+  it("begins anew where the server has nothing at the place where it left off", async () => {
+    await leave(`${sha256(LARGE)}.incomplete`, LARGE.subarray(0, 1234));
+    meddle = (_, response, start) => {
+      if (start === 0) return false;
+      response.writeHead(416, { "content-range": "bytes */99" }).end("no such range");
+      return true;
+    };
+    expect(await pulled(await pullRepository("own/model", env(), options))).toBe(sha256(LARGE));
+    expect(large().map(({ range }) => range)).toEqual(["bytes=1234-", undefined]);
+  });
+
+  it.each([
+    ["of another length", { "content-range": `bytes 1234-${LARGE.length - 1}/${LARGE.length + 1}` }],
+    ["from another place", { "content-range": `bytes 1235-${LARGE.length - 1}/${LARGE.length}` }],
+    ["of no stated place", {}],
+  ])("refuses a part %s, and keeps what it had", async (_, headers) => {
+    await leave(`${sha256(LARGE)}.incomplete`, LARGE.subarray(0, 1234));
+    meddle = (_request, response) => {
+      response.writeHead(206, headers as Record<string, string>).end(LARGE.subarray(1234));
+      return true;
+    };
+    await expect(pullRepository("own/model", env(), options)).rejects.toMatchObject({ code: "READ_FAILED" });
+    meddle = () => false;
+    expect(await pulled(await pullRepository("own/model", env(), options))).toBe(sha256(LARGE));
+    expect(large().at(-1)!.range).toBe("bytes=1234-");
+  });
+
+  it("ends where every answer is too short", async () => {
+    meddle = (_, response) => {
+      response.writeHead(200, { "content-length": 1000 }).end(LARGE.subarray(0, 1000));
+      return true;
+    };
+    await expect(pullRepository("own/model", env(), { ...options, retries: 1 })).rejects.toMatchObject({
+      code: "READ_FAILED",
+      message: expect.stringContaining(`ended at byte 1000 of ${LARGE.length}`),
+    });
+  });
+
+  it("takes files that a server compresses though nobody asked for it", async () => {
+    meddle = (request, response) => {
+      expect(request.headers["accept-encoding"]).toBe("identity");
+      const zipped = gzipSync(LARGE);
+      response.writeHead(200, { "content-encoding": "gzip", "content-length": zipped.length }).end(zipped);
+      return true;
+    };
+    expect(await pulled(await pullRepository("own/model", env(), options))).toBe(sha256(LARGE));
+  });
+
+  it("follows to another host, where it does not show the token", async () => {
+    meddle = (request, response) => {
+      if (request.headers.host === new URL(server.otherHost).host) return false;
+      response.writeHead(302, { location: `${server.otherHost}${request.url}` }).end();
+      return true;
+    };
+    expect(await pulled(await pullRepository("own/model", env(), options))).toBe(sha256(LARGE));
+    expect(large().map(({ token }) => token)).toEqual(["Bearer secret", undefined]);
+  });
+
+  it.each([401, 403])("says where a token is given: HTTP %i", async (status) => {
+    server.handler = (_, response) => void response.writeHead(status).end("{}");
+    await expect(pullRepository("own/model", env(), options)).rejects.toMatchObject({
+      code: "NO_ACCESS",
+      fix: expect.stringContaining("the token of HF_TOKEN"),
+    });
+    await expect(
+      pullRepository("own/model", { ...env(), HF_TOKEN: undefined }, options),
+    ).rejects.toMatchObject({ code: "NO_ACCESS", fix: expect.stringContaining("as HF_TOKEN") });
+  });
+
+  it("may run twice at once, and brings what several paths share once", async () => {
+    const names = [...Object.keys(FILES), "again/copy.safetensors", "again/index.json"];
+    copies = { "again/copy.safetensors": LARGE, "again/index.json": SMALL };
+    // Slow enough that both are in the middle of the file.
+    meddle = (_, response, start) => {
+      response.writeHead(start > 0 ? 206 : 200, {
+        ...(start > 0 ? { "content-range": `bytes ${start}-${LARGE.length - 1}/${LARGE.length}` } : {}),
+      });
+      response.write(LARGE.subarray(start, 150_000));
+      setTimeout(() => response.end(LARGE.subarray(Math.max(start, 150_000))), 100);
+      return true;
+    };
+    listed = names;
+    const folders = await Promise.all([1, 2].map(() => pullRepository("own/model", env(), options)));
+    expect(folders[0]).toBe(folders[1]);
+    for (const name of names) {
+      const expected = { ...FILES, ...copies }[name]!;
+      expect(sha256(await readFile(join(folders[0]!, name))), name).toBe(sha256(expected));
+    }
+    expect(large().filter(({ path }) => path.includes("copy")).length).toBe(0);
+    const blobs = await readdir(join(repositoryFolder(cache, "own/model"), "blobs"));
+    expect(blobs.filter((name) => name.includes("incomplete"))).toEqual([]);
+    expect(blobs).toHaveLength(3);
+  });
+
+  it("goes on from what a process that was killed left, and not from that of one that lives", async () => {
+    const host = hostname().replaceAll(/[^\w]/g, "_");
+    const dead = spawnSync(process.execPath, ["-e", ""]).pid;
+    const uuid = crypto.randomUUID();
+    await leave(`${sha256(LARGE)}.${host}-${process.pid}-${uuid}.incomplete`, new Uint8Array(500));
+    await leave(`${sha256(LARGE)}.${host}-${dead}-${uuid}.incomplete`, LARGE.subarray(0, 2345));
+    expect(await pulled(await pullRepository("own/model", env(), options))).toBe(sha256(LARGE));
+    expect(large().map(({ range }) => range)).toEqual(["bytes=2345-"]);
+  });
+
+  it("leaves what it has when it is stopped", async () => {
+    const controller = new AbortController();
+    meddle = (_, response) => {
+      response.writeHead(200, { "content-length": LARGE.length });
+      response.write(LARGE.subarray(0, 50_000));
+      return true;
+    };
+    const work = pullRepository("own/model", env(), {
+      ...{ ...options, signal: controller.signal },
+      onProgress: (done) => done >= 50_000 && controller.abort(),
+    });
+    await expect(work).rejects.toMatchObject({ code: "ABORTED" });
+    const blobs = await readdir(join(repositoryFolder(cache, "own/model"), "blobs"));
+    expect(blobs.filter((name) => name.includes("incomplete"))).toEqual([`${sha256(LARGE)}.incomplete`]);
+  });
+
+  it.skipIf(!existsSync("/dev/full"))("says that the disk is full (needs /dev/full)", async () => {
+    const blobs = join(repositoryFolder(cache, "own/model"), "blobs");
+    await mkdir(blobs, { recursive: true });
+    await symlink("/dev/full", join(blobs, `${sha256(LARGE)}.incomplete`));
+    await expect(pullRepository("own/model", env(), options)).rejects.toMatchObject({
+      code: "WRITE_FAILED",
+      fault: "run",
+      fix: expect.stringContaining("Free some space"),
+    });
+  });
+
+  it("says that the cache can not be written", async () => {
+    await writeFile(join(cache, "file"), "");
+    await expect(
+      pullRepository("own/model", { ...env(), HF_HUB_CACHE: join(cache, "file") }, options),
+    ).rejects.toMatchObject({ code: "WRITE_FAILED" });
+  });
+
+  it.each([
+    ["one path twice", ["a.json", "a.json"]],
+    ["a file that is a folder too", ["a", "a/b.json"]],
+  ])("refuses listings with %s", async (_, names) => {
+    listed = names;
+    await expect(pullRepository("own/model", env(), options)).rejects.toMatchObject({ code: "HUB_ANSWER" });
+  });
+
+  it("takes a commit for itself, and refuses the listing of another", async () => {
+    const folder = await pullRepository("own/model", env(), { ...options, revision: COMMIT });
+    expect(await readdir(repositoryFolder(cache, "own/model"))).not.toContain("refs");
+    expect(await cachedSnapshot("own/model", env(), COMMIT)).toBe(folder);
+    await expect(
+      pullRepository("own/model", env(), { ...options, revision: "d".repeat(40) }),
+    ).rejects.toMatchObject({ code: "HUB_ANSWER", message: expect.stringContaining(`of commit ${COMMIT}`) });
+  });
+
+  it("writes no reference outside of its folder", async () => {
+    for (const revision of ["../../../evil", "/etc/evil", "a//b", "..", "a\\b"]) {
+      asked = [];
+      await expect(pullRepository("own/model", env(), { ...options, revision })).rejects.toMatchObject({
+        code: "NOT_FOUND",
+      });
+      expect(asked).toEqual([]);
+      expect(await cachedSnapshot("own/model", env(), revision)).toBeUndefined();
+    }
   });
 
   it("says what is not there: repositories, names, and a connection that is forbidden", async () => {

@@ -1,17 +1,20 @@
 /** Downloads a repository of the Hub into its cache: in parts that can be resumed, checked by their hashes. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { copyFile, mkdir, open, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, open, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { throwIfAborted } from "../../errors.js";
+import { isLvsaError, throwIfAborted } from "../../errors.js";
+import { quoted } from "../../printable.js";
 import { readFailed, weightsError } from "../../weights/header.js";
-import { again, exchange, type HttpSourceOptions } from "../../weights/http/exchange.js";
+import { type Answer, again, exchange, type HttpSourceOptions } from "../../weights/http/exchange.js";
 import {
   HUB_ENDPOINT,
   type HubFile,
   hubFileAddress,
   hubListing,
+  isCommit,
   isRepositoryName,
+  isRevisionName,
 } from "../../weights/http/hub.js";
 import {
   cachedSnapshot,
@@ -20,6 +23,7 @@ import {
   isOffline,
   repositoryFolder,
 } from "./hub-cache.js";
+import { claimPartial, sizeOf } from "./partial-file.js";
 
 export interface PullOptions
   extends Pick<HttpSourceOptions, "fetch" | "retries" | "retryDelay" | "idleTimeout"> {
@@ -36,7 +40,8 @@ export interface PullOptions
 
 /**
  * Pulls what is missing and returns the snapshot's folder. A file that a run left unfinished goes on where it ended.
- * @throws WeightsError `NOT_FOUND`, `READ_FAILED`, `HUB_ANSWER`, `CHECKSUM` (the file is removed), `OFFLINE`; AbortError
+ * @throws WeightsError `NOT_FOUND`, `NO_ACCESS`, `READ_FAILED`, `HUB_ANSWER`, `CHECKSUM` (the file is removed), `OFFLINE`,
+ *   `WRITE_FAILED` (what is there is kept); AbortError
  */
 export async function pullRepository(
   repository: string,
@@ -49,6 +54,11 @@ export async function pullRepository(
     });
   }
   const revision = options.revision ?? "main";
+  if (!isRevisionName(revision)) {
+    throw weightsError("NOT_FOUND", "the revision names no branch, tag or commit.", {
+      ...{ where: quoted(revision), fix: "Give one of the repository's, such as main." },
+    });
+  }
   if (isOffline(env)) {
     const there = await cachedSnapshot(repository, env, revision);
     if (there) return there;
@@ -65,7 +75,7 @@ export async function pullRepository(
     ...options,
     ...(env.HF_TOKEN ? { headers: { Authorization: `Bearer ${env.HF_TOKEN}` } } : {}),
   };
-  const { commit, files: all } = await hubListing(repository, revision, endpoint, http);
+  const { commit, files: all } = await withToken(env, hubListing(repository, revision, endpoint, http));
   const files = all.filter(({ path }) => isIncluded(path, options.include));
   if (files.length === 0) {
     throw weightsError("NOT_FOUND", `none of the ${all.length} files is included.`, {
@@ -83,18 +93,25 @@ export async function pullRepository(
       total,
     );
   };
-  await mkdir(join(folder, "blobs"), { recursive: true });
-  const queue = [...files];
+  await writing(folder, () => mkdir(join(folder, "blobs"), { recursive: true }));
+  // Files of the same content are one blob.
+  const queue = [...new Set(files.map(({ hash }) => hash))].map((hash) =>
+    files.filter((file) => file.hash === hash),
+  );
   const controller = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, controller.signal]) : controller.signal;
   const worker = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    for (let same = queue.shift(); same !== undefined; same = queue.shift()) {
       throwIfAborted(signal, "the download");
-      const one = file;
-      const address = hubFileAddress(repository, commit, one.path, endpoint);
-      const blob = join(folder, "blobs", one.hash);
-      await pullBlob(address, one, blob, { ...http, signal }, (bytes) => progress(one, bytes));
-      await link(blob, join(snapshot, one.path));
+      const [first] = same as [HubFile, ...HubFile[]];
+      const address = hubFileAddress(repository, commit, first.path, endpoint);
+      const blob = join(folder, "blobs", first.hash);
+      await pullBlob(address, first, blob, { ...http, signal }, (bytes) => progress(first, bytes));
+      for (const one of same) {
+        const path = join(snapshot, one.path);
+        await writing(path, () => link(blob, path));
+        progress(one, one.size);
+      }
     }
   };
   // All of them end before the call does; the first failure stops the others.
@@ -111,10 +128,36 @@ export async function pullRepository(
     result.status === "rejected" ? [result.reason as unknown] : [],
   );
   const first = failures.find((error) => (error as { code?: string }).code !== "ABORTED") ?? failures[0];
-  if (first !== undefined) throw first;
-  await mkdir(dirname(join(folder, "refs", revision)), { recursive: true });
-  await writeFile(join(folder, "refs", revision), commit);
+  if (first !== undefined) await withToken(env, Promise.reject(first));
+  // A commit stands for itself.
+  if (!isCommit(revision)) {
+    const ref = join(folder, "refs", revision);
+    await writing(ref, () => writeReference(ref, commit));
+  }
   return snapshot;
+}
+
+/** The result, or an error that knows where a token is given. */
+async function withToken<T>({ HF_TOKEN: token }: HubEnvironment, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!isLvsaError(error) || error.code !== "NO_ACCESS") throw error;
+    throw weightsError("NO_ACCESS", error.message, {
+      fix: token
+        ? "Check the repository's name, and whether the token of HF_TOKEN may read it: where its authors ask to agree to terms, agree on its page first."
+        : "Check the repository's name; where it is private or its authors ask to agree to terms, give a token that may read it as HF_TOKEN.",
+      ...(error.where === undefined ? {} : { where: error.where }),
+      cause: error,
+    });
+  }
+}
+
+async function writeReference(path: string, commit: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const beside = `${path}.${crypto.randomUUID()}`;
+  await writeFile(beside, commit);
+  await rename(beside, path);
 }
 
 function isIncluded(path: string, patterns: readonly string[] | undefined): boolean {
@@ -133,88 +176,109 @@ async function pullBlob(
   options: HttpSourceOptions,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
-  const whole = await sizeOf(blob);
-  if (whole === file.size) return onBytes(file.size);
-  const partial = `${blob}.incomplete`;
-  if (((await sizeOf(partial)) ?? 0) > file.size) await rm(partial, { force: true });
-  const readAgain = (message: string, fix: string) => readFailed(message, { where: address, fix });
-  await exchangeRest();
-  const hash = await hashOf(partial, file);
-  if (hash !== file.hash) {
-    await rm(partial, { force: true });
-    throw weightsError("CHECKSUM", `the hash of the file is ${hash}, the Hub says ${file.hash}.`, {
-      where: address,
-      fix: "Pull it again; where that recurs, the server or a mirror changes files.",
-      fault: "run",
-    });
+  if ((await sizeOf(blob)) === file.size) return onBytes(file.size);
+  const partial = await claimPartial(blob);
+  try {
+    await download(address, file, partial.path, options, onBytes);
+    const hash = await hashOf(partial.path, file);
+    if (hash !== file.hash) {
+      await rm(partial.path, { force: true });
+      throw weightsError("CHECKSUM", `the hash of the file is ${hash}, the Hub says ${file.hash}.`, {
+        where: address,
+        fix: "Pull it again; where that recurs, the server or a mirror changes files.",
+        fault: "run",
+      });
+    }
+    await rename(partial.path, blob);
+  } finally {
+    await partial.release();
   }
-  await rename(partial, blob);
   onBytes(file.size);
+}
 
-  async function exchangeRest(): Promise<void> {
-    // Each attempt goes on from what is on the disk, so that a server that cuts is asked for less every time.
-    for (let idle = 0; ; ) {
-      const start = (await sizeOf(partial)) ?? 0;
-      if (start === file.size && (start > 0 || (await sizeOf(partial)) !== undefined)) return;
-      try {
-        await attempt(start);
-        if (file.size === 0) return;
-      } catch (error) {
-        const grown = ((await sizeOf(partial)) ?? 0) > start;
-        if ((error as { code?: string }).code !== "READ_FAILED") throw error;
-        // An attempt that brought bytes is progress; those that bring none are few.
-        idle = grown ? 0 : idle + 1;
-        if (idle > 0) throw error;
-      }
+/** Brings what is missing of `path`. An attempt that brought bytes is progress; those that bring none are few. */
+async function download(
+  address: string,
+  file: HubFile,
+  path: string,
+  options: HttpSourceOptions,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const found = await sizeOf(path);
+  if (found === file.size) return;
+  /** Bytes that are on the disk. */
+  let have = found ?? 0;
+  if (have > file.size) {
+    await rm(path, { force: true });
+    have = 0;
+  }
+  for (;;) {
+    const before = have;
+    try {
+      // Compressed bytes have other positions.
+      const headers = () => ({
+        "Accept-Encoding": "identity",
+        ...(have > 0 ? { Range: `bytes=${have}-` } : {}),
+      });
+      return await exchange(address, headers, options, take);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "READ_FAILED" || have <= before) throw error;
     }
   }
 
-  function attempt(start: number): Promise<void> {
-    const headers: Record<string, string> = start > 0 ? { Range: `bytes=${start}-` } : {};
-    return exchange(
-      address,
-      headers,
-      { ...options, retries: start > 0 ? 0 : (options.retries ?? 3) },
-      async (answer) => {
-        const { status, headers: given } = answer.response;
-        const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(given.get("content-range") ?? "");
-        // A server that ignores the range sends the file from its start.
-        const from = status === 206 && range ? Number(range[1]) : 0;
-        if (status === 206 && from !== start)
-          throw readAgain(
-            `bytes from ${start} were asked for, the server sent them from ${from}.`,
-            "Try again.",
-          );
-        const out = await open(partial, from === 0 ? "w" : "r+");
-        try {
-          let at = from;
-          for await (const part of answer.parts()) {
-            if (at + part.length > file.size) {
-              await out.truncate(0);
-              throw readAgain(`the server sends more than the ${file.size} bytes of the file.`, "Try again.");
-            }
-            for (let done = 0; done < part.length; )
-              done += (await out.write(part, done, part.length - done, at + done)).bytesWritten;
-            at += part.length;
-            onBytes(at);
-          }
-          if (at < file.size) {
-            const cut = readAgain(`the server ended at byte ${at} of ${file.size}.`, "Pull it again.");
-            throw at > start ? cut : again(cut);
-          }
-        } finally {
-          await out.close();
+  async function take({ response, parts }: Answer): Promise<void> {
+    const fail = (message: string, fix = "Pull it again.") => readFailed(message, { where: address, fix });
+    const { status, headers } = response;
+    if (status === 416 && file.size > 0) {
+      have = 0;
+      throw again(fail("the server has no bytes where an earlier download ended."));
+    }
+    const range = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+    // A server that ignores the range sends the file from its start.
+    const from = status === 206 && range ? Number(range[1]) : 0;
+    if (status === 206 && from !== have)
+      throw fail(`bytes from ${have} were asked for, the server sent them from ${from}.`);
+    if (status === 206 && range && range[3] !== "*" && Number(range[3]) !== file.size)
+      throw fail(`the server's file has ${range[3]} bytes, the Hub says ${file.size}.`);
+    const out = await writing(path, () => open(path, from === 0 ? "w" : "r+"));
+    have = from;
+    try {
+      for await (const part of status === 416 ? [] : parts()) {
+        if (have + part.length > file.size) {
+          have = 0;
+          await out.truncate(0);
+          throw fail(`the server sends more than the ${file.size} bytes of the file.`);
         }
-      },
-    );
+        for (let done = 0; done < part.length; )
+          done += (await writing(path, () => out.write(part, done, part.length - done, have + done)))
+            .bytesWritten;
+        have += part.length;
+        onBytes(have);
+      }
+    } finally {
+      await out.close();
+    }
+    if (have < file.size) throw again(fail(`the server ended at byte ${have} of ${file.size}.`));
   }
 }
 
-function sizeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    ({ size }) => size,
-    () => undefined,
-  );
+/** What the file system refuses, as an error that says what to do. */
+async function writing<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (isLvsaError(cause) || typeof code !== "string") throw cause;
+    const isFull = code === "ENOSPC" || code === "EDQUOT";
+    throw weightsError("WRITE_FAILED", `the cache can not be written: ${message}`, {
+      where: path,
+      fix: isFull
+        ? "Free some space, or choose another disk with HF_HUB_CACHE; what is there is kept."
+        : "Choose another folder with HF_HUB_CACHE.",
+      fault: "run",
+      cause,
+    });
+  }
 }
 
 /** SHA-256 of a large file, git's name of any other. */
@@ -225,14 +289,15 @@ async function hashOf(path: string, { isLarge, size }: HubFile): Promise<string>
   return hash.digest("hex");
 }
 
-/** A link to the blob; where links are not allowed (Windows without its developer mode), a copy. */
+/** A link to the blob; where links are not allowed (Windows without its developer mode), a copy. Another pull may do the same. */
 async function link(blob: string, path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  await rm(path, { force: true });
+  const beside = `${path}.${crypto.randomUUID()}`;
   try {
-    await symlink(relative(dirname(path), blob), path);
+    await symlink(relative(dirname(path), blob), beside);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
-    await copyFile(blob, path);
+    await copyFile(blob, beside);
   }
+  await rename(beside, path);
 }

@@ -24,6 +24,8 @@ export interface HttpSourceOptions {
 const LEAST_PROGRESS = 1024;
 const REDIRECTS = 10;
 
+type Headers = Readonly<Record<string, string>>;
+
 /** An answer and the bytes of its body, part by part; waiting for a part too long ends it. */
 export interface Answer {
   readonly response: Response;
@@ -43,11 +45,12 @@ class Retryable extends Error {
 /**
  * Asks for `address` and hands the answer (any 2xx, or 416) to `use`, again where another attempt may help. `use`
  * throws `again(...)` to have one.
+ * @param headers of every attempt, or what makes them anew: of a download that goes on, what is wanted changes
  * @throws WeightsError `NOT_FOUND`, `READ_FAILED`; AbortError; what `use` throws
  */
 export async function exchange<T>(
   address: string | URL,
-  headers: Readonly<Record<string, string>>,
+  headers: Headers | (() => Headers),
   options: HttpSourceOptions,
   use: (answer: Answer) => Promise<T>,
 ): Promise<T> {
@@ -57,7 +60,7 @@ export async function exchange<T>(
   for (let count = 0; ; count++) {
     try {
       if (signal?.aborted) throw stopped(signal);
-      return await attempt(target, name, headers, options, use);
+      return await attempt(target, name, typeof headers === "function" ? headers() : headers, options, use);
     } catch (error) {
       if (signal?.aborted) throw stopped(signal);
       if (!(error instanceof Retryable)) throw error;
@@ -79,7 +82,7 @@ function stopped(signal: AbortSignal): AbortError {
 async function attempt<T>(
   target: Target,
   name: string,
-  headers: Readonly<Record<string, string>>,
+  headers: Headers,
   options: HttpSourceOptions,
   use: (answer: Answer) => Promise<T>,
 ): Promise<T> {
@@ -207,7 +210,7 @@ function isOwn(error: unknown): boolean {
 async function send(
   { url: first, headers: own }: Target,
   name: string,
-  headers: Readonly<Record<string, string>>,
+  headers: Headers,
   options: HttpSourceOptions,
   signal: AbortSignal,
 ): Promise<Response> {

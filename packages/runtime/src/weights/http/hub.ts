@@ -45,7 +45,22 @@ export function isRepositoryName(text: string): boolean {
   );
 }
 
-/** @throws WeightsError `NOT_FOUND`, `READ_FAILED`; `HUB_ANSWER` for an answer that is none of the Hub's */
+/** Whether a text can name a branch, a tag or a commit: it becomes a path on the disk. */
+export function isRevisionName(text: string): boolean {
+  return text.length <= 256 && isPathInside(text);
+}
+
+function isPathInside(path: string): boolean {
+  return (
+    !/[\\:\0]/.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..")
+  );
+}
+
+export function isCommit(revision: string): boolean {
+  return /^[0-9a-f]{40}$/.test(revision);
+}
+
+/** @throws WeightsError `NOT_FOUND`, `NO_ACCESS`, `READ_FAILED`; `HUB_ANSWER` for an answer that is none of the Hub's */
 export async function hubListing(
   repository: string,
   revision: string,
@@ -67,10 +82,19 @@ export async function hubListing(
   } catch (cause) {
     throw fail("is not in the form of the Hub", cause);
   }
+  if (isCommit(revision) && parsed.sha !== revision)
+    throw fail(`is of commit ${parsed.sha}, and ${revision} was asked for`);
+  const paths = new Set<string>();
+  for (const { rfilename: path } of parsed.siblings) {
+    if (paths.has(path)) throw fail(`names the file ${quoted(path)} twice`);
+    paths.add(path);
+  }
   const files = parsed.siblings.map(({ rfilename: path, size, blobId, lfs }) => {
     // Names become paths on the disk.
-    if (path.split("/").some((part) => part === "" || part === "." || part === "..") || /[\\:\0]/.test(path))
-      throw fail(`names the file ${quoted(path)}, which is no path inside of it`);
+    if (!isPathInside(path)) throw fail(`names the file ${quoted(path)}, which is no path inside of it`);
+    const parts = path.split("/");
+    const file = parts.map((_, i) => parts.slice(0, i).join("/")).find((parent) => paths.has(parent));
+    if (file !== undefined) throw fail(`has ${quoted(file)} as a file and as the folder of ${quoted(path)}`);
     return { path, size: lfs?.size ?? size, hash: lfs?.sha256 ?? blobId, isLarge: Boolean(lfs) };
   });
   return { commit: parsed.sha, files };
