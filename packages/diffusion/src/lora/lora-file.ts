@@ -140,7 +140,9 @@ export class LoraFile {
       };
       const weight = (place: Place) => (shapes.has(place.module) ? place.module : `${place.module}.weight`);
       if (up !== undefined && down !== undefined) {
-        add([up, down], module, weight, this.#factor(module, parts.get("alpha"), down));
+        // A file that names no second one calls any model a transformer.
+        const component = this.namesTransformers ? target.component : USUAL;
+        add([up, down], module, weight, this.#factor(component, module, parts.get("alpha"), down));
       }
       const single = (part: LoraPart) => parts.get(part);
       const diff = single("diff");
@@ -181,10 +183,10 @@ export class LoraFile {
   }
 
   /** alpha / rank: of the tensor, else of the metadata, else 1. */
-  #factor(module: string, alphaKey: string | undefined, down: string): number {
+  #factor(component: string, module: string, alphaKey: string | undefined, down: string): number {
     const rank = this.source.info(down).shape[0] ?? 1;
     if (alphaKey !== undefined) return this.#alphas.get(alphaKey)! / rank;
-    return this.#peft?.factor(module, rank) ?? 1;
+    return this.#peft?.factor(component, module, rank) ?? 1;
   }
 
   #checkShape({ parameter, keys, source, target }: LoraChange, shape: readonly number[]): void {

@@ -3,8 +3,12 @@ import { ConfigError } from "@lvsa/runtime";
 import * as z from "zod";
 
 export interface PeftMetadata {
-  /** alpha / rank of a module; undefined where the metadata states no alpha. */
-  factor(module: string, rank: number): number | undefined;
+  /**
+   * alpha / rank of a module; undefined where the metadata states no alpha.
+   *
+   * @param component what the file calls the transformer
+   */
+  factor(component: string, module: string, rank: number): number | undefined;
 }
 
 const number = z.number().positive();
@@ -35,18 +39,18 @@ export function parsePeftMetadata(
       cause,
     });
   }
-  // Every key begins with the name of the component.
-  const keys = Object.entries((json ?? {}) as Record<string, unknown>).map(
-    ([key, value]) => [key.replace(/^[a-z0-9_]+\./, ""), value] as const,
-  );
-  const parsed = schema.safeParse(Object.fromEntries(keys));
-  if (!parsed.success || parsed.data.use_dora) {
-    const problem = parsed.success ? "use_dora is not supported" : parsed.error.issues[0]?.message;
-    throw new ConfigError("BAD_CONFIG", `lora_adapter_metadata: ${problem}`, { where: file });
+  // Every key begins with the name of the component; files of one component may leave it out.
+  const groups = new Map<string, Record<string, unknown>>();
+  for (const [key, value] of Object.entries((json ?? {}) as Record<string, unknown>)) {
+    const [, component = "", field] = /^(?:([a-z0-9_]+)\.)?(.*)$/s.exec(key)!;
+    groups.set(component, { ...groups.get(component), [field!]: value });
   }
-  const { lora_alpha, alpha_pattern, use_rslora } = parsed.data;
+  const settings = new Map(
+    [...groups].map(([component, fields]) => [component, parseSettings(fields, file)]),
+  );
   return {
-    factor: (module, rank) => {
+    factor: (component, module, rank) => {
+      const { lora_alpha, alpha_pattern, use_rslora } = settings.get(component) ?? settings.get("") ?? {};
       const pattern = Object.entries(alpha_pattern ?? {}).find(
         ([name]) => module === name || module.endsWith(`.${name}`),
       );
@@ -54,4 +58,11 @@ export function parsePeftMetadata(
       return alpha === undefined ? undefined : alpha / (use_rslora ? Math.sqrt(rank) : rank);
     },
   };
+}
+
+function parseSettings(fields: Record<string, unknown>, file: string): z.infer<typeof schema> {
+  const parsed = schema.safeParse(fields);
+  if (parsed.success && !parsed.data.use_dora) return parsed.data;
+  const problem = parsed.success ? "use_dora is not supported" : parsed.error.issues[0]?.message;
+  throw new ConfigError("BAD_CONFIG", `lora_adapter_metadata: ${problem}`, { where: file });
 }

@@ -224,6 +224,25 @@ describe("keys", () => {
       0.25,
     );
     expect(await factor({ "transformer.r": 4 })).toBe(1);
+    expect(await factor({ lora_alpha: 8 })).toBe(2);
+    // What it says of another component is not meant.
+    expect(await factor({ "transformer.lora_alpha": 8, "text_encoder.lora_alpha": 2 })).toBe(2);
+    const both = await LoraFile.open(
+      fileOf(
+        { ...pair("transformer.proj_out", [4, 6], 4), ...pair("transformer_2.proj_out", [4, 6], 4) },
+        metadata({ "transformer.lora_alpha": 8, "transformer_2.lora_alpha": 2 }),
+      ),
+    );
+    for (const [component, expected] of [
+      ["transformer", 2],
+      ["transformer_2", 0.5],
+    ] as const)
+      expect(both.changes({ ...target, component }, true)[0]!.factor).toBe(expected);
+    // A file of one expert names it as any model is named.
+    const low = await LoraFile.open(
+      fileOf(pair("transformer.proj_out", [4, 6], 4), metadata({ "transformer.lora_alpha": 8 })),
+    );
+    expect(low.changes({ ...target, component: "transformer_2" }, true)[0]!.factor).toBe(2);
     for (const bad of [{ "transformer.lora_alpha": "x" }, { "transformer.use_dora": true }]) {
       await expect(factor(bad)).rejects.toThrow(expect.objectContaining({ code: "BAD_CONFIG" }));
     }
