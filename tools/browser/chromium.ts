@@ -11,7 +11,12 @@ export const chromiumPath: string | undefined = [
 ].find((path) => path !== undefined && existsSync(path));
 
 /** On SwiftShader: the same everywhere, with or without a GPU. */
+export const chromiumFlags: readonly string[] = [
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+];
+
 export function startChromium(): Promise<Browser> {
-  const args = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
-  return chromium.launch({ executablePath: chromiumPath!, args });
+  return chromium.launch({ executablePath: chromiumPath!, args: [...chromiumFlags] });
 }

@@ -105,9 +105,9 @@ export class TestedPage {
   }
 
   /** A picture of the page for people, where a folder for them is named. */
-  async look(name: string): Promise<void> {
+  async look(name: string, tab = this.page): Promise<void> {
     const folder = process.env.LVSA_SCREENSHOTS;
-    if (folder) await this.page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
+    if (folder) await tab.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
   }
 }
 

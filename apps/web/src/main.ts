@@ -53,6 +53,7 @@ class Page {
   #generator: VideoGenerator | undefined;
   #running: AbortController | undefined;
   #isPaused = false;
+  #isHeld = false;
   #isOpening = false;
   /** Which of two clips is being made; nothing where there is one. */
   #which = "";
@@ -234,6 +235,10 @@ class Page {
         onProgress: (progress: Progress) => this.#showProgress(progress),
         onPreview: (preview: Parameters<PreviewCanvas["show"]>[0]) => this.#preview.show(preview),
         onNote: (note: string) => console.info(note),
+        onHeld: (isHeld: boolean) => {
+          this.#isHeld = isHeld;
+          this.#say(this.#doing);
+        },
       };
       if (resume) {
         const options = this.#withFiles(resume.options);
@@ -298,6 +303,7 @@ class Page {
 
   #setPaused(isPaused: boolean): void {
     this.#isPaused = isPaused;
+    if (!isPaused) this.#isHeld = false;
     if (this.#running) this.#generator?.pause(isPaused);
     this.#pause.textContent = isPaused ? "Go on" : "Pause";
     this.#say(this.#doing);
@@ -305,7 +311,8 @@ class Page {
 
   #say(doing: string): void {
     this.#doing = doing;
-    this.#text.textContent = this.#isPaused ? `${doing}. Paused after this step.` : doing;
+    const pause = this.#isHeld ? "Paused." : "Pausing after this step…";
+    this.#text.textContent = this.#isPaused ? `${doing}. ${pause}` : doing;
   }
 
   /** A run of this model that was cut off: by a crash, a closed tab, a cancel. */

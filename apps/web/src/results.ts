@@ -48,7 +48,7 @@ export function addResult(clip: Clip, title: string, comparison?: HTMLElement): 
     create("p", { className: "quiet" }, String(clip.settings.prompt ?? "")),
     player,
     list,
-    ...clip.notes.map((note) => create("p", { className: "quiet" }, note)),
+    ...(clip.notes.length > 0 ? [notesOf(clip)] : []),
   );
   const remove = create("button", { type: "button", textContent: "Remove" });
   remove.addEventListener("click", () => {
@@ -70,6 +70,12 @@ export function addResult(clip: Clip, title: string, comparison?: HTMLElement): 
   } else element("results", HTMLElement).prepend(article);
   // For whoever embeds the page: the clip itself.
   article.dispatchEvent(new CustomEvent("lvsa-clip", { bubbles: true, detail: clip }));
+}
+
+function notesOf({ notes }: Clip): HTMLElement {
+  const summary = create("summary", {}, notes.length === 1 ? "1 note" : `${notes.length} notes`);
+  const items = notes.map((note) => create("p", {}, note));
+  return create("details", { className: "quiet" }, summary, ...items);
 }
 
 function samplingOf(settings: Clip["settings"]): string {

@@ -18,7 +18,9 @@ export class SamplingField {
     const own = create(
       "option",
       { value: "" },
-      fewSteps === undefined ? "The model's own" : "The model itself",
+      fewSteps === undefined
+        ? "The model's own"
+        : `Full: the model itself, in ${model.defaults.numInferenceSteps} steps`,
     );
     // Presets of other models are nothing for one that has its own.
     const offered = presets.filter(({ name }) => fewSteps === undefined || name === fewSteps);
@@ -26,7 +28,9 @@ export class SamplingField {
       create(
         "option",
         { value: name, title: description },
-        fewSteps === undefined ? `${name}: ${description}` : `Its student, in ${numInferenceSteps} steps`,
+        fewSteps === undefined
+          ? `${name}: ${description}`
+          : `Quick: its few-step student, in ${numInferenceSteps} steps`,
       ),
     );
     this.#select.replaceChildren(...(fewSteps === undefined ? [own, ...options] : [...options, own]));

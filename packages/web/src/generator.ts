@@ -33,6 +33,8 @@ export interface GenerateHooks {
   /** Hears a small picture of every latent frame after steps, a few times per second at most. */
   readonly onPreview?: (preview: Preview) => void;
   readonly onNote?: (note: string) => void;
+  /** Hears that the clip is held now, since it was paused, and that it goes on. */
+  readonly onHeld?: (isHeld: boolean) => void;
   /** Stops the generation within one step with `AbortError`. */
   readonly signal?: AbortSignal;
   /**
@@ -61,7 +63,7 @@ export interface VideoGenerator {
    *   another one
    */
   generate(options: ClipOptions, hooks?: GenerateHooks): Promise<Clip>;
-  /** Holds the running clip after its step, or after a frame that is being written; `false` goes on. */
+  /** Holds the running clip after its step, or after a frame that is being written (`onHeld` hears when); `false` goes on. */
   pause(isPaused?: boolean): void;
   /** Ends the worker and frees its memory. Clips that are not finished fail with `WORKER_GONE`. */
   dispose(): void;
@@ -138,6 +140,7 @@ interface CallHooks {
   readonly onProgress?: (progress: Progress) => void;
   readonly onPreview?: (preview: Preview) => void;
   readonly onNote?: (note: string) => void;
+  readonly onHeld?: (isHeld: boolean) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -226,6 +229,7 @@ class WorkerCalls {
     if ("progress" in reply) call.onProgress?.(reply.progress);
     else if ("preview" in reply) call.onPreview?.(reply.preview);
     else if ("note" in reply) call.onNote?.(reply.note);
+    else if ("held" in reply) call.onHeld?.(reply.held);
     else {
       this.#pending.delete(reply.id);
       if ("error" in reply) call.reject(fromSent(reply.error));

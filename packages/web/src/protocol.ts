@@ -172,5 +172,7 @@ export type Reply =
   | { readonly id: number; readonly progress: Progress }
   | { readonly id: number; readonly preview: Preview }
   | { readonly id: number; readonly note: string }
+  /** The call waits, since it was paused; or it goes on. */
+  | { readonly id: number; readonly held: boolean }
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: SentError };

@@ -22,7 +22,7 @@ import { chooseCheckpoint, withBundledDefaults } from "../generate/checkpoint.js
 import { claimFile } from "../generate/output-check.js";
 import { lockOwner } from "../generate/output-lock.js";
 import type { CompareCommandOptions } from "../options/compare-options.js";
-import { generationOptions } from "../options/generation-flags.js";
+import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
 import { MethodBench, type MethodName } from "./methods.js";
 import { comparePrompts } from "./prompts.js";
@@ -60,7 +60,9 @@ export async function runCompare(
   const device = await createDevice({ adapter, math, softwareAdapter, onNotice });
   try {
     throwIfAborted(signal, "comparing");
-    using engine = await Engine.open(folder, { device, precision, registered: false });
+    // The model itself, unless its student is asked for by its preset.
+    const fewSteps = common.preset !== undefined && common.preset === checkpoint.student?.preset;
+    using engine = await Engine.open(folder, { device, precision, fewSteps, registered: false });
     const { pipeline } = engine;
     const { height = pipeline.defaults.height, width = pipeline.defaults.width } = common;
     const bench = await MethodBench.open(pipeline, lvsaConfigOf(common), {
@@ -91,7 +93,7 @@ export async function runCompare(
         signal,
         onStep: ({ index, count }) => reporter.progress(`${what}, step ${index + 1}/${count}`),
       });
-      for (const note of results.length === 0 ? result.notes : []) reporter.notice(note);
+      for (const note of results.length === 0 ? result.notes : []) reporter.notice(withFlags(note));
       const clip = await collectClip(result.frames, result.width, result.height);
       settings = result.settings;
       fps = result.fps;

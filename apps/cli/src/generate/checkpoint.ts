@@ -57,7 +57,8 @@ export function withStudent(
 export function withBundledDefaults<Options extends Partial<GenerateCommandOptions>>(
   options: Options,
 ): Options {
-  return under(BUNDLED_DEFAULTS, options);
+  // Presets have steps of their own.
+  return under(options.preset === undefined ? BUNDLED_DEFAULTS : DEMO_CLIP, options);
 }
 
 function under<Options extends object>(defaults: Partial<GenerateCommandOptions>, options: Options): Options {

@@ -92,7 +92,7 @@ export function addCompareOptions(command: Command): Command {
     "guidanceScale",
     "guidanceScale2",
   );
-  addGenerationFlags(command, "flowShift", "seed");
+  addGenerationFlags(command, "preset", "flowShift", "seed");
   addDeviceOptions(command.optionsGroup("Device:")).optionsGroup("Long-Video Sparse Attention:");
   addLvsaOptions(command);
   return command
@@ -111,6 +111,7 @@ The page is written anew after every prompt, so that a run can be stopped at any
 Examples:
   lvsa compare
   lvsa compare --held-out 8 --lengths 1,2,4,6
+  lvsa compare --preset demo-wan-4step        # the demo model's few-step student
   lvsa compare --model ./Wan2.1-T2V-1.3B-Diffusers --prompt "A red fox in the snow." \\
     --methods dense,lvsa-rotating --lengths 1,4 --output fox.html`,
     );

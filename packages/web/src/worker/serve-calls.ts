@@ -13,8 +13,13 @@ export interface Port {
 /** A call that is waiting or at work. */
 class Running {
   readonly controller = new AbortController();
+  readonly #tell: (isHeld: boolean) => void;
   #isPaused = false;
   #wake: (() => void) | undefined;
+
+  constructor(tell: (isHeld: boolean) => void) {
+    this.#tell = tell;
+  }
 
   pause(isPaused: boolean): void {
     this.#isPaused = isPaused;
@@ -23,12 +28,16 @@ class Running {
 
   /** Waits as long as the call is paused; one that is stopped does not wait. */
   async gate(): Promise<void> {
-    while (this.#isPaused && !this.controller.signal.aborted) {
+    const mustWait = () => this.#isPaused && !this.controller.signal.aborted;
+    if (!mustWait()) return;
+    this.#tell(true);
+    while (mustWait()) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         this.controller.signal.addEventListener("abort", () => resolve(), { once: true });
       });
     }
+    this.#tell(false);
   }
 }
 
@@ -78,7 +87,8 @@ export function serveCalls(port: Port, lock: Promise<string | undefined>): void 
       running.get(request.id)?.pause(request.pause);
       return;
     }
-    const call = new Running();
+    const { id } = request;
+    const call = new Running((held) => port.postMessage({ id, held }));
     running.set(request.id, call);
     queue = queue.then(() => answer(request, call)).finally(() => running.delete(request.id));
   });
