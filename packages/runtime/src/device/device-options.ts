@@ -26,6 +26,11 @@ export interface Dispatch<P extends ParamTypes = ParamTypes> {
   readonly params: { readonly [K in keyof P]: number };
   /** A count (spread over x and y by `foldWorkgroups`) or a grid. */
   readonly workgroups: number | readonly [number, number, number];
+  /**
+   * How long it takes, as a share of the longest that one dispatch may take (a quarter of a second on the slowest GPU that is
+   * of use). Two such are submitted at once, so that others who use the GPU get their turn. Default 0: next to nothing.
+   */
+  readonly cost?: number;
 }
 
 export interface EmptyOptions {

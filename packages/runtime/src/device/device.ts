@@ -295,6 +295,7 @@ export class Device {
       bindings,
       Object.keys(kernel.params).length > 0 ? packParams(kernel.params, params) : undefined,
       typeof workgroups === "number" ? foldWorkgroups(workgroups) : workgroups,
+      dispatch.cost,
     );
     for (const { from, to } of copies) {
       // Kernels keep what is behind the end in its last word, which came along.

@@ -10,6 +10,8 @@ import type { Profiler } from "./profiler.js";
 const UNIFORM_BYTES = 64 * 1024;
 const UNIFORM_SLOT = 256; // the largest minUniformBufferOffsetAlignment that WebGPU allows
 const MAX_DISPATCHES = 200;
+/** Of one submit; see `Dispatch.cost`. */
+const MAX_COST = 2;
 
 export interface BufferBinding {
   readonly buffer: GPUBuffer;
@@ -27,6 +29,7 @@ export class CommandRecorder {
   readonly #staging = new Uint8Array(UNIFORM_BYTES);
   #used = 0;
   #dispatches = 0;
+  #cost = 0;
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
 
@@ -56,8 +59,10 @@ export class CommandRecorder {
     bindings: readonly BufferBinding[],
     params: ArrayBuffer | undefined,
     workgroups: readonly [number, number, number],
+    cost = 0,
   ): void {
-    if (this.#dispatches >= MAX_DISPATCHES || this.#used + UNIFORM_SLOT > UNIFORM_BYTES) this.submit();
+    const isFull = this.#dispatches >= MAX_DISPATCHES || this.#used + UNIFORM_SLOT > UNIFORM_BYTES;
+    if (isFull || this.#cost + cost > MAX_COST) this.submit();
     const entries: GPUBindGroupEntry[] = bindings.map((resource, binding) => ({ binding, resource }));
     if (params) {
       this.#staging.set(new Uint8Array(params), this.#used);
@@ -71,6 +76,7 @@ export class CommandRecorder {
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(...workgroups);
     this.#dispatches += 1;
+    this.#cost += cost;
     if (this.#profiler) this.#endPass();
   }
 
@@ -137,6 +143,7 @@ export class CommandRecorder {
     this.#encoder = undefined;
     this.#used = 0;
     this.#dispatches = 0;
+    this.#cost = 0;
   }
 
   #commands(): GPUCommandEncoder {

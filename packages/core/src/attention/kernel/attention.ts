@@ -105,11 +105,10 @@ function record(
       bias: input.relativeBias ? [input.relativeBias] : [],
     };
     const lse = logSumExp ? [logSumExp] : [];
-    const chunks: Chunk[] = chunkJobs(
-      flopsOfTile,
-      g.heads * part.batches,
-      input.dispatchFlops ?? (variant.kind === "matrix" ? MATRIX_DISPATCH_FLOPS : DISPATCH_FLOPS),
-    );
+    const dispatchFlops =
+      input.dispatchFlops ?? (variant.kind === "matrix" ? MATRIX_DISPATCH_FLOPS : DISPATCH_FLOPS);
+    const chunks: Chunk[] = chunkJobs(flopsOfTile, g.heads * part.batches, dispatchFlops);
+    const meanFlops = flopsOfTile.reduce((sum, flops) => sum + flops, 0) / tiles;
     for (const { first, count } of chunks) {
       device.dispatch({
         kernel,
@@ -133,9 +132,8 @@ function record(
           scale: (input.scale ?? 1 / Math.sqrt(g.headDim)) * LOG2E,
         },
         workgroups: count,
+        cost: (count * meanFlops) / dispatchFlops,
       });
-      // Separate command buffers, so that a long layer does not become one long wait for other users of the GPU.
-      if (chunks.length > 1) device.submit();
     }
     own?.dispose();
   }

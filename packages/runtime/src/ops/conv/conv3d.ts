@@ -290,6 +290,15 @@ function run(
               top: piece.top,
               left: g.left,
             },
+            cost:
+              (m *
+                outFrames *
+                (column.end - column.start) *
+                piece.taps *
+                g.kernel[1] *
+                g.kernel[2] *
+                channels) /
+              MAX_WORK,
             workgroups:
               outFrames * Math.ceil(m / tile.rows) * Math.ceil((column.end - column.start) / tile.columns),
           });

@@ -161,7 +161,8 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
       };
       const workgroups =
         Math.ceil(params.m / tile.rows) * Math.ceil((columns.end - columns.start) / tile.columns);
-      device.dispatch({ kernel, tensors, params, workgroups });
+      const cost = (2 * params.m * (columns.end - columns.start) * K) / dispatchFlops;
+      device.dispatch({ kernel, tensors, params, workgroups, cost });
     }
     if (packed) {
       pack(device, written, target, packed);
