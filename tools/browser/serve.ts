@@ -37,6 +37,8 @@ export async function serveFolder(folder: string): Promise<Served> {
     const start = Number(range?.[1] ?? 0);
     const end = Math.min(Number(range?.[2] ?? found.size - 1), found.size - 1);
     if (path.startsWith("/model/")) served.requests.push({ path, from: start });
+    if (range && start >= found.size)
+      return void response.writeHead(416, { "content-range": `bytes */${found.size}` }).end();
     response.writeHead(range ? 206 : 200, {
       "content-type": TYPES[extname(file)] ?? "application/octet-stream",
       "content-length": end - start + 1,
@@ -45,7 +47,9 @@ export async function serveFolder(folder: string): Promise<Served> {
     });
     if (found.size === 0) return void response.end();
     const stalls = served.stallAt === path;
-    const stream = createReadStream(file, { start, end: stalls ? Math.floor(found.size / 2) : end });
+    const half = Math.floor(found.size / 2);
+    if (stalls && start > half) return void response.flushHeaders();
+    const stream = createReadStream(file, { start, end: stalls ? half : end });
     stream.pipe(response, { end: !stalls });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -98,6 +98,18 @@ it("goes on where an earlier download ended, with the checksum of the whole", as
   expect(file.content()).toEqual(bytes);
 });
 
+it("does not ask for a file that came whole, and fetches one anew that is as long and another", async () => {
+  const listed = { version, size: 1000, sha256: sum(bytes) };
+  const whole = ask(fileWith(bytes.slice()), listed);
+  expect(await whole.done).toEqual({ size: 1000, sha256: sum(bytes) });
+  expect(whole.from).toEqual([]);
+  const file = fileWith(new Uint8Array(1000).fill(9));
+  const broken = ask(file, listed);
+  expect((await broken.done)?.sha256).toBe(sum(bytes));
+  expect(broken.from).toEqual([0]);
+  expect(file.content()).toEqual(bytes);
+});
+
 it("goes on where the connection broke, and gives up when nothing moves any more", async () => {
   const file = fileWith(new Uint8Array());
   const { done, from } = ask(file, { cuts: [300, 200] });
