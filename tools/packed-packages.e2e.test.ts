@@ -11,7 +11,7 @@ const adapter = process.env.LVSA_TEST_ADAPTER || "auto";
 let packed: PackedPackages;
 beforeAll(async () => {
   packed = await PackedPackages.pack();
-}, 300_000);
+});
 afterAll(() => packed.remove());
 
 const software = adapter === "embedded" ? ["@lvsa/software-adapter"] : [];

@@ -64,7 +64,7 @@ const servers = { REDIS_URL: startRedis, DATABASE_URL: startPostgres } as const;
 let packed: PackedPackages;
 beforeAll(async () => {
   packed = await PackedPackages.pack();
-}, 300_000);
+});
 afterAll(() => packed.remove());
 
 const readmes = [

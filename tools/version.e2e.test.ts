@@ -50,7 +50,7 @@ beforeAll(async () => {
   const change = '---\n"@lvsa/core": minor\n---\n\nA change for this test.\n';
   await writeFile(join(copy, ".changeset/for-this-test.md"), change);
   await node(copy, ["tools/version.mjs"]);
-}, 120_000);
+});
 afterAll(() => rm(copy, { recursive: true, force: true }));
 
 describe("a new version", () => {
