@@ -95,7 +95,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await page.reload();
     await tabTo("demo");
     await page.keyboard.press("Enter");
-    await page.waitForSelector("#form:not([hidden])", { timeout: 60_000 });
+    await tested.opened();
     const after = served.requests.slice(before);
     expect(after.find(({ path }) => path === TRANSFORMER)!.from).toBeGreaterThan(100_000);
     // What was whole is not fetched again.
@@ -232,7 +232,7 @@ describe.skipIf(!chromiumPath)("the page in Chromium", () => {
     await tested.context.setOffline(true);
     await page.reload();
     await page.click("#demo");
-    await page.waitForSelector("#form:not([hidden])", { timeout: 60_000 });
+    await tested.opened();
     expect(await page.textContent("#store-list")).toMatch(/Demo model \(\d/);
     await tested.context.setOffline(false);
   });

@@ -68,9 +68,11 @@ export class TestedPage {
     return this.page.evaluate("globalThis.clips");
   }
 
-  /** Waits for the form of an open model. */
+  /** Waits for the form of an open model, or for the reason why there is none. */
   async opened(): Promise<void> {
-    await this.page.waitForSelector("#form:not([hidden])", { timeout: 60_000 });
+    await this.page.waitForSelector("#form:not([hidden]), #problem strong", { timeout: 120_000 });
+    const problem = await this.page.textContent("#problem");
+    if (problem) throw new Error(`the page says: ${problem}`);
   }
 
   /** Waits until what is said of time and memory is of the clip that the form describes. */

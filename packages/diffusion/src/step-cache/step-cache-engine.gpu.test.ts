@@ -1,25 +1,15 @@
 /** Step caches in whole generations of every family: what is skipped, said, refused and freed. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import type { Device } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { readJson, referenceCases, relativeL2, requireCases, testDevice } from "@lvsa/runtime/testing";
+import { relativeL2, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { Engine } from "../engine/engine.js";
 import type { GenerateOptions } from "../pipelines/video-pipeline.js";
 import type { RunState } from "../run-state/run-state.js";
+import { engineFamilies } from "../testing-support/engine-families.js";
 
 const STEPS = 8;
 const clip = { prompt: "A cat.", numFrames: 9, height: 32, width: 48, numInferenceSteps: STEPS, seed: 3 };
-const families = ["wan", "hunyuan", "cogvideox", "cosmos3"].flatMap((name) =>
-  referenceCases(name)
-    .filter((one) => one.name === (name === "wan" ? "wan21-t2v" : "pipeline"))
-    .filter(({ directory }) => existsSync(join(directory, "case.json")))
-    .map(({ directory }) => {
-      const { checkpoint = "checkpoint" } = readJson<{ checkpoint?: string }>(join(directory, "case.json"));
-      return { name, checkpoint: join(directory, checkpoint) };
-    }),
-);
 /** No error: as many steps as are allowed are skipped after one that ran. */
 const flat = { positive: Array.from({ length: STEPS }, () => 1) };
 
@@ -30,10 +20,10 @@ beforeAll(async () => {
 afterAll(() => device.dispose());
 
 test("the reference folder holds whole checkpoints", () => {
-  requireCases(families);
+  requireCases(engineFamilies);
 });
 
-describe.each(families)("$name", ({ name, checkpoint }) => {
+describe.each(engineFamilies)("$name", ({ name, directory: checkpoint }) => {
   const open = () => Engine.open(nodeFolder(checkpoint), { device, precision: "f32", registered: false });
 
   it.each([

@@ -1,26 +1,16 @@
 /** Clips in windows, of every family: what one window is, how seams are blended, what memory and prompts reach. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "@lvsa/runtime";
 import { memorySource } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { readJson, referenceCases, relativeL2, requireCases, testDevice } from "@lvsa/runtime/testing";
+import { readJson, relativeL2, requireCases, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { Engine } from "../../engine/engine.js";
 import type { RunState } from "../../run-state/run-state.js";
 import { encodeRunState, readRunState } from "../../run-state/run-state-file.js";
 import { createScheduler } from "../../schedulers/index.js";
+import { engineFamilies } from "../../testing-support/engine-families.js";
 import type { GenerateOptions, HostTensor } from "../video-pipeline.js";
-
-const families = ["wan", "hunyuan", "cogvideox", "cosmos3"].flatMap((name) =>
-  referenceCases(name)
-    .filter((one) => one.name === (name === "wan" ? "wan21-t2v" : "pipeline"))
-    .filter(({ directory }) => existsSync(join(directory, "case.json")))
-    .map(({ directory }) => {
-      const { checkpoint = "checkpoint" } = readJson<{ checkpoint?: string }>(join(directory, "case.json"));
-      return { name, checkpoint: join(directory, checkpoint) };
-    }),
-);
 
 /** Windows of 3 latent frames that share one: 25 frames are 3 of them, 73 are 9. */
 const WINDOWS = { windowFrames: 9, windowOverlap: 4 };
@@ -34,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => device.dispose());
 
 test("the reference folder holds whole checkpoints", () => {
-  requireCases(families);
+  requireCases(engineFamilies);
 });
 
 /** Latent frames `from` to `to` of all channels. */
@@ -59,7 +49,7 @@ function cleanTerms(checkpoint: string, name: string, { timesteps }: RunState): 
   return [of("sample"), of("modelOutput")];
 }
 
-describe.each(families)("$name", ({ name, checkpoint }) => {
+describe.each(engineFamilies)("$name", ({ name, directory: checkpoint }) => {
   const axis = name === "cogvideox" ? 1 : 2;
   const open = () => Engine.open(nodeFolder(checkpoint), { device, precision: "f32", registered: false });
   const guided = { ...clip, prompt, guidanceScale: 4, numInferenceSteps: 3 };
