@@ -49,5 +49,9 @@ it("lists cards by address where there are several", () => {
 
 it("lists subgroups and matrices", () => {
   expect(render("nvidia")).toContain("subgroups of 32\n    subgroup matrices: f16->f32 16x16x16,");
-  expect(render("intel")).toContain("subgroups of 8 to 32\n");
+  expect(render("intel")).toContain("subgroups of 8 to 32, as shaders ask\n");
+  expect(render("intel, no choice of size")).toContain("subgroups of 8 to 32\n");
+  expect(render("apple")).toMatch(
+    /linear, many rows, f16: matrix-f32\n {6}not gemv: .*\n {6}not matrix-f16: no f16 matrices/,
+  );
 });

@@ -231,8 +231,8 @@ function adapterLines(
 
 function subgroupText({ subgroups }: DeviceInfo): string {
   if (!subgroups) return "";
-  const { min, max } = subgroups;
-  return `; subgroups of ${min === max ? min : `${min} to ${max}`}`;
+  const { min, max, sizeControl } = subgroups;
+  return `; subgroups of ${min === max ? min : `${min} to ${max}${sizeControl ? ", as shaders ask" : ""}`}`;
 }
 
 /** `f16->f32 16x16x16`: operands, sums, rows by columns by depth. */

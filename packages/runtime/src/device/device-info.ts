@@ -6,8 +6,11 @@ export interface DeviceCapabilities {
   readonly hardware: "gpu" | "software";
   /** Shaders can compute in f16. */
   readonly f16: boolean;
-  /** Smallest and largest number of lanes per subgroup; undefined: shaders can not use subgroups. */
-  readonly subgroups: { readonly min: number; readonly max: number } | undefined;
+  /**
+   * Smallest and largest number of lanes per subgroup, and whether a shader can ask for one between them; undefined:
+   * shaders can not use subgroups.
+   */
+  readonly subgroups: { readonly min: number; readonly max: number; readonly sizeControl?: true } | undefined;
   /** Products that subgroups compute at once; none: shaders can not use subgroup matrices. */
   readonly matrices: readonly MatrixConfig[];
   readonly limits: DeviceLimits;
@@ -51,6 +54,7 @@ export const LIMIT_NAMES = [
 export const WANTED_FEATURES = [
   "shader-f16",
   "subgroups",
+  "subgroup-size-control",
   "timestamp-query",
   "chromium-experimental-subgroup-matrix",
 ] as const;
@@ -78,6 +82,7 @@ export function describeDevice(device: GPUDevice, adapterInfo: GPUAdapterInfo): 
   const { vendor, architecture, description } = adapterInfo;
   const { subgroupMinSize: min, subgroupMaxSize: max, subgroupMatrixConfigs } = adapterInfo as SubgroupInfo;
   const features = [...device.features].sort();
+  const sizeControl = features.includes("subgroup-size-control");
   const hasMatrices = features.includes("chromium-experimental-subgroup-matrix");
   return {
     vendor,
@@ -86,7 +91,10 @@ export function describeDevice(device: GPUDevice, adapterInfo: GPUAdapterInfo): 
     description,
     hardware: isSoftwareAdapter(adapterInfo) ? "software" : "gpu",
     f16: features.includes("shader-f16"),
-    subgroups: features.includes("subgroups") && min && max ? { min, max } : undefined,
+    subgroups:
+      features.includes("subgroups") && min && max
+        ? { min, max, ...(sizeControl ? { sizeControl } : {}) }
+        : undefined,
     matrices: hasMatrices
       ? Array.from(subgroupMatrixConfigs ?? [], ({ componentType, resultComponentType, M, N, K }) => ({
           component: componentType,

@@ -16,7 +16,10 @@ export interface Disproof {
 export async function disprove(device: Device): Promise<Disproof> {
   const { f16, matrices } = device.info;
   const f16Fault = f16 ? await faultOf(device, "tile-f16") : undefined;
-  const matrixFault = matrices.length > 0 ? (f16Fault ?? (await faultOf(device, "matrix-f16"))) : undefined;
+  const matrixFault =
+    matrices.length > 0
+      ? (f16Fault ?? (await faultOf(device, "matrix-f16")) ?? (await faultOf(device, "matrix-f32")))
+      : undefined;
   return {
     ...(f16Fault === undefined ? {} : { f16: f16Fault }),
     ...(matrixFault === undefined ? {} : { matrices: matrixFault }),

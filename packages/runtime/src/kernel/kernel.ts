@@ -15,7 +15,11 @@ export interface KernelBinding {
   readonly access: "read" | "read_write";
 }
 
-export type WgslExtension = "f16" | "subgroups" | "chromium_experimental_subgroup_matrix";
+export type WgslExtension =
+  | "f16"
+  | "subgroups"
+  | "chromium_experimental_subgroup_matrix"
+  | "subgroup_size_control";
 
 export interface Kernel<P extends ParamTypes = ParamTypes> {
   /** Shown in profiles and errors, e.g. `matmul`. */

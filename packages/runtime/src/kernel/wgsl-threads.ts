@@ -7,9 +7,14 @@ export const FLAT_WORKGROUP = 256;
  * Entry point. In `body`, `workgroup` is the index of the workgroup in a grid folded by `foldWorkgroups`, which may be
  * past the end, and `thread` the thread's index in it. With `subgroups`, `lane` is its index in its subgroup and
  * `subgroup` the index of the subgroup in the workgroup; `lone` subgroups are a workgroup each, have no index, and their
- * control flow is uniform although no compiler can tell.
+ * control flow is uniform although no compiler can tell. With `size`, subgroups have so many threads on devices that have
+ * several sizes, which takes the extension `subgroup_size_control`.
  */
-export function computeMain(threads: number, body: string, subgroups: boolean | "lone" = false): string {
+export function computeMain(
+  threads: number,
+  body: string,
+  subgroups: boolean | "lone" | { readonly size: number } = false,
+): string {
   const builtins = [
     "@builtin(workgroup_id) workgroup_id: vec3u",
     "@builtin(num_workgroups) grid: vec3u",
@@ -22,7 +27,7 @@ export function computeMain(threads: number, body: string, subgroups: boolean | 
       : []),
   ];
   return /* wgsl */ `
-@compute @workgroup_size(${threads})${subgroups === "lone" ? "\n@diagnostic(off, subgroup_uniformity)" : ""}
+@compute @workgroup_size(${threads})${typeof subgroups === "object" ? ` @subgroup_size(${subgroups.size})` : ""}${subgroups === "lone" ? "\n@diagnostic(off, subgroup_uniformity)" : ""}
 fn main(${builtins.join(", ")}) {
   let workgroup = workgroup_id.x + workgroup_id.y * grid.x;
 ${trimmed(body)}

@@ -116,7 +116,7 @@ describe("choosing", () => {
     const message = (rule: string) => () => core.choose(linearFamily, shape, size, rule);
     expect(message("tile-f16")).toThrow(/linear can not run tile-f16: the device has no f16/);
     expect(message("gemv")).toThrow(/linear can not run gemv: for up to 8 rows/);
-    expect(message("tiles")).toThrow(/its rules are gemv, matrix-f16, lanes/);
+    expect(message("tiles")).toThrow(/its rules are gemv, matrix-f16, matrix-f32, lanes/);
   });
 
   test("a rule of the device's options comes first where it fits", () => {

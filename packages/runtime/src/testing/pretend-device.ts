@@ -65,8 +65,30 @@ export const PRETEND_DEVICES: Readonly<Record<string, DeviceCapabilities>> = {
   }),
   intel: pretendDevice({
     f16: true,
+    subgroups: { min: 8, max: 32, sizeControl: true },
+    matrices: [matrix("f16", "f32", 8, 16, 16)],
+    limits: { ...CORE_LIMITS, maxComputeWorkgroupStorageSize: 32_768 },
+  }),
+  "intel, no choice of size": pretendDevice({
+    f16: true,
     subgroups: { min: 8, max: 32 },
     matrices: [matrix("f16", "f32", 8, 16, 16)],
+    limits: { ...CORE_LIMITS, maxComputeWorkgroupStorageSize: 32_768 },
+  }),
+  amd: pretendDevice({
+    f16: true,
+    subgroups: { min: 32, max: 64, sizeControl: true },
+    matrices: [matrix("f16", "f32", 16, 16, 16), matrix("f16", "f16", 16, 16, 16)],
+    limits: {
+      ...CORE_LIMITS,
+      maxComputeWorkgroupStorageSize: 65_536,
+      maxComputeInvocationsPerWorkgroup: 1024,
+    },
+  }),
+  "amd, subgroups of 64": pretendDevice({
+    f16: true,
+    subgroups: { min: 64, max: 64 },
+    matrices: [matrix("f16", "f32", 16, 16, 16)],
     limits: { ...CORE_LIMITS, maxComputeWorkgroupStorageSize: 32_768 },
   }),
 };

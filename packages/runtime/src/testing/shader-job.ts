@@ -74,7 +74,12 @@ export class ShaderCompiler {
     const gpu = create(["backend=null", "enable-dawn-features=allow_unsafe_apis"]);
     const adapter = await gpu.requestAdapter();
     if (!adapter) throw new Error("Dawn has no null backend");
-    const wanted = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"];
+    const wanted = [
+      "shader-f16",
+      "subgroups",
+      "chromium-experimental-subgroup-matrix",
+      "subgroup-size-control",
+    ];
     const requiredFeatures = wanted.filter((name) => adapter.features.has(name)) as GPUFeatureName[];
     if (requiredFeatures.length < wanted.length)
       throw new Error(`the null backend has only ${requiredFeatures}`);

@@ -55,7 +55,7 @@ var<workgroup> tile_x: array<vec4<f16>, 1280>;
 var<workgroup> tile_w: array<vec4<f16>, 2560>;
 var<workgroup> tile_sums: array<vec4f, 768>;
 
-// One or two matrices of a subgroup (4 or 8 vectors wide), whose first sum is that of the row and column of the tile.
+// Neighbouring matrices of a subgroup (so many vectors wide), whose first sum is that of the row and column of the tile.
 fn store_sums(subgroup: u32, lane: u32, wide: u32, row: u32, column: u32) {
   for (var i = lane; i < 16u * wide; i += 32u) {
     let r = i / wide;

@@ -2,9 +2,9 @@
 import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, f16Values, narrowSubgroups } from "../../kernel/requirements.js";
-import { needsMatrices } from "../matrix/matrix-rules.js";
-import { MATRIX_LOAD, matrixBytes } from "../matrix/matrix-tile.wgsl.js";
-import { CONV_MATRIX_TILES, CONV_TILES, type ConvTile, type ConvVariant } from "./conv-variant.js";
+import { chosenProduct, hasRoom, needsProduct } from "../matrix/matrix-rules.js";
+import { MATRIX_LOAD, type MatrixProduct } from "../matrix/matrix-tile.wgsl.js";
+import { CONV_TILES, type ConvTile, type ConvVariant, convMatrixTiles } from "./conv-variant.js";
 import { type ConvShaderShape, convKernel } from "./conv3d.wgsl.js";
 
 /** Channels of the output and input, and taps, of the whole convolution; positions of one output frame. */
@@ -29,27 +29,27 @@ const lanes: Rule = {
   },
 };
 
-const matrix: Rule = {
-  id: "matrix-f16",
-  precision: "f16",
-  requires: (c) => needsMatrices(c, matrixBytes(CONV_MATRIX_TILES.multipleOf64)),
+/** Subgroup matrices of a component: f16, to which operands are rounded, or f32. */
+const matrix = (component: MatrixProduct["component"]): Rule => ({
+  id: `matrix-${component}`,
+  precision: component,
+  requires: (c) => needsProduct(c, component, (product) => convMatrixTiles(product).many.at(-1)!),
   fits: (_, { positions, inChannels }) => {
     if (inChannels % MATRIX_LOAD !== 0)
       return `${inChannels} input channels are no multiple of ${MATRIX_LOAD}`;
     return positions >= 32 ? undefined : "for frames of 32 positions or more";
   },
-  variant: (_, { outChannels }, { limits }) => {
-    if (outChannels <= 16) return CONV_MATRIX_TILES.upTo16;
-    if (outChannels <= 32) return CONV_MATRIX_TILES.upTo32;
+  variant: (_, { outChannels }, c) => {
+    const { narrow, many } = convMatrixTiles(chosenProduct(c, component));
+    const only = narrow.find((tile) => outChannels <= tile.tileN && hasRoom(c, tile));
+    if (only) return only;
     // The fewest channels for nothing; of equals the first.
-    const { multipleOf192, multipleOf128, multipleOf96, multipleOf64 } = CONV_MATRIX_TILES;
     const computed = ({ tileN }: { readonly tileN: number }) => Math.ceil(outChannels / tileN) * tileN;
-    const tiles = [multipleOf192, multipleOf128, multipleOf96, multipleOf64] as const;
-    return tiles
-      .filter((tile) => matrixBytes(tile) <= limits.maxComputeWorkgroupStorageSize)
+    return many
+      .filter((tile) => hasRoom(c, tile))
       .reduce((best, tile) => (computed(tile) < computed(best) ? tile : best));
   },
-};
+});
 
 /** For GPUs without matrices: sums are f32, operands travel as f16 from memory to registers. */
 const tileF16: Rule = {
@@ -80,7 +80,7 @@ const zeros = { padTime: "zeros", padSpace: "zeros", alignedN: true, bias: "f32"
 
 export const convFamily = defineKernelFamily({
   name: "conv3d",
-  rules: [matrix, lanes, tileF16, tile],
+  rules: [matrix("f16"), matrix("f32"), lanes, tileF16, tile],
   kernel: convKernel,
   typical: [
     {

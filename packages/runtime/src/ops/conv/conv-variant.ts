@@ -1,6 +1,6 @@
 /** The kernels that `conv3d` can run, as plain data. */
 import { variantKey } from "../linear/linear-variant.js";
-import type { MatrixTile } from "../matrix/matrix-tile.wgsl.js";
+import { type MatrixProduct, type MatrixTile, productOf } from "../matrix/matrix-tile.wgsl.js";
 
 /**
  * Workgroup tiles: `tileM` positions by `tileN` channels by threads that own `threadM x threadN` each, `stepK` input
@@ -35,7 +35,7 @@ export function convVariantKey(v: ConvVariant): string {
 
 /** Whether operands are rounded to f16 before they are multiplied. */
 export function roundsOperands(v: ConvVariant): boolean {
-  return v.kind === "matrix" || (v.kind === "tile" && v.half === true);
+  return v.kind === "matrix" ? productOf(v).component === "f16" : v.kind === "tile" && v.half === true;
 }
 
 const tile = (tileM: number, tileN: number, threadM: number, threadN: number, stepK: number): ConvTile => ({
@@ -75,3 +75,39 @@ export const CONV_MATRIX_TILES = {
   /** RGB outputs: 13 of 16 channels are for nothing, which still takes less time than f32 sums without matrices. */
   upTo16: { kind: "matrix", tileM: 128, tileN: 16, subgroupsM: 4, subgroupsN: 1 },
 } as const;
+
+type ConvMatrix = { readonly kind: "matrix" } & MatrixTile;
+
+/**
+ * Tiles of a product of subgroups: the narrowest that holds the channels, else the one of `many` that computes the fewest for
+ * nothing. Only those of 16x16x16 were measured; others have blocks of 32 x 32 sums per subgroup, 64 values of a lane at most.
+ */
+export function convMatrixTiles(product: MatrixProduct): {
+  readonly narrow: readonly ConvMatrix[];
+  readonly many: readonly ConvMatrix[];
+} {
+  const { multipleOf192, multipleOf128, multipleOf96, multipleOf64, upTo32, upTo16 } = CONV_MATRIX_TILES;
+  if (product.m === 16) {
+    // Subgroups of 32 are what tiles have without a word.
+    const of = (tile: ConvMatrix): ConvMatrix =>
+      product.lanes === 32 && !product.asksForLanes ? tile : { ...tile, product };
+    return {
+      narrow: [upTo16, upTo32].map(of),
+      many: [multipleOf192, multipleOf128, multipleOf96, multipleOf64].map(of),
+    };
+  }
+  const step = product.component === "f32" ? { step: 16 } : {};
+  const matrix = (tileM: number, tileN: number, subgroupsM: number, subgroupsN: number): ConvMatrix => ({
+    kind: "matrix",
+    tileM,
+    tileN,
+    subgroupsM,
+    subgroupsN,
+    ...step,
+    product,
+  });
+  return {
+    narrow: [matrix(128, product.n, 4, 1), matrix(128, 32, 4, 1)],
+    many: [matrix(64, 96, 2, 3), matrix(64, 64, 2, 2)],
+  };
+}

@@ -1,4 +1,4 @@
-/** `conv3d` by subgroup matrices: operands rounded to f16, sums in f32. */
+/** `conv3d` by subgroup matrices: operands rounded to f16 or as f32, sums in f32. */
 import { lines } from "../../kernel/wgsl-text.js";
 import { computeMain } from "../../kernel/wgsl-threads.js";
 import {
@@ -9,17 +9,21 @@ import {
   matrixFinish,
   matrixLoadRow,
   matrixLoads,
+  matrixRead,
   matrixStart,
   matrixStep,
+  matrixSubgroups,
   matrixThreads,
 } from "../matrix/matrix-tile.wgsl.js";
 
 /**
  * One workgroup per tile of positions of one output frame and channels. Steps walk through taps outside and input
  * channels inside, as one loop, so that a step's values travel while the one before is multiplied. Input channels are a
- * multiple of 8; channels past the end of a tap are 0. Needs `halves_input(cached, i)` and `halves_weight(i)`.
+ * multiple of 8; channels past the end of a tap are 0. Needs `halves_input(cached, i)` and `halves_weight(i)`,
+ * or `floats_` of both.
  */
 export function convMatrixSource(t: MatrixTile): string {
+  const { one, type } = matrixRead(t);
   const loads = matrixLoads(t);
   const fetch = (step: string) => `{
   let tap = first_tap + ${step} / tap_steps;
@@ -40,15 +44,15 @@ fn finish_sums(row: u32, column: u32, sum: vec4f) {
   if (r < params.m && c < params.column_end) { finish(tile_frame * params.m + r, c, sum); }
 }
 // params.steps counts vectors of four channels.
-fn input_or_zero(t: i32, place: vec2i, at: u32) -> vec4u {
-  if (2u * at >= params.steps || !is_frame(t)) { return vec4u(); }
+fn input_or_zero(t: i32, place: vec2i, at: u32) -> ${type} {
+  if (2u * at >= params.steps || !is_frame(t)) { return ${type}(); }
   let pixel = pixel_at(frame_base(t), place);
-  if (pixel < 0) { return vec4u(); }
-  return halves_input(t < 0, u32(pixel) / 2u + at);
+  if (pixel < 0) { return ${type}(); }
+  return ${one}_input(t < 0, u32(pixel) / 2u + at);
 }
-fn weight_or_zero(row: u32, at: u32) -> vec4u {
-  if (2u * at >= params.steps) { return vec4u(); }
-  return halves_weight(row * (params.steps / 2u) + at);
+fn weight_or_zero(row: u32, at: u32) -> ${type} {
+  if (2u * at >= params.steps) { return ${type}(); }
+  return ${one}_weight(row * (params.steps / 2u) + at);
 }
 ${matrixDeclarations(t)}
 ${computeMain(
@@ -81,6 +85,6 @@ ${matrixStart(t)}
 ${matrixStep(t, `if (step + 1u < end_step) ${fetch("(step + 1u)")}`)}
   }
 ${matrixFinish(t)}`,
-  true,
+  matrixSubgroups(t),
 )}`;
 }

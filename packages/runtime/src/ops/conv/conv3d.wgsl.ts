@@ -12,7 +12,7 @@ import {
   epilogueKey,
   epilogueSource,
 } from "../linear/linear-epilogue.wgsl.js";
-import { halvesOf, MATRIX_EXTENSIONS, matrixOperandType } from "../matrix/matrix-tile.wgsl.js";
+import { matrixExtensions, matrixOperandType, matrixRead } from "../matrix/matrix-tile.wgsl.js";
 import { type ConvVariant, convVariantKey } from "./conv-variant.js";
 import { convMatrixSource } from "./conv3d-matrix.wgsl.js";
 import { convSubgroupSource } from "./conv3d-subgroups.wgsl.js";
@@ -97,7 +97,7 @@ function mainSource(shape: ConvShaderShape, variant: ConvVariant): string {
 function extensions(variant: ConvVariant): readonly WgslExtension[] {
   switch (variant.kind) {
     case "matrix":
-      return MATRIX_EXTENSIONS;
+      return matrixExtensions(variant);
     case "lanes":
       return ["subgroups"];
     case "tile":
@@ -107,12 +107,11 @@ function extensions(variant: ConvVariant): readonly WgslExtension[] {
   }
 }
 
-/** `input_at(cached, i)` and `load4_weight(i)`: four channels; for matrices `halves_input` and `halves_weight`: eight. */
-function loads(shape: ConvShaderShape, { kind }: ConvVariant): string {
-  const [load, one, type, name] =
-    kind === "matrix"
-      ? ([halvesOf, "halves", "vec4u", "halves_input"] as const)
-      : ([load4, "load4", "vec4f", "input_at"] as const);
+/** `input_at(cached, i)` and `load4_weight(i)`: four channels; for matrices what `matrixRead` says of eight. */
+function loads(shape: ConvShaderShape, variant: ConvVariant): string {
+  const isMatrix = variant.kind === "matrix";
+  const { load, one, type } = isMatrix ? matrixRead(variant) : { load: load4, one: "load4", type: "vec4f" };
+  const name = isMatrix ? `${one}_input` : "input_at";
   const history = shape.history
     ? /* wgsl */ `${load("history", shape.x)}
 fn ${name}(cached: bool, i: u32) -> ${type} { if (cached) { return ${one}_history(i); } return ${one}_x(i); }`

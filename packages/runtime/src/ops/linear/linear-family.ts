@@ -3,14 +3,13 @@ import type { DeviceCapabilities } from "../../device/device-info.js";
 import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, f16Values, narrowSubgroupSize, narrowSubgroups } from "../../kernel/requirements.js";
-import { needsMatrices } from "../matrix/matrix-rules.js";
-import { MATRIX_LOAD, type MatrixTile, matrixBytes, matrixDepth } from "../matrix/matrix-tile.wgsl.js";
+import { chosenProduct, hasRoom, needsProduct } from "../matrix/matrix-rules.js";
+import { MATRIX_LOAD, type MatrixProduct, matrixDepth } from "../matrix/matrix-tile.wgsl.js";
 import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
 import {
-  FEW_ROWS_MATRIX_TILES,
   LARGE_TILE,
   type LinearVariant,
-  MATRIX_TILES,
+  linearMatrixTiles,
   SMALL_TILE,
   type TileShape,
 } from "./linear-variant.js";
@@ -53,25 +52,27 @@ const lanes: Rule = {
   },
 };
 
-const matrix: Rule = {
-  id: "matrix-f16",
-  precision: "f16",
-  requires: (c) => needsMatrices(c, matrixBytes(MATRIX_TILES.at(-1)!)),
+/** Subgroup matrices of a component: f16, to which operands are rounded, or f32. */
+const matrix = (component: MatrixProduct["component"]): Rule => ({
+  id: `matrix-${component}`,
+  precision: component,
+  requires: (c) => needsProduct(c, component, (product) => linearMatrixTiles(product).many.at(-1)!),
   fits: (_, { N, K, wideX }) => {
-    if (wideX) return "x may be beyond the range of f16";
+    if (wideX && component === "f16") return "x may be beyond the range of f16";
     if (K % MATRIX_LOAD !== 0) return `K is ${K}, no multiple of ${MATRIX_LOAD}`;
     return N >= 32 ? undefined : "for 32 columns or more";
   },
-  variant: (_, { M, N, K }, { limits }) => {
-    const fits = (t: MatrixTile) => matrixBytes(t) <= limits.maxComputeWorkgroupStorageSize;
-    const few = FEW_ROWS_MATRIX_TILES.find((t) => M <= t.tileM && fits(t));
-    const many = MATRIX_TILES.find(
-      (t) => fits(t) && Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
-    );
-    const tile = few ?? many ?? MATRIX_TILES.at(-1)!;
+  variant: (_, { M, N, K }, c) => {
+    const { few, many } = linearMatrixTiles(chosenProduct(c, component));
+    const tile =
+      few.find((t) => M <= t.tileM && hasRoom(c, t)) ??
+      many.find(
+        (t) => hasRoom(c, t) && Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
+      ) ??
+      many.at(-1)!;
     return { kind: "matrix", ...tile, ...(K % matrixDepth(tile) === 0 ? { whole: true } : {}) };
   },
-};
+});
 
 /** Operands that are stored as f16 stay so in workgroup memory, which loses nothing. */
 const tileF16: Rule = {
@@ -113,7 +114,7 @@ const layer = { alignedK: true, alignedN: true, bias: "f32" } as const;
 
 export const linearFamily = defineKernelFamily({
   name: "linear",
-  rules: [gemv, matrix, lanes, tileF16, tile],
+  rules: [gemv, matrix("f16"), matrix("f32"), lanes, tileF16, tile],
   kernel: linearKernel,
   typical: [
     {

@@ -1,4 +1,4 @@
-/** The matrix product by subgroup matrices: operands rounded to f16, sums in f32. */
+/** The matrix product by subgroup matrices: operands rounded to f16 or as f32, sums in f32. */
 import { lines } from "../../kernel/wgsl-text.js";
 import { computeMain } from "../../kernel/wgsl-threads.js";
 import {
@@ -9,8 +9,10 @@ import {
   matrixFinish,
   matrixLoadRow,
   matrixLoads,
+  matrixRead,
   matrixStart,
   matrixStep,
+  matrixSubgroups,
   matrixThreads,
 } from "../matrix/matrix-tile.wgsl.js";
 
@@ -19,19 +21,20 @@ import {
  * 0. K is a multiple of 8; where it is one of the step (`whole`), nothing is past the end.
  */
 export function matrixSource(t: MatrixTile & { readonly whole?: boolean }): string {
+  const { one, type } = matrixRead(t);
   const loads = matrixLoads(t);
   const depth = matrixDepth(t);
   const read = (name: "x" | "weight", row: string) =>
-    t.whole ? `halves_${name}(${row} + at)` : `${name}_or_zero(${row}, at)`;
+    t.whole ? `${one}_${name}(${row} + at)` : `${name}_or_zero(${row}, at)`;
   const fetch = (k: string) => `{
   let at = ${k} / ${MATRIX_LOAD}u + load_group;
 ${lines(loads.x, (i) => `  x${i} = ${read("x", `row${i}`)};`)}
 ${lines(loads.w, (i) => `  w${i} = ${read("weight", `column${i}`)};`)}
 }`;
   const orZero = (name: "x" | "weight") => /* wgsl */ `
-fn ${name}_or_zero(row: u32, at: u32) -> vec4u {
-  if (at >= params.k / ${MATRIX_LOAD}u) { return vec4u(); }
-  return halves_${name}(row + at);
+fn ${name}_or_zero(row: u32, at: u32) -> ${type} {
+  if (at >= params.k / ${MATRIX_LOAD}u) { return ${type}(); }
+  return ${one}_${name}(row + at);
 }`;
   return /* wgsl */ `
 var<private> tile_row: u32;
@@ -61,6 +64,6 @@ ${matrixStart(t)}
 ${matrixStep(t, `if (k0 + ${depth}u < params.k) ${fetch(`(k0 + ${depth}u)`)}`)}
   }
 ${matrixFinish(t)}`,
-  true,
+  matrixSubgroups(t),
 )}`;
 }

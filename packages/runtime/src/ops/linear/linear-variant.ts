@@ -1,5 +1,5 @@
 /** The kernels that `linear` can run, as plain data. */
-import type { MatrixTile } from "../matrix/matrix-tile.wgsl.js";
+import { type MatrixProduct, type MatrixTile, matrixTileKey } from "../matrix/matrix-tile.wgsl.js";
 
 /**
  * Workgroup tiles: `tileM x tileN` outputs by threads that own `threadM x threadN` each, `stepK` deep. All are
@@ -63,6 +63,36 @@ export const FEW_ROWS_MATRIX_TILES: readonly MatrixTile[] = [
   { tileM: 32, tileN: 64, subgroupsM: 1, subgroupsN: 4, step: 64 },
 ];
 
+/**
+ * Tiles of a product of subgroups, for few rows (the first that holds them) and for many (the first that makes enough
+ * workgroups). Only those of 16x16x16 were measured; others have blocks of 32 x 32 sums per subgroup, 64 values of a lane at most.
+ */
+export function linearMatrixTiles(product: MatrixProduct): {
+  readonly few: readonly MatrixTile[];
+  readonly many: readonly MatrixTile[];
+} {
+  if (product.m === 16) {
+    // Subgroups of 32 are what tiles have without a word.
+    const of = (tile: MatrixTile): MatrixTile =>
+      product.lanes === 32 && !product.asksForLanes ? tile : { ...tile, product };
+    return { few: FEW_ROWS_MATRIX_TILES.map(of), many: MATRIX_TILES.map(of) };
+  }
+  const isHalf = product.component === "f16";
+  const few = { tileN: 64, subgroupsM: 1, subgroupsN: 4, step: isHalf ? 64 : 32, product };
+  const many = { step: isHalf ? 32 : 16, product };
+  return {
+    few: [
+      { tileM: 8, ...few },
+      { tileM: 16, ...few },
+      { tileM: 32, ...few },
+    ],
+    many: [
+      ...(isHalf ? [{ tileM: 128, tileN: 128, subgroupsM: 4, subgroupsN: 4, ...many }] : []),
+      { tileM: 64, tileN: 64, subgroupsM: 2, subgroupsN: 2, ...many },
+    ],
+  };
+}
+
 /** For GPUs: the fastest of 15 tiles on an H100 from 512 rows up, with 64 threads and 8 KiB of workgroup memory. */
 export const LARGE_TILE: TileShape = { tileM: 64, tileN: 64, threadM: 8, threadN: 8, stepK: 16 };
 /** Where large tiles would be too few to fill a GPU. */
@@ -87,7 +117,7 @@ export function outputTile(v: LinearVariant): { readonly rows: number; readonly 
 export function variantKey(v: LinearVariant): string {
   switch (v.kind) {
     case "matrix":
-      return `matrix ${v.tileM}x${v.tileN} ${v.subgroupsM}x${v.subgroupsN}${v.step ? ` k${v.step}` : ""}${v.whole ? " whole" : ""}`;
+      return `matrix ${matrixTileKey(v)}${v.whole ? " whole" : ""}`;
     case "tile":
       return `tile ${v.tileM}x${v.tileN} ${v.threadM}x${v.threadN} k${v.stepK}${v.halfX ? " hx" : ""}${v.halfW ? " hw" : ""}${v.rolled ? " rolled" : ""}`;
     case "lanes":

@@ -9,6 +9,7 @@ import { formatShape } from "../../tensor/shape.js";
 import type { Tensor } from "../../tensor/tensor.js";
 import { cast } from "../elementwise/elementwise.js";
 import { floatDType, weightDType } from "../float-dtype.js";
+import { productOf } from "../matrix/matrix-tile.wgsl.js";
 import { type RowRange, splitRows } from "../row-chunks.js";
 import type { LinearShaderShape } from "./linear.wgsl.js";
 import { linearFamily } from "./linear-family.js";
@@ -48,7 +49,7 @@ export interface LinearTuning {
 
 /** As for attention: a screen that is drawn by the same GPU waits for a dispatch, and drivers end one that takes seconds. */
 const DISPATCH_FLOPS = 2.5e11;
-/** Devices with matrices make 100 TFLOP/s or more of it. */
+/** Devices with f16 matrices of 16x16x16 make 100 TFLOP/s or more of it. */
 const MATRIX_DISPATCH_FLOPS = 5e12;
 
 /**
@@ -90,7 +91,7 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   };
   const size = { M, N, K, ...(options.wideX ? { wideX: true } : {}) };
   const variant = tuning.variant ?? device.choose(linearFamily, direct, size, tuning.rule).variant;
-  if (variant.kind === "matrix") {
+  if (variant.kind === "matrix" && productOf(variant).component === "f16") {
     const rounded = roundedOperands(device, x, weight);
     if (rounded.made.length > 0) {
       const { x: left, weight: right } = rounded;
@@ -113,7 +114,8 @@ export function linear(device: Device, x: Tensor, weight: Tensor, options: Linea
   if (packed) rowBytes.push(N * 4);
   const tile = outputTile(variant);
   const dispatchFlops =
-    tuning.dispatchFlops ?? (variant.kind === "matrix" ? MATRIX_DISPATCH_FLOPS : DISPATCH_FLOPS);
+    tuning.dispatchFlops ??
+    (variant.kind === "matrix" && productOf(variant).m === 16 ? MATRIX_DISPATCH_FLOPS : DISPATCH_FLOPS);
   // Whole tiles, so that none is computed twice.
   const shortRows = Math.max(1, Math.floor(dispatchFlops / (2 * N * K * tile.rows))) * tile.rows;
   const rowRanges = splitRows(M, rowBytes, limit, alignment, packed ? 2 : 1, shortRows);

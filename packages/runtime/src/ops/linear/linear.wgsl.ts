@@ -4,7 +4,7 @@ import { load1, load4, scalarType, vec4Type } from "../../kernel/wgsl.js";
 import { loadPacked4 } from "../../kernel/wgsl-packed.js";
 import { type FloatDType, isPackedDType } from "../../tensor/dtype.js";
 import type { WeightDType } from "../float-dtype.js";
-import { halvesOf, MATRIX_EXTENSIONS, matrixOperandType } from "../matrix/matrix-tile.wgsl.js";
+import { matrixExtensions, matrixOperandType, matrixRead, productOf } from "../matrix/matrix-tile.wgsl.js";
 import { type EpilogueShape, epilogueBindings, epilogueKey, epilogueSource } from "./linear-epilogue.wgsl.js";
 import { gemvSource } from "./linear-gemv.wgsl.js";
 import { matrixSource } from "./linear-matrix.wgsl.js";
@@ -57,9 +57,13 @@ export function linearKernel(shape: LinearShaderShape, variant: LinearVariant): 
  */
 function loads(shape: LinearShaderShape, variant: LinearVariant): string {
   if (variant.kind === "matrix") {
-    if (isPackedDType(shape.weight))
-      throw new RangeError("matrices are made of floats: widen the weight first");
-    return `${halvesOf("x", shape.x)}\n${halvesOf("weight", shape.weight)}`;
+    const { load } = matrixRead(variant);
+    if (!isPackedDType(shape.weight)) return `${load("x", shape.x)}\n${load("weight", shape.weight)}`;
+    if (productOf(variant).component === "f16")
+      throw new RangeError("matrices of f16 are made of floats: widen the weight first");
+    return `${load("x", shape.x)}
+${loadPacked4("weight", shape.weight)}
+fn floats_weight(i: u32) -> mat2x4f { return mat2x4f(load4_weight(2u * i), load4_weight(2u * i + 1u)); }`;
   }
   return `${loadRow("x", shape.x, shape.alignedK)}\n${loadRow("weight", shape.weight, shape.alignedK)}`;
 }
@@ -110,7 +114,7 @@ function mainSource(variant: LinearVariant): string {
 }
 
 function extensions(variant: LinearVariant): readonly WgslExtension[] {
-  if (variant.kind === "matrix") return MATRIX_EXTENSIONS;
+  if (variant.kind === "matrix") return matrixExtensions(variant);
   if (variant.kind === "lanes") return ["subgroups"];
   return variant.kind === "tile" && (variant.halfX || variant.halfW) ? ["f16"] : [];
 }

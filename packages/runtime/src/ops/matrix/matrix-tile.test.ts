@@ -1,10 +1,46 @@
 /** Tiles of subgroup matrices: what no shader compiler can tell. */
 import { expect, test } from "vitest";
-import { CONV_MATRIX_TILES } from "../conv/conv-variant.js";
-import { MATRIX_TILES } from "../linear/linear-variant.js";
-import { matrixBytes, matrixLoads, matrixStart, matrixStep, matrixThreads } from "./matrix-tile.wgsl.js";
+import { PRETEND_DEVICES } from "../../testing/pretend-device.js";
+import { CONV_MATRIX_TILES, convMatrixTiles } from "../conv/conv-variant.js";
+import { linearMatrixTiles, MATRIX_TILES } from "../linear/linear-variant.js";
+import { matrixProduct } from "./matrix-rules.js";
+import {
+  type MatrixProduct,
+  matrixBytes,
+  matrixLoads,
+  matrixStart,
+  matrixStep,
+  matrixThreads,
+  productOf,
+} from "./matrix-tile.wgsl.js";
 
-const tiles = [...MATRIX_TILES, ...Object.values(CONV_MATRIX_TILES)];
+const products = [...Object.values(PRETEND_DEVICES)]
+  .flatMap((device) => [matrixProduct(device, "f16"), matrixProduct(device, "f32")])
+  .filter((product): product is MatrixProduct => typeof product !== "string");
+const tiles = [
+  ...MATRIX_TILES,
+  ...Object.values(CONV_MATRIX_TILES),
+  ...products.flatMap((product) => {
+    const [linear, conv] = [linearMatrixTiles(product), convMatrixTiles(product)];
+    return [...linear.few, ...linear.many, ...conv.narrow, ...conv.many];
+  }),
+];
+
+test("which products devices have tiles for, or why not", () => {
+  const said = (name: string, component: "f16" | "f32") => {
+    const p = matrixProduct(PRETEND_DEVICES[name]!, component);
+    return typeof p === "string" ? p : `${p.m}x${p.n}x${p.k} of ${p.lanes}${p.asksForLanes ? " asked" : ""}`;
+  };
+  expect(said("nvidia", "f16")).toBe("16x16x16 of 32");
+  expect(said("amd", "f16")).toBe("16x16x16 of 32 asked");
+  expect(said("amd, subgroups of 64", "f16")).toBe("16x16x16 of 64");
+  expect(said("intel", "f16")).toBe("8x16x16 of 16 asked");
+  expect(said("intel, no choice of size", "f16")).toMatch(/16 or 32 lanes, and shaders can not ask/);
+  expect(said("apple", "f32")).toBe("8x8x8 of 32");
+  expect(said("apple", "f16")).toBe("no f16 matrices of 16x16x16 or 8x16x16 with f32 sums");
+  expect(said("nvidia", "f32")).toBe("no f32 matrices of 8x8x8 with f32 sums");
+  expect(said("core", "f32")).toBe("the device has no subgroup matrices");
+});
 
 test.each(tiles)("every value of both operands is staged once: %o", (tile) => {
   const text = `${matrixStart(tile)}\n${matrixStep(tile, "")}`;
@@ -42,9 +78,9 @@ test.each(tiles)("every value of both operands is staged once: %o", (tile) => {
 });
 
 test.each(tiles)("subgroups divide the tile into whole matrices: %o", (t) => {
-  expect((t.tileM / t.subgroupsM) % 16).toBe(0);
-  expect((t.tileN / t.subgroupsN) % 16).toBe(0);
-  expect(matrixThreads(t)).toBeLessThanOrEqual(256);
+  expect((t.tileM / t.subgroupsM) % productOf(t).m).toBe(0);
+  expect((t.tileN / t.subgroupsN) % productOf(t).n).toBe(0);
+  expect(matrixThreads(t) / productOf(t).lanes).toBeLessThanOrEqual(16);
   // What NVIDIA offers; smaller devices take smaller tiles.
   expect(matrixBytes(t)).toBeLessThanOrEqual(49_152);
 });

@@ -1,15 +1,28 @@
 /**
- * The matrix product of a workgroup by subgroup matrices, for every operation that is one: operands rounded to f16 and
- * staged in workgroup memory, sums in f32 in the subgroups' matrices. The operation says where operands come from and
- * what becomes of the sums.
+ * The matrix product of a workgroup by subgroup matrices, for every operation that is one: operands staged in workgroup
+ * memory in the type that the device multiplies (f16, rounded, or f32), sums in f32 in the subgroups' matrices. The
+ * operation says where operands come from and what becomes of the sums.
  *
  * Measured on an H200 (32768 x 1536 x 1536): rows in workgroup memory are 8 halves longer than their values, without them
  * it is 2/3 of the speed, with 16 0.85; values that are moved four halves at a time are a quarter faster than one at a
  * time. An array of its own for each subgroup, in which matrices lie at constant places, is slower, as are two buffers in
  * turn. The driver's checks of indices cost a third (160 instead of 227 TFLOP/s).
  */
+import type { WgslExtension } from "../../kernel/kernel.js";
 import { indent, lines } from "../../kernel/wgsl-text.js";
 import type { FloatDType } from "../../tensor/dtype.js";
+
+/** One product of a subgroup, with sums in f32: `m x k` by `k x n` values of `component`. */
+export interface MatrixProduct {
+  readonly component: "f16" | "f32";
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Threads of a subgroup. */
+  readonly lanes: number;
+  /** The shader asks for subgroups of `lanes`: the device has several sizes. */
+  readonly asksForLanes?: true;
+}
 
 export interface MatrixTile {
   /** Rows and columns of sums that a workgroup makes. */
@@ -20,38 +33,61 @@ export interface MatrixTile {
   readonly subgroupsN: number;
   /** Values of k that are staged at a time: 32 (default) or 64. */
   readonly step?: number;
+  /** Default: f16 by 16x16x16, subgroups of 32. */
+  readonly product?: MatrixProduct;
 }
+
+/** What NVIDIA has, and AMD. */
+export const F16_16X16X16: MatrixProduct = { component: "f16", m: 16, n: 16, k: 16, lanes: 32 };
 
 export const MATRIX_EXTENSIONS = ["f16", "subgroups", "chromium_experimental_subgroup_matrix"] as const;
 
 const DEFAULT_STEP = 32;
-/** Rows, columns and depth of one subgroup matrix. */
-const SIDE = 16;
-const LANES = 32;
 /** Values that a thread loads at a time. */
 export const MATRIX_LOAD = 8;
 
 /** Values of k that are staged at a time. */
 export const matrixDepth = ({ step = DEFAULT_STEP }: MatrixTile): number => step;
+export const productOf = ({ product = F16_16X16X16 }: MatrixTile): MatrixProduct => product;
 const loadsPerRow = (t: MatrixTile) => matrixDepth(t) / MATRIX_LOAD;
-/** Distance of rows in workgroup memory, in vectors of four halves. */
-const rowStride = (t: MatrixTile) => (matrixDepth(t) + 8) / 4;
-/** Sums pass through workgroup memory two matrices at a time, one where many subgroups take the room. */
-const sumsWide = (t: MatrixTile) => (t.subgroupsM * t.subgroupsN > 4 ? 1 : 2);
+const isHalf = (t: MatrixTile) => productOf(t).component === "f16";
+/** Distance of rows in workgroup memory, in vectors of four values; 16 bytes more than they hold. */
+const rowStride = (t: MatrixTile) => (matrixDepth(t) + (isHalf(t) ? 8 : 4)) / 4;
+/** Matrices whose sums pass through workgroup memory at a time: 32 columns, 16 where many subgroups take the room. */
+const sumsWide = (t: MatrixTile) => (t.subgroupsM * t.subgroupsN > 4 ? 16 : 32) / productOf(t).n;
 /** Distance of rows of sums in vectors of four; two more keep the banks of eight rows apart. */
-const sumsStride = (t: MatrixTile) => (sumsWide(t) * SIDE) / 4 + 2;
+const sumsStride = (t: MatrixTile) => (sumsWide(t) * productOf(t).n) / 4 + 2;
 
-export function matrixThreads({ subgroupsM, subgroupsN }: MatrixTile): number {
-  return LANES * subgroupsM * subgroupsN;
+export function matrixThreads(t: MatrixTile): number {
+  return productOf(t).lanes * t.subgroupsM * t.subgroupsN;
+}
+
+/** What the shader of a tile enables. */
+export function matrixExtensions(t: MatrixTile): readonly WgslExtension[] {
+  const all: readonly WgslExtension[] = isHalf(t) ? MATRIX_EXTENSIONS : MATRIX_EXTENSIONS.slice(1);
+  return productOf(t).asksForLanes ? [...all, "subgroup_size_control"] : all;
+}
+
+/** The last argument of `computeMain` for a tile. */
+export function matrixSubgroups(t: MatrixTile): true | { readonly size: number } {
+  const { lanes, asksForLanes } = productOf(t);
+  return asksForLanes ? { size: lanes } : true;
+}
+
+/** Text that two different tiles never share. */
+export function matrixTileKey(t: MatrixTile): string {
+  const { component, m, n, k, lanes, asksForLanes } = productOf(t);
+  const product = t.product ? ` ${component} ${m}x${n}x${k} of ${lanes}${asksForLanes ? " asked" : ""}` : "";
+  return `${t.tileM}x${t.tileN} ${t.subgroupsM}x${t.subgroupsN}${t.step ? ` k${t.step}` : ""}${product}`;
 }
 
 /** Bytes of workgroup memory. */
 export function matrixBytes(t: MatrixTile): number {
-  const operands = 8 * rowStride(t) * (t.tileM + t.tileN);
-  return operands + 16 * SIDE * sumsStride(t) * t.subgroupsM * t.subgroupsN;
+  const operands = (isHalf(t) ? 8 : 16) * rowStride(t) * (t.tileM + t.tileN);
+  return operands + 16 * productOf(t).m * sumsStride(t) * t.subgroupsM * t.subgroupsN;
 }
 
-/** Type of a binding that `halvesOf` reads. */
+/** Type of a binding that `halvesOf` and `floatsOf` read. */
 export function matrixOperandType(dtype: FloatDType): string {
   return dtype === "f32" ? "array<vec4f>" : "array<vec4u>";
 }
@@ -76,6 +112,36 @@ export function halvesOf(name: string, dtype: FloatDType): string {
   }
 }
 
+/** `fn floats_<name>(i) -> mat2x4f`: elements 8i to 8i+7 of a binding, four in each column. */
+export function floatsOf(name: string, dtype: FloatDType): string {
+  const head = `fn floats_${name}(i: u32) -> mat2x4f {`;
+  const pairs = (one: (word: string) => string) => {
+    const values = ["w.x", "w.y", "w.z", "w.w"].map(one).join(", ");
+    return `${head} let w = ${name}[i]; return mat2x4f(${values}); }`;
+  };
+  switch (dtype) {
+    case "f32":
+      return `${head} return mat2x4f(${name}[2u * i], ${name}[2u * i + 1u]); }`;
+    case "f16":
+      return `${head} let w = ${name}[i]; return mat2x4f(vec4f(unpack2x16float(w.x), unpack2x16float(w.y)), vec4f(unpack2x16float(w.z), unpack2x16float(w.w))); }`;
+    case "bf16":
+      return pairs((word) => `bitcast<f32>(${word} << 16u), bitcast<f32>(${word} & 0xffff0000u)`);
+    default:
+      return dtype satisfies never;
+  }
+}
+
+/** How shaders of a tile read eight values: the function's text, the first word of its name, its type. */
+export function matrixRead(t: MatrixTile): {
+  readonly load: (name: string, dtype: FloatDType) => string;
+  readonly one: string;
+  readonly type: string;
+} {
+  return isHalf(t)
+    ? { load: halvesOf, one: "halves", type: "vec4u" }
+    : { load: floatsOf, one: "floats", type: "mat2x4f" };
+}
+
 /** Loads per thread and step of one operand; in the last one only the first threads may have a row. */
 export function matrixLoads(t: MatrixTile): { readonly x: number; readonly w: number } {
   const threads = matrixThreads(t);
@@ -92,17 +158,19 @@ export function matrixLoadRow(t: MatrixTile, i: number): string {
 
 /** Workgroup memory, and `store_sums`, which needs `finish_sums(row, column, sum: vec4f)` with places in the tile. */
 export function matrixDeclarations(t: MatrixTile): string {
+  const { m, lanes } = productOf(t);
   const stride = sumsStride(t);
-  const part = SIDE * stride;
+  const part = m * stride;
   const rows = rowStride(t);
+  const type = isHalf(t) ? "vec4<f16>" : "vec4f";
   return /* wgsl */ `
-var<workgroup> tile_x: array<vec4<f16>, ${t.tileM * rows}>;
-var<workgroup> tile_w: array<vec4<f16>, ${t.tileN * rows}>;
+var<workgroup> tile_x: array<${type}, ${t.tileM * rows}>;
+var<workgroup> tile_w: array<${type}, ${t.tileN * rows}>;
 var<workgroup> tile_sums: array<vec4f, ${part * t.subgroupsM * t.subgroupsN}>;
 
-// One or two matrices of a subgroup (4 or 8 vectors wide), whose first sum is that of the row and column of the tile.
+// Neighbouring matrices of a subgroup (so many vectors wide), whose first sum is that of the row and column of the tile.
 fn store_sums(subgroup: u32, lane: u32, wide: u32, row: u32, column: u32) {
-  for (var i = lane; i < ${SIDE}u * wide; i += ${LANES}u) {
+  for (var i = lane; i < ${m}u * wide; i += ${lanes}u) {
     let r = i / wide;
     let c = i % wide;
     finish_sums(row + r, column + 4u * c, tile_sums[subgroup * ${part}u + r * ${stride}u + c]);
@@ -112,16 +180,18 @@ fn store_sums(subgroup: u32, lane: u32, wide: u32, row: u32, column: u32) {
 
 /** First lines of main: the subgroup's block, the thread's place in a load, sums of zero, registers for loads. */
 export function matrixStart(t: MatrixTile): string {
+  const { m, n } = productOf(t);
   const [rows, columns] = block(t);
   const loads = matrixLoads(t);
+  const { type } = matrixRead(t);
   return /* wgsl */ `
   let load_group = thread % ${loadsPerRow(t)}u;
   let load_at = (thread / ${loadsPerRow(t)}u) * ${rowStride(t)}u + 2u * load_group;
-  let block_row = (subgroup / ${t.subgroupsN}u) * ${rows * SIDE}u;
-  let block_column = (subgroup % ${t.subgroupsN}u) * ${columns * SIDE}u;
-${lines(rows * columns, (i) => `  var s${i} = subgroup_matrix_result<f32, ${SIDE}, ${SIDE}>(0.0);`)}
-${lines(loads.x, (i) => `  var x${i} = vec4u();`)}
-${lines(loads.w, (i) => `  var w${i} = vec4u();`)}`;
+  let block_row = (subgroup / ${t.subgroupsN}u) * ${rows * m}u;
+  let block_column = (subgroup % ${t.subgroupsN}u) * ${columns * n}u;
+${lines(rows * columns, (i) => `  var s${i} = subgroup_matrix_result<f32, ${n}, ${m}>(0.0);`)}
+${lines(loads.x, (i) => `  var x${i} = ${type}();`)}
+${lines(loads.w, (i) => `  var w${i} = ${type}();`)}`;
 }
 
 /**
@@ -129,26 +199,30 @@ ${lines(loads.w, (i) => `  var w${i} = vec4u();`)}`;
  * added up while it travels.
  */
 export function matrixStep(t: MatrixTile, next: string): string {
+  const { component, m, n, k: depth } = productOf(t);
   const [rows, columns] = block(t);
   const loads = matrixLoads(t);
   const stride = rowStride(t);
   const skip = (matrixThreads(t) / loadsPerRow(t)) * stride;
   const put = (name: "x" | "w", i: number) => {
     const at = (more: number) => `tile_${name}[load_at + ${i * skip + more}u]`;
-    const stores = `${at(0)} = bitcast<vec4<f16>>(${name}${i}.xy);
-${at(1)} = bitcast<vec4<f16>>(${name}${i}.zw);`;
+    const [first, second] =
+      component === "f16"
+        ? [`bitcast<vec4<f16>>(${name}${i}.xy)`, `bitcast<vec4<f16>>(${name}${i}.zw)`]
+        : [`${name}${i}[0]`, `${name}${i}[1]`];
+    const stores = `${at(0)} = ${first};\n${at(1)} = ${second};`;
     const left = (name === "x" ? t.tileM : t.tileN) * loadsPerRow(t) - i * matrixThreads(t);
     return left >= matrixThreads(t) ? stores : `if (thread < ${left}u) {\n${indent(stores, 2)}\n}`;
   };
-  const products = lines(matrixDepth(t) / SIDE, (k) => {
-    const at = (side: string, i: number) => `(${side} + ${i * SIDE}u) * ${stride}u + ${(k * SIDE) / 4}u`;
+  const products = lines(matrixDepth(t) / depth, (k) => {
+    const at = (side: string, first: number) => `(${side} + ${first}u) * ${stride}u + ${(k * depth) / 4}u`;
     return `{
-${lines(columns, (j) => `  let b${j} = subgroupMatrixLoad<subgroup_matrix_right<f16, ${SIDE}, ${SIDE}>, col_major>(&tile_w, ${at("block_column", j)}, ${stride}u);`)}
+${lines(columns, (j) => `  let b${j} = subgroupMatrixLoad<subgroup_matrix_right<${component}, ${n}, ${depth}>, col_major>(&tile_w, ${at("block_column", j * n)}, ${stride}u);`)}
 ${lines(
   rows,
   (
     i,
-  ) => `  let a${i} = subgroupMatrixLoad<subgroup_matrix_left<f16, ${SIDE}, ${SIDE}>, row_major>(&tile_x, ${at("block_row", i)}, ${stride}u);
+  ) => `  let a${i} = subgroupMatrixLoad<subgroup_matrix_left<${component}, ${depth}, ${m}>, row_major>(&tile_x, ${at("block_row", i * m)}, ${stride}u);
 ${lines(columns, (j) => `  s${i * columns + j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, s${i * columns + j});`)}`,
 )}
 }`;
@@ -166,6 +240,7 @@ workgroupBarrier();`,
 
 /** After the last step: every sum to `finish_sums`. */
 export function matrixFinish(t: MatrixTile): string {
+  const { m, n } = productOf(t);
   const [rows, columns] = block(t);
   const stride = sumsStride(t);
   const most = sumsWide(t);
@@ -176,10 +251,10 @@ export function matrixFinish(t: MatrixTile): string {
         return `${lines(
           count,
           (h) =>
-            `subgroupMatrixStore<row_major>(&tile_sums, subgroup * ${SIDE * stride}u + ${(h * SIDE) / 4}u, s${i * columns + most * j + h}, ${stride}u);`,
+            `subgroupMatrixStore<row_major>(&tile_sums, subgroup * ${m * stride}u + ${(h * n) / 4}u, s${i * columns + most * j + h}, ${stride}u);`,
         )}
 workgroupBarrier();
-store_sums(subgroup, lane, ${(count * SIDE) / 4}u, block_row + ${i * SIDE}u, block_column + ${j * most * SIDE}u);
+store_sums(subgroup, lane, ${(count * n) / 4}u, block_row + ${i * m}u, block_column + ${j * most * n}u);
 workgroupBarrier();`;
       }),
     ),
@@ -189,5 +264,6 @@ workgroupBarrier();`;
 
 /** Matrices of a subgroup along rows and columns. */
 function block(t: MatrixTile): [rows: number, columns: number] {
-  return [t.tileM / t.subgroupsM / SIDE, t.tileN / t.subgroupsN / SIDE];
+  const { m, n } = productOf(t);
+  return [t.tileM / t.subgroupsM / m, t.tileN / t.subgroupsN / n];
 }
