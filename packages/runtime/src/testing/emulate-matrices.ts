@@ -6,6 +6,7 @@
 import { Device } from "../device/device.js";
 import type { DeviceInfo } from "../device/device-info.js";
 import type { DeviceOptions } from "../device/device-options.js";
+import { lines } from "../kernel/wgsl-text.js";
 import { createDevice } from "../node/create-device.js";
 import { F16_16X16X16, type MatrixProduct } from "../ops/matrix/matrix-tile.wgsl.js";
 
@@ -107,26 +108,41 @@ fn emu_left_${array}(at: u32, stride: u32) -> EmuLeft {
 }`;
 }
 
+/** Place of sum `i` of a thread: vectors of four are whole, or parts of one. */
+function sumAt(p: Parts, i: string): string {
+  const sums = sumsOf(p);
+  const row = `at + emu_lane / ${perRow(p)}u * stride`;
+  return sums % 4 === 0
+    ? `[${row} + emu_lane % ${perRow(p)}u * ${sums / 4}u + ${i} / 4u][${i} % 4u]`
+    : `[${row} + emu_lane % ${perRow(p)}u * ${sums}u / 4u][emu_lane % ${perRow(p)}u * ${sums}u % 4u + ${i}]`;
+}
+
 function loadResult(array: string, p: Parts): string {
   return /* wgsl */ `
 fn emu_result_${array}(at: u32, stride: u32) -> EmuResult {
   var m: EmuResult;
   for (var i = 0u; i < ${sumsOf(p)}u * emu_one; i++) {
-    let column = emu_lane % ${perRow(p)}u * ${sumsOf(p)}u + i;
-    m[i] = ${array}[at + emu_lane / ${perRow(p)}u * stride + column / 4u][column % 4u];
+    m[i] = ${array}${sumAt(p, "i")};
   }
   return m;
 }`;
 }
 
 function storeResult(array: string, p: Parts): string {
+  const sums = sumsOf(p);
+  const whole = lines(
+    sums / 4,
+    (q) =>
+      `  ${array}[place + ${q}u] = vec4f(m[${4 * q}], m[${4 * q + 1}], m[${4 * q + 2}], m[${4 * q + 3}]);`,
+  );
+  const parts = lines(sums, (i) => `  ${array}${sumAt(p, `${i}u`)} = m[${i}];`);
   return /* wgsl */ `
 fn emu_store_${array}(at: u32, m: EmuResult, stride: u32) {
-  var sums = m;
-  for (var i = 0u; i < ${sumsOf(p)}u * emu_one; i++) {
-    let column = emu_lane % ${perRow(p)}u * ${sumsOf(p)}u + i;
-    ${array}[at + emu_lane / ${perRow(p)}u * stride + column / 4u][column % 4u] = sums[i];
-  }
+${
+  sums % 4 === 0
+    ? `  let place = at + emu_lane / ${perRow(p)}u * stride + emu_lane % ${perRow(p)}u * ${sums / 4}u;\n${whole}`
+    : parts
+}
 }`;
 }
 
