@@ -85,7 +85,11 @@ export class Device {
     this.#readBack = new ReadBack(gpu);
     this.#pacer = new Pacer(gpu.queue);
     this.#pipelines = new PipelineCache(gpu, (error) => this.#faults.report(error));
-    this.#order = new QueueOrder((error) => this.#faults.report(exchangeError(error)));
+    this.#order = new QueueOrder((error) => {
+      // Exchanges that waited were dropped with their claims on it.
+      this.#readBack.freeShared();
+      this.#faults.report(exchangeError(error));
+    });
     this.#recorder = new CommandRecorder(gpu, this.profiler, this.#order, (error) =>
       this.#faults.report(gpuError(error)),
     );
@@ -159,6 +163,7 @@ export class Device {
    * is written over them before anything that is recorded afterwards. Nothing waits here: work behind it is submitted
    * when the answer is there, and `read`, `idle` and `pace` wait for it. When `answer` fails, what was recorded behind it
    * is dropped, and the next use of the device throws its error.
+   * @param answer the bytes it is given are the device's, and hold until its promise settles
    * @throws ShapeError when a tensor does not begin and end at whole 32-bit words
    */
   exchange(
@@ -382,6 +387,7 @@ export class Device {
     await this.#order.passed();
     // Dawn holds queue writes, and memory freed behind them, until something is submitted.
     this.gpu.queue.submit([]);
+    if (retire === "all") this.#readBack.freeShared();
     const retired = this.#pool.retire(retire);
     await this.gpu.queue.onSubmittedWorkDone();
     this.#bytes.taken();

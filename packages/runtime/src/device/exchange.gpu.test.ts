@@ -85,4 +85,53 @@ describe("exchange", () => {
     device.exchange([], [out], async () => [bytesOf([1, 2])]);
     await expect(device.pace()).rejects.toMatchObject({ code: "SHAPE_MISMATCH" });
   });
+
+  test("one staging buffer serves all, however large, until memory is released", async () => {
+    // More than single reads keep for the next one.
+    const large = device.zeros([(65 << 20) / 4]);
+    const small = device.upload([1, 2], [2]);
+    const out = device.zeros([2]);
+    await device.releaseMemory();
+    const made = () => device.memory().createdBuffers;
+    const before = made();
+    const sizes: number[] = [];
+    const exchange = (own: typeof small) =>
+      device.exchange([own], [out], async (bytes) => {
+        sizes.push(bytes.byteLength);
+        return [bytes.slice(0, 8)];
+      });
+    for (let layer = 0; layer < 2; layer++) {
+      // Two that are recorded before the first is through, and one after a wait.
+      exchange(large);
+      exchange(small);
+      await device.pace();
+      exchange(large);
+      await device.pace();
+    }
+    expect(made() - before).toBe(1);
+    expect(sizes).toEqual([65 << 20, 8, 65 << 20, 65 << 20, 8, 65 << 20]);
+    await device.releaseMemory();
+    // A larger one while the smaller one is in use.
+    exchange(small);
+    exchange(large);
+    exchange(small);
+    await device.pace();
+    expect(made() - before).toBe(3);
+    exchange(small);
+    expect([...(await device.read(out))]).toEqual([1, 2]);
+    for (const tensor of [large, small, out]) tensor.dispose();
+    await device.releaseMemory();
+  });
+
+  test("after one failed, later ones have memory of their own again", async () => {
+    const own = device.upload([3, 4], [2]);
+    const out = device.zeros([2]);
+    device.exchange([own], [out], () => Promise.reject(new ConfigError("RANK_LOST", "rank 1 is gone")));
+    for (let waiting = 0; waiting < 3; waiting++) device.exchange([own], [out], async (bytes) => [bytes]);
+    await expect(device.pace()).rejects.toMatchObject({ code: "RANK_LOST" });
+    for (let round = 0; round < 2; round++) device.exchange([own], [out], async (bytes) => [bytes]);
+    expect([...(await device.read(out))]).toEqual([3, 4]);
+    own.dispose();
+    out.dispose();
+  });
 });

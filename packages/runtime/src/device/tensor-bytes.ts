@@ -117,7 +117,7 @@ export class TensorBytes {
       }
     }
     const size = from.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const staging = this.#readBack.acquire(Math.max(size, 4));
+    const staging = this.#readBack.acquireShared(Math.max(size, 4));
     let at = 0;
     for (const { buffer, byteOffset, byteLength } of from) {
       if (byteLength > 0) this.#recorder.copy(buffer, byteOffset, staging, at, byteLength);
@@ -128,7 +128,7 @@ export class TensorBytes {
     this.#order.hold(async () => {
       let reusable = false;
       try {
-        const bytes = size > 0 ? new Uint8Array(await this.#readBack.read(staging, size)) : new Uint8Array();
+        const bytes = size > 0 ? await this.#readBack.readShared(staging, size) : new Uint8Array();
         reusable = true;
         const answers = await answer(bytes);
         if (this.#isClosed) return;
@@ -143,7 +143,7 @@ export class TensorBytes {
           if (byteLength > 0) this.#host.gpu.queue.writeBuffer(buffer, byteOffset, given);
         }
       } finally {
-        this.#readBack.release(staging, reusable);
+        this.#readBack.releaseShared(staging, reusable);
       }
     });
   }
