@@ -22,6 +22,7 @@ import { type GenerateCommandOptions, ignoredOptions } from "../options/generate
 import { generationOptions, withFlags } from "../options/generation-flags.js";
 import { formatBytes } from "../output/units.js";
 import { openPreview } from "../preview/open-preview.js";
+import { chooseRankDevices } from "../ranks/rank-devices.js";
 import { startRanks } from "../ranks/rank-processes.js";
 import { deviceOf, ranksText } from "../ranks/rank-task.js";
 import { VERSION } from "../version.js";
@@ -110,13 +111,16 @@ export async function runGenerate(
   const typedSeed = generationOptions(options).seed;
   const isShared = ranksText(options) !== undefined;
   const chosenSeed = typedSeed ?? (isShared ? randomSeed() : undefined);
+  const { devices, line: devicesLine } = await chooseRankDevices(options);
+  if (devicesLine) reporter.notice(devicesLine);
   await using ranks = await startRanks(options, {
     given: request.given,
     folder: process.cwd(),
     seed: chosenSeed === undefined ? null : String(plainSeed(chosenSeed)),
     resume: resume?.path ?? null,
+    devices: devices ?? null,
   });
-  const device = await openDevice({ ...options, device: deviceOf(0, options) }, reporter);
+  const device = await openDevice({ ...options, device: deviceOf(0, devices, options) }, reporter);
   try {
     throwIfAborted(signal, "the run");
     const rehearsal = await checkMemory(inspection, options, device, { folder, image });

@@ -53,6 +53,6 @@ export function addParallelOptions(command: Command): Command {
   );
   return addContextParallelOption(command).option(
     "--devices <names>",
-    "with commas: what --device takes, for each rank (default: --device for all)",
+    "with commas: what --device takes, for each rank (default: equal cards, else --device for all)",
   );
 }

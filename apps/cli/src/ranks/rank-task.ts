@@ -12,6 +12,8 @@ export const rankTask = z.object({
   seed: z.string().nullable(),
   /** The file of a run that goes on. */
   resume: z.string().nullable(),
+  /** One for each rank, named or chosen by rank 0; null: `--device` for all. */
+  devices: z.array(z.string()).readonly().nullable(),
 });
 export type RankTask = z.infer<typeof rankTask>;
 
@@ -25,9 +27,13 @@ export function groupsOf(rank: number, options: ParallelFields): { context: numb
   };
 }
 
-/** What `--devices` says of a rank. */
-export function deviceOf(rank: number, options: ParallelFields & { readonly device: string }): string {
-  return options.devices?.[rank] ?? options.device;
+/** What a rank opens. */
+export function deviceOf(
+  rank: number,
+  devices: readonly string[] | null | undefined,
+  { device }: { readonly device: string },
+): string {
+  return devices?.[rank] ?? device;
 }
 
 /** For people and records; undefined where there is one rank. */

@@ -48,7 +48,10 @@ async function runTask(group: ProcessGroup, task: RankTask, reporter: RunReporte
   const given = await givenFiles(options);
   const { folder } = checkpoint;
   const inspection = await inspectCheckpoint(folder);
-  const device = await openDevice({ ...options, device: deviceOf(group.rank, options) }, reporter);
+  const device = await openDevice(
+    { ...options, device: deviceOf(group.rank, task.devices, options) },
+    reporter,
+  );
   try {
     const rehearsal = await checkMemory(inspection, options, device, { folder, image: given.image });
     if (rehearsal) await device.warm(rehearsal.kernels);
