@@ -55,7 +55,7 @@ export class RipplePipeline implements VideoPipeline {
     };
   }
 
-  latentPreview() {
+  async latentPreview() {
     return new LatentPreview(false);
   }
 

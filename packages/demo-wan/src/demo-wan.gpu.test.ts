@@ -50,7 +50,7 @@ test("has the latents that its training code has", async () => {
   let last: Uint8Array | undefined;
   for await (const frame of frames) last = frame;
   // Previews have the model's colours: eight channels say most, and not all, of what the decoder makes of them.
-  const preview = pipeline.latentPreview().picture(latents, 6);
+  const preview = (await pipeline.latentPreview()).picture(latents, 6);
   expect(preview.trueColours).toBe(true);
   let squares = 0;
   for (let cell = 0; cell < 64; cell++) {

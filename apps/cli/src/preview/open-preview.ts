@@ -20,7 +20,7 @@ export async function openPreview(
     );
     return undefined;
   }
-  const preview = pipeline.latentPreview();
+  const preview = await pipeline.latentPreview();
   if (!preview.colours) {
     reporter.notice(
       "note: the preview has false colours: the checkpoint states none (latent_rgb in its lvsa.json).",

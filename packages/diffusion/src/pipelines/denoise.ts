@@ -11,7 +11,7 @@ import type { Guidance } from "./guidance.js";
 import { assertFinite, type NotFiniteDetails } from "./not-finite.js";
 import type { ParallelRun } from "./parallel-run.js";
 import type { GenerateOptions, HostTensor } from "./video-pipeline.js";
-import { type ClipPart, WindowedRun } from "./windows/windowed-run.js";
+import type { ClipPart, WindowedRun } from "./windows/windowed-run.js";
 
 /** A step's input to the transformer. */
 export interface StepInput {
@@ -148,7 +148,7 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
     };
     const whole = { data: latents, shape };
     const modelOutput =
-      run.clip instanceof WindowedRun
+      "predict" in run.clip
         ? await run.clip.predict(whole, predictPart)
         : await predictPart({ latents: whole, conditions: run.clip, name: "", index: 0, count: 1 });
     const { sample } = scheduler.step(index, {

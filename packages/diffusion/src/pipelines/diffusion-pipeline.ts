@@ -8,7 +8,6 @@ import { type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
 import { hostLatentFrames, type LatentFrames } from "../models/autoencoders/latent-frames.js";
 import { type VideoGrid, type VideoSize, videoGrid } from "../models/definition/video-grid.js";
 import type { ModelGeometry } from "../models/definition/video-model.js";
-import { checkpointPreview } from "../preview/checkpoint-preview.js";
 import type { LatentPreview } from "../preview/latent-preview.js";
 import { plainSeed, randomSeed, TorchCpuGenerator } from "../random/index.js";
 import { checkRunState, type RunState, restoreParts } from "../run-state/run-state.js";
@@ -42,8 +41,8 @@ import type {
   VideoPipeline,
   VideoSizeOptions,
 } from "./video-pipeline.js";
-import { type PlannedWindows, planWindows, seenFrames, windowNotes } from "./windows/window-options.js";
-import { WindowedRun } from "./windows/windowed-run.js";
+import type { PlannedWindows } from "./windows/window-options.js";
+import type { WindowedRun } from "./windows/windowed-run.js";
 
 /** A generation whose frames are not asked for at once makes way for the next one after this long. */
 const BEFORE_FRAMES_MS = 100;
@@ -191,8 +190,10 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       this.parts.stages.length,
     );
     const size = this.videoSize(given);
-    const windows = this.#windows(given, size);
-    const seen = this.grid({ ...size, numFrames: seenFrames(windows, size.numFrames) });
+    const windowing = await this.#windowing(given, size);
+    const windows = windowing?.plan;
+    const numSeen = windowing?.seenFrames(windowing.plan, size.numFrames) ?? size.numFrames;
+    const seen = this.grid({ ...size, numFrames: numSeen });
     this.#checkPositions(seen);
     assertLatentsFit(this.device, seen.latentShape);
     const prompt = windows?.prompts?.[0];
@@ -250,8 +251,10 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     };
     return this.#runs.inTurn(given, async (run, turn) => {
       if (stepCache) run.owned.add(stepCache);
-      const isWindowed = windows !== undefined && windows.layout.windows.length > 1;
-      const windowed = isWindowed ? await this.#windowedRun(plan, windows, run) : undefined;
+      const windowed =
+        windowing && windowing.plan.layout.windows.length > 1
+          ? run.owned.add(await this.#windowedRun(windowing, plan, run))
+          : undefined;
       const conditions = windowed ? undefined : await this.conditions(plan, run, noise);
       const { device } = this;
       const denoised = await denoise<Condition>({
@@ -276,7 +279,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...commonNotes(plan, given, usesSeed),
         ...parallel.notes(plan.guidance.isOn),
         ...(windowed?.notes ?? conditions?.notes ?? []),
-        ...windowNotes(windows),
+        ...(windowing?.windowNotes(windowing.plan) ?? []),
         ...(caching && stepCache ? [caching.stepCacheNote(stepCache)] : []),
       ];
       const { numFrames, height, width, fps } = plan.settings;
@@ -306,7 +309,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     });
   }
 
-  latentPreview(): LatentPreview {
+  async latentPreview(): Promise<LatentPreview> {
+    const { checkpointPreview } = await import("../preview/checkpoint-preview.js");
     return checkpointPreview(this.modelGeometry, this.parts.settings);
   }
 
@@ -330,22 +334,28 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     return run.owned.add(this.device.upload(data, shape));
   }
 
-  /** @throws UsageError `BAD_OPTION`, `BAD_FRAME_COUNT` for windows that do not fit the model */
-  #windows(given: GenerateOptions, size: VideoSize): PlannedWindows | undefined {
+  /**
+   * The windows, where they are asked for, and the code that runs them.
+   * @throws UsageError `BAD_OPTION`, `BAD_FRAME_COUNT` for windows that do not fit the model
+   */
+  async #windowing(given: GenerateOptions, size: VideoSize): Promise<Windowing | undefined> {
     const { windowFrames } = given;
     if (windowFrames === undefined) return undefined;
-    return planWindows(
-      { ...given, windowFrames },
-      {
-        latentFrames: this.grid(size).latentFramesPadded,
-        windowLatentFrames: this.grid({ ...size, numFrames: windowFrames }).latentFramesPadded,
-        temporalFactor: this.modelGeometry.vaeTemporal,
-      },
-    );
+    const geometry = {
+      latentFrames: this.grid(size).latentFramesPadded,
+      windowLatentFrames: this.grid({ ...size, numFrames: windowFrames }).latentFramesPadded,
+      temporalFactor: this.modelGeometry.vaeTemporal,
+    };
+    const code = await import("./windows/windowing.js");
+    return { ...code, plan: code.planWindows({ ...given, windowFrames }, geometry) };
   }
 
   /** All prompts are read before the transformer comes; each window has what it needs while it is at work. */
-  async #windowedRun(plan: Plan, windows: PlannedWindows, run: Run): Promise<WindowedRun<Condition>> {
+  async #windowedRun(
+    { WindowedRun, plan: windows }: Windowing,
+    plan: Plan,
+    run: Run,
+  ): Promise<WindowedRun<Condition>> {
     const { settings, guidance } = plan;
     const { windowFrames: numFrames, prompts } = windows;
     const texts = [...new Set(prompts ?? (settings.prompt === undefined ? [] : [settings.prompt]))];
@@ -354,20 +364,18 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       await this.parts.prompts?.prepare([...texts, ...others], settings.maxSequenceLength, run);
     }
     const shape = this.grid({ ...settings, numFrames }).latentShape;
-    return run.owned.add(
-      new WindowedRun<Condition>({
-        ...{ plan: windows, axis: this.modelGeometry.framesFirst ? 1 : 2 },
-        resident: this.residentConditions,
-        encode: (prompt = settings.prompt, owned) => {
-          const own = {
-            ...plan,
-            shape,
-            settings: { ...settings, numFrames, ...(prompt === undefined ? {} : { prompt }) },
-          };
-          return this.conditions(own, { ...run, owned }, undefined);
-        },
-      }),
-    );
+    return new WindowedRun<Condition>({
+      ...{ plan: windows, axis: this.modelGeometry.framesFirst ? 1 : 2 },
+      resident: this.residentConditions,
+      encode: (prompt = settings.prompt, owned) => {
+        const own = {
+          ...plan,
+          shape,
+          settings: { ...settings, numFrames, ...(prompt === undefined ? {} : { prompt }) },
+        };
+        return this.conditions(own, { ...run, owned }, undefined);
+      },
+    });
   }
 
   async #predictor(plan: Plan, index: number, run: Run): Promise<Predictor<Condition>> {
@@ -422,6 +430,8 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     }
   }
 }
+
+type Windowing = typeof import("./windows/windowing.js") & { readonly plan: PlannedWindows };
 
 const GIVEN_TENSORS = [
   ...(["initialLatents", "imageEmbeds", "promptEmbeds", "promptEmbeds2"] as const),

@@ -221,8 +221,12 @@ export interface VideoPipeline extends HostPipeline {
    * @throws UsageError `BAD_OPTION`, `LATENTS_SHAPE`, `INPUT_NOT_FINITE`; while frames are read as those of `generate`
    */
   decode(options: DecodeOptions): Promise<DecodeResult>;
-  /** Pictures of this model's latents, in its colours where the checkpoint states them. Needs no GPU. */
-  latentPreview(): LatentPreview;
+  /**
+   * Pictures of this model's latents, in its colours where the checkpoint states them. Needs no GPU.
+   *
+   * @throws ConfigError `BAD_CONFIG` where the stated colours are those of other latents
+   */
+  latentPreview(): Promise<LatentPreview>;
   dispose(): void;
 }
 

@@ -207,7 +207,7 @@ export class Session {
     using installed =
       settings && (await installFamily(engine.pipeline, clip, { config: settings, log: () => undefined }));
 
-    this.#preview ??= engine.pipeline.latentPreview();
+    this.#preview ??= await engine.pipeline.latentPreview();
     const preview = this.#preview;
     let [denoised, steps, lastPreview, lastKept] = [0, 0, Number.NEGATIVE_INFINITY, performance.now()];
     const onState = async (state: RunState): Promise<void> => {

@@ -117,12 +117,12 @@ function windowPrompts(
 }
 
 /** Video frames that the model sees at once. */
-export function seenFrames(windows: PlannedWindows | undefined, numFrames: number): number {
-  return windows && windows.layout.windows.length > 1 ? windows.windowFrames : numFrames;
+export function seenFrames(windows: PlannedWindows, numFrames: number): number {
+  return windows.layout.windows.length > 1 ? windows.windowFrames : numFrames;
 }
 
 /** That windows were asked for and are none. */
-export function windowNotes(windows: PlannedWindows | undefined): string[] {
-  if (!windows || windows.layout.windows.length > 1) return [];
+export function windowNotes(windows: PlannedWindows): string[] {
+  if (windows.layout.windows.length > 1) return [];
   return [withoutEffect("windowFrames", `the whole clip fits a window of ${windows.windowFrames} frames`)];
 }
