@@ -64,6 +64,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   NOT_FINITE: { fault: "run" },
   /** the checkpoint has no … */
   NOT_FOUND: { fault: "input" },
+  /** the change of step … has no ratio to that of step …, in which the blocks left a token as it was */
+  NO_RATIO: { fault: "run" },
   /** Cosmos 3: the prompt has no keys and values for layer … */
   NO_UNDERSTANDING: { fault: "run" },
   /** … (…) has … …, the transformer's … is …. */
@@ -162,6 +164,7 @@ export type DiffusionErrorCode =
   | "NOT_A_PLUGIN"
   | "NOT_FINITE"
   | "NOT_FOUND"
+  | "NO_RATIO"
   | "NO_UNDERSTANDING"
   | "PARTS_DO_NOT_FIT"
   | "PIPELINE_EXISTS"

@@ -62,12 +62,16 @@ export function flagOf(name: WrittenOption): string {
   return FLAGS[name].split(" ")[0]!;
 }
 
+/** The library's list of options, of which some have no place on a command line, and some other names. */
+const OPTION_LIST = /\bOptions of [^:\n]+: [a-zA-Z0-9]+(?:, [a-zA-Z0-9]+)*\./g;
+
 /** Options whose values come from files. */
 const FROM_FILES = { initialLatents: "--initial-latents", lastImage: "--last-image" } as const;
 
 /** Names of the library in a text for people, as they are typed here: for those that no sentence has by chance. */
 export function withFlags(text: string): string {
-  return withComponentFlags(text).replace(/\b[a-z]+(?:[A-Z][a-z]*)+\d?\b/g, (word) => {
+  const own = text.replaceAll(OPTION_LIST, "The command's own --help lists its options.");
+  return withComponentFlags(own).replace(/\b[a-z]+(?:[A-Z][a-z]*)+\d?\b/g, (word) => {
     if (Object.hasOwn(FROM_FILES, word)) return FROM_FILES[word as keyof typeof FROM_FILES];
     return Object.hasOwn(FLAGS, word) ? flagOf(word as WrittenOption) : word;
   });

@@ -74,6 +74,21 @@ describe("ratios that were measured", () => {
     expect(forced("negative")).toEqual([true, true, false, false, false, false]);
   });
 
+  it("are refused where a token's change was nothing before", () => {
+    const broken = measured([
+      [10, 10],
+      [10, 0],
+      [10, 1],
+    ]);
+    for (const ratios of [
+      { positive: broken, negative: [] },
+      { positive: [1, 1, 1], negative: broken },
+    ])
+      expect(() => calibratedRatios(ratios)).toThrow(
+        expect.objectContaining({ code: "NO_RATIO", message: expect.stringContaining("step 3") }),
+      );
+  });
+
   it("stand for other numbers of steps by the nearest one, halves to the even", () => {
     expect(magRatiosFor(ratios.positive, 3)).toEqual([1, 0.9, 1]);
     expect(magRatiosFor(ratios.positive, 1)).toEqual([1]);

@@ -1,4 +1,5 @@
 /** Measuring MagCache's ratios: how much longer or shorter the change by all blocks is than that of the step before. */
+import { ConfigError } from "@lvsa/runtime";
 import { badRunState, type PartState } from "../run-state/stateful.js";
 import type { Branch, Decider, Decision } from "./decisions.js";
 import type { MagRatios } from "./mag-ratios.js";
@@ -41,9 +42,22 @@ export class CalibrationDecider implements Decider {
   }
 }
 
-/** Of the passes that there were, rounded to five places, as published tables are. */
+/**
+ * Of the passes that there were, rounded to five places, as published tables are.
+ *
+ * @throws ConfigError `NO_RATIO` where the blocks changed nothing of a token in one step, and something in the next
+ */
 export function calibratedRatios(measured: Readonly<Record<Branch, readonly number[]>>): MagRatios {
   const rounded = (ratios: readonly number[]) => ratios.map((ratio) => Math.round(ratio * 1e5) / 1e5);
+  for (const ratios of [measured.positive, measured.negative]) {
+    const step = ratios.findIndex((ratio) => !Number.isFinite(ratio));
+    if (step < 0) continue;
+    throw new ConfigError(
+      "NO_RATIO",
+      `the change of step ${step + 1} has no ratio to that of step ${step}, in which the blocks left a token as it was`,
+      { fault: "run", fix: "Measure with another seed or prompt." },
+    );
+  }
   const [positive, negative] = [rounded(measured.positive), rounded(measured.negative)];
   return { positive, ...(negative.length > 0 ? { negative } : {}) };
 }
