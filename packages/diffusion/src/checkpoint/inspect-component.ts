@@ -13,7 +13,7 @@ import {
   type WeightSource,
 } from "@lvsa/runtime";
 import type { ParameterCheck } from "../models/definition/check-parameters.js";
-import type { ModelDefinition, ModelRole } from "../models/definition/define-model.js";
+import { type ModelDefinition, type ModelRole, UNSUPPORTED_FIX } from "../models/definition/define-model.js";
 import { checkWeights, listed } from "../models/definition/model-weights.js";
 import { elementCount } from "../models/definition/parameter-list.js";
 import type { ResolvedConfig } from "../models/definition/resolved-config.js";
@@ -179,7 +179,7 @@ function compare(
   }
   for (const problem of check.definition.unsupported(check.config)) {
     const message = `${check.definition.className} with ${problem} is not supported.`;
-    problems.push({ severity: "error", code: "UNSUPPORTED_CONFIG", message });
+    problems.push({ severity: "error", code: "UNSUPPORTED_CONFIG", message, fix: UNSUPPORTED_FIX });
   }
   if (check.unexpected.length > 0) {
     problems.push({

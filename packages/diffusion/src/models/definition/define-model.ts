@@ -144,9 +144,13 @@ export function unknownClass(
   );
 }
 
+/** What helps against `UNSUPPORTED_CONFIG`. */
+export const UNSUPPORTED_FIX =
+  "Use a checkpoint of a supported kind (see the README), or check the file for a typing error.";
+
 function unsupportedConfig(className: string, problems: readonly string[], where?: string): ConfigError {
   return new ConfigError("UNSUPPORTED_CONFIG", `${className} with ${problems.join(", ")} is not supported`, {
-    fix: "Use a checkpoint of a supported kind (see the README), or check the file for a typing error.",
+    fix: UNSUPPORTED_FIX,
     ...(where === undefined ? {} : { where }),
   });
 }

@@ -23,7 +23,10 @@ export function wanStages(index: ModelIndex): WanStages {
   const listed = new Set(componentEntries(index).map(({ name }) => name));
   const [high, low] = ["transformer", "transformer_2"] as const;
   if (!listed.has(high) && !listed.has(low)) {
-    throw new ConfigError("NOT_A_CHECKPOINT", "model_index.json lists no transformer", { where: INDEX });
+    throw new ConfigError("NOT_A_CHECKPOINT", "model_index.json lists no transformer", {
+      where: INDEX,
+      fix: "Use the model_index.json that the checkpoint was published with.",
+    });
   }
   const ratio = boundary ?? 0;
   const needed = [...(ratio < 1 ? [high] : []), ...(ratio > 0 ? [low] : [])];
