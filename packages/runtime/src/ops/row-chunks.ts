@@ -67,7 +67,7 @@ export function rowChunks(device: Device, rows: number, rowBytes: readonly numbe
   );
 }
 
-/** Views of the same rows of several tensors, freed when `body` returns. Tensors are taken as `[rows, ...]`. */
+/** Views of the same rows of several tensors, freed when `body` returns or throws. Tensors are taken as `[rows, ...]`. */
 export function withRows(
   tensors: readonly Tensor[],
   rows: number,
@@ -78,12 +78,14 @@ export function withRows(
     body(tensors);
     return;
   }
-  const views = tensors.map((tensor) => {
-    const flat = tensor.reshape([rows, tensor.size / rows]);
-    const view = flat.rows(chunk.start, chunk.end);
-    flat.dispose();
-    return view;
-  });
-  body(views);
-  for (const view of views) view.dispose();
+  const views: Tensor[] = [];
+  try {
+    for (const tensor of tensors) {
+      using flat = tensor.reshape([rows, tensor.size / rows]);
+      views.push(flat.rows(chunk.start, chunk.end));
+    }
+    body(views);
+  } finally {
+    for (const view of views) view.dispose();
+  }
 }
