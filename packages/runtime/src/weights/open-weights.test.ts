@@ -82,13 +82,6 @@ describe("shards with an index", () => {
     expect(open()).toBe(0);
   });
 
-  it("may hold a tensor twice, as long as it is the same", async () => {
-    const twice = fileOf({ "a.weight": [1, 2], "a.bias": [3], b: [4, 5, 6] });
-    const weights = await openWeights(memoryFolder({ ...sharded, [second]: twice }), BASE);
-    expect(weights.names()).toEqual(["a.weight", "a.bias", "b"]);
-    expect(await floats(weights.read("a.weight"))).toEqual([1, 2]);
-  });
-
   it.each<[string, Record<string, string | Uint8Array>, string, RegExp]>([
     ["not JSON", { [index]: "{" }, "INDEX_MISMATCH", /not JSON/],
     ["null", { [index]: "null" }, "INDEX_MISMATCH", /no object `weight_map`/],
@@ -118,12 +111,6 @@ describe("shards with an index", () => {
       { [index]: indexOf({ "a.weight": second, b: first }) },
       "INDEX_MISMATCH",
       /"a.weight" in .*00002-of-00002.*but it is in .*00001-of/,
-    ],
-    [
-      "a tensor in two shards, with other values",
-      { [second]: fileOf({ "a.weight": [1, 7], "a.bias": [3], b: [4, 5, 6] }) },
-      "DUPLICATE_TENSOR",
-      /"a.weight" is in .*00001-of-00002.*with other values in .*00002-of-00002/,
     ],
     [
       "a shard that is not there",

@@ -48,8 +48,7 @@ function listed(names: readonly string[]): string {
 
 /**
  * The tensors that an index lists, from shards beside it. Tensors of the shards that it does not list are left out.
- * @throws WeightsError `INDEX_MISMATCH` when index and shards disagree, `DUPLICATE_TENSOR` for one that is in a second shard with
- *   other values, of which diffusers would take whichever it reads last; `NOT_FOUND` naming every missing shard
+ * @throws WeightsError `INDEX_MISMATCH` when index and shards disagree, `NOT_FOUND` naming every missing shard
  */
 export async function openShardedSafetensors(folder: FolderReader, indexPath: string): Promise<WeightSource> {
   const where = `${folder.name}/${indexPath}`;
@@ -94,37 +93,9 @@ export async function openShardedSafetensors(folder: FolderReader, indexPath: st
         { where, fix: SAME_CHECKPOINT },
       );
     }
-    for (const [file, shard] of shardNames) {
-      for (const name of file.header.tensors.keys()) {
-        const listed = shardOf.get(name);
-        if (listed === undefined || listed === shard) continue;
-        if (await isSameTensor(name, file, files.get(listed)!)) continue;
-        throw weightsError(
-          "DUPLICATE_TENSOR",
-          `tensor ${quoted(name)} is in ${quoted(listed)}, where the index places it, and with other values in ${quoted(shard)}.`,
-          { where, fix: SAME_CHECKPOINT },
-        );
-      }
-    }
     return weightsOf([...shardNames.keys()], (name, file) => shardOf.get(name) === shardNames.get(file));
   } catch (error) {
     await Promise.allSettled(opened.map((source) => source.close()));
     throw error;
   }
-}
-
-/** Bytes of two tensors that are compared at a time. */
-const COMPARED_BYTES = 1 << 24;
-
-async function isSameTensor(name: string, one: SafetensorsFile, other: SafetensorsFile): Promise<boolean> {
-  const [a, b] = [one.header.tensors.get(name)!, other.header.tensors.get(name)!];
-  if (a.dtype !== b.dtype || a.byteLength !== b.byteLength || a.shape.join() !== b.shape.join()) return false;
-  for (let at = 0; at < a.byteLength; at += COMPARED_BYTES) {
-    const size = Math.min(COMPARED_BYTES, a.byteLength - at);
-    // A source may hand out the same memory at its next read.
-    const first = (await one.source.read(a.byteOffset + at, size)).slice();
-    const second = await other.source.read(b.byteOffset + at, size);
-    if (first.some((byte, i) => byte !== second[i])) return false;
-  }
-  return true;
 }
