@@ -82,6 +82,13 @@ describe("shards with an index", () => {
     expect(open()).toBe(0);
   });
 
+  it("pass over what a shard holds of a tensor that the index places in another one", async () => {
+    const stale = fileOf({ "a.weight": [8, 9], "a.bias": [3], b: [4, 5, 6] });
+    const weights = await openWeights(memoryFolder({ ...sharded, [second]: stale }), BASE);
+    expect(weights.names()).toEqual(["a.weight", "a.bias", "b"]);
+    expect(await floats(weights.read("a.weight"))).toEqual([1, 2]);
+  });
+
   it.each<[string, Record<string, string | Uint8Array>, string, RegExp]>([
     ["not JSON", { [index]: "{" }, "INDEX_MISMATCH", /not JSON/],
     ["null", { [index]: "null" }, "INDEX_MISMATCH", /no object `weight_map`/],
