@@ -11,7 +11,7 @@ import type { DeviceInfo } from "./device-info.js";
  * and written at once, are bound by a copy that `aligned` makes; `copies` says which of them were written and go `to` their
  * tensors afterwards. Each `from` is to be disposed.
  *
- * @throws ShapeError `BINDING_COUNT`, `DISPOSED`; DeviceError `BINDING_TOO_LARGE`
+ * @throws ShapeError `DISPOSED`; DeviceError `BINDING_TOO_LARGE`
  */
 export function boundTensors<P extends ParamTypes>(
   kernel: Kernel<P>,
@@ -22,15 +22,19 @@ export function boundTensors<P extends ParamTypes>(
   readonly bindings: readonly BufferBinding[];
   readonly copies: readonly { readonly from: Tensor; readonly to: Tensor | undefined }[];
 } {
-  const copies: { from: Tensor; to: Tensor | undefined }[] = [];
-  const bindings = tensors.map((tensor, i) => {
-    const { name, access } = kernel.bindings[i]!;
+  const limit = limits.maxStorageBufferBindingSize;
+  // All of them before the first copy is made, which nobody would free.
+  for (const [i, tensor] of tensors.entries()) {
+    const { name } = kernel.bindings[i]!;
     if (tensor.disposed) {
       throw new ShapeError("DISPOSED", `kernel ${kernel.name}: tensor ${name} was disposed`);
     }
-    const size = Math.max(16, Math.ceil(tensor.byteLength / 16) * 16);
-    const limit = limits.maxStorageBufferBindingSize;
     if (tensor.byteLength > limit) throw bindingTooLarge(kernel.name, name, tensor, limit);
+  }
+  const copies: { from: Tensor; to: Tensor | undefined }[] = [];
+  const bindings = tensors.map((tensor, i) => {
+    const { access } = kernel.bindings[i]!;
+    const size = Math.max(16, Math.ceil(tensor.byteLength / 16) * 16);
     let bound = tensor;
     // A buffer may not be bound for reading and for writing in one dispatch, even at disjoint ranges.
     const reading = access === "read";
