@@ -28,11 +28,14 @@ const sources = {
     b.onResolve({ filter: /^@vitest\/(expect|spy)$/ }, ({ path }) => ({ path: besideVitest.resolve(path) }));
     b.onResolve({ filter: /^gpu-test-files$/ }, ({ path }) => ({ path, namespace: "files" }));
     b.onLoad({ filter: /.*/, namespace: "files" }, () => {
-      const files = ["packages/runtime/src", "packages/core/src"].flatMap((folder) =>
-        readdirSync(join(root, folder), { recursive: true })
-          .filter((file) => file.endsWith(".gpu.test.ts"))
-          .map((file) => `${folder}/${file.replaceAll("\\", "/")}`)
-          .sort(),
+      const files = ["packages/runtime/src", "packages/core/src", "packages/diffusion/src"].flatMap(
+        (folder) =>
+          readdirSync(join(root, folder), { recursive: true })
+            .filter((file) =>
+              file.endsWith(folder.includes("diffusion") ? ".parity.test.ts" : ".gpu.test.ts"),
+            )
+            .map((file) => `${folder}/${file.replaceAll("\\", "/")}`)
+            .sort(),
       );
       const lines = files.map(
         (file) => `${JSON.stringify(file)}: () => import(${JSON.stringify(join(root, file))}),`,

@@ -30,20 +30,21 @@ for (const part of wanted) {
     if (performance.now() > 1000 * seconds) break;
     const results: TestResult[] = [];
     const notes: string[] = [];
-    const warn = console.warn;
-    console.warn = (...words: unknown[]) => void notes.push(words.join(" "));
+    const { warn, log } = console;
+    console.warn = console.log = (...words: unknown[]) => void notes.push(words.join(" "));
     const start = performance.now();
     await runFile(file, load, (result) => {
       results.push(result);
-      if (result.failed) say(result);
+      if (result.failed || result.skipped) say(result);
     });
-    console.warn = warn;
+    Object.assign(console, { warn, log });
     const failed = results.filter((r) => r.failed).length;
     failures += failed;
     say({
       file,
       tests: results.length,
       failed,
+      skipped: results.filter((r) => r.skipped).length,
       ms: Math.round(performance.now() - start),
       ...(notes.length > 0 ? { notes: [...new Set(notes)] } : {}),
     });

@@ -2,9 +2,9 @@
  * Kernels of the real models' sizes on one GPU, each with several tiles: what the choice of tiles stands on. Prints one
  * JSON line per measurement as soon as it is made.
  *
- *     node kernels.mjs LABEL [--small] [--only linear,attention,lvsa,conv] [--tuning]
+ *     node kernels.mjs LABEL [--small] [--only linear,few,attention,narrow,lvsa,conv] [--tuning] [--rules linear=tile-f16,conv3d=tile-f16]
  *
- * `DAWN_FLAGS` are Dawn's, separated by `;`.
+ * `few` are linear layers of text and time: few rows. `--rules` are those of `createDevice`. `DAWN_FLAGS` are Dawn's, separated by `;`.
  */
 import { appendFileSync } from "node:fs";
 import { AttentionPattern, attention, FrameSparseLayout } from "@lvsa/core";
@@ -16,12 +16,17 @@ const label = args[0] ?? "now";
 const small = args.includes("--small");
 const tuning = args.includes("--tuning");
 const only = args.includes("--only") ? args[args.indexOf("--only") + 1]!.split(",") : undefined;
+const rules = Object.fromEntries(
+  (args.includes("--rules") ? args[args.indexOf("--rules") + 1]!.split(",") : []).map((rule) =>
+    rule.split("="),
+  ),
+) as Record<string, string>;
 const seconds = Number(process.env.BENCH_SECONDS ?? Number.POSITIVE_INFINITY);
 const began = performance.now();
 const flags = (process.env.DAWN_FLAGS ?? "").split(";").filter(Boolean);
 
 function say(line: object): void {
-  const text = `${JSON.stringify({ what: "kernel", label, flags, ...line })}\n`;
+  const text = `${JSON.stringify({ what: "kernel", label, flags, ...(Object.keys(rules).length > 0 ? { rules } : {}), ...line })}\n`;
   process.stdout.write(text);
   if (process.env.BENCH_OUT) appendFileSync(process.env.BENCH_OUT, text);
 }
@@ -31,6 +36,7 @@ const device = await createDevice({
   bounds: "checked",
   math: "fast",
   adapter: process.env.LVSA_TEST_ADAPTER ?? "auto",
+  rules,
 });
 const matrices = device.info.matrices.length > 0;
 const dtype = device.info.f16 && device.info.hardware === "gpu" ? "f16" : "f32";
@@ -301,6 +307,19 @@ if (wanted("linear")) {
   await linearCase(32768 / s, 8960 / (small ? 28 : 1), 1536 / (small ? 8 : 1));
   if (!small) await linearCase(32768, 1536, 8960);
   if (!small && tuning) await linearCase(8192, 8192, 8192);
+}
+if (wanted("few")) {
+  for (const [M, N, K] of [
+    [512, 10240, 4096],
+    [512, 4096, 10240],
+    [512, 1536, 4096],
+    [64, 4096, 4096],
+    [16, 4096, 10240],
+    [2, 9216, 1536],
+    [1, 9216, 1536],
+    [1, 4096, 10240],
+  ] as const)
+    await linearCase(M, N / (small ? 16 : 1), K / (small ? 16 : 1));
 }
 const patches = small ? 70 : 1560;
 const heads = small ? 2 : 12;

@@ -12,10 +12,11 @@ import {
 import { spyOn } from "@vitest/spy";
 
 type Hook = () => unknown;
+type Test = (given: typeof context) => unknown;
 type Body = (...values: never[]) => unknown;
 
 class Suite {
-  readonly tests: { readonly name: string; readonly body: Hook }[] = [];
+  readonly tests: { readonly name: string; readonly body: Test }[] = [];
   readonly suites: Suite[] = [];
   readonly beforeAll: Hook[] = [];
   readonly afterAll: Hook[] = [];
@@ -38,7 +39,7 @@ function describeOne(name: string, body: Hook): void {
   at = outer;
 }
 
-function testOne(name: string, body: Hook): void {
+function testOne(name: string, body: Test): void {
   at.tests.push({ name, body });
 }
 
@@ -66,7 +67,13 @@ const each =
     }
   };
 
-const conditional = <T extends object>(one: T) => Object.assign(one, { each: each(one as never) });
+/** With `each`, and `skipIf`: what is declared where the condition holds is not run, and is not counted. */
+const conditional = <T extends (name: string, body: never) => void>(one: T) => {
+  const all = Object.assign(one, { each: each(one as never) });
+  const none = ((name: string) => console.warn(`skipped: ${name}`)) as T;
+  const nothing = Object.assign(none, { each: () => () => undefined });
+  return Object.assign(all, { skipIf: (condition: unknown) => (condition ? nothing : all) });
+};
 export const describe = conditional(describeOne);
 export const test = conditional(testOne);
 export const it = test;
@@ -89,7 +96,19 @@ export interface TestResult {
   readonly ms: number;
   /** Why it failed. */
   readonly failed?: string;
+  /** Why it did not run. */
+  readonly skipped?: string;
 }
+
+class Skipped extends Error {}
+
+/** What a test is given: the part of vitest's context that tests here take. */
+const context = {
+  skip(first?: boolean | string, reason?: string): void {
+    if (first === false) return;
+    throw new Skipped(reason ?? (typeof first === "string" ? first : "no reason"));
+  },
+};
 
 /** Imports a file of tests and runs what it declares. A hook that fails fails the tests of its suite. */
 export async function runFile(
@@ -115,10 +134,25 @@ export async function runFile(
     const broken = await failure(suite.beforeAll);
     for (const { name, body } of suite.tests) {
       const start = performance.now();
-      let failed = broken ?? (await failure([...setUp, body]));
+      let skipped: string | undefined;
+      const run = async (one: Test) => {
+        try {
+          await one(context);
+        } catch (error) {
+          if (!(error instanceof Skipped)) throw error;
+          skipped = error.message;
+        }
+      };
+      let failed = broken ?? (await failure([...setUp, () => run(body)]));
       failed ??= broken === undefined ? await failure(tearDown) : undefined;
       const ms = Math.round(performance.now() - start);
-      report({ file, name: named(`${suite.name} ${name}`.trim(), []), ms, ...(failed ? { failed } : {}) });
+      report({
+        file,
+        name: named(`${suite.name} ${name}`.trim(), []),
+        ms,
+        ...(failed ? { failed } : {}),
+        ...(skipped ? { skipped } : {}),
+      });
     }
     if (broken === undefined) for (const inner of suite.suites) await runSuite(inner, setUp, tearDown);
     const failed = await failure(suite.afterAll);
