@@ -3,6 +3,7 @@ import { type Device, type DeviceError, defineKernel, flatMain } from "../index.
 import { testDevice } from "../testing.js";
 
 const addOne = defineKernel({
+  inBounds: false,
   name: "add-one",
   key: "f32",
   bindings: [
@@ -77,6 +78,7 @@ describe("device", () => {
   test("a shader that does not compile is an error that names kernel and line", async () => {
     const other = await testDevice({ bounds: "checked" });
     const broken = defineKernel({
+      inBounds: false,
       name: "broken",
       key: "",
       bindings: [{ name: "y", type: "array<f32>", access: "read_write" }],

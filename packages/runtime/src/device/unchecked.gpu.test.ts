@@ -17,7 +17,7 @@ import { seededNormal, testDevice } from "../testing.js";
 /** Writes one word at `at`, wherever that is. */
 const stray = (inBounds: boolean): Kernel<{ at: "u32" }> =>
   defineKernel({
-    ...(inBounds ? { inBounds } : {}),
+    inBounds,
     name: "stray",
     key: String(inBounds),
     bindings: [{ name: "y", type: "array<u32>", access: "read_write" }],

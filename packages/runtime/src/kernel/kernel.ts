@@ -31,9 +31,10 @@ export interface Kernel<P extends ParamTypes = ParamTypes> {
   readonly enables?: readonly WgslExtension[];
   /**
    * Every index stays inside of its binding, whatever the tensors hold: by clamps and comparisons with parameters, which
-   * tests with guards around all buffers have watched. A device that does not check indices runs no other kernel.
+   * tests with guards around all buffers have watched. A device that does not check indices, as the ones made on GPUs, runs
+   * no other kernel, so that a definition has to say it.
    */
-  readonly inBounds?: true;
+  readonly inBounds: boolean;
   /** WGSL after the generated header: must declare `@compute fn main`. Called once per device and key. */
   readonly body: () => string;
 }

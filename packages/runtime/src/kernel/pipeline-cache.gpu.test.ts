@@ -12,6 +12,7 @@ afterAll(() => device.dispose());
 
 function fill(key: string, value: string): Kernel {
   return defineKernel({
+    inBounds: false,
     name: "fill",
     key,
     bindings: [{ name: "y", type: "array<f32>", access: "read_write" }],

@@ -19,6 +19,7 @@ const values = Float32Array.from({ length: COUNT }, (_, i) => {
 
 async function run(activation: Activation): Promise<Float32Array> {
   const kernel = defineKernel({
+    inBounds: false,
     name: "activation",
     key: activation,
     bindings: [

@@ -6,6 +6,7 @@ import type { FloatDType } from "../../tensor/dtype.js";
 
 export function absoluteSumsKernel(dtypeA: FloatDType, dtypeB: FloatDType) {
   return defineKernel({
+    inBounds: true,
     name: "absolute_sums",
     key: `${dtypeA},${dtypeB}`,
     bindings: [
