@@ -23,7 +23,13 @@ export type { MemoryReport } from "./memory/buffer-pool.js";
 export * from "./nearest-name.js";
 export type { ConvPadding } from "./ops/conv/conv-geometry.js";
 export { type ConvWeight, type PackConvWeightOptions, packConvWeight } from "./ops/conv/conv-weight.js";
-export { type Conv3dOptions, type ConvTuning, conv3d, convOperandDType } from "./ops/conv/conv3d.js";
+export {
+  type Conv3dOptions,
+  type ConvTuning,
+  conv3d,
+  convOperandDType,
+  convWeightDType,
+} from "./ops/conv/conv3d.js";
 export {
   activate,
   add,

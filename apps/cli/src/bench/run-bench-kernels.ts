@@ -2,6 +2,7 @@
 import { type AttentionBench, benchAttention, timeInterleaved } from "@lvsa/core/bench";
 import {
   conv3d,
+  convWeightDType,
   type Device,
   deviceLabel,
   type FloatDType,
@@ -70,7 +71,7 @@ async function benchProduct(device: Device, shape: ProductBench["shape"]): Promi
     const x = operand([1, frames, height, width, inChannels]);
     const history = operand([1, 2, height, width, inChannels]);
     const raw = operand([outChannels, inChannels, 3, 3, 3]);
-    const weight = owned.add(packConvWeight(device, raw, { roundOnce: true }));
+    const weight = owned.add(packConvWeight(device, raw, { dtype: convWeightDType(device, raw) }));
     const padding = { time: [2, 0], height: [1, 1], width: [1, 1] } as const;
     return () => conv3d(device, x, weight, { padding, history });
   }

@@ -72,6 +72,13 @@ export class Parameters {
     return this.#tensors.get(this.#prefix + name);
   }
 
+  /** Names and tensors under this store's prefix, as they are now. */
+  entries(): readonly (readonly [name: string, tensor: Tensor])[] {
+    return [...this.#tensors]
+      .filter(([name]) => name.startsWith(this.#prefix))
+      .map(([name, tensor]) => [name.slice(this.#prefix.length), tensor]);
+  }
+
   /** The same store under a longer prefix, e.g. `blocks.3.`. */
   scoped(prefix: string): Parameters {
     return new Parameters(this.device, this.#tensors, this.#prefix + prefix);

@@ -72,9 +72,9 @@ const runs: readonly (Omit<Run, "checkpoint"> & { checkpoint: string | undefined
   { checkpoint: hunyuan, options: { ...clip, stepCache: "first-block" }, offload: true },
   { checkpoint: cogvideox, options: small },
   { checkpoint: cogvideox, options: { ...small, guidanceScale: 1 }, offload: true },
-  { checkpoint: cosmos3, options: small },
-  { checkpoint: cosmos3, options: { ...small, image: picture } },
-  { checkpoint: cosmos3, options: { ...small, prompt: "A cat. ".repeat(40) }, offload: true },
+  { checkpoint: cosmos3, options: clip },
+  { checkpoint: cosmos3, options: { ...clip, image: picture } },
+  { checkpoint: cosmos3, options: { ...clip, prompt: "A cat. ".repeat(40) }, offload: true },
 ];
 
 it("the reference folder holds checkpoints of every family", () => {

@@ -138,6 +138,28 @@ describe.each([
     // HunyuanVideo's attention looks back over the whole clip, before the levels that need more than it remembers.
     expect(long).toBe(short);
   });
+
+  it.each(["exact", "fast"] as const)(
+    "take no more for the first than for those that follow, %s",
+    async (math) => {
+      const { info } = countingGpu().device;
+      const nvidia = { ...info, ...PRETEND_DEVICES.nvidia!, limits: info.limits };
+      const gpu = countingGpu({ info: { ...nvidia, features: ["shader-f16", "subgroups"] }, math });
+      using host = new StandInModel(gpu.device, getKnownModel(name), { numFrames: 81 });
+      await host.loadDecoder();
+      const peaks: number[] = [];
+      gpu.resetPeak();
+      for await (const chunk of host.decode()) {
+        await gpu.device.idle();
+        chunk.dispose();
+        peaks.push(gpu.driverPeakBytes);
+        gpu.resetPeak();
+        if (peaks.length === 12) break;
+      }
+      // The first frame is as large as any, and weights come in the form that is multiplied.
+      expect(peaks[0]! / Math.max(...peaks.slice(1))).toBeLessThan(1.05);
+    },
+  );
 });
 
 describe("a plan", () => {

@@ -19,14 +19,24 @@ export type AutoencoderFiles = [
  *
  * @throws ConfigError, WeightsError, AbortError
  */
-export async function loadAutoencoder<Config extends ResolvedConfig, Model>(
+export async function loadAutoencoder<
+  Config extends ResolvedConfig,
+  Model extends AutoencoderKL<Config, AutoencoderLayers>,
+>(
   definition: ModelDefinition<Config>,
   [device, source, config, options = {}]: AutoencoderFiles,
   make: (device: Device, config: Config, parameters: Parameters) => Model,
 ): Promise<Model> {
   const parsed = definition.configToRun(config, "vae/config.json");
   const weights = ModelWeights.check(definition, parsed, source, options);
-  return make(device, parsed, await loadParameters(device, weights, options));
+  const model = make(device, parsed, await loadParameters(device, weights, options));
+  try {
+    await model.packWeights();
+    return model;
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
 }
 
 export abstract class AutoencoderKL<Config extends ResolvedConfig, Layers extends AutoencoderLayers> {
@@ -46,6 +56,11 @@ export abstract class AutoencoderKL<Config extends ResolvedConfig, Layers extend
 
   /** Video frames per latent frame. */
   abstract get temporalFactor(): number;
+
+  /** For `loadAutoencoder`. */
+  packWeights(): Promise<void> {
+    return this.layers.packWeights();
+  }
 
   dispose(): void {
     this.layers.dispose();

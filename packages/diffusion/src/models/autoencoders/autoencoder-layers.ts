@@ -18,6 +18,12 @@ export abstract class AutoencoderLayers {
     this.weights = new ConvWeights(parameters);
   }
 
+  /** Brings the weights into the form that convolutions read, and gives the memory of the stored form back. */
+  async packWeights(): Promise<void> {
+    this.weights.packStored();
+    await this.device.releaseMemory();
+  }
+
   /** A convolution without memory (1x1x1). */
   pointConv(name: string, x: Tensor): Tensor {
     return conv3d(this.device, x, this.weights.get(name), {

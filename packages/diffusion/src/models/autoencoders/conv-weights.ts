@@ -1,10 +1,11 @@
-/** An autoencoder's convolution weights: packed at their first use, when the stored form is freed. */
+/** An autoencoder's convolution weights, packed as the device multiplies them; the stored form is freed. */
 import {
   type Conv3dOptions,
   type ConvWeight,
   cast,
   conv3d,
   convOperandDType,
+  convWeightDType,
   type FloatDType,
   packConvWeight,
   type Tensor,
@@ -23,6 +24,18 @@ export class ConvWeights implements Disposable {
     this.#parameters = parameters;
   }
 
+  /**
+   * Packs all that have more than one tap, before activations need the memory that both forms take. The others may be
+   * products, which read the stored form.
+   */
+  packStored(): void {
+    for (const [stored, { shape }] of this.#parameters.entries()) {
+      const name = /^(.*)\.weight$/.exec(stored)?.[1];
+      const taps = shape.slice(2).reduce((product, size) => product * size, 1);
+      if (name !== undefined && shape.length >= 4 && taps > 1) this.get(name);
+    }
+  }
+
   /** Whether there is a convolution `name`. */
   has(name: string): boolean {
     const stored = `${name}.weight`;
@@ -33,7 +46,9 @@ export class ConvWeights implements Disposable {
     const stored = `${name}.weight`;
     let packed = this.#packed.get(stored);
     if (!packed) {
-      packed = packConvWeight(this.#parameters.device, this.#parameters.get(stored), { roundOnce: true });
+      const { device } = this.#parameters;
+      const weight = this.#parameters.get(stored);
+      packed = packConvWeight(device, weight, { dtype: convWeightDType(device, weight) });
       this.#packed.set(stored, packed);
       this.#parameters.remove(stored);
     }

@@ -12,8 +12,6 @@ import { stridedCopy } from "../shape/strided-copy.js";
 export interface ConvWeight {
   /** `[O, taps, I4]`, pinned. Taps run time, height, width; I4 is I rounded up to a multiple of 4, with zeros. */
   readonly packed: Tensor;
-  /** Replaces `packed` by its numbers rounded to f16; absent where that was not allowed. */
-  readonly round?: () => void;
   readonly outChannels: number;
   readonly inChannels: number;
   /** Sizes in time, height and width. */
@@ -22,13 +20,8 @@ export interface ConvWeight {
 }
 
 export interface PackConvWeightOptions {
-  /** Store as this type. Default: as given. */
+  /** Store as this type; `convWeightDType` says which the device multiplies. Default: as given. */
   readonly dtype?: FloatDType;
-  /**
-   * The first kernel that multiplies in f16 replaces the weight by its rounded numbers, which are rounded then for kernels that
-   * come later too. Default false: it rounds a copy at every call.
-   */
-  readonly roundOnce?: boolean;
   readonly label?: string;
 }
 
@@ -57,7 +50,7 @@ export function packConvWeight(
   const channels = roundUp4(inChannels);
   const dtype = options.dtype ?? floatDType("packConvWeight", weight);
   const label = options.label ?? "conv weight";
-  let packed = device.empty([outChannels, taps, channels], dtype, { pinned: true, label });
+  const packed = device.empty([outChannels, taps, channels], dtype, { pinned: true, label });
   device.scope(() => {
     const stored = dtype === weight.dtype ? weight : cast(device, weight, dtype);
     const rows = stored.reshape([outChannels, inChannels, taps]);
@@ -70,18 +63,8 @@ export function packConvWeight(
       ],
     });
   });
-  const round = () => {
-    if (packed.dtype === "f16") return;
-    const rounded = device.empty(packed.shape, "f16", { pinned: true, label });
-    device.scope(() => device.copyBytes(cast(device, packed, "f16"), rounded));
-    packed.dispose();
-    packed = rounded;
-  };
   return {
-    get packed() {
-      return packed;
-    },
-    ...(options.roundOnce ? { round } : {}),
+    packed,
     outChannels,
     inChannels,
     kernel,

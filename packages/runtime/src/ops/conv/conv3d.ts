@@ -119,7 +119,32 @@ export function convOperandDType(
   // Time is of no account to the choice; as many frames before as the kernel looks back on are always allowed.
   const g = convGeometry([frames, height, width], weight.kernel, stride, padding, weight.kernel[0] - 1);
   if (isProduct(weight, g)) return dtype;
-  const { variant } = chooseKernel(device, dtype, roundUp4(channels), weight, g, options);
+  const { variant } = chooseKernel(device, dtype, roundUp4(channels), typed(weight), g, options);
+  return roundsOperands(variant) ? "f16" : dtype;
+}
+
+/** Frames of this many positions a side are large enough for every kernel. */
+const LARGE = 64;
+
+/**
+ * How the device multiplies a weight `[O, I, kt, kh, kw]` or `[O, I, kh, kw]` in frames of any but the smallest sizes: f16, or
+ * as it is stored. A weight that is kept so is rounded once, and not at every call.
+ */
+export function convWeightDType(device: Device, weight: Tensor): FloatDType {
+  const [outChannels, inChannels] = [weight.dim(0), weight.dim(1)];
+  const kernel = [weight.shape.length === 5 ? weight.dim(2) : 1, weight.dim(-2), weight.dim(-1)] as const;
+  const dtype = floatDType("convWeightDType", weight);
+  const same = (size: number) => [size >> 1, (size - 1) >> 1] as const;
+  const padding = { time: [0, 0], height: same(kernel[1]), width: same(kernel[2]) } as const;
+  const g = convGeometry([1, LARGE, LARGE], kernel, [1, 1, 1], padding, kernel[0] - 1);
+  const { variant } = chooseKernel(
+    device,
+    "f32",
+    roundUp4(inChannels),
+    { outChannels, kernel, dtype },
+    g,
+    {},
+  );
   return roundsOperands(variant) ? "f16" : dtype;
 }
 
@@ -135,11 +160,16 @@ function isProduct(weight: ConvWeight, g: ConvGeometry): boolean {
   );
 }
 
+const typed = ({ outChannels, kernel, packed }: ConvWeight) => ({
+  ...{ outChannels, kernel },
+  dtype: floatDType("conv3d", packed),
+});
+
 function chooseKernel(
   device: Device,
   dtype: FloatDType,
   channels: number,
-  weight: ConvWeight,
+  weight: Pick<ConvWeight, "outChannels" | "kernel"> & { readonly dtype: FloatDType },
   g: ConvGeometry,
   options: Pick<Conv3dOptions, "padMode" | "outDtype" | "tuning">,
 ) {
@@ -147,7 +177,7 @@ function chooseKernel(
   const taps = weight.kernel[0] * weight.kernel[1] * weight.kernel[2];
   const common = {
     x: dtype,
-    weight: floatDType("conv3d", weight.packed),
+    weight: weight.dtype,
     padTime: options.padMode?.time ?? "zeros",
     padSpace: options.padMode?.space ?? "zeros",
     alignedN: N % 4 === 0,
@@ -185,14 +215,20 @@ function run(
     return y;
   }
 
-  const { common, taps, variant } = chooseKernel(device, floatDType("conv3d", x), channels, weight, g, {
-    ...options,
-    outDtype,
-  });
+  const { common, taps, variant } = chooseKernel(
+    device,
+    floatDType("conv3d", x),
+    channels,
+    typed(weight),
+    g,
+    {
+      ...options,
+      outDtype,
+    },
+  );
   if (roundsOperands(variant) && (common.x !== "f16" || common.weight !== "f16")) {
     // Rounded once, not for every tap that reads them.
     const half = (t: Tensor) => (t.dtype === "f16" ? t : cast(device, t, "f16"));
-    weight.round?.();
     const halfWeight = { ...weight, packed: half(weight.packed) };
     const same = { ...options, outDtype, tuning: { ...tuning, variant } };
     return run(device, half(x), history && half(history), halfWeight, g, shape, same);

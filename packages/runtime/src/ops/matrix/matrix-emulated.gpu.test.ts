@@ -4,6 +4,7 @@ import { encodeGguf, openGguf } from "../../gguf.js";
 import {
   cast,
   convOperandDType,
+  convWeightDType,
   type Device,
   decodeFloats,
   encodeFloats,
@@ -84,7 +85,7 @@ test("convolutions read f16: what is stored so, or rounded once, gives the same 
       );
     const plain = [make([1, frames, height, width, I], 1), make([1, 2, height, width, I], 2)];
     const raw = make([O, I, 3, 3, 3], 3);
-    const weight = packConvWeight(device!, raw, { roundOnce: once });
+    const weight = packConvWeight(device!, raw, once ? { dtype: convWeightDType(device!, raw) } : {});
     const read = convOperandDType(device!, plain[0]!.shape, "f32", weight, places);
     expect(read).toBe("f16");
     const [x, history] = plain.map((t) => (once ? cast(device!, t, read) : t));
