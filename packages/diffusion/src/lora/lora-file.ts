@@ -9,7 +9,7 @@ import {
 } from "@lvsa/runtime";
 import { listed } from "../models/definition/model-weights.js";
 import { elementCount, type ParameterTensor } from "../models/definition/parameter-list.js";
-import { type LoraKey, type LoraPart, parseLoraKey, underscoredNames } from "./lora-keys.js";
+import { foreignPurpose, type LoraKey, type LoraPart, parseLoraKey, underscoredNames } from "./lora-keys.js";
 import { type PeftMetadata, parsePeftMetadata } from "./lora-metadata.js";
 import { originalNames, type RowPart } from "./original-names.js";
 
@@ -18,7 +18,7 @@ export interface LoraChange {
   readonly parameter: string;
   /** Keys of the file: both factors, or one tensor. */
   readonly keys: readonly [up: string, down: string] | readonly [added: string];
-  /** alpha / rank for a product, else 1. */
+  /** alpha / rank for a product and the bias of its second factor, else 1. */
   readonly factor: number;
   /** Which rows of the file's tensor (of `up`) are used. */
   readonly source: RowPart;
@@ -60,24 +60,33 @@ export class LoraFile {
     name: string,
     keys: readonly LoraKey[],
     alphas: ReadonlyMap<string, number>,
+    peft: PeftMetadata | undefined,
   ) {
     this.source = source;
     this.name = name.split(/[\\/]/).at(-1) || name;
     this.#keys = keys;
     this.#alphas = alphas;
     this.namesTransformers = keys.some(({ component }) => component !== undefined && component !== USUAL);
-    this.#peft = parsePeftMetadata(source.metadata, name);
+    this.#peft = peft;
+  }
+
+  /** What the file says and is not done, one line each. */
+  get notes(): readonly string[] {
+    return this.#peft?.notes ?? [];
   }
 
   /**
    * Reads the header and the alphas. Owns the file from here on: `close` closes it, and so does a failure.
    *
-   * @throws WeightsError `LORA_UNKNOWN_KEY` for keys of no known form; as `openSafetensors`
+   * @throws WeightsError `LORA_UNKNOWN_KEY` for keys of no known form, of other methods and for text encoders; as
+   *   `openSafetensors`; ConfigError `BAD_JSON`, `BAD_CONFIG` for PEFT's metadata
    */
   static async open(file: ByteSource): Promise<LoraFile> {
     const source = await openSafetensors(file);
     try {
-      const parsed = source.names().map((key) => parseLoraKey(key) ?? key);
+      const parsed = source
+        .names()
+        .map((key) => (foreignPurpose(key) === undefined ? parseLoraKey(key) : undefined) ?? key);
       const unknown = parsed.filter((one) => typeof one === "string");
       if (unknown.length > 0 || parsed.length === 0) throw unknownKeys(file.name, unknown);
       const keys = parsed.filter((one) => typeof one !== "string");
@@ -85,7 +94,8 @@ export class LoraFile {
       for (const { key, part } of keys) {
         if (part === "alpha") alphas.set(key, await readAlpha(source, key));
       }
-      return new LoraFile(source, file.name, keys, alphas);
+      const peft = await parsePeftMetadata(source.metadata, file.name);
+      return new LoraFile(source, file.name, keys, alphas, peft);
     } catch (error) {
       await source.close();
       throw error;
@@ -120,8 +130,9 @@ export class LoraFile {
     const incomplete: string[] = [];
     for (const [module, parts] of modules) {
       const [up, down] = [parts.get("up"), parts.get("down")];
-      if ((up === undefined) !== (down === undefined) || (parts.has("alpha") && !up)) {
-        incomplete.push(up ?? down ?? parts.get("alpha")!);
+      const upBias = parts.get("up_bias");
+      if ((up === undefined) !== (down === undefined) || ((parts.has("alpha") || upBias) && !up)) {
+        incomplete.push(up ?? down ?? upBias ?? parts.get("alpha")!);
         continue;
       }
       const found: (LoraChange | undefined)[] = [];
@@ -142,7 +153,9 @@ export class LoraFile {
       if (up !== undefined && down !== undefined) {
         // A file that names no second one calls any model a transformer.
         const component = this.namesTransformers ? target.component : USUAL;
-        add([up, down], module, weight, this.#factor(component, module, parts.get("alpha"), down));
+        const factor = this.#factor(component, module, parts.get("alpha"), down);
+        add([up, down], module, weight, factor);
+        if (upBias !== undefined) add([upBias], module, (place) => `${place.module}.bias`, factor);
       }
       const single = (part: LoraPart) => parts.get(part);
       const diff = single("diff");
@@ -186,7 +199,13 @@ export class LoraFile {
   #factor(component: string, module: string, alphaKey: string | undefined, down: string): number {
     const rank = this.source.info(down).shape[0] ?? 1;
     if (alphaKey !== undefined) return this.#alphas.get(alphaKey)! / rank;
-    return this.#peft?.factor(component, module, rank) ?? 1;
+    const said = this.#peft?.of(component, module);
+    if (said?.alpha === undefined) return 1;
+    if (said.rank !== undefined && said.rank !== rank) {
+      const problem = `${onOneLine(down)} has rank ${rank}, lora_adapter_metadata says ${said.rank}`;
+      throw new WeightsError("LORA_WRONG_SHAPE", problem, { where: this.name, fix: FIX });
+    }
+    return said.alpha / (said.rootOfRank ? Math.sqrt(rank) : rank);
   }
 
   #checkShape({ parameter, keys, source, target }: LoraChange, shape: readonly number[]): void {
@@ -243,7 +262,15 @@ async function readAlpha(source: WeightSource, key: string): Promise<number> {
 }
 
 function unknownKeys(file: string, keys: readonly string[], component?: string): WeightsError {
-  const where = component === undefined ? "of no known form" : `without a place in the ${component}`;
-  const message = keys.length > 0 ? `keys ${where}: ${listed(keys)}` : "the file holds no tensors";
+  const otherwise = component === undefined ? "of no known form" : `without a place in the ${component}`;
+  const groups = new Map<string, string[]>();
+  for (const key of keys) {
+    const group = foreignPurpose(key) ?? otherwise;
+    const names = groups.get(group) ?? [];
+    names.push(key);
+    groups.set(group, names);
+  }
+  const texts = [...groups].map(([group, names]) => `keys ${group}: ${listed(names)}`);
+  const message = keys.length > 0 ? texts.join("; ") : "the file holds no tensors";
   return new WeightsError("LORA_UNKNOWN_KEY", message, { where: file, fix: FIX });
 }

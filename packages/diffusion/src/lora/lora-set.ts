@@ -127,7 +127,7 @@ export class LoraSet {
 
   /** One line for each LoRA: what of which transformer it changes. */
   get notes(): readonly string[] {
-    return this.#entries.map(({ file, weight, changes }) => {
+    return this.#entries.flatMap(({ file, weight, changes }) => {
       const parts = this.#transformers.map(({ component, parameters }) => {
         const names = new Set((changes.get(component) ?? []).map(({ parameter }) => parameter));
         return names.size === 0
@@ -135,7 +135,8 @@ export class LoraSet {
           : `${names.size} of ${parameters.length} tensors of ${component}`;
       });
       const effect = weight === 0 ? "changes nothing" : `changes ${parts.join(", ")}`;
-      return `LoRA ${file.name} (weight ${weight}) ${effect}.`;
+      const notes = file.notes.map((note) => `LoRA ${file.name}: ${note}.`);
+      return [`LoRA ${file.name} (weight ${weight}) ${effect}.`, ...notes];
     });
   }
 
