@@ -97,6 +97,8 @@ export const RUNTIME_ERROR_CODES: Readonly<
   SHAPE_MISMATCH: { fault: "run" },
   /** tensor … (…, […]) takes no whole number of blocks and bytes. */
   SIZE_MISMATCH: { fault: "input" },
+  /** the file is … of … that belong together. */
+  SPLIT_FILE: { fault: "input" },
   /** … bytes do not fit into one array. */
   TOO_LARGE: { fault: "input" },
   /** the file had … bytes when it was opened and now ends at byte …. */
@@ -167,6 +169,7 @@ export type RuntimeErrorCode =
   | "SHADER_ERROR"
   | "SHAPE_MISMATCH"
   | "SIZE_MISMATCH"
+  | "SPLIT_FILE"
   | "TOO_LARGE"
   | "TRUNCATED"
   | "UNALIGNED_VIEW"

@@ -38,6 +38,7 @@ export type WeightsErrorCode =
   | "UNSUPPORTED_QUANTIZATION"
   | "ADAPTER_IN_WEIGHTS"
   | "PICKLED_WEIGHTS"
+  | "SPLIT_FILE"
   | "HUB_ANSWER"
   | "CHECKSUM"
   | "OFFLINE"

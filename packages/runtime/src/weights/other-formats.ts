@@ -19,6 +19,12 @@ const BEGINNINGS: readonly (readonly [starts: readonly string[], what: string, f
     "Download the file itself, not the page about it.",
   ],
   [["GGUF"], "a GGUF file", "Give it under a name that ends in .gguf, as the file of its component."],
+  [["FUGG"], "a GGUF file in big endian", "Write the file again with a current tool, little endian."],
+  [
+    ["lmgg", "fmgg", "tjgg", "algg"],
+    "a file of ggml from before GGUF",
+    "Convert it to GGUF or safetensors, from the weights that it was made of.",
+  ],
   [["PK\x03\x04", "\x80\x02", "\x80\x03", "\x80\x04", "\x80\x05"], "one of PyTorch's pickles", NOT_READ],
   [["{", "["], "a text in JSON", "Give the file of the weights, or the folder that holds them."],
   [["\x89PNG", "GIF8", "\xff\xd8\xff", "RIFF", "\x1aE\xdf\xa3"], "a picture or a video", GIVE_WEIGHTS],

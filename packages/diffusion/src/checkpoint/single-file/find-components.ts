@@ -81,21 +81,36 @@ function prefixesOf(kind: FileKind, names: readonly string[], source: WeightSour
 
 function component(kind: FileKind, prefix: string, source: WeightSource): FoundComponent {
   const own = new PrefixedWeights(source, prefix);
-  const stored = new Map(own.names().map((name) => [name, own.info(name).shape]));
+  const stored = new Map(own.names().map((name) => [name, kernelShape(name, own)]));
   const rename = kind.rename?.(stored) ?? ((name: string): readonly Target[] => [{ name }]);
   const tensors = new Map<string, Arrangement>();
   const unknown: string[] = [];
-  for (const name of stored.keys()) {
+  for (const [name, shape] of stored) {
     const targets = rename(name);
     if (targets === undefined) unknown.push(name);
     for (const { name: target, ...arrangement } of targets ?? []) {
-      tensors.set(target, { from: prefix + name, ...arrangement });
+      const isJoined = shape.length !== own.info(name).shape.length;
+      tensors.set(target, { from: prefix + name, ...(isJoined ? { shape } : {}), ...arrangement });
     }
   }
   // Under their own names, so that they are listed as tensors without a use.
   for (const name of unknown) if (!tensors.has(name)) tensors.set(name, { from: prefix + name });
   const shapes = shapesOf(source, tensors);
   return { kind, prefix, tensors, config: kind.config(shapes) };
+}
+
+/**
+ * The shape of a tensor, also of a kernel for video in files of four axes at most (stable-diffusion.cpp's): there the
+ * first one has both channels, and the bias says how many are outputs.
+ */
+function kernelShape(name: string, source: WeightSource): readonly number[] {
+  const { shape } = source.info(name);
+  const bias = name.replace(/weight$/, "bias");
+  if (shape.length !== 4 || bias === name || !source.has(bias)) return shape;
+  const [outputs = 0, ...others] = source.info(bias).shape;
+  const [both = 0, ...window] = shape;
+  const isJoined = others.length === 0 && outputs > 0 && both !== outputs && both % outputs === 0;
+  return isJoined ? [outputs, both / outputs, ...window] : shape;
 }
 
 function shapesOf(source: WeightSource, tensors: ReadonlyMap<string, Arrangement>): TensorShapes {

@@ -2,6 +2,7 @@ import { memoryFolder } from "@lvsa/runtime";
 import { loadT5Tokenizer } from "@lvsa/tokenizers/t5";
 import { describe, expect, it } from "vitest";
 import {
+  type FloatTensors,
   fileOf,
   randomModel,
   renameAll,
@@ -304,6 +305,35 @@ describe("settings that no file holds", () => {
     expect(await json(same, "model_index.json")).toMatchObject({
       ...{ _class_name: "WanPipeline", boundary_ratio: null },
     });
+  });
+
+  it("of kernels whose first axis has both channels are those of five axes", async () => {
+    const joinedKernels = (tensors: FloatTensors) =>
+      Object.fromEntries(
+        Object.entries(tensors).map(([name, { shape, data }]) => {
+          const [outputs = 0, inputs = 0, ...window] = shape;
+          return [name, { data, shape: shape.length === 5 ? [outputs * inputs, ...window] : shape }];
+        }),
+      );
+    for (const [className, config] of [
+      ["WanTransformer3DModel", { num_attention_heads: 1, ffn_dim: 8, num_layers: 1, in_channels: 36 }],
+      ["AutoencoderKLWan", { base_dim: 4 }],
+    ] as const) {
+      const model = randomModel(className, config);
+      const [plain, joined] = await Promise.all(
+        [model, joinedKernels(model)].map((tensors) =>
+          openCheckpoint({ files: [fileOf("x.safetensors", safetensorsOf(tensors))] }, { isPartial: true }),
+        ),
+      );
+      const slot = className === "AutoencoderKLWan" ? "vae" : "transformer";
+      expect(await json(joined!, `${slot}/config.json`)).toEqual(await json(plain!, `${slot}/config.json`));
+      const weights = (await joined!.weights!(slot))!;
+      for (const [name, { shape, data }] of Object.entries(model)) {
+        expect(weights.info(name).shape, name).toEqual(shape);
+        expect(new Float32Array((await weights.read(name)).slice().buffer), name).toEqual(data);
+      }
+      await weights.close();
+    }
   });
 
   it("of a file with tensors that no part reads are told", async () => {

@@ -12,6 +12,8 @@ export class NeedsMore extends Error {}
 const SIZES: Readonly<Record<number, number>> = {
   ...{ 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 8: 8, 10: 8, 11: 8, 12: 8 },
 };
+/** In all arrays together: a vocabulary has a few hundred thousand, and each takes far more memory than in the file. */
+const MAX_ELEMENTS = 2 ** 24;
 const STRING = 8;
 const ARRAY = 9;
 
@@ -22,6 +24,7 @@ export class GgufCursor {
   readonly #invalid: (message: string) => Error;
   readonly #text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   #position = 0;
+  #elements = 0;
 
   /** @param bytes the start of a file of `fileSize` bytes */
   constructor(bytes: Uint8Array, fileSize: number, invalid: (message: string) => Error) {
@@ -83,6 +86,11 @@ export class GgufCursor {
     if (least === undefined)
       throw this.#invalid(`${quoted(key)} is an array of the unknown type ${element}.`);
     const count = this.count(least, `elements of ${quoted(key)}`);
+    this.#elements += count;
+    if (this.#elements > MAX_ELEMENTS)
+      throw this.#invalid(
+        `the arrays of the metadata have more than ${MAX_ELEMENTS} elements, up to ${quoted(key)}.`,
+      );
     const values: GgufScalar[] = [];
     for (let i = 0; i < count; i++) values.push(this.#scalar(element, key));
     return values;

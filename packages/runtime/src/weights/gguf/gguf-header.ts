@@ -41,7 +41,7 @@ export function isGguf(start: Uint8Array): boolean {
  * Reads and checks the header. Afterwards each tensor lies inside the file, none overlaps another, and sizes fit
  * shapes.
  * @throws WeightsError `HEADER_INVALID`, `HEADER_TOO_LARGE`, `TRUNCATED`, `UNKNOWN_DTYPE`, `UNSUPPORTED_QUANTIZATION`,
- *   `DUPLICATE_TENSOR`, `SIZE_MISMATCH`, `OFFSETS_OVERLAP`, `OFFSETS_NOT_CONTIGUOUS`, `OFFSET_OUT_OF_RANGE`
+ *   `SPLIT_FILE`, `DUPLICATE_TENSOR`, `SIZE_MISMATCH`, `OFFSETS_OVERLAP`, `OFFSETS_NOT_CONTIGUOUS`, `OFFSET_OUT_OF_RANGE`
  */
 export async function readGgufHeader(source: ByteSource): Promise<GgufHeader> {
   const { name: file, size } = source;
@@ -81,6 +81,7 @@ function parse(bytes: Uint8Array, fileSize: number, file: string): GgufHeader {
     if (metadata.has(key)) throw invalid(file, `the metadata names ${quoted(key)} twice.`);
     metadata.set(key, cursor.value(key));
   }
+  refuseSplit(metadata, file);
   const found = new Map<string, Found>();
   for (let i = 0; i < tensorCount; i++) {
     const [name, entry] = tensorInfo(cursor, metadata, file);
@@ -104,6 +105,18 @@ function checkVersion(version: number, file: string): void {
     swapped ? "the numbers of the file are big endian." : `the version is ${version}; 2 and 3 are read.`,
     "Write the file again with a current tool, little endian.",
   );
+}
+
+/** Of a split file each part has some of the tensors. */
+function refuseSplit(metadata: ReadonlyMap<string, GgufValue>, file: string): void {
+  const parts = metadata.get("split.count") ?? 0;
+  if (parts === 0 || parts === 1) return;
+  const number = metadata.get("split.no");
+  const which = typeof number === "number" ? `part ${number + 1}` : "one";
+  throw weightsError("SPLIT_FILE", `the file is ${which} of ${quoted(String(parts))} that belong together.`, {
+    where: file,
+    fix: "Join them with llama.cpp's tool: llama-gguf-split --merge FIRST_PART.gguf WHOLE.gguf.",
+  });
 }
 
 function alignmentOf(metadata: ReadonlyMap<string, GgufValue>, file: string): number {
