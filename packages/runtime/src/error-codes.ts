@@ -73,7 +73,7 @@ export const RUNTIME_ERROR_CODES: Readonly<
   NO_WEBGPU: { fault: "run" },
   /** the package `webgpu` is not installed or does not load here */
   NO_WEBGPU_PACKAGE: { fault: "run" },
-  /** the repository is not in the cache, and HF_HUB_OFFLINE forbids asking for it. */
+  /** …, and HF_HUB_OFFLINE forbids asking for it. */
   OFFLINE: { fault: "input" },
   /** tensor … begins at data byte …, beyond the file's … bytes. */
   OFFSETS_NOT_CONTIGUOUS: { fault: "input" },

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { lstat, mkdir, mkdtemp, readdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type LyingServer, lyingServer } from "../../weights/http/testing/lying-server.js";
 import { cachedSnapshot, repositoryFolder } from "./hub-cache.js";
+import type { PathChoice } from "./path-patterns.js";
 import { pullRepository } from "./pull.js";
 
 const COMMIT = "c".repeat(40);
@@ -118,11 +119,42 @@ describe("a pull", () => {
   it("takes what include says", async () => {
     const folder = await pullRepository("own/model", env(), { ...options, include: ["*.json"] });
     expect(await readdir(folder)).toEqual(["model_index.json"]);
-    await expect(
-      pullRepository("own/model", env(), { ...options, include: ["*.gguf"] }),
-    ).rejects.toMatchObject({
-      code: "NOT_FOUND",
-    });
+  });
+
+  it.each<[string, PathChoice, readonly string[]]>([
+    ["a name", { include: ["model_index.json"] }, ["model_index.json"]],
+    [
+      "one character, and sets",
+      { include: ["model?index.[!x-z]son", "[e]mpty.txt"] },
+      ["empty.txt", "model_index.json"],
+    ],
+    ["a folder", { include: ["transformer/"] }, ["transformer"]],
+    ["all but some", { exclude: ["*.safetensors", "*.txt"] }, ["model_index.json"]],
+    [
+      "some but not others",
+      { include: ["*e*"], exclude: ["transformer/**"] },
+      ["empty.txt", "model_index.json"],
+    ],
+  ])("takes by patterns: %s", async (_what, choice, expected) => {
+    const folder = await pullRepository("own/model", env(), { ...options, ...choice });
+    expect((await readdir(folder)).sort()).toEqual(expected);
+    // What was pulled is what the same call finds offline.
+    expect(await pullRepository("own/model", { ...env(), HF_HUB_OFFLINE: "1" }, choice)).toBe(folder);
+  });
+
+  it.each<[string, PathChoice, string]>([
+    ["of nothing", { include: ["*.gguf"] }, 'include "*.gguf"'],
+    ["beside one that fits", { include: ["*.json", "vae/*", "x[z-a]"] }, 'include "vae/*", include "x[z-a]"'],
+    ["that would leave nothing out", { exclude: ["*.bin"] }, 'exclude "*.bin"'],
+    ["that leave nothing", { include: ["*.json"], exclude: ["model*"] }, "none of the 3 files"],
+  ])("refuses patterns %s, before it brings anything", async (_what, choice, named) => {
+    const pull = pullRepository("own/model", env(), { ...options, ...choice });
+    await expect(pull).rejects.toMatchObject({ code: "NOT_FOUND", message: expect.stringContaining(named) });
+    expect(asked).toHaveLength(1);
+    if (choice.exclude && !choice.include) return;
+    await pullRepository("own/model", env(), options);
+    const offline = pullRepository("own/model", { ...env(), HF_HUB_OFFLINE: "1" }, choice);
+    await expect(offline).rejects.toMatchObject({ code: "OFFLINE", message: expect.stringContaining(named) });
   });
 
   it("goes on where the server cut, byte by byte", async () => {
@@ -379,9 +411,47 @@ describe("a pull", () => {
     }
   });
 
+  it("offline, names what the cache lacks: parts of the model, shards, blobs, revisions", async () => {
+    const offline = (choice: PathChoice & { revision?: string } = {}) =>
+      pullRepository("own/model", { ...env(), HF_HUB_OFFLINE: "1" }, choice);
+    const refused = (named: string, choice = {}) =>
+      expect(offline(choice)).rejects.toMatchObject({
+        code: "OFFLINE",
+        message: expect.stringContaining(named),
+      });
+    const text = (json: unknown) => new TextEncoder().encode(JSON.stringify(json));
+    copies = {
+      "model_index.json": text({
+        _class_name: "P",
+        transformer: ["diffusers", "T"],
+        vae: ["diffusers", "V"],
+        x: [null, null],
+      }),
+      "vae/model.safetensors.index.json": text({
+        weight_map: { a: "one.safetensors", b: "two.safetensors" },
+      }),
+      "vae/one.safetensors": new Uint8Array(5),
+    };
+    listed = [...Object.keys(FILES), ...Object.keys(copies).slice(1)];
+    await pullRepository("own/model", env(), { ...options, include: ["*.json"] });
+    await refused("the cache has no transformer/, vae/one.safetensors, vae/two.safetensors,");
+    await pullRepository("own/model", env(), { ...options, include: ["transformer/"] });
+    await refused("vae/one.safetensors, vae/two.safetensors");
+    const folder = await pullRepository("own/model", env(), { ...options, exclude: ["empty.txt"] });
+    await refused("the cache has no vae/two.safetensors,");
+    expect(await offline({ include: ["transformer/*"] })).toBe(folder);
+    await rm(join(repositoryFolder(cache, "own/model"), "blobs", sha256(LARGE)));
+    await refused("no transformer/diffusion_pytorch_model.safetensors,", { include: ["transformer/*"] });
+    await refused(`revision "v2" is not in the cache, which has main, ${COMMIT}`, { revision: "v2" });
+    await refused("revision", { revision: "d".repeat(40) });
+  });
+
   it("says what is not there: repositories, names, and a connection that is forbidden", async () => {
-    await expect(pullRepository("own/none", env(), { ...options, retries: 0 })).rejects.toMatchObject({
+    await expect(
+      pullRepository("own/none", env(), { ...options, retries: 0, revision: "v2" }),
+    ).rejects.toMatchObject({
       code: "NOT_FOUND",
+      message: expect.stringContaining('no "own/none" of the revision "v2"'),
     });
     await expect(pullRepository("../x", env(), options)).rejects.toMatchObject({ code: "NOT_FOUND" });
     await expect(

@@ -16,21 +16,17 @@ import {
   isRepositoryName,
   isRevisionName,
 } from "../../weights/http/hub.js";
-import {
-  cachedSnapshot,
-  type HubEnvironment,
-  hubCacheFolder,
-  isOffline,
-  repositoryFolder,
-} from "./hub-cache.js";
+import { type HubEnvironment, hubCacheFolder, isOffline, repositoryFolder } from "./hub-cache.js";
+import { offlineSnapshot } from "./offline-snapshot.js";
 import { claimPartial, sizeOf } from "./partial-file.js";
+import { choosePaths, type PathChoice, uselessPatterns } from "./path-patterns.js";
 
+/** Patterns are those of the shell, over slashes too; one that fits no file is refused. */
 export interface PullOptions
-  extends Pick<HttpSourceOptions, "fetch" | "retries" | "retryDelay" | "idleTimeout"> {
+  extends PathChoice,
+    Pick<HttpSourceOptions, "fetch" | "retries" | "retryDelay" | "idleTimeout"> {
   /** Branch, tag or commit. Default `main`. */
   readonly revision?: string;
-  /** Only paths that one of these patterns matches; `*` stands for any characters. Default: all. */
-  readonly include?: readonly string[];
   /** Files at a time. Default 4. */
   readonly parallel?: number;
   readonly signal?: AbortSignal;
@@ -40,6 +36,7 @@ export interface PullOptions
 
 /**
  * Pulls what is missing and returns the snapshot's folder. A file that a run left unfinished goes on where it ended.
+ * Offline it is the snapshot of the cache, if all that is wanted lies there.
  * @throws WeightsError `NOT_FOUND`, `NO_ACCESS`, `READ_FAILED`, `HUB_ANSWER`, `CHECKSUM` (the file is removed), `OFFLINE`,
  *   `WRITE_FAILED` (what is there is kept); AbortError
  */
@@ -59,27 +56,20 @@ export async function pullRepository(
       ...{ where: quoted(revision), fix: "Give one of the repository's, such as main." },
     });
   }
-  if (isOffline(env)) {
-    const there = await cachedSnapshot(repository, env, revision);
-    if (there) return there;
-    throw weightsError(
-      "OFFLINE",
-      "the repository is not in the cache, and HF_HUB_OFFLINE forbids asking for it.",
-      {
-        ...{ where: repository, fix: "Unset HF_HUB_OFFLINE, or pull it where there is a connection." },
-      },
-    );
-  }
+  if (isOffline(env)) return offlineSnapshot(repository, env, revision, options);
   const endpoint = env.HF_ENDPOINT || HUB_ENDPOINT;
   const http: HttpSourceOptions = {
     ...options,
     ...(env.HF_TOKEN ? { headers: { Authorization: `Bearer ${env.HF_TOKEN}` } } : {}),
   };
   const { commit, files: all } = await withToken(env, hubListing(repository, revision, endpoint, http));
-  const files = all.filter(({ path }) => isIncluded(path, options.include));
-  if (files.length === 0) {
-    throw weightsError("NOT_FOUND", `none of the ${all.length} files is included.`, {
-      ...{ where: repository, fix: "Check the patterns of include." },
+  const useless = uselessPatterns(all, options);
+  const files = choosePaths(all, options);
+  if (useless.length > 0 || files.length === 0) {
+    const problem =
+      useless.length > 0 ? `no file fits ${useless.join(", ")}` : `none of the ${all.length} files is wanted`;
+    throw weightsError("NOT_FOUND", `${problem}.`, {
+      ...{ where: repository, fix: `Check the patterns; the files begin with ${exampleOf(all)}.` },
     });
   }
   const folder = repositoryFolder(hubCacheFolder(env), repository);
@@ -160,12 +150,11 @@ async function writeReference(path: string, commit: string): Promise<void> {
   await rename(beside, path);
 }
 
-function isIncluded(path: string, patterns: readonly string[] | undefined): boolean {
-  if (!patterns || patterns.length === 0) return true;
-  return patterns.some((pattern) => {
-    const parts = pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
-    return new RegExp(`^${parts.join(".*")}$`).test(path);
-  });
+function exampleOf(files: readonly HubFile[]): string {
+  return files
+    .slice(0, 5)
+    .map(({ path }) => quoted(path))
+    .join(", ");
 }
 
 /** The file under its hash, from where an earlier run left it. */

@@ -1,5 +1,6 @@
 /** The Hub's addresses: what a repository holds at a revision, and where its files lie. Nothing here touches a disk. */
 import * as z from "zod";
+import { isLvsaError } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import { weightsError } from "../header.js";
 import type { HttpSourceOptions } from "./exchange.js";
@@ -68,7 +69,18 @@ export async function hubListing(
   options: HttpSourceOptions,
 ): Promise<HubListing> {
   const address = `${endpoint.replace(/\/+$/, "")}/api/models/${repository}/revision/${encodeURIComponent(revision)}?blobs=true`;
-  const bytes = await httpGet(address, MAX_LISTING_BYTES, options);
+  const bytes = await httpGet(address, MAX_LISTING_BYTES, options).catch((cause: unknown) => {
+    if (!isLvsaError(cause) || cause.code !== "NOT_FOUND") throw cause;
+    throw weightsError(
+      "NOT_FOUND",
+      `there is no ${quoted(repository)} of the revision ${quoted(revision)}.`,
+      {
+        where: address,
+        fix: "Check the names of the repository and of the branch, the tag or the commit.",
+        cause,
+      },
+    );
+  });
   const fail = (what: string, cause?: unknown) =>
     weightsError("HUB_ANSWER", `the listing of ${quoted(repository)} ${what}.`, {
       fault: "run",
