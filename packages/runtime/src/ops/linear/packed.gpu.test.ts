@@ -28,12 +28,16 @@ afterAll(() => device.dispose());
 
 const [N, K] = [64, 512];
 
-/** Bytes of every kind; the two bytes of every f16 scale are set to a finite one. */
+/**
+ * Bytes of every kind; the two bytes of every f16 scale are set to a finite one, every fifth of them to a subnormal one, which
+ * small weights in blocks of 256 have.
+ */
 function blocks(type: GgufType, bytes: number, scales: readonly number[]): Uint8Array {
   const count = (N * K) / (type.endsWith("_K") ? 256 : 32);
   const out = new Uint8Array(count * bytes).map((_, i) => (i * 197 + (i >> 3) * 31) & 0xff);
   for (let block = 0; block < count; block++) {
-    for (const at of scales) out.set([(block * 37) & 0xff, 0x20 + (block % 8)], block * bytes + at);
+    const high = block % 5 === 0 ? block % 4 : 0x20 + (block % 8);
+    for (const at of scales) out.set([(block * 37) & 0xff, high], block * bytes + at);
   }
   return out;
 }
