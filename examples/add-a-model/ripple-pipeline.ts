@@ -94,7 +94,7 @@ export class RipplePipeline implements VideoPipeline {
     async function* paint() {
       for (let f = 0; f < numFrames; f++) yield new Uint8Array(height * width * 3).fill(grey(f));
     }
-    return { frames: paint(), frameCount: numFrames, height, width, fps };
+    return { frames: paint(), frameCount: numFrames, height, width, fps, settings: {}, notes: [] };
   }
 
   dispose(): void {

@@ -9,6 +9,7 @@ export * from "./engine/engine.js";
 export { knownPipelines, registerPipeline } from "./engine/pipeline-registry.js";
 export * from "./error-codes.js";
 export type { LoraOptions } from "./lora/lora-set.js";
+export type { VaeTilingOptions } from "./models/autoencoders/tiling/tile-sizes.js";
 export type { BlockOffload } from "./models/parameters.js";
 export {
   FamilyOptions,

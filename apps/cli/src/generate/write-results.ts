@@ -7,7 +7,7 @@ import { writeLatents } from "./latents-file.js";
 import type { OutputPaths } from "./output-check.js";
 import type { RunReporter } from "./reporter.js";
 
-export interface Results extends DecodeResult {
+export interface Results extends Omit<DecodeResult, "settings" | "notes"> {
   readonly latents: HostTensor;
   /** For the video's metadata. */
   readonly settings: Readonly<Record<string, unknown>>;

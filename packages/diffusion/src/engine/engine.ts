@@ -11,6 +11,7 @@ import * as z from "zod";
 import { readCheckpointSettings, readModelIndex } from "../checkpoint/checkpoint-folder.js";
 import { openFewSteps } from "../checkpoint/few-steps.js";
 import type { LoraOptions } from "../lora/lora-set.js";
+import type { VaeTilingOptions } from "../models/autoencoders/tiling/tile-sizes.js";
 import type { FewSteps } from "../models/definition/checkpoint-settings.js";
 import type { BlockOffload } from "../models/parameters.js";
 import { badOption } from "../pipelines/bad-option.js";
@@ -33,6 +34,8 @@ export interface EngineOptions {
   readonly keepLoaded?: boolean;
   /** See `PipelineOptions.offload`. */
   readonly offload?: BlockOffload;
+  /** See `PipelineOptions.vaeTiling`. */
+  readonly vaeTiling?: boolean | VaeTilingOptions;
   /** See `PipelineOptions.parallel`. */
   readonly parallel?: ParallelOptions;
   /** See `PipelineOptions.loras`. */
@@ -120,6 +123,7 @@ export class Engine implements PluginHost {
       ...(options.precision ? { precision: options.precision } : {}),
       ...(options.keepLoaded ? { keepLoaded: true } : {}),
       ...(options.offload ? { offload: options.offload } : {}),
+      ...(options.vaeTiling ? { vaeTiling: options.vaeTiling } : {}),
       ...(options.parallel ? { parallel: options.parallel } : {}),
       ...(loras ? { loras } : {}),
     });

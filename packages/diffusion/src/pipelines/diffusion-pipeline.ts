@@ -11,6 +11,7 @@ import type { ModelGeometry } from "../models/definition/video-model.js";
 import type { LatentPreview } from "../preview/latent-preview.js";
 import { plainSeed, randomSeed, TorchCpuGenerator } from "../random/index.js";
 import { checkRunState, type RunState, restoreParts } from "../run-state/run-state.js";
+import type { RunSettings } from "../run-state/stateful.js";
 import type { ClipPlan, ClipSize, LatentPlan, Settings } from "./clip-plan.js";
 import type { Conditions } from "./conditions.js";
 import { denoise, type Predictor, type StepInput } from "./denoise.js";
@@ -219,11 +220,14 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     // Its code is loaded where it is asked for.
     const caching = settings.stepCache ? await import("./run-step-cache.js") : undefined;
     const stepCache = caching?.runStepCache(this, plan, this.cachedModel(plan));
+    const tiled = this.#tiled(plan);
     const used = {
       ...usedSettings(plan, usesSeed ? seed : undefined),
       ...usedWindows(windows, given.prompts),
       loras: this.parts.loras.used,
       step_cache: stepCache?.settings ?? null,
+      // Latents depend on it where pictures are encoded.
+      ...(settings.image ? tiled : {}),
     };
     // Schedulers that add noise go on drawing from the generator of the initial latents.
     const generator = new TorchCpuGenerator(seed);
@@ -281,13 +285,14 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...(windowed?.notes ?? conditions?.notes ?? []),
         ...(windowing?.windowNotes(windowing.plan) ?? []),
         ...(caching && stepCache ? [caching.stepCacheNote(stepCache)] : []),
+        ...(this.parts.tiling?.notes(plan.settings) ?? []),
       ];
       const { numFrames, height, width, fps } = plan.settings;
       return {
         ...{ latents, width, height, fps, seed, notes },
         frames: new FrameReader(() => this.#decode(latents, plan, turn)),
         frameCount: plan.frameCount ?? numFrames,
-        settings: used,
+        settings: { ...used, ...tiled },
         ...(stepCache ? { stepCache: stepCache.report } : {}),
       };
     });
@@ -304,9 +309,14 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       turn.rest(BEFORE_FRAMES_MS);
       return {
         ...{ height, width, fps, frameCount: plan.frameCount ?? numFrames },
+        ...{ settings: this.#tiled(plan), notes: this.parts.tiling?.notes(plan.settings) ?? [] },
         frames: new FrameReader(() => this.#decode(latents, plan, turn)),
       };
     });
+  }
+
+  #tiled({ settings }: LatentPlan): RunSettings {
+    return { vae_tiling: this.parts.tiling?.used(settings) ?? null };
   }
 
   async latentPreview(): Promise<LatentPreview> {
@@ -411,14 +421,18 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       const vae = (await this.parts.vae.get(run)) as DecoderOf<Parts> & VideoDecoder;
       throwIfAborted(run.signal, "decoding");
       const raw = this.rawLatents(vae, latents, plan);
-      const chunks = vae.decode(vae.prepare ? await vae.prepare(raw, run) : raw);
+      const total = plan.frameCount ?? plan.settings.numFrames;
+      const onFrame = (done: number, passes: number) =>
+        run.onStage?.({ stage: "decode", done, total: passes * total });
+      const tiles = vae.tiling?.decode(device, vae, raw, { signal: run.signal, onFrame });
+      const chunks = tiles ?? vae.decode(vae.prepare ? await vae.prepare(raw, run) : raw);
       // What the autoencoder remembers between chunks, where a reader leaves in the middle.
       run.owned.add({ [Symbol.dispose]: () => void chunks.return?.() });
-      const total = plan.frameCount ?? plan.settings.numFrames;
       let frames = 0;
       for await (const frame of rgbFrames(device, chunks, { signal: run.signal, latents })) {
         frames += 1;
-        run.onStage?.({ stage: "decode", done: frames, total });
+        // Tiles tell of their own.
+        if (!tiles) onFrame(frames, 1);
         turn.rest(BETWEEN_FRAMES_MS);
         yield frame;
         await turn.resume(run.signal);

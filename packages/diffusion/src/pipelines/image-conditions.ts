@@ -1,5 +1,7 @@
 /** What families make of a picture: embeddings from an image encoder, latents from the autoencoder's encoder half. */
 import { type Device, type Tensor, throwIfAborted } from "@lvsa/runtime";
+import type { PixelSize } from "../images/fit-image.js";
+import type { VaeTiling } from "../models/autoencoders/tiling/vae-tiling.js";
 import type { Component } from "./component.js";
 import { assertFinite } from "./not-finite.js";
 import type { Run } from "./runs.js";
@@ -30,6 +32,7 @@ export async function withEncoder<Vae, T>(
 
 /** An autoencoder as far as one frame goes. */
 interface FrameEncoder {
+  readonly tiling?: VaeTiling | undefined;
   /** Moments `[1, 2·C, 1, h, w]` of a video of one frame. */
   encode(video: Tensor): Tensor | Promise<Tensor>;
 }
@@ -42,9 +45,14 @@ export async function encodeFrame(
   height: number,
   width: number,
 ): Promise<{ readonly mean: HostTensor; readonly logvar: HostTensor }> {
-  using video = device.upload(pixels, [1, 3, 1, height, width]);
-  using moments = await vae.encode(video);
-  const { data, shape } = await readFinite(device, moments, "vae", "latents of the image");
+  const encode = async (size: PixelSize, crop: (planes: Float32Array) => Float32Array) => {
+    using video = device.upload(crop(pixels), [1, 3, 1, size.height, size.width]);
+    using moments = await vae.encode(video);
+    return readFinite(device, moments, "vae", "latents of the image");
+  };
+  const size = { height, width };
+  const tiles = vae.tiling?.encode(device, size, (tile) => encode(tile, tile.crop));
+  const { data, shape } = await (tiles ?? encode(size, (planes) => planes));
   const half = [1, shape[1]! / 2, ...shape.slice(2)];
   return {
     mean: { data: data.slice(0, data.length / 2), shape: half },

@@ -7,10 +7,10 @@ import type { Device, Tensor } from "@lvsa/runtime";
  */
 export async function* pacedChunks(
   device: Device,
-  chunks: Iterable<Tensor>,
+  chunks: Iterable<Tensor> | AsyncIterable<Tensor>,
 ): AsyncGenerator<Tensor, void, undefined> {
   let isFirst = true;
-  for (const chunk of chunks) {
+  for await (const chunk of chunks) {
     yield chunk;
     if (isFirst) await device.releaseMemory();
     isFirst = false;

@@ -18,6 +18,7 @@ import {
 } from "../checkpoint/checkpoint-folder.js";
 import type { LoraSet } from "../lora/lora-set.js";
 import type { LatentFrames } from "../models/autoencoders/latent-frames.js";
+import type { VaeTiling } from "../models/autoencoders/tiling/vae-tiling.js";
 import type { CheckpointSettings } from "../models/definition/checkpoint-settings.js";
 import type { ModelDefinition, VideoModelDefinition } from "../models/definition/define-model.js";
 import type { ResolvedConfig } from "../models/definition/resolved-config.js";
@@ -31,10 +32,14 @@ import type { GenerateOptions, PipelineOptions } from "./video-pipeline.js";
 
 /** An autoencoder as far as the body uses it. */
 export interface VideoDecoder {
+  /** Of what it decodes and encodes; undefined: nothing is cut. */
+  tiling: VaeTiling | undefined;
   /** What comes before the frames of a clip, where an autoencoder looks back over all of it; `decode` takes the result. */
   prepare?(raw: LatentFrames, options: { readonly signal?: AbortSignal | undefined }): Promise<LatentFrames>;
   /** Chunks `[1, t, H, W, 3]`, the receiver's. */
   decode(raw: LatentFrames): Iterable<Tensor> & { return?(): unknown };
+  /** The same before values are cut to −1 to 1, where `decode` cuts them. */
+  decodeUnclamped?(raw: LatentFrames): Iterable<Tensor>;
   /** From the scheduler's latents to what `decode` takes: a new tensor. */
   denormalize(latents: Tensor): Tensor;
   dispose(): void;
@@ -67,6 +72,8 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   /** Two in two-stage models. Their weights leave when frames are decoded, unless `keepLoaded`. */
   readonly stages: readonly [Stage<Model>, ...Stage<Model>[]];
   readonly vae: Component<Decoder>;
+  /** Where the autoencoder works on tiles. */
+  readonly tiling: VaeTiling | undefined;
   /** Where a text encoder of its own reads prompts. */
   readonly prompts?: {
     /** All texts of a run in one pass, kept until the next run. */
@@ -130,7 +137,7 @@ export async function openParts(
   definitions: readonly ModelDefinition[],
 ) {
   checkPipelineOptions(options);
-  const { device, attention = new AttentionDispatcher(), keepLoaded = false } = options;
+  const { device, attention = new AttentionDispatcher(), keepLoaded = false, vaeTiling } = options;
   // What is not listed is not looked at either, and would be found missing or damaged after all steps.
   if (!hasComponent(index, "vae")) {
     throw new ConfigError("MISSING_COMPONENT", "the file lists no vae, without which there are no frames", {
@@ -143,6 +150,14 @@ export async function openParts(
   const components = await checkComponents(folder, index, definitions);
   const notes = [...components.notes, ...scheduler.notes];
   const className = index._class_name;
+  const tiling = vaeTiling
+    ? await (await import("./open-tiling.js")).openTiling(
+        folder,
+        index,
+        definitions,
+        vaeTiling === true ? {} : vaeTiling,
+      )
+    : undefined;
   // f32 is for results without rounding; else changed weights take as much memory as unchanged ones.
   const merged = options.precision === "f32" ? "f32" : "stored";
   const files = options.loras ?? [];
@@ -153,6 +168,7 @@ export async function openParts(
       : await (await import("../lora/lora-set.js")).LoraSet.open(files, folder, index, definitions, merged);
   return {
     loras,
+    tiling,
     device,
     attention,
     keepLoaded,
@@ -167,8 +183,7 @@ export async function openParts(
 
 /** The autoencoder of a folder; `only` says which half of it is needed. */
 export function autoencoder<Decoder extends VideoDecoder>(
-  folder: FolderReader,
-  device: Device,
+  { folder, device, tiling }: Pick<PipelineParts, "folder" | "device" | "tiling">,
   model: {
     load(device: Device, source: WeightSource, config: unknown, options: LoadOptions): Promise<Decoder>;
   },
@@ -177,7 +192,11 @@ export function autoencoder<Decoder extends VideoDecoder>(
 ): Component<Decoder> {
   return new Component({
     ...{ folder, only, name: "vae" },
-    load: (source, options) => model.load(device, source, config, options),
+    load: async (source, options) => {
+      const vae = await model.load(device, source, config, options);
+      vae.tiling = tiling;
+      return vae;
+    },
     unload: (loaded) => loaded.dispose(),
   });
 }

@@ -20,7 +20,7 @@ export interface RgbFramesOptions {
  */
 export async function* rgbFrames(
   device: Device,
-  chunks: Iterable<Tensor>,
+  chunks: Iterable<Tensor> | AsyncIterable<Tensor>,
   options: RgbFramesOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let done = 0;

@@ -2,6 +2,7 @@
 import type { AttentionDispatcher, HostPipeline } from "@lvsa/core";
 import type { Device, FolderReader, MemoryReport } from "@lvsa/runtime";
 import type { LoraOptions } from "../lora/lora-set.js";
+import type { VaeTilingOptions } from "../models/autoencoders/tiling/tile-sizes.js";
 import type { VideoSize } from "../models/definition/video-grid.js";
 import type { ModelDefaults } from "../models/definition/video-model.js";
 import type { BlockOffload } from "../models/parameters.js";
@@ -189,7 +190,11 @@ export interface DecodeOptions
   readonly latents: HostTensor;
 }
 
-export type DecodeResult = Pick<GenerationResult, "frames" | "frameCount" | "width" | "height" | "fps">;
+/** `settings` and `notes`: what decoding adds to those of the latents. */
+export type DecodeResult = Pick<
+  GenerationResult,
+  "frames" | "frameCount" | "width" | "height" | "fps" | "settings" | "notes"
+>;
 
 /** What a pipeline does when it is told nothing. */
 export type GenerationDefaults = ModelDefaults;
@@ -245,6 +250,12 @@ export interface PipelineOptions {
    * are the same to the last bit. Default: all blocks stay on the GPU.
    */
   readonly offload?: BlockOffload;
+  /**
+   * The autoencoder works on one tile of the frames after the other, in the memory of a tile, and the seams are blended: to the
+   * pictures of diffusers' `vae.enable_tiling()`, which are not those of whole frames. `true`: tiles of diffusers' sizes.
+   * Frames of all tiles but the last wait in main memory. Default false.
+   */
+  readonly vaeTiling?: boolean | VaeTilingOptions;
   /** Other ranks that run the same generation, each on a device of its own. */
   readonly parallel?: ParallelOptions;
   /**

@@ -51,6 +51,16 @@ export const autoencoderKLCogVideoX = defineModel({
     config.use_post_quant_conv && "use_post_quant_conv true",
     config.act_fn !== "silu" && `act_fn ${config.act_fn}`,
   ],
+  tiling: (config) => {
+    const spatialFactor = cogVideoXSpatialFactor(config);
+    // Half of the trained size, in whole latent cells.
+    const half = (size: number) => Math.max(1, Math.floor(size / 2 / spatialFactor)) * spatialFactor;
+    return {
+      ...{ spatialFactor, patchSize: 1 },
+      height: { tile: half(config.sample_height), overlap: 1 / 6 },
+      width: { tile: half(config.sample_width), overlap: 1 / 5 },
+    };
+  },
   list: (model, config) => {
     encoder(model.at("encoder"), config);
     decoder(model.at("decoder"), config);

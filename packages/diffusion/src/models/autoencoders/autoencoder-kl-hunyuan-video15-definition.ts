@@ -24,6 +24,10 @@ export const autoencoderKLHunyuanVideo15 = defineModel({
   library: "diffusers",
   role: "autoencoder",
   schema,
+  tiling: ({ spatial_compression_ratio: spatialFactor }) => {
+    const side = { tile: 256, overlap: 1 / 4 };
+    return { spatialFactor, patchSize: 1, height: side, width: side };
+  },
   list: (model, config) => {
     encoder(model.at("encoder"), config);
     decoder(model.at("decoder"), config);

@@ -74,8 +74,9 @@ export class AutoencoderKLHunyuanVideo15 extends CausalAutoencoderKL<
       memory.clear();
     }
     await device.releaseMemory();
+    const { count, height, width } = latents;
     return {
-      count: latents.count,
+      ...{ count, height, width },
       rows: (start, end) => {
         const parts = frames
           .slice(start, end)

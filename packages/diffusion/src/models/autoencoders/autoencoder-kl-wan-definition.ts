@@ -88,6 +88,10 @@ export const autoencoderKLWan = defineModel({
   role: "autoencoder",
   schema,
   unsupported: ({ attn_scales }) => [attn_scales.length > 0 && `attn_scales [${attn_scales.join(", ")}]`],
+  tiling: ({ scale_factor_spatial: spatialFactor, patch_size }) => {
+    const side = { tile: 256, stride: 192 };
+    return { spatialFactor, patchSize: patch_size ?? 1, height: side, width: side };
+  },
   list: (model, config) => {
     encoder(model.at("encoder"), config);
     conv(model, "quant_conv", 2 * config.z_dim, 2 * config.z_dim, 1);

@@ -40,6 +40,15 @@ export class AutoencoderKLWan extends CausalAutoencoderKL<AutoencoderKLWanConfig
    * [-1, 1]. Each belongs to the receiver; nothing waits for the GPU here.
    */
   *decode(latents: LatentFrames): Generator<Tensor, void, undefined> {
+    for (const frame of this.decodeUnclamped(latents)) {
+      const clamped = this.device.scope(() => clamp(this.device, frame, -1, 1));
+      frame.dispose();
+      yield clamped;
+    }
+  }
+
+  /** The same without the cut to [-1, 1] at the end: what tiles are blended of. */
+  *decodeUnclamped(latents: LatentFrames): Generator<Tensor, void, undefined> {
     const device = this.device;
     const cache = new FeatureCache(device);
     try {
@@ -143,7 +152,7 @@ export class AutoencoderKLWan extends CausalAutoencoderKL<AutoencoderKLWanConfig
     if (level === this.config.dim_mult.length) {
       const video = device.scope(() => {
         const pixels = layers.normConv("decoder.norm_out", "decoder.conv_out", x, context, { owned: true });
-        return clamp(device, this.#unpatchify(pixels), -1, 1);
+        return this.#unpatchify(pixels);
       });
       yield video;
       return;

@@ -5,6 +5,7 @@ import { ModelWeights } from "../definition/model-weights.js";
 import type { ResolvedConfig } from "../definition/resolved-config.js";
 import { type LoadOptions, loadParameters, type Parameters } from "../parameters.js";
 import type { AutoencoderLayers } from "./autoencoder-layers.js";
+import type { VaeTiling } from "./tiling/vae-tiling.js";
 
 /** Where an autoencoder comes from: `config` is the parsed `config.json`; `options.only` may leave out one half. */
 export type AutoencoderFiles = [
@@ -41,6 +42,8 @@ export async function loadAutoencoder<
 
 export abstract class AutoencoderKL<Config extends ResolvedConfig, Layers extends AutoencoderLayers> {
   readonly config: Config;
+  /** How pipelines cut what they decode and encode into tiles (diffusers' `enable_tiling()`); undefined: not at all. */
+  tiling: VaeTiling | undefined;
   protected readonly device: Device;
   protected readonly layers: Layers;
 

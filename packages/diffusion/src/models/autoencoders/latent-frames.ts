@@ -4,6 +4,9 @@ import { type Device, permute, slice, type Tensor } from "@lvsa/runtime";
 export interface LatentFrames {
   /** Latent frames of the clip. */
   readonly count: number;
+  /** Cells of a frame. */
+  readonly height: number;
+  readonly width: number;
   /** Raw latents (after the autoencoder's scaling) of frames `start` to `end`: `[end − start, h, w, C]` f32, the caller's. */
   rows(start: number, end: number): Tensor;
 }
@@ -12,7 +15,7 @@ export interface LatentFrames {
 export function latentFrames(device: Device, latents: Tensor): LatentFrames {
   const [, C, T, h, w] = latents.shape as [number, number, number, number, number];
   return {
-    count: T,
+    ...{ count: T, height: h, width: w },
     rows: (start, end) =>
       device.scope(() => channelsLast(device, slice(device, latents.reshape([C, T, h, w]), 1, start, end))),
   };
@@ -49,7 +52,7 @@ export function hostLatentFrames(
     return part;
   };
   return {
-    count: T - skip,
+    ...{ count: T - skip, height: h, width: w },
     rows: (start, end) =>
       device.scope(() => {
         const count = end - start;

@@ -6,6 +6,7 @@
  */
 import { ConfigError, onOneLine } from "@lvsa/runtime";
 import type * as z from "zod";
+import type { TileDefaults } from "../autoencoders/tiling/tile-defaults.js";
 import { parseConfig } from "../model-config.js";
 import { ParameterList, type ParameterTensor } from "./parameter-list.js";
 import type { ResolvedConfig } from "./resolved-config.js";
@@ -53,6 +54,8 @@ export interface ModelDefinition<Config = ResolvedConfig> {
   readonly layerPattern: RegExp | undefined;
   /** Of a transformer: parameters that stay on the GPU; the others are streamed before, or not read at all. */
   readonly isResident: (name: string) => boolean;
+  /** Of an autoencoder: the tiles that diffusers cuts its frames into when it is asked to. */
+  tiling?(config: Config): TileDefaults;
 }
 
 /** A transformer that makes videos. */
@@ -76,6 +79,7 @@ interface DefinitionInput<Schema extends z.ZodType> {
   readonly ignored?: readonly RegExp[];
   readonly layerPattern?: RegExp;
   readonly isResident?: (name: string) => boolean;
+  readonly tiling?: (config: z.infer<Schema>) => TileDefaults;
 }
 
 /** A transformer and the videos that it makes. */
@@ -114,6 +118,7 @@ export function defineModel<Schema extends z.ZodType>(
     ignored: input.ignored ?? [],
     layerPattern: input.layerPattern,
     isResident: input.isResident ?? (() => true),
+    ...(input.tiling ? { tiling: input.tiling } : {}),
   };
   return definition;
 }

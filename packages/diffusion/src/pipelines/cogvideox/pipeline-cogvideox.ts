@@ -59,8 +59,8 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     const model = new CogVideoXTransformer3DModel(device, config, { attention: parts.attention });
     const vaeFile = "vae/config.json";
     const vaeConfig = autoencoderKLCogVideoX.configToRun(await readJson(folder, vaeFile), vaeFile);
-    const vae = autoencoder(folder, device, AutoencoderKLCogVideoX, vaeConfig);
-    const encoder = autoencoder(folder, device, AutoencoderKLCogVideoX, vaeConfig, isEncoder);
+    const vae = autoencoder(parts, AutoencoderKLCogVideoX, vaeConfig);
+    const encoder = autoencoder(parts, AutoencoderKLCogVideoX, vaeConfig, isEncoder);
     const takesImage =
       index._class_name === "CogVideoXImageToVideoPipeline" ||
       model.config.in_channels > vaeConfig.latent_channels;

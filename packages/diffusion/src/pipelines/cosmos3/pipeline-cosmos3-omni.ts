@@ -82,8 +82,8 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
     const model = new Cosmos3OmniTransformer(device, config, { attention: parts.attention });
     const vaeFile = "vae/config.json";
     const vaeConfig = autoencoderKLWan.configToRun(await readJson(folder, vaeFile), vaeFile);
-    const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);
-    const encoder = autoencoder(folder, device, AutoencoderKLWan, vaeConfig, isEncoder);
+    const vae = autoencoder(parts, AutoencoderKLWan, vaeConfig);
+    const encoder = autoencoder(parts, AutoencoderKLWan, vaeConfig, isEncoder);
     const tokenizer = await loadTokenizer(subFolder(folder, "text_tokenizer"));
     const stages: Cosmos3Parts["stages"] = [stageOf(parts, "transformer", model, options)];
     const configs = { transformer: model.config, vae: vaeConfig };

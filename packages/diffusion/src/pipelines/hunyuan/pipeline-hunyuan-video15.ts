@@ -80,7 +80,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     const isNeeded = (name: string) => takesImage || !name.startsWith("image_embedder.");
     const vaeFile = "vae/config.json";
     const vaeConfig = autoencoderKLHunyuanVideo15.configToRun(await readJson(folder, vaeFile), vaeFile);
-    const vae = autoencoder(folder, device, AutoencoderKLHunyuanVideo15, vaeConfig);
+    const vae = autoencoder(parts, AutoencoderKLHunyuanVideo15, vaeConfig);
     const configs = { transformer: model.config, vae: vaeConfig };
     const definition = hunyuanVideo15Transformer;
     const guider = ClassifierFreeGuidance.fromConfig(
@@ -99,7 +99,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
         fix: "Download the whole checkpoint.",
       });
     }
-    const encoder = autoencoder(folder, device, AutoencoderKLHunyuanVideo15, vaeConfig, isEncoder);
+    const encoder = autoencoder(parts, AutoencoderKLHunyuanVideo15, vaeConfig, isEncoder);
     const imageParts = images && { images, encoder };
     return new HunyuanVideo15Pipeline({
       ...{ ...parts, stages, vae, definition, configs, prompts, guider, imageParts },

@@ -53,8 +53,8 @@ export async function openWanParts(folder: FolderReader, options: PipelineOption
     stages.map(({ model }) => model.config),
     vaeConfig.z_dim,
   );
-  const vae = autoencoder(folder, device, AutoencoderKLWan, vaeConfig);
-  const encoder = autoencoder(folder, device, AutoencoderKLWan, vaeConfig, isEncoder);
+  const vae = autoencoder(parts, AutoencoderKLWan, vaeConfig);
+  const encoder = autoencoder(parts, AutoencoderKLWan, vaeConfig, isEncoder);
   const prompts = await openWanPrompts(device, folder);
   const images = abilities.embeddedImages > 0 ? await openImages(device, folder, index) : undefined;
   return {

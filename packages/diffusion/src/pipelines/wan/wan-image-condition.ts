@@ -66,8 +66,26 @@ interface EndsOfVideo {
 export async function encodeEnds(
   device: Device,
   vae: AutoencoderKLWan,
+  video: EndsOfVideo,
+  run: EncodeRun,
+): Promise<HostTensor> {
+  const { last, ...whole } = video;
+  const tiles = vae.tiling?.encode(device, whole, ({ crop, index, count, ...size }) => {
+    const tile = { ...video, ...size, first: crop(video.first), last: last && crop(last) };
+    return momentsOfEnds(device, vae, tile, run, { index, count });
+  });
+  const { data, shape } = await (tiles ?? momentsOfEnds(device, vae, video, run));
+  const [, z2, ...rest] = shape as [number, number, ...number[]];
+  return { data: data.slice(0, data.length / 2), shape: [1, z2 / 2, ...rest] };
+}
+
+/** Moments of one tile of `count`, or of whole frames. */
+async function momentsOfEnds(
+  device: Device,
+  vae: AutoencoderKLWan,
   { numFrames, height, width, first, last }: EndsOfVideo,
   run: EncodeRun,
+  { index, count } = { index: 0, count: 1 },
 ): Promise<HostTensor> {
   const frame = (pixels: Float32Array) =>
     permute(device, device.upload(pixels, [3, height, width]), [1, 2, 0]).reshape([1, height, width, 3]);
@@ -80,12 +98,15 @@ export async function encodeEnds(
   };
   using moments = await vae.encodeFrames(numFrames, height, width, frames, {
     ...(run.signal ? { signal: run.signal } : {}),
-    onChunk: (done, total) => run.onStage?.({ stage: "encode-image", component: "vae", done, total }),
+    onChunk: (done, total) =>
+      run.onStage?.({
+        ...{ stage: "encode-image", component: "vae" },
+        ...{ done: index * total + done, total: count * total },
+      }),
   });
   const data = await device.read(moments);
   assertFinite(data, "vae", "latents of the image");
-  const [, z2, ...rest] = moments.shape as [number, number, ...number[]];
-  return { data: data.slice(0, data.length / 2), shape: [1, z2 / 2, ...rest] };
+  return { data, shape: moments.shape };
 }
 
 /** Latents as the scheduler has them. */
