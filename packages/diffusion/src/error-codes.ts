@@ -14,6 +14,8 @@ export const DIFFUSION_ERROR_CODES: Readonly<
   BAD_CONFIG: { fault: "input" },
   /** … frames do not fit: the model makes …k+1 (1, …, …, ...). */
   BAD_FRAME_COUNT: { fault: "usage" },
+  /** the image does not fit into memory on the way … */
+  BAD_IMAGE: { fault: "input" },
   /** lora_adapter_metadata in the file's header is not JSON */
   BAD_JSON: { fault: "input" },
   /** the checkpoint is no folder that can be read, but … */
@@ -138,6 +140,7 @@ export type DiffusionErrorCode =
   | "BAD_CHAT_TEMPLATE"
   | "BAD_CONFIG"
   | "BAD_FRAME_COUNT"
+  | "BAD_IMAGE"
   | "BAD_JSON"
   | "BAD_OPTION"
   | "BAD_RUN_STATE"

@@ -32,8 +32,12 @@ describe("PNG", () => {
   it.each([
     ["grey", { channels: 1, depth: 8, data: Uint8Array.from([0, 50, 200, 255]) }, [0, 50, 200, 255]],
     [
-      "16 bits",
-      { channels: 1, depth: 16, data: Uint16Array.from([0, 0x32ff, 0xc800, 65535]) },
+      "16 bits with alpha",
+      {
+        channels: 2,
+        depth: 16,
+        data: Uint16Array.from([0, 65535, 0x32ff, 65535, 0xc800, 65535, 65535, 65535]),
+      },
       [0, 50, 200, 255],
     ],
     [
@@ -45,6 +49,62 @@ describe("PNG", () => {
     const bytes = encodePng({ width: 2, height: 2, ...png });
     const { data } = await readImage(await write(`${name}.png`, bytes));
     expect([...data]).toEqual(grey.flatMap((value) => [value, value, value]));
+  });
+
+  it("reads colours of 16 bits by their upper 8, and lines that lie in another order", async () => {
+    const data = Uint16Array.from([0x01ff, 0x8000, 0xffff, 0, 255, 256]);
+    const deep = await write("48.png", encodePng({ width: 2, height: 1, channels: 3, depth: 16, data }));
+    expect([...(await readImage(deep)).data]).toEqual([1, 128, 255, 0, 0, 1]);
+    // Adam7: of 2 x 2 pixels the first, then the one beside it, then the row below.
+    const rows = [
+      [10, 20, 30],
+      [40, 50, 60],
+      [70, 80, 90, 1, 2, 3],
+    ];
+    const { data: woven } = await readImage(
+      await write("adam7.png", png(2, 2, 8, 2, rows, { interlace: 1 })),
+    );
+    expect([...woven]).toEqual(rows.flat());
+  });
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    "is upright where an eXIf chunk says orientation %i",
+    async (orientation) => {
+      // Grey, three pixels in each of two rows: as Pillow turns them.
+      const rows = [
+        [1, 2, 3],
+        [4, 5, 6],
+      ];
+      const upright = {
+        ...{ 1: [1, 2, 3, 4, 5, 6], 2: [3, 2, 1, 6, 5, 4], 3: [6, 5, 4, 3, 2, 1], 4: [4, 5, 6, 1, 2, 3] },
+        ...{ 5: [1, 4, 2, 5, 3, 6], 6: [4, 1, 5, 2, 6, 3], 7: [6, 3, 5, 2, 4, 1], 8: [3, 6, 2, 5, 1, 4] },
+      }[orientation];
+      for (const isLittle of [true, false]) {
+        const chunks = [chunk("eXIf", tiff(orientation, isLittle))];
+        const image = await readImage(await write("turned.png", png(3, 2, 8, 0, rows, ...chunks)));
+        expect([image.width, image.height]).toEqual(orientation < 5 ? [3, 2] : [2, 3]);
+        expect([...image.data].filter((_, i) => i % 3 === 0)).toEqual(upright);
+      }
+    },
+  );
+
+  it("refuses grey of 16 bits, which Pillow makes white", async () => {
+    const data = Uint16Array.from([0, 300]);
+    const path = await write("deep.png", encodePng({ width: 2, height: 1, channels: 1, depth: 16, data }));
+    await expect(readImage(path)).rejects.toThrow("grey of 16 bits");
+  });
+
+  it("reads large ones, and those of one pixel", async () => {
+    const one = await readImage(
+      await write("one.png", encodePng({ width: 1, height: 1, data: RGB.subarray(0, 3), channels: 3 })),
+    );
+    expect(one).toMatchObject({ width: 1, height: 1, data: RGB.subarray(0, 3) });
+    const data = new Uint8Array(4000 * 3000).fill(9);
+    const large = await readImage(
+      await write("large.png", encodePng({ width: 4000, height: 3000, data, channels: 1 })),
+    );
+    expect(large).toMatchObject({ width: 4000, height: 3000 });
+    expect(large.data).toHaveLength(36_000_000);
   });
 
   it("reads grey of 1, 2 and 4 bits, and palettes, with rows that end within a byte", async () => {
@@ -124,13 +184,20 @@ describe("JPEG", () => {
 
   it.each([
     [1, [250, 20, 0], false],
+    [2, [250, 20, 0], false],
+    [4, [0, 20, 250], false],
+    [5, [250, 20, 0], true],
+    [7, [0, 20, 250], true],
     [3, [0, 20, 250], false],
     [6, [0, 20, 250], true],
     [8, [250, 20, 0], true],
   ] as const)("is turned as orientation %i says", async (orientation, topLeft, isSideways) => {
-    const image = await readImage(await write(`o${orientation}.jpg`, withOrientation(jpeg, orientation)));
-    expect([image.width, image.height]).toEqual(isSideways ? [height, width] : [width, height]);
-    expect(near(pixel(image, 2, 2), topLeft)).toBe(true);
+    for (const isLittle of [true, false]) {
+      const turned = withOrientation(jpeg, orientation, isLittle);
+      const image = await readImage(await write(`o${orientation}.jpg`, turned));
+      expect([image.width, image.height]).toEqual(isSideways ? [height, width] : [width, height]);
+      expect(near(pixel(image, 2, 2), topLeft)).toBe(true);
+    }
   });
 
   it("refuses CMYK, 12 bits, a file that ends early, and one without a picture", async () => {
@@ -170,19 +237,23 @@ function png(
   depth: number,
   colour: number,
   rows: readonly (readonly number[])[],
-  ...more: readonly Uint8Array[]
+  ...more: readonly (Uint8Array | { readonly interlace: number })[]
 ): Uint8Array {
   const header = new Uint8Array(13);
   const view = new DataView(header.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  header.set([depth, colour], 8);
+  header.set([depth, colour, 0, 0, more.some((one) => "interlace" in one) ? 1 : 0], 8);
   const data = deflateSync(Uint8Array.from(rows.flatMap((row) => [0, ...row])));
   const signature = Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   return Uint8Array.from(
-    [signature, chunk("IHDR", [...header]), ...more, chunk("IDAT", [...data]), chunk("IEND", [])].flatMap(
-      (part) => [...part],
-    ),
+    [
+      signature,
+      chunk("IHDR", [...header]),
+      ...more.filter((one) => one instanceof Uint8Array),
+      chunk("IDAT", [...data]),
+      chunk("IEND", []),
+    ].flatMap((part) => [...part]),
   );
 }
 
@@ -205,37 +276,23 @@ function crc(bytes: readonly number[]): number {
   return (value ^ 0xffffffff) >>> 0;
 }
 
+/** Exif data of one entry. */
+function tiff(orientation: number, isLittle = true): number[] {
+  const view = new DataView(new ArrayBuffer(26));
+  view.setUint16(0, isLittle ? 0x4949 : 0x4d4d);
+  view.setUint16(2, 42, isLittle);
+  view.setUint32(4, 8, isLittle);
+  view.setUint16(8, 1, isLittle);
+  view.setUint16(10, 0x0112, isLittle);
+  view.setUint16(12, 3, isLittle);
+  view.setUint32(14, 1, isLittle);
+  view.setUint16(18, orientation, isLittle);
+  return [...new Uint8Array(view.buffer)];
+}
+
 /** With an Exif segment behind the start of the file. */
-function withOrientation(jpeg: Uint8Array, orientation: number): Uint8Array {
-  const tiff = [
-    0x49,
-    0x49,
-    42,
-    0,
-    8,
-    0,
-    0,
-    0,
-    1,
-    0,
-    0x12,
-    0x01,
-    3,
-    0,
-    1,
-    0,
-    0,
-    0,
-    orientation,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-  ];
-  const body = [0x45, 0x78, 0x69, 0x66, 0, 0, ...tiff];
+function withOrientation(jpeg: Uint8Array, orientation: number, isLittle = true): Uint8Array {
+  const body = [0x45, 0x78, 0x69, 0x66, 0, 0, ...tiff(orientation, isLittle)];
   return Uint8Array.from([
     ...jpeg.subarray(0, 2),
     0xff,

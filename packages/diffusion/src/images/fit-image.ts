@@ -2,8 +2,8 @@
 
 import { roundHalfEven } from "../numbers/round-half-even.js";
 import type { RgbImage } from "../pipelines/video-pipeline.js";
-import { BILINEAR, filterWeights, LANCZOS, type PixelWeights } from "./resize-filters.js";
-import { resizeImage } from "./resize-image.js";
+import { BILINEAR, filterWeights, LANCZOS, type PixelWeights, type ResizeFilter } from "./resize-filters.js";
+import { checkBetween, type PixelWindow, resizeImage } from "./resize-image.js";
 
 /** Pixels. */
 export interface PixelSize {
@@ -21,24 +21,34 @@ export function coverImage(image: RgbImage, { height, width }: PixelSize): RgbIm
   const isNarrower = width / height > image.width / image.height;
   const scaledWidth = isNarrower ? width : Math.floor((image.width * height) / image.height);
   const scaledHeight = isNarrower ? Math.floor((image.height * width) / image.width) : height;
-  const scaled = resizeImage(image, scaledWidth, scaledHeight, LANCZOS);
   const half = (pixels: number) => Math.floor(pixels / 2);
   const left = half(scaledWidth) - half(width);
   const top = half(scaledHeight) - half(height);
-  return cropImage(scaled, { left, top, height, width });
+  const size = { width: scaledWidth, height: scaledHeight };
+  return resizeAndCrop(image, size, LANCZOS, { left, top, height, width });
 }
 
-/** A part of an image; where it reaches over the edge it is black. */
-export function cropImage(
+/** A part of an image at another size; where it reaches over the edge it is black. */
+export function resizeAndCrop(
   image: RgbImage,
-  { left, top, height, width }: PixelSize & { readonly left: number; readonly top: number },
+  size: PixelSize,
+  filter: ResizeFilter,
+  { left, top, width, height }: PixelWindow,
 ): RgbImage {
+  const first = { x: Math.max(0, left), y: Math.max(0, top) };
+  const inside: PixelWindow = {
+    ...{ left: first.x, top: first.y },
+    width: Math.min(size.width, left + width) - first.x,
+    height: Math.min(size.height, top + height) - first.y,
+  };
+  if (inside.width < 1 || inside.height < 1)
+    return { data: new Uint8Array(width * height * 3), width, height };
+  const part = resizeImage(image, size.width, size.height, filter, inside);
+  if (part.width === width && part.height === height) return part;
   const data = new Uint8Array(height * width * 3);
-  const first = Math.max(0, -left);
-  const last = Math.min(width, image.width - left);
-  for (let y = Math.max(0, -top); y < Math.min(height, image.height - top) && first < last; y++) {
-    const row = ((y + top) * image.width + left) * 3;
-    data.set(image.data.subarray(row + first * 3, row + last * 3), (y * width + first) * 3);
+  for (let y = 0; y < part.height; y++) {
+    const row = part.data.subarray(y * part.width * 3, (y + 1) * part.width * 3);
+    data.set(row, ((y + first.y - top) * width + first.x - left) * 3);
   }
   return { data, width, height };
 }
@@ -63,8 +73,9 @@ export function coverImageInFloat(image: RgbImage, { height, width }: PixelSize)
   const scaledHeight = Math.ceil(scale * image.height);
   const left = roundHalfEven((scaledWidth - width) / 2);
   const top = roundHalfEven((scaledHeight - height) / 2);
-  const columns = filterWeights(image.width, scaledWidth, BILINEAR).slice(left, left + width);
-  const rows = filterWeights(image.height, scaledHeight, BILINEAR).slice(top, top + height);
+  checkBetween(image, { width: scaledWidth, height: scaledHeight }, 4 * image.height * width);
+  const columns = filterWeights(image.width, scaledWidth, BILINEAR, { first: left, count: width });
+  const rows = filterWeights(image.height, scaledHeight, BILINEAR, { first: top, count: height });
   const out = new Float32Array(3 * height * width);
   for (let c = 0; c < 3; c++) {
     // Pixels of all source rows, then of the wanted ones.

@@ -6,7 +6,7 @@ import { ConfigError } from "@lvsa/runtime";
 import * as z from "zod";
 import { parseConfig } from "../models/model-config.js";
 import type { HostTensor, RgbImage } from "../pipelines/video-pipeline.js";
-import { cropImage, type PixelSize } from "./fit-image.js";
+import { type PixelSize, resizeAndCrop } from "./fit-image.js";
 import { BICUBIC, BILINEAR, LANCZOS, type ResizeFilter } from "./resize-filters.js";
 import { resizeImage } from "./resize-image.js";
 
@@ -98,17 +98,23 @@ export class ImageProcessor {
 
   /** The image before it is cut, of which `pixelValues` are made. */
   resized(image: RgbImage): RgbImage {
-    const { resize, filter } = this.#steps;
-    if (!resize) return image;
-    const { height, width } = resize(image);
-    return resizeImage(image, width, height, filter);
+    const { height, width } = this.#steps.resize?.(image) ?? image;
+    return resizeImage(image, width, height, this.#steps.filter);
   }
 
-  /** `[1, 3, H, W]`, what the encoder sees. */
+  #fitted(image: RgbImage): RgbImage {
+    const { resize, filter, crop } = this.#steps;
+    if (!crop) return this.resized(image);
+    const size = resize?.(image) ?? image;
+    const top = Math.floor((size.height - crop.height) / 2);
+    const left = Math.floor((size.width - crop.width) / 2);
+    return resizeAndCrop(image, size, filter, { left, top, height: crop.height, width: crop.width });
+  }
+
+  /** `[1, 3, H, W]`, what the encoder sees. @throws ConfigError `BAD_IMAGE` as `resizeImage` */
   pixelValues(image: RgbImage): HostTensor {
-    const { crop, rescale, mean, deviation: std } = this.#steps;
-    const resized = this.resized(image);
-    const { data, height, width } = crop ? cropCentre(resized, crop) : resized;
+    const { rescale, mean, deviation: std } = this.#steps;
+    const { data, height, width } = this.#fitted(image);
     const area = height * width;
     const out = new Float32Array(3 * area);
     for (let c = 0; c < 3; c++) {
@@ -127,12 +133,6 @@ function withShortestEdge({ height, width }: RgbImage, shortest: number): PixelS
   return width <= height
     ? { width: shortest, height: Math.floor((shortest * height) / width) }
     : { height: shortest, width: Math.floor((shortest * width) / height) };
-}
-
-function cropCentre(image: RgbImage, { height, width }: PixelSize): RgbImage {
-  const top = Math.floor((image.height - height) / 2);
-  const left = Math.floor((image.width - width) / 2);
-  return cropImage(image, { top, left, height, width });
 }
 
 function unsupported(what: string, where: string): ConfigError {

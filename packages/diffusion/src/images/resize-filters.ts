@@ -39,18 +39,57 @@ export interface PixelWeights {
   readonly weights: Float64Array;
 }
 
+/** Pixels of a row that lie side by side. */
+export interface PixelRange {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Source pixels that one output pixel takes: from `start`, before `end`. */
+function reach(
+  source: number,
+  target: number,
+  filter: ResizeFilter,
+  i: number,
+): { start: number; end: number } {
+  const scale = source / target;
+  const support = filter.support * Math.max(scale, 1);
+  const centre = (i + 0.5) * scale;
+  return {
+    start: Math.max(0, Math.trunc(centre - support + 0.5)),
+    end: Math.min(source, Math.trunc(centre + support + 0.5)),
+  };
+}
+
+/** Source pixels that a range of output pixels takes. */
+export function sourceRange(
+  source: number,
+  target: number,
+  filter: ResizeFilter,
+  { first, count }: PixelRange,
+): PixelRange {
+  const { start } = reach(source, target, filter, first);
+  const { end } = reach(source, target, filter, first + count - 1);
+  return { first: start, count: end - start };
+}
+
 /**
  * Weights of each of `target` output pixels over `source` pixels; the filter widens where the row shrinks, so that
  * every source pixel counts (Pillow's resampling, and torch's with `antialias`).
+ *
+ * @param wanted which of the output pixels; default: all
  */
-export function filterWeights(source: number, target: number, filter: ResizeFilter): PixelWeights[] {
+export function filterWeights(
+  source: number,
+  target: number,
+  filter: ResizeFilter,
+  { first, count }: PixelRange = { first: 0, count: target },
+): PixelWeights[] {
   const scale = source / target;
   const spread = Math.max(scale, 1);
-  const support = filter.support * spread;
-  return Array.from({ length: target }, (_, i) => {
-    const centre = (i + 0.5) * scale;
-    const start = Math.max(0, Math.trunc(centre - support + 0.5));
-    const end = Math.min(source, Math.trunc(centre + support + 0.5));
+  return Array.from({ length: count }, (_, i) => {
+    const centre = (first + i + 0.5) * scale;
+    const { start, end } = reach(source, target, filter, first + i);
     const weights = Float64Array.from({ length: end - start }, (_, x) =>
       filter.at((start + x - centre + 0.5) * (1 / spread)),
     );

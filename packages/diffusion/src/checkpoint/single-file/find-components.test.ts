@@ -248,6 +248,38 @@ const NOT_IN_SHAPES = [
   ...["rope_parameters", "relative_attention_max_distance", "base_fps", "architectures", "rope_axes_dim"],
 ];
 
+describe("an image encoder's picture", () => {
+  /** Edges and patches of published towers. */
+  const siglip = [
+    [224, 14],
+    [384, 14],
+    [980, 14],
+    [364, 14],
+    [224, 16],
+    [256, 16],
+    [384, 16],
+    [512, 16],
+  ] as const;
+  const clip = [
+    [224, 14],
+    [336, 14],
+    [224, 16],
+    [224, 32],
+    [378, 14],
+  ] as const;
+  it.each([
+    ...siglip.map(([edge, patch]) => ["SiglipVisionModel", edge, patch] as const),
+    ...clip.map(([edge, patch]) => ["CLIPVisionModelWithProjection", edge, patch] as const),
+  ])("of a %s for %i pixels in patches of %i has that size", async (className, edge, patch) => {
+    const small = {
+      ...{ hidden_size: 64, intermediate_size: 8, num_hidden_layers: 1, num_attention_heads: 1 },
+      ...{ image_size: edge, patch_size: patch, projection_dim: 4 },
+    };
+    const { config } = await loaded(modelOf(className, small));
+    expect(config).toMatchObject({ image_size: edge, patch_size: patch });
+  });
+});
+
 describe("files", () => {
   it("of nothing that is known are refused, with what is", async () => {
     const source = await open({ "unet.conv_in.weight": { shape: [1], data: new Float32Array(1) } });

@@ -87,16 +87,16 @@ function visionConfig(shapes: TensorShapes, className: string, classTokens: numb
     // No shape shows it. Small towers have heads of 64, all larger ones 16 heads.
     num_attention_heads: width < 1024 ? width / 64 : 16,
     num_channels: channels,
-    image_size: pixels(Math.round(Math.sqrt(positions)), patch, classTokens > 0),
+    image_size: pixels(Math.round(Math.sqrt(positions)), patch, classTokens === 0),
     patch_size: patch,
   };
 }
 
 /**
- * Edge of the picture. CLIP's patches fill it; SigLIP's is a multiple of 16 pixels where one has that many patches (384 for
- * 27 of 14), else just these.
+ * Edge of the picture. CLIP's patches fill it, and those of SigLIP's published towers too but one: 384 pixels are cut into 27
+ * patches of 14, and 6 are left over. So it is a multiple of 64 where one has that many patches.
  */
-function pixels(patches: number, patch: number, isFilled: boolean): number {
-  const even = Math.ceil((patches * patch) / 16) * 16;
-  return !isFilled && Math.floor(even / patch) === patches ? even : patches * patch;
+function pixels(patches: number, patch: number, isSiglip: boolean): number {
+  const round = Math.ceil((patches * patch) / 64) * 64;
+  return isSiglip && Math.floor(round / patch) === patches ? round : patches * patch;
 }
