@@ -179,16 +179,26 @@ describe("a damaged or hostile GGUF file", () => {
   });
 
   it("each of thousands of seeded mutations is a WeightsError or loads", async () => {
-    const random = randomNumbers(20261127);
+    const seed = 20261127;
+    console.log(`gguf mutations: seed ${seed}`);
+    const random = randomNumbers(seed);
     let refused = 0;
+    // Also of a file whose tensors have other shapes than they are stored in, and of a part.
+    const shaped = { ...METADATA, "comfy.gguf.orig_shape.a.weight": [4, 4, 1, 12] };
+    const files = [
+      file,
+      encodeGguf(TENSORS, { ...shaped, "general.alignment": 32, "split.count": 1 }),
+      encodeGguf(TENSORS, { "split.no": 0, "split.count": 2 }),
+    ];
     for (let round = 0; round < 4000; round++) {
-      const copy = file.slice(0, random(4) === 0 ? random(file.length) : file.length);
+      const whole = files[random(files.length)]!;
+      const copy = whole.slice(0, random(4) === 0 ? random(whole.length) : whole.length);
       for (let i = 0; i <= random(3) && copy.length > 0; i++) copy[random(copy.length)] = random(256);
       try {
         const weights = await open(copy);
         for (const name of weights.names()) await weights.read(name);
       } catch (error) {
-        expect(error).toBeInstanceOf(WeightsError);
+        expect(error, `seed ${seed}, round ${round}`).toBeInstanceOf(WeightsError);
         refused += 1;
       }
     }
