@@ -6,13 +6,11 @@
  *
  * `few` are linear layers of text and time: few rows. `--rules` are those of `createDevice`. `DAWN_FLAGS` are Dawn's, separated by `;`.
  */
-import { appendFileSync } from "node:fs";
 import { AttentionPattern, attention, FrameSparseLayout } from "@lvsa/core";
 import { conv3d, linear, packConvWeight, type Tensor } from "@lvsa/runtime";
-import { createDevice } from "@lvsa/runtime/node";
+import { openBench } from "./bench.js";
 
 const args = process.argv.slice(2);
-const label = args[0] ?? "now";
 const small = args.includes("--small");
 const tuning = args.includes("--tuning");
 const only = args.includes("--only") ? args[args.indexOf("--only") + 1]!.split(",") : undefined;
@@ -21,59 +19,9 @@ const rules = Object.fromEntries(
     rule.split("="),
   ),
 ) as Record<string, string>;
-const seconds = Number(process.env.BENCH_SECONDS ?? Number.POSITIVE_INFINITY);
-const began = performance.now();
-const flags = (process.env.DAWN_FLAGS ?? "").split(";").filter(Boolean);
-
-function say(line: object): void {
-  const text = `${JSON.stringify({ what: "kernel", label, flags, ...(Object.keys(rules).length > 0 ? { rules } : {}), ...line })}\n`;
-  process.stdout.write(text);
-  if (process.env.BENCH_OUT) appendFileSync(process.env.BENCH_OUT, text);
-}
-
-const device = await createDevice({
-  dawnFlags: flags,
-  bounds: "checked",
-  math: "fast",
-  adapter: process.env.LVSA_TEST_ADAPTER ?? "auto",
-  rules,
-});
+const bench = await openBench({ label: args[0] ?? "now", small, rules });
+const { device, say, time, upload, clean } = bench;
 const matrices = device.info.matrices.length > 0;
-const dtype = device.info.f16 && device.info.hardware === "gpu" ? "f16" : "f32";
-
-/** Milliseconds of one run: the best of several turns of at least 60 ms, after 250 ms that bring the clocks up. */
-async function time(run: () => void): Promise<number> {
-  const turn = async (count: number) => {
-    const start = performance.now();
-    for (let i = 0; i < count; i++) run();
-    await device.idle();
-    return (performance.now() - start) / count;
-  };
-  await turn(1);
-  const once = await turn(1);
-  const count = small ? 1 : Math.max(1, Math.ceil(60 / once));
-  const warm = performance.now();
-  do await turn(count);
-  while (!small && performance.now() - warm < 250);
-  let best = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < (small ? 1 : 4); i++) best = Math.min(best, await turn(count));
-  return best;
-}
-
-function noise(count: number, seed: number, gain = 1): Float32Array {
-  const table = new Float32Array(65536);
-  let state = seed;
-  for (let i = 0; i < table.length; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    table[i] = (state / 2147483648 - 1) * gain;
-  }
-  const out = new Float32Array(count);
-  for (let i = 0; i < count; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    out[i] = table[state >>> 16]!;
-  }
-  return out;
-}
 
 async function measure(
   name: string,
@@ -83,7 +31,7 @@ async function measure(
   run: () => void,
   error?: () => Promise<number>,
 ) {
-  if (performance.now() - began > 1000 * seconds) return;
+  if (bench.isOver()) return;
   try {
     const wrong = await error?.();
     const ms = await time(run);
@@ -101,28 +49,6 @@ async function measure(
 }
 
 const wanted = (name: string) => !only || only.includes(name);
-const made: Tensor[] = [];
-/** Numbers up to four millions, then the same again. */
-const upload = (size: number[], seed: number, gain = 1) => {
-  const count = size.reduce((a, b) => a * b, 1);
-  const tensor = device.empty(size, dtype, { pinned: true });
-  const flat = tensor.reshape([count]);
-  const first = Math.min(count, 4_194_304 - 1536);
-  const head = device.upload(noise(first, seed, gain), [first], dtype);
-  for (let at = 0; at < count; at += first) {
-    const from = head.rows(0, Math.min(first, count - at));
-    const to = flat.rows(at, at + from.size);
-    device.copyBytes(from, to);
-    for (const view of [from, to]) view.dispose();
-  }
-  for (const view of [head, flat]) view.dispose();
-  made.push(tensor);
-  return tensor;
-};
-const clean = async () => {
-  for (const t of made.splice(0)) t.dispose();
-  await device.releaseMemory();
-};
 
 const LINEAR_TILES = [
   { kind: "matrix", tileM: 128, tileN: 256, subgroupsM: 2, subgroupsN: 4, whole: true },
@@ -294,13 +220,6 @@ async function convCase(frames: number, height: number, width: number, channels:
   await clean();
 }
 
-say({
-  what: "device",
-  device: device.info.description || device.info.device,
-  kind: device.info.hardware,
-  matrices: device.info.matrices.length,
-  dtype,
-});
 const s = small ? 64 : 1;
 if (wanted("linear")) {
   await linearCase(32768 / s, 1536 / (small ? 8 : 1), 1536 / (small ? 8 : 1));
