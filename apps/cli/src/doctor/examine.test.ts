@@ -1,10 +1,11 @@
 /** What `lvsa doctor` says of one adapter. */
+import { CORE_KERNELS } from "@lvsa/core";
 import { explainKernels, RUNTIME_KERNELS } from "@lvsa/runtime";
 import { PRETEND_DEVICES } from "@lvsa/runtime/testing";
 import { expect, it } from "vitest";
 import { type Examination, renderExamination } from "./examine.js";
 
-function render(name: string, cards: Examination["cards"] = []): string {
+function render(name: string, cards: Examination["cards"] = [], math: "exact" | "fast" = "exact"): string {
   const device = PRETEND_DEVICES[name]!;
   const info = {
     ...device,
@@ -14,14 +15,14 @@ function render(name: string, cards: Examination["cards"] = []): string {
     description: name,
     features: ["subgroups"],
   };
-  const kernels = explainKernels(RUNTIME_KERNELS, info, { math: "exact" });
+  const kernels = explainKernels([...RUNTIME_KERNELS, ...CORE_KERNELS], info, { math });
   const examination: Examination = {
     ok: true,
     version: "1",
     node: { version: "22", ok: true, platform: "linux" },
     processors: 1,
     memory_bytes: 1,
-    adapters: [{ name, backend: "vulkan", ok: true, math: "exact", kernels, info }],
+    adapters: [{ name, backend: "vulkan", ok: true, math, kernels, info }],
     cards,
     chosen: name,
     packages: [],
@@ -53,5 +54,14 @@ it("lists subgroups and matrices", () => {
   expect(render("intel, no choice of size")).toContain("subgroups of 8 to 32\n");
   expect(render("apple")).toMatch(
     /linear, many rows, f16: matrix-f32\n {6}not gemv: .*\n {6}not matrix-f16: no f16 matrices/,
+  );
+  expect(render("apple")).toMatch(
+    /attention, dense, heads of 128, f16: matrix-f32\n {6}not matrix-f16: no f16 matrices of 16x16x16 or 8x16x16/,
+  );
+  for (const name of ["nvidia", "amd", "intel"]) {
+    expect(render(name, [], "fast")).toContain("    attention, frames, heads of 128, f32: matrix-f16\n");
+  }
+  expect(render("intel, no choice of size", [], "fast")).toMatch(
+    /attention, dense, heads of 128, f16: tile-f16\n {6}not matrix-f16: made for subgroups of 16 or 32 lanes, and shaders can not ask/,
   );
 });

@@ -3,7 +3,7 @@ import type { Device } from "../device/device.js";
 import type { DeviceOptions } from "../device/device-options.js";
 import type { AnyKernelFamily } from "../kernel/kernel-family.js";
 import { createDevice } from "../node/create-device.js";
-import { type GuardedDevice, guardedDevice } from "./guard-buffers.js";
+import { failingGuards, guardedDevice } from "./guard-buffers.js";
 
 export interface TestDeviceOptions extends DeviceOptions {
   /** `checked`: for kernels that a test writes itself, which a device that leaves indices unchecked refuses. */
@@ -27,17 +27,4 @@ export function canRun(device: Device, family: AnyKernelFamily, id: string): boo
   const reason = family.rules.find((rule) => rule.id === id)!.requires(device.info);
   if (reason !== undefined) console.warn(`skipped: ${family.name} ${id} here, ${reason}`);
   return reason === undefined;
-}
-
-/** What a hook returns is awaited: `dispose` of this device is a promise there, whatever its type says. */
-function failingGuards({ device, check }: GuardedDevice): Device {
-  const dispose = device.dispose.bind(device);
-  device.dispose = () => {
-    const checked = check().then(({ broken }) => {
-      dispose();
-      if (broken.length > 0) throw new Error(broken.join("\n"));
-    });
-    return checked as unknown as undefined;
-  };
-  return device;
 }

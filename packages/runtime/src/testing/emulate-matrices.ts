@@ -7,8 +7,8 @@ import { Device } from "../device/device.js";
 import type { DeviceInfo } from "../device/device-info.js";
 import type { DeviceOptions } from "../device/device-options.js";
 import { lines } from "../kernel/wgsl-text.js";
-import { createDevice } from "../node/create-device.js";
 import { F16_16X16X16, type MatrixProduct } from "../ops/matrix/matrix-tile.wgsl.js";
+import { failingGuards, guardedDevice } from "./guard-buffers.js";
 
 /** What the text of a shader does not say of its product. */
 type Parts = Omit<MatrixProduct, "component" | "asksForLanes">;
@@ -147,18 +147,16 @@ ${
 }
 
 /**
- * A device that runs kernels for subgroup matrices, on real ones or emulated. Undefined, with a line that says why, where
- * shaders have no f16.
+ * A device that runs kernels for subgroup matrices, on real ones or emulated, without checks of indices and with guards behind
+ * all buffers: `dispose`, returned from a hook, fails where one is broken. Undefined, with a line that says why, where shaders
+ * have no f16.
  */
 export async function matrixTestDevice(
   options: DeviceOptions = {},
   product: MatrixProduct = F16_16X16X16,
 ): Promise<Device | undefined> {
-  const real = await createDevice({
-    adapter: process.env.LVSA_TEST_ADAPTER || "auto",
-    math: "fast",
-    ...options,
-  });
+  const guarded = await guardedDevice({ math: "fast", ...options });
+  const real = guarded.device;
   const { component, m, n, k, lanes } = product;
   if (
     real.info.matrices.some(
@@ -167,7 +165,7 @@ export async function matrixTestDevice(
     real.info.subgroups?.min === lanes &&
     real.info.subgroups.max === lanes
   ) {
-    return real;
+    return failingGuards(guarded);
   }
   if (!real.info.f16 || !real.info.subgroups) {
     console.warn(
@@ -185,11 +183,15 @@ export async function matrixTestDevice(
     subgroups: { min: lanes, max: lanes },
     matrices: [{ component, result: "f32", m, n, k }],
   };
-  const emulated = new Device(gpu, info, false, { math: "fast", ...options });
+  const emulated = new Device(gpu, info, false, { math: "fast", ...options, unchecked: true });
   const dispose = emulated.dispose.bind(emulated);
   emulated.dispose = () => {
     dispose();
     real.dispose();
   };
-  return emulated;
+  const check = async () => {
+    await emulated.idle();
+    return guarded.check();
+  };
+  return failingGuards({ device: emulated, check });
 }

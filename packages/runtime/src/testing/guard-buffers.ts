@@ -65,3 +65,19 @@ export async function guardedDevice(options: DeviceOptions = {}): Promise<Guarde
   };
   return { device, check };
 }
+
+/**
+ * The device, whose `dispose` fails where a guard is broken. What a hook returns is awaited: `dispose` of this device is a
+ * promise there, whatever its type says.
+ */
+export function failingGuards({ device, check }: GuardedDevice): Device {
+  const dispose = device.dispose.bind(device);
+  device.dispose = () => {
+    const checked = check().then(({ broken }) => {
+      dispose();
+      if (broken.length > 0) throw new Error(broken.join("\n"));
+    });
+    return checked as unknown as undefined;
+  };
+  return device;
+}

@@ -1,9 +1,9 @@
 /** What both attention kernels share: typed parameters, bindings, and how a workgroup finds its queries and keys. */
 import {
   type FloatDType,
-  halvesOf,
   type KernelBinding,
   load4,
+  type MatrixRead,
   matrixOperandType,
   type ParamTypes,
   store4,
@@ -72,9 +72,9 @@ export function shapeKey(shape: AttentionShape): string {
   return [`d${headDim}`, query, key, value, output, ...flags].join("-");
 }
 
-/** Bindings in the order that `attention.ts` passes tensors. `halves`: operands are read eight at a time, as f16. */
-export function attentionBindings(shape: AttentionShape, halves = false): KernelBinding[] {
-  const type = halves ? matrixOperandType : vec4Type;
+/** Bindings in the order that `attention.ts` passes tensors. `eights`: operands are read eight values at a time. */
+export function attentionBindings(shape: AttentionShape, eights = false): KernelBinding[] {
+  const type = eights ? matrixOperandType : vec4Type;
   const read = (name: string, type: string): KernelBinding => ({ name, type, access: "read" });
   const write = (name: string, type: string): KernelBinding => ({ name, type, access: "read_write" });
   return [
@@ -92,12 +92,12 @@ export function attentionBindings(shape: AttentionShape, halves = false): Kernel
 }
 
 /**
- * Loads and stores by token and vec4 of channels (with `halves`, loads are eight channels as f16 in a vec4u), and
+ * Loads and stores by token and vec4 of channels (with `eights`, loads are of eight channels, as it says), and
  * `find_tile`. `Tile.segments` counts the ranges plus, where there is context, one segment for it.
  */
-export function attentionPrelude(shape: AttentionShape, tile: number, halves = false): string {
-  const [load, one, loaded] = halves ? [halvesOf, "halves", "vec4u"] : [load4, "load4", "vec4f"];
-  const width = halves ? 8 : 4;
+export function attentionPrelude(shape: AttentionShape, tile: number, eights?: MatrixRead): string {
+  const { load, one, type: loaded } = eights ?? { load: load4, one: "load4", type: "vec4f" };
+  const width = eights ? 8 : 4;
   const dv = shape.headDim / 4;
   const { context } = shape;
   const either = (main: string, other: string) =>

@@ -2,7 +2,7 @@
  * Scaled dot-product attention that walks ranges of keys in place: dense attention is the layout with one range.
  * Grouped queries, causal masks, key masks and T5's relative bias are cases of the same kernel.
  */
-import { cast, type Device, type Tensor } from "@lvsa/runtime";
+import { cast, type Device, productOf, type Tensor } from "@lvsa/runtime";
 import { type AttentionVariant, attentionFamily, attentionTile } from "./attention.wgsl.js";
 import { type Chunk, chunkJobs } from "./attention-chunks.js";
 import { type AttentionShape, LOG2E } from "./attention-common.wgsl.js";
@@ -19,7 +19,7 @@ import { padHeads } from "./pad-heads.js";
 
 /** About a quarter of a second at 1 TFLOP/s, the slowest real GPU that is of use here. */
 const DISPATCH_FLOPS = 2.5e11;
-/** Devices with matrices make 20 TFLOP/s or more of it, and dispatches of few workgroups leave them half idle. */
+/** Devices with f16 matrices of 16x16x16 make 20 TFLOP/s or more of it, and dispatches of few workgroups leave them half idle. */
 const MATRIX_DISPATCH_FLOPS = 5e12;
 /** From this many queries on, rounding keys and values first is cheaper than for every tile of queries. */
 const ROUND_FIRST = 256;
@@ -54,7 +54,8 @@ export function attention(device: Device, input: AttentionInput): AttentionOutpu
     inBindings(device, { input: whole, geometry: g, result, queryStart: 0 }, (part) =>
       record(device, part, types, variant),
     );
-  if (variant.kind !== "matrix" || g.queries < ROUND_FIRST) inParts(input, shape);
+  const halves = variant.kind === "matrix" && productOf(variant).component === "f16";
+  if (!halves || g.queries < ROUND_FIRST) inParts(input, shape);
   else {
     device.scope(() => inParts(roundedInput(device, input), { ...shape, ...halfTypes(g) }));
   }
@@ -106,7 +107,8 @@ function record(
     };
     const lse = logSumExp ? [logSumExp] : [];
     const dispatchFlops =
-      input.dispatchFlops ?? (variant.kind === "matrix" ? MATRIX_DISPATCH_FLOPS : DISPATCH_FLOPS);
+      input.dispatchFlops ??
+      (variant.kind === "matrix" && productOf(variant).m === 16 ? MATRIX_DISPATCH_FLOPS : DISPATCH_FLOPS);
     const chunks: Chunk[] = chunkJobs(flopsOfTile, g.heads * part.batches, dispatchFlops);
     const meanFlops = flopsOfTile.reduce((sum, flops) => sum + flops, 0) / tiles;
     for (const { first, count } of chunks) {

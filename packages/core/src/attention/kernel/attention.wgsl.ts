@@ -1,15 +1,19 @@
 /** The attention kernels, and which one a device runs. Pure: the same input, the same text. */
 import {
+  chosenProduct,
   coreOnly,
   defineKernel,
   defineKernelFamily,
   f16Values,
   fixedSubgroupSize,
+  hasRoom,
   type Kernel,
   type KernelRule,
-  MATRIX_EXTENSIONS,
+  MATRIX_LOAD,
+  type MatrixProduct,
+  matrixExtensions,
   narrowSubgroups,
-  needsMatrices,
+  needsProduct,
 } from "@lvsa/runtime";
 import {
   ATTENTION_PARAMS,
@@ -19,13 +23,14 @@ import {
 } from "./attention-common.wgsl.js";
 import {
   type MatrixAttention,
-  matrixAttentionBytes,
   matrixAttentionKey,
+  matrixAttentionNeeds,
   matrixKernelBody,
   matrixQueries,
 } from "./attention-matrix.wgsl.js";
 import { subgroupKernelBody, subgroupQueries } from "./attention-subgroup.wgsl.js";
 import { TILE_QUERIES, tileKernelBody } from "./attention-tile.wgsl.js";
+import { matrixAttentions } from "./attention-variant.js";
 
 export interface AttentionSize {
   readonly queries: number;
@@ -38,6 +43,9 @@ export type AttentionVariant =
   | { readonly kind: "lanes"; readonly subgroupSize: number }
   | { readonly kind: "tile"; readonly halfStage: boolean; readonly hideLoops: boolean };
 
+/** Channels of the widest heads whose output subgroups keep in matrices. */
+const WIDEST_HEAD = 128;
+
 type Rule = KernelRule<AttentionShape, AttentionSize, AttentionVariant>;
 
 const lanes: Rule = {
@@ -48,32 +56,31 @@ const lanes: Rule = {
   variant: (_shape, _size, c) => ({ kind: "lanes", subgroupSize: fixedSubgroupSize(c)! }),
 };
 
-/**
- * Measured on an H200 (32,760 tokens, 12 heads of 128, indices unchecked): 207 TFLOP/s; four subgroups, split 128 and not
- * split 127. With keys and values in one place, and thus five barriers, 159 and 173 split, 139 not split with 64 keys. Six
- * subgroups, whose 96 queries leave less of a frame's last tile empty, 155; leaving out the products of subgroups that have no
- * query there makes frames of 1,560 queries 3 to 7 % slower.
- */
-const SPLIT_HEADS: MatrixAttention = { subgroups: 8, keys: 32, split: 2 };
-/** For widths that do not split into two halves of whole matrices. */
-const WHOLE_HEADS: MatrixAttention = { subgroups: 4, keys: 32 };
-
-const matrix: Rule = {
-  id: "matrix-f16",
-  precision: "f16",
-  requires: (c) => needsMatrices(c, matrixAttentionBytes(128, WHOLE_HEADS)),
-  fits: ({ headDim, causal, relativeBias }, { queries }) => {
-    if (headDim % 16 !== 0 || headDim < 32 || headDim > 128) {
-      return `for heads of 32 to 128 channels in steps of 16, these have ${headDim}`;
+/** Subgroup matrices of a component: f16, to which operands are rounded, or f32. */
+const matrix = (component: MatrixProduct["component"]): Rule => ({
+  id: `matrix-${component}`,
+  precision: component,
+  requires: (c) =>
+    needsProduct(c, component, (product) =>
+      matrixAttentionNeeds(WIDEST_HEAD, matrixAttentions(product, WIDEST_HEAD).at(-1)!),
+    ),
+  fits: ({ headDim, causal, relativeBias }, { queries }, c) => {
+    const { n, k } = chosenProduct(c, component);
+    const step = Math.max(n, k, MATRIX_LOAD);
+    if (headDim % step !== 0 || headDim < 32 || headDim > WIDEST_HEAD) {
+      return `for heads of 32 to ${WIDEST_HEAD} channels in steps of ${step}, these have ${headDim}`;
     }
     if (causal || relativeBias) return "for scores without causal mask and bias";
     return queries >= 32 ? undefined : "for 32 queries or more";
   },
-  variant: ({ headDim }, _size, { limits }) => {
-    const fits = matrixAttentionBytes(headDim, SPLIT_HEADS) <= limits.maxComputeWorkgroupStorageSize;
-    return { kind: "matrix", ...(headDim % 32 === 0 && fits ? SPLIT_HEADS : WHOLE_HEADS) };
+  variant: ({ headDim }, _size, c) => {
+    const all = matrixAttentions(chosenProduct(c, component), headDim);
+    return {
+      kind: "matrix",
+      ...(all.find((o) => hasRoom(c, matrixAttentionNeeds(headDim, o))) ?? all.at(-1)!),
+    };
   },
-};
+});
 
 /** Queries, keys and values that are stored as f16 stay so in workgroup memory, which loses nothing. */
 const tileF16: Rule = {
@@ -131,7 +138,7 @@ function attentionKernel(shape: AttentionShape, v: AttentionVariant): Kernel<typ
       return defineKernel({
         ...common,
         key: `${matrixAttentionKey(v)}-${shapeKey(shape)}`,
-        enables: MATRIX_EXTENSIONS,
+        enables: matrixExtensions(v),
         body: () => matrixKernelBody(shape, v),
       });
     case "lanes":
@@ -165,7 +172,7 @@ const f32 = { query: "f32", key: "f32", value: "f32", output: "f32" } as const;
 
 export const attentionFamily = defineKernelFamily({
   name: "attention",
-  rules: [matrix, lanes, tileF16, tile],
+  rules: [matrix("f16"), matrix("f32"), lanes, tileF16, tile],
   kernel: attentionKernel,
   typical: [
     {

@@ -6,7 +6,7 @@ const dtypes = ["f32", "f16", "bf16"] as const;
 
 describeKernelFamilies(CORE_KERNELS, {
   attention: [
-    ...[32, 48, 64, 80, 96, 112, 128].flatMap((headDim) =>
+    ...[32, 40, 48, 64, 80, 96, 104, 112, 128].flatMap((headDim) =>
       dtypes.map((dtype) => ({
         name: `${dtype}, heads of ${headDim}`,
         shape: {

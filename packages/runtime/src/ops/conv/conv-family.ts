@@ -3,7 +3,7 @@ import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, f16Values, narrowSubgroups } from "../../kernel/requirements.js";
 import { chosenProduct, hasRoom, needsProduct } from "../matrix/matrix-rules.js";
-import { MATRIX_LOAD, type MatrixProduct } from "../matrix/matrix-tile.wgsl.js";
+import { MATRIX_LOAD, type MatrixProduct, matrixNeeds } from "../matrix/matrix-tile.wgsl.js";
 import { CONV_TILES, type ConvTile, type ConvVariant, convMatrixTiles } from "./conv-variant.js";
 import { type ConvShaderShape, convKernel } from "./conv3d.wgsl.js";
 
@@ -33,7 +33,8 @@ const lanes: Rule = {
 const matrix = (component: MatrixProduct["component"]): Rule => ({
   id: `matrix-${component}`,
   precision: component,
-  requires: (c) => needsProduct(c, component, (product) => convMatrixTiles(product).many.at(-1)!),
+  requires: (c) =>
+    needsProduct(c, component, (product) => matrixNeeds(convMatrixTiles(product).many.at(-1)!)),
   fits: (_, { positions, inChannels }) => {
     if (inChannels % MATRIX_LOAD !== 0)
       return `${inChannels} input channels are no multiple of ${MATRIX_LOAD}`;
@@ -41,12 +42,12 @@ const matrix = (component: MatrixProduct["component"]): Rule => ({
   },
   variant: (_, { outChannels }, c) => {
     const { narrow, many } = convMatrixTiles(chosenProduct(c, component));
-    const only = narrow.find((tile) => outChannels <= tile.tileN && hasRoom(c, tile));
+    const only = narrow.find((tile) => outChannels <= tile.tileN && hasRoom(c, matrixNeeds(tile)));
     if (only) return only;
     // The fewest channels for nothing; of equals the first.
     const computed = ({ tileN }: { readonly tileN: number }) => Math.ceil(outChannels / tileN) * tileN;
     return many
-      .filter((tile) => hasRoom(c, tile))
+      .filter((tile) => hasRoom(c, matrixNeeds(tile)))
       .reduce((best, tile) => (computed(tile) < computed(best) ? tile : best));
   },
 });

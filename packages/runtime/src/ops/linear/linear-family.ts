@@ -4,7 +4,7 @@ import { fixedSubgroupSize } from "../../device/device-info.js";
 import { defineKernelFamily, type KernelRule } from "../../kernel/kernel-family.js";
 import { coreOnly, f16Values, narrowSubgroupSize, narrowSubgroups } from "../../kernel/requirements.js";
 import { chosenProduct, hasRoom, needsProduct } from "../matrix/matrix-rules.js";
-import { MATRIX_LOAD, type MatrixProduct, matrixDepth } from "../matrix/matrix-tile.wgsl.js";
+import { MATRIX_LOAD, type MatrixProduct, matrixDepth, matrixNeeds } from "../matrix/matrix-tile.wgsl.js";
 import { type LinearShaderShape, linearKernel } from "./linear.wgsl.js";
 import {
   LARGE_TILE,
@@ -56,7 +56,8 @@ const lanes: Rule = {
 const matrix = (component: MatrixProduct["component"]): Rule => ({
   id: `matrix-${component}`,
   precision: component,
-  requires: (c) => needsProduct(c, component, (product) => linearMatrixTiles(product).many.at(-1)!),
+  requires: (c) =>
+    needsProduct(c, component, (product) => matrixNeeds(linearMatrixTiles(product).many.at(-1)!)),
   fits: (_, { N, K, wideX }) => {
     if (wideX && component === "f16") return "x may be beyond the range of f16";
     if (K % MATRIX_LOAD !== 0) return `K is ${K}, no multiple of ${MATRIX_LOAD}`;
@@ -65,9 +66,10 @@ const matrix = (component: MatrixProduct["component"]): Rule => ({
   variant: (_, { M, N, K }, c) => {
     const { few, many } = linearMatrixTiles(chosenProduct(c, component));
     const tile =
-      few.find((t) => M <= t.tileM && hasRoom(c, t)) ??
+      few.find((t) => M <= t.tileM && hasRoom(c, matrixNeeds(t))) ??
       many.find(
-        (t) => hasRoom(c, t) && Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
+        (t) =>
+          hasRoom(c, matrixNeeds(t)) && Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
       ) ??
       many.at(-1)!;
     return { kind: "matrix", ...tile, ...(K % matrixDepth(tile) === 0 ? { whole: true } : {}) };

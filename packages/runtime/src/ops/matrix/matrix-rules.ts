@@ -1,12 +1,6 @@
 /** What rules for subgroup matrices share. */
 import { type DeviceCapabilities, fixedSubgroupSize } from "../../device/device-info.js";
-import {
-  F16_16X16X16,
-  type MatrixProduct,
-  type MatrixTile,
-  matrixBytes,
-  matrixThreads,
-} from "./matrix-tile.wgsl.js";
+import { F16_16X16X16, type MatrixNeeds, type MatrixProduct } from "./matrix-tile.wgsl.js";
 
 /**
  * Products that tiles are written for, best first, with the sizes of subgroups that they are tried with: NVIDIA's and AMD's;
@@ -49,36 +43,25 @@ export function matrixProduct(
     : `made for subgroups of ${sizes} lanes`;
 }
 
-/** Whether a device has the workgroup memory and the threads for a tile. */
-export function hasRoom({ limits }: DeviceCapabilities, tile: MatrixTile): boolean {
+/** Whether a device has the workgroup memory and the threads. */
+export function hasRoom({ limits }: DeviceCapabilities, { bytes, threads }: MatrixNeeds): boolean {
   return (
-    matrixBytes(tile) <= limits.maxComputeWorkgroupStorageSize &&
-    matrixThreads(tile) <= limits.maxComputeInvocationsPerWorkgroup
+    bytes <= limits.maxComputeWorkgroupStorageSize && threads <= limits.maxComputeInvocationsPerWorkgroup
   );
 }
 
-/** Why a device can not run the smallest tile of a product. */
+/** Why a device can not run the smallest kernel of a product. */
 export function needsProduct(
   c: DeviceCapabilities,
   component: MatrixProduct["component"],
-  smallest: (product: MatrixProduct) => MatrixTile,
+  smallest: (product: MatrixProduct) => MatrixNeeds,
 ): string | undefined {
   const product = matrixProduct(c, component);
   if (typeof product === "string") return product;
-  const tile = smallest(product);
-  return hasRoom(c, tile)
+  const needs = smallest(product);
+  return hasRoom(c, needs)
     ? undefined
-    : `takes ${matrixBytes(tile)} bytes of workgroup memory and ${matrixThreads(tile)} threads, the device has ${c.limits.maxComputeWorkgroupStorageSize} and ${c.limits.maxComputeInvocationsPerWorkgroup}`;
-}
-
-/** Why a device can not multiply f16 matrices of 16 x 16 x 16 with f32 sums, by 32 lanes, in `bytes` of workgroup memory. */
-export function needsMatrices(c: DeviceCapabilities, bytes: number): string | undefined {
-  const product = matrixProduct(c, "f16");
-  if (typeof product === "string") return product;
-  if (product.m !== 16) return "no f16 matrices of 16x16x16 with f32 sums";
-  if (product.lanes !== 32 || product.asksForLanes) return "made for devices whose subgroups have 32 lanes";
-  const { maxComputeWorkgroupStorageSize: room } = c.limits;
-  return room < bytes ? `takes ${bytes} bytes of workgroup memory, the device has ${room}` : undefined;
+    : `takes ${needs.bytes} bytes of workgroup memory and ${needs.threads} threads, the device has ${c.limits.maxComputeWorkgroupStorageSize} and ${c.limits.maxComputeInvocationsPerWorkgroup}`;
 }
 
 /** A product that the rules above chose on this device. */

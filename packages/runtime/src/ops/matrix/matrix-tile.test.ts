@@ -6,6 +6,7 @@ import { linearMatrixTiles, MATRIX_TILES } from "../linear/linear-variant.js";
 import { matrixProduct } from "./matrix-rules.js";
 import {
   type MatrixProduct,
+  type MatrixTile,
   matrixBytes,
   matrixLoads,
   matrixStart,
@@ -17,7 +18,7 @@ import {
 const products = [...Object.values(PRETEND_DEVICES)]
   .flatMap((device) => [matrixProduct(device, "f16"), matrixProduct(device, "f32")])
   .filter((product): product is MatrixProduct => typeof product !== "string");
-const tiles = [
+const tiles: readonly MatrixTile[] = [
   ...MATRIX_TILES,
   ...Object.values(CONV_MATRIX_TILES),
   ...products.flatMap((product) => {

@@ -24,7 +24,12 @@ export interface MatrixProduct {
   readonly asksForLanes?: true;
 }
 
-export interface MatrixTile {
+/** What is made of products of subgroups. Default: f16 by 16x16x16, subgroups of 32. */
+export interface OfProduct {
+  readonly product?: MatrixProduct;
+}
+
+export interface MatrixTile extends OfProduct {
   /** Rows and columns of sums that a workgroup makes. */
   readonly tileM: number;
   readonly tileN: number;
@@ -33,8 +38,6 @@ export interface MatrixTile {
   readonly subgroupsN: number;
   /** Values of k that are staged at a time: 32 (default) or 64. */
   readonly step?: number;
-  /** Default: f16 by 16x16x16, subgroups of 32. */
-  readonly product?: MatrixProduct;
 }
 
 /** What NVIDIA has, and AMD. */
@@ -48,9 +51,9 @@ export const MATRIX_LOAD = 8;
 
 /** Values of k that are staged at a time. */
 export const matrixDepth = ({ step = DEFAULT_STEP }: MatrixTile): number => step;
-export const productOf = ({ product = F16_16X16X16 }: MatrixTile): MatrixProduct => product;
+export const productOf = ({ product = F16_16X16X16 }: OfProduct): MatrixProduct => product;
 const loadsPerRow = (t: MatrixTile) => matrixDepth(t) / MATRIX_LOAD;
-const isHalf = (t: MatrixTile) => productOf(t).component === "f16";
+const isHalf = (t: OfProduct) => productOf(t).component === "f16";
 /** Distance of rows in workgroup memory, in vectors of four values; 16 bytes more than they hold. */
 const rowStride = (t: MatrixTile) => (matrixDepth(t) + (isHalf(t) ? 8 : 4)) / 4;
 /** Matrices whose sums pass through workgroup memory at a time: 32 columns, 16 where many subgroups take the room. */
@@ -62,24 +65,41 @@ export function matrixThreads(t: MatrixTile): number {
   return productOf(t).lanes * t.subgroupsM * t.subgroupsN;
 }
 
-/** What the shader of a tile enables. */
-export function matrixExtensions(t: MatrixTile): readonly WgslExtension[] {
+/** What the shader of a product enables. */
+export function matrixExtensions(t: OfProduct): readonly WgslExtension[] {
   const all: readonly WgslExtension[] = isHalf(t) ? MATRIX_EXTENSIONS : MATRIX_EXTENSIONS.slice(1);
   return productOf(t).asksForLanes ? [...all, "subgroup_size_control"] : all;
 }
 
-/** The last argument of `computeMain` for a tile. */
-export function matrixSubgroups(t: MatrixTile): true | { readonly size: number } {
+/** The last argument of `computeMain` for a product. */
+export function matrixSubgroups(t: OfProduct): true | { readonly size: number } {
   const { lanes, asksForLanes } = productOf(t);
   return asksForLanes ? { size: lanes } : true;
 }
 
+/** Text that two different products never share; nothing for the default. */
+export function productKey({ product }: OfProduct): string {
+  if (!product) return "";
+  const { component, m, n, k, lanes, asksForLanes } = product;
+  return ` ${component} ${m}x${n}x${k} of ${lanes}${asksForLanes ? " asked" : ""}`;
+}
+
 /** Text that two different tiles never share. */
 export function matrixTileKey(t: MatrixTile): string {
-  const { component, m, n, k, lanes, asksForLanes } = productOf(t);
-  const product = t.product ? ` ${component} ${m}x${n}x${k} of ${lanes}${asksForLanes ? " asked" : ""}` : "";
-  return `${t.tileM}x${t.tileN} ${t.subgroupsM}x${t.subgroupsN}${t.step ? ` k${t.step}` : ""}${product}`;
+  return `${t.tileM}x${t.tileN} ${t.subgroupsM}x${t.subgroupsN}${t.step ? ` k${t.step}` : ""}${productKey(t)}`;
 }
+
+/** What a kernel takes of a workgroup. */
+export interface MatrixNeeds {
+  /** Of workgroup memory. */
+  readonly bytes: number;
+  readonly threads: number;
+}
+
+export const matrixNeeds = (t: MatrixTile): MatrixNeeds => ({
+  bytes: matrixBytes(t),
+  threads: matrixThreads(t),
+});
 
 /** Bytes of workgroup memory. */
 export function matrixBytes(t: MatrixTile): number {
@@ -131,15 +151,27 @@ export function floatsOf(name: string, dtype: FloatDType): string {
   }
 }
 
-/** How shaders of a tile read eight values: the function's text, the first word of its name, its type. */
-export function matrixRead(t: MatrixTile): {
+/** How a shader reads eight values: the function's text, the first word of its name, its type. */
+export interface MatrixRead {
   readonly load: (name: string, dtype: FloatDType) => string;
   readonly one: string;
   readonly type: string;
-} {
+}
+
+export function matrixRead(t: OfProduct): MatrixRead {
   return isHalf(t)
     ? { load: halvesOf, one: "halves", type: "vec4u" }
     : { load: floatsOf, one: "floats", type: "mat2x4f" };
+}
+
+/** How eight values that were read lie in workgroup memory: the type of four of them, and both fours of `loaded`. */
+export function matrixStaged(t: OfProduct): {
+  readonly type: string;
+  readonly fours: (loaded: string) => readonly [first: string, second: string];
+} {
+  return isHalf(t)
+    ? { type: "vec4<f16>", fours: (v) => [`bitcast<vec4<f16>>(${v}.xy)`, `bitcast<vec4<f16>>(${v}.zw)`] }
+    : { type: "vec4f", fours: (v) => [`${v}[0]`, `${v}[1]`] };
 }
 
 /** Loads per thread and step of one operand; in the last one only the first threads may have a row. */
@@ -162,7 +194,7 @@ export function matrixDeclarations(t: MatrixTile): string {
   const stride = sumsStride(t);
   const part = m * stride;
   const rows = rowStride(t);
-  const type = isHalf(t) ? "vec4<f16>" : "vec4f";
+  const { type } = matrixStaged(t);
   return /* wgsl */ `
 var<workgroup> tile_x: array<${type}, ${t.tileM * rows}>;
 var<workgroup> tile_w: array<${type}, ${t.tileN * rows}>;
@@ -206,10 +238,7 @@ export function matrixStep(t: MatrixTile, next: string): string {
   const skip = (matrixThreads(t) / loadsPerRow(t)) * stride;
   const put = (name: "x" | "w", i: number) => {
     const at = (more: number) => `tile_${name}[load_at + ${i * skip + more}u]`;
-    const [first, second] =
-      component === "f16"
-        ? [`bitcast<vec4<f16>>(${name}${i}.xy)`, `bitcast<vec4<f16>>(${name}${i}.zw)`]
-        : [`${name}${i}[0]`, `${name}${i}[1]`];
+    const [first, second] = matrixStaged(t).fours(`${name}${i}`);
     const stores = `${at(0)} = ${first};\n${at(1)} = ${second};`;
     const left = (name === "x" ? t.tileM : t.tileN) * loadsPerRow(t) - i * matrixThreads(t);
     return left >= matrixThreads(t) ? stores : `if (thread < ${left}u) {\n${indent(stores, 2)}\n}`;

@@ -137,7 +137,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
   var o1_1 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var o1_2 = subgroup_matrix_result<f32, 16, 16>(0.0);
   var o1_3 = subgroup_matrix_result<f32, 16, 16>(0.0);
-  // Two lanes share a row of scores, and take four in turn.
+  // The lanes of a row of scores take four of it in turn.
   let row = subgroup * 16u + lane / 2u;
   let side = lane % 2u;
   let scores_at = row * 10u + side;
@@ -197,7 +197,7 @@ fn main(@builtin(workgroup_id) workgroup_id: vec3u, @builtin(num_workgroups) gri
       if (thread == 0u) { atomicStore(&outgrown[0], 0u); }
       workgroupBarrier();
 
-      // 2. This lane's half of the weights of a row, in units of log2.
+      // 2. This lane's part of the weights of a row, in units of log2.
       put(1088u, thread + 0u, value_load0);
       put(1088u, thread + 256u, value_load1);
       if (k0 + 32u < segment.end) {
