@@ -57,7 +57,9 @@ const sources = {
 };
 
 await build({
-  entryPoints: ["kernels", "choices", "model", "tiny", "gpu-tests"].map((name) => join(here, `${name}.ts`)),
+  entryPoints: ["kernels", "choices", "model", "ranks", "tiny", "gpu-tests"].map((name) =>
+    join(here, `${name}.ts`),
+  ),
   outdir: resolve(out),
   outExtension: { ".js": ".mjs" },
   bundle: true,

@@ -20,7 +20,7 @@ export const CORE_ERROR_CODES: Readonly<
   BAD_RANGE: { fault: "run" },
   /** attention: one head of the keys … … is … bytes, the device binds at most … */
   BINDING_TOO_LARGE: { fault: "run" },
-  /** bytes … to … were wanted of a rank that gave … */
+  /** rank … of … gathered … times, another rank more often */
   COLLECTIVE_MISMATCH: { fault: "run" },
   /** LVSA (…) would fall back to dense attention: …, … tokens… */
   DENSE_FALLBACK: { fault: "input" },

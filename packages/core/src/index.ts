@@ -110,7 +110,7 @@ export type {
 } from "./contract/host.js";
 export { type EnginePlugin, registeredPlugins, registerPlugin } from "./contract/plugin.js";
 export * from "./error-codes.js";
-export { type ByteRange, type Collective, LocalCollective, takeRanges } from "./parallel/collective.js";
+export { type ByteRange, type Collective, LocalCollective, rangesTarget, takeRanges } from "./parallel/collective.js";
 export {
   type ContextParallelInput,
   contextParallelAttention,

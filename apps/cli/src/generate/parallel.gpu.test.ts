@@ -27,8 +27,9 @@ afterAll(() => {
 interface Run {
   readonly latents: number[];
   readonly density: number;
-  /** Bytes that this rank gave. */
+  /** Bytes that this rank gave, and took. */
   readonly given: number;
+  readonly taken: number;
 }
 
 async function generate(
@@ -37,13 +38,15 @@ async function generate(
   isSparse: boolean,
   collective?: Collective,
 ): Promise<Run> {
-  let given = 0;
+  const traffic = { given: 0, taken: 0 };
   const counted: Collective | undefined = collective && {
     rank: collective.rank,
     worldSize: collective.worldSize,
-    allGather: (bytes, wanted) => {
-      given += bytes.byteLength;
-      return collective.allGather(bytes, wanted);
+    allGather: async (bytes, wanted) => {
+      const parts = await collective.allGather(bytes, wanted);
+      traffic.given += bytes.byteLength;
+      traffic.taken += parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      return parts;
     },
   };
   using engine = await Engine.open(nodeFolder(one.opened.checkpoint), {
@@ -61,7 +64,7 @@ async function generate(
       })
     : undefined;
   const { latents } = await engine.generate(options);
-  return { latents: [...latents.data], density: sparse?.processor.pattern?.density ?? 1, given };
+  return { latents: [...latents.data], density: sparse?.processor.pattern?.density ?? 1, ...traffic };
 }
 
 test.each(["wan", "hunyuan", "cogvideox", "cosmos3"])(
@@ -83,7 +86,12 @@ test.each(["wan", "hunyuan", "cogvideox", "cosmos3"])(
     expect(relativeL2(dense[0]!.latents, alone.latents)).toBeGreaterThan(10 * ROUNDING);
     const isJoint = family === "hunyuan" || family === "cogvideox";
     // Where text asks too, it sees the keys of all frames.
-    if (isJoint) expect(ranks[0]!.given).toBe(dense[0]!.given);
-    else expect(ranks[0]!.given).toBeLessThan(dense[0]!.given);
+    for (const [rank, { given, taken }] of ranks.entries()) {
+      if (isJoint) expect([given, taken]).toEqual([dense[rank]!.given, dense[rank]!.taken]);
+      else {
+        expect(given).toBeLessThan(dense[rank]!.given);
+        expect(taken).toBeLessThan(dense[rank]!.taken);
+      }
+    }
   },
 );

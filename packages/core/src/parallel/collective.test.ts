@@ -44,6 +44,24 @@ describe("LocalCollective", () => {
     expect(ended.sort()).toEqual([0, 1, 2]);
   });
 
+  test("puts parts into memory of the caller's", async () => {
+    const got = await LocalCollective.run(2, async (collective) => {
+      const memory = bytes(9, 9, 9, 9);
+      const into = [memory.subarray(0, 1), memory.subarray(2, 4)];
+      const wanted = [[[0, 1]], [[1, 3]]] as const;
+      const parts = await collective.allGather(bytes(1, 2, 3), wanted, into);
+      expect(parts.map((part) => part.buffer)).toEqual([memory.buffer, memory.buffer]);
+      return [...memory];
+    });
+    expect(got).toEqual([
+      [1, 9, 2, 3],
+      [1, 9, 2, 3],
+    ]);
+    expect(() => takeRanges(bytes(1, 2), [[0, 1]], bytes(1, 2))).toThrow(
+      "1 bytes of a rank were to be put into 2",
+    );
+  });
+
   test("wanting more than there is names both", () => {
     expect(() => takeRanges(bytes(1, 2), [[1, 4]])).toThrow("bytes 1 to 4 were wanted of a rank that gave 2");
   });

@@ -13,30 +13,59 @@ export interface Collective {
   readonly worldSize: number;
   /**
    * Every rank's bytes, in rank order. All ranks must call it, in the same order. The given bytes must not change before
-   * the promise settles; the results are the caller's.
+   * the promise settles; when it has, also by failing, nobody reads `bytes` or writes to `into` any more.
    * @param wanted the ranges that this rank takes of each rank's bytes, one after the other; default: all of them
+   * @param into where they may be put to spare a copy, an array of their size for each rank
+   * @returns for each rank its array of `into`, or a new one, which is the caller's
    */
-  allGather(bytes: Uint8Array, wanted?: readonly (readonly ByteRange[])[]): Promise<readonly Uint8Array[]>;
+  allGather(
+    bytes: Uint8Array,
+    wanted?: readonly (readonly ByteRange[])[],
+    into?: readonly Uint8Array[],
+  ): Promise<readonly Uint8Array[]>;
 }
 
-/** Ranges of `bytes`, one after the other, as a copy. @throws ConfigError `COLLECTIVE_MISMATCH` where there are fewer */
-export function takeRanges(bytes: Uint8Array, ranges: readonly ByteRange[] | undefined): Uint8Array {
-  if (!ranges) return bytes.slice();
-  const size = ranges.reduce((sum, [start, end]) => sum + end - start, 0);
-  const out = new Uint8Array(size);
+/**
+ * Ranges of `bytes`, one after the other: a copy in `out`, by default a new array.
+ * @throws ConfigError `COLLECTIVE_MISMATCH` where there are fewer bytes, or `out` has another size
+ */
+export function takeRanges(
+  bytes: Uint8Array,
+  ranges: readonly ByteRange[] | undefined,
+  out?: Uint8Array,
+): Uint8Array {
+  const target = rangesTarget(bytes.byteLength, ranges, out);
   let at = 0;
-  for (const [start, end] of ranges) {
-    if (end > bytes.byteLength) {
-      throw new ConfigError(
-        "COLLECTIVE_MISMATCH",
-        `bytes ${start} to ${end} were wanted of a rank that gave ${bytes.byteLength}`,
-        { fault: "run", fix: "Let all ranks run the same clip with the same settings." },
-      );
-    }
-    out.set(bytes.subarray(start, end), at);
+  for (const [start, end] of ranges ?? [[0, bytes.byteLength]]) {
+    target.set(bytes.subarray(start, end), at);
     at += end - start;
   }
-  return out;
+  return target;
+}
+
+/**
+ * Where ranges of what a rank gave are put: `out`, by default a new array of their size.
+ * @param size bytes that the rank gave
+ * @throws ConfigError `COLLECTIVE_MISMATCH` where there are fewer than wanted, or `out` has another size
+ */
+export function rangesTarget(
+  size: number,
+  ranges: readonly ByteRange[] | undefined,
+  out?: Uint8Array,
+): Uint8Array {
+  const refuse = (message: string) =>
+    new ConfigError("COLLECTIVE_MISMATCH", message, {
+      fault: "run",
+      fix: "Let all ranks run the same clip with the same settings.",
+    });
+  for (const [start, end] of ranges ?? []) {
+    if (end > size) throw refuse(`bytes ${start} to ${end} were wanted of a rank that gave ${size}`);
+  }
+  const wanted = ranges?.reduce((sum, [start, end]) => sum + end - start, 0) ?? size;
+  if (out && out.byteLength !== wanted) {
+    throw refuse(`${wanted} bytes of a rank were to be put into ${out.byteLength}`);
+  }
+  return out ?? new Uint8Array(wanted);
 }
 
 interface Round {
@@ -96,14 +125,16 @@ export class LocalCollective implements Collective {
   async allGather(
     bytes: Uint8Array,
     wanted?: readonly (readonly ByteRange[])[],
+    into?: readonly Uint8Array[],
   ): Promise<readonly Uint8Array[]> {
     const index = this.#round++;
     const round = this.#roundAt(index);
     round.parts.set(this.rank, bytes);
     if (round.parts.size === this.worldSize) round.finish();
     await round.done;
+    // All ranks take theirs before anybody's promise settles: given memory may go then.
     const parts = Array.from({ length: this.worldSize }, (_, rank) =>
-      takeRanges(round.parts.get(rank)!, wanted?.[rank]),
+      takeRanges(round.parts.get(rank)!, wanted?.[rank], into?.[rank]),
     );
     round.taken += 1;
     if (round.taken === this.worldSize) this.#rounds.delete(index);

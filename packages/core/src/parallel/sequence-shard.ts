@@ -12,7 +12,7 @@ import type {
   VideoShard,
 } from "../contract/attention-processor.js";
 import type { AttentionPattern } from "../pattern/attention-pattern.js";
-import type { ByteRange, Collective } from "./collective.js";
+import { type ByteRange, type Collective, takeRanges } from "./collective.js";
 import { type FrameRange, shareFrames } from "./share-frames.js";
 
 /** Who exchanges what in a layer. */
@@ -107,14 +107,11 @@ export class SequenceShard implements VideoShard {
     device.copyBytes(own, frameRows(whole, P, this.frames));
     const others = this.#others();
     const targets = others.map((rank) => frameRows(whole, P, this.#shares[rank]!));
-    this.#record(device, [own], targets, async (bytes) => {
-      const frameBytes = own.byteLength / (this.frames.end - this.frames.first);
-      const wanted = this.#shares.map(({ first, end }, rank): ByteRange[] =>
-        rank === this.rank ? [] : [[0, (end - first) * frameBytes]],
-      );
-      const parts = await this.#collective.allGather(bytes, wanted);
-      return others.map((rank) => parts[rank]!);
-    });
+    const frameBytes = own.byteLength / (this.frames.end - this.frames.first);
+    const wanted = this.#shares.map(({ first, end }, rank): ByteRange[] =>
+      rank === this.rank ? [] : [[0, (end - first) * frameBytes]],
+    );
+    this.#record(device, [own], targets, (given, taken) => this.#gather(given, wanted, taken));
     return whole;
   }
 
@@ -142,14 +139,26 @@ export class SequenceShard implements VideoShard {
     const [keys, values] = streams as [(typeof streams)[0], (typeof streams)[0]];
     const others = this.#others();
     const targets = others.flatMap((rank) => [...keys.taken[rank]!, ...values.taken[rank]!]);
-    this.#record(device, [...keys.given, ...values.given], targets, async (bytes) => {
-      const wanted = this.#shares.map((_, rank) =>
-        this.#ranges(rank, keys.frameBytes, values.frameBytes, pattern),
-      );
-      const parts = await this.#collective.allGather(bytes, wanted);
-      return others.flatMap((rank) => cut(parts[rank]!, [...keys.taken[rank]!, ...values.taken[rank]!]));
-    });
+    const wanted = this.#shares.map((_, rank) =>
+      this.#ranges(rank, keys.frameBytes, values.frameBytes, pattern),
+    );
+    this.#record(device, [...keys.given, ...values.given], targets, (given, taken) =>
+      this.#gather(given, wanted, taken),
+    );
     return { key: keys.all, value: values.all, frames: plan.frames };
+  }
+
+  async #gather(
+    given: Uint8Array,
+    wanted: readonly (readonly ByteRange[])[],
+    taken: Uint8Array,
+  ): Promise<void> {
+    const into = cut(taken, wanted);
+    const parts = await this.#collective.allGather(given, wanted, into);
+    for (const [rank, target] of into.entries()) {
+      // Of a collective that has memory of its own.
+      if (parts[rank] !== target) takeRanges(parts[rank] ?? new Uint8Array(), undefined, target);
+    }
   }
 
   #others(): number[] {
@@ -266,10 +275,12 @@ function runsOf(frames: readonly number[]): FrameRange[] {
   return runs;
 }
 
-function cut(bytes: Uint8Array, targets: readonly Tensor[]): Uint8Array[] {
+/** Of each rank, the part of `bytes` that its ranges fill. */
+function cut(bytes: Uint8Array, wanted: readonly (readonly ByteRange[])[]): Uint8Array[] {
   let at = 0;
-  return targets.map(({ byteLength }) => {
-    at += byteLength;
-    return bytes.subarray(at - byteLength, at);
+  return wanted.map((ranges) => {
+    const from = at;
+    for (const [start, end] of ranges) at += end - start;
+    return bytes.subarray(from, at);
   });
 }

@@ -65,6 +65,62 @@ test("every rank gets everyone's bytes, or the ranges that it wants, round after
   );
 });
 
+test("large parts, which lie in several files, are put where the caller wants them", async () => {
+  const ranks = await open(3, { timeoutSeconds: 20 });
+  const MB = 1 << 20;
+  const part = (rank: number, round: number) => {
+    const bytes = new Uint8Array((21 + rank) * MB + 4 * round);
+    for (let at = 0; at < bytes.byteLength; at += 4093) bytes[at] = (at / 4093 + rank * 31 + round) % 251;
+    return bytes;
+  };
+  // Over the ends of pieces, and from the last piece alone.
+  const ranges = [
+    [5, 4 * MB + 7],
+    [15 * MB, 20 * MB + 1],
+    [21 * MB - 3, 21 * MB],
+  ] as const;
+  await Promise.all(
+    ranks.map(async (group) => {
+      const all = group.collective();
+      for (let round = 0; round < 3; round++) {
+        const wanted = ranks.map(({ rank }) => (rank === group.rank ? [] : ranges));
+        const size = ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+        const memory = new Uint8Array(2 * size + 100).fill(255);
+        // Its own part takes none.
+        const into = ranks.map(({ rank }) => {
+          const at = 50 + (rank > group.rank ? rank - 1 : rank) * size;
+          return memory.subarray(at, at + (rank === group.rank ? 0 : size));
+        });
+        const got = await all.allGather(part(group.rank, round), wanted, into);
+        for (const [from, bytes] of got.entries()) {
+          expect(bytes).toBe(into[from]);
+          if (from === group.rank) continue;
+          const given = part(from, round);
+          const expected = Buffer.concat(ranges.map(([start, end]) => given.subarray(start, end)));
+          expect(Buffer.compare(bytes, expected), `rank ${from} to ${group.rank}, round ${round}`).toBe(0);
+        }
+        expect([...memory.subarray(0, 50), ...memory.subarray(-50)].every((byte) => byte === 255)).toBe(true);
+      }
+      const { givenBytes, takenBytes } = group.traffic;
+      expect(givenBytes).toBe(3 * (21 + group.rank) * MB + 12);
+      expect(takenBytes).toBe(3 * 2 * ranges.reduce((sum, [start, end]) => sum + end - start, 0));
+    }),
+  );
+});
+
+test("memory of another size than what is wanted is refused", async () => {
+  const [first, second] = await open(2);
+  const wanted = [[], [[0, 4]]] as const;
+  const wrong = first!
+    .collective()
+    .allGather(new Uint8Array(4), wanted, [new Uint8Array(), new Uint8Array(3)]);
+  wrong.catch(() => {});
+  await second!.collective().allGather(new Uint8Array(4));
+  await expect(wrong).rejects.toMatchObject({
+    ...{ code: "COLLECTIVE_MISMATCH", message: "4 bytes of a rank were to be put into 3" },
+  });
+});
+
 test("groups of some ranks exchange by themselves", async () => {
   const ranks = await open(4);
   const got = await Promise.all(

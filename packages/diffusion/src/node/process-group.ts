@@ -11,7 +11,7 @@ import { type ByteRange, type Collective, takeRanges } from "@lvsa/core";
 import { ConfigError, DeviceError, isLvsaError } from "@lvsa/runtime";
 import { RankHub } from "./rank-hub.js";
 import { type Failure, listen, say, type Word } from "./rank-words.js";
-import { SharedParts } from "./shared-parts.js";
+import { SharedParts, type Traffic } from "./shared-parts.js";
 
 export interface ProcessGroupOptions {
   readonly worldSize: number;
@@ -104,6 +104,11 @@ export class ProcessGroup implements AsyncDisposable {
     return this.#lost.signal;
   }
 
+  /** What this rank has given and taken so far, in all groups; its own parts cost nothing, and are not counted. */
+  get traffic(): Traffic {
+    return this.#parts.traffic;
+  }
+
   /** Rank 0: waits until all others have joined. @throws what made one fail */
   async complete(): Promise<void> {
     await this.#hub?.complete();
@@ -128,7 +133,7 @@ export class ProcessGroup implements AsyncDisposable {
     return {
       rank: place,
       worldSize: ranks.length,
-      allGather: (bytes, wanted) => this.#allGather(name, ranks, round++, bytes, wanted),
+      allGather: (bytes, wanted, into) => this.#allGather(name, ranks, round++, bytes, wanted, into),
     };
   }
 
@@ -169,6 +174,7 @@ export class ProcessGroup implements AsyncDisposable {
     round: number,
     bytes: Uint8Array,
     wanted: readonly (readonly ByteRange[])[] | undefined,
+    into: readonly Uint8Array[] | undefined,
   ): Promise<readonly Uint8Array[]> {
     this.#lost.signal.throwIfAborted();
     await this.#parts.give(name, this.rank, round, bytes);
@@ -178,13 +184,14 @@ export class ProcessGroup implements AsyncDisposable {
       if (this.#hub) this.#hub.given(0, name, round, bytes.byteLength);
       else say(this.#socket!, { kind: "given", group: name, round, size: bytes.byteLength });
     });
-    return Promise.all(
-      ranks.map((rank, i) =>
-        rank === this.rank
-          ? takeRanges(bytes, wanted?.[i])
-          : this.#parts.take(name, rank, round, sizes[i]!, wanted?.[i]),
-      ),
+    const takes = ranks.map(async (rank, i) =>
+      rank === this.rank
+        ? takeRanges(bytes, wanted?.[i], into?.[i])
+        : this.#parts.take(name, rank, round, sizes[i]!, wanted?.[i], into?.[i]),
     );
+    // The caller's memory is left alone after a failure too.
+    await Promise.allSettled(takes);
+    return Promise.all(takes);
   }
 
   #hear(words: Word): void {

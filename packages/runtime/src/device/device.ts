@@ -33,6 +33,7 @@ import {
 import { DeviceFaults } from "./device-faults.js";
 import type { DeviceInfo } from "./device-info.js";
 import type { DeviceOptions, Dispatch, EmptyOptions } from "./device-options.js";
+import { type ExchangePart, Exchanges } from "./exchanges.js";
 import { Pacer } from "./pacer.js";
 import { QueueOrder } from "./queue-order.js";
 import { TensorBytes } from "./tensor-bytes.js";
@@ -61,6 +62,7 @@ export class Device {
   readonly #pacer: Pacer;
   readonly #order: QueueOrder;
   readonly #bytes: TensorBytes;
+  readonly #exchanges: Exchanges;
   readonly #faults = new DeviceFaults(() => this.#recorder.discard());
   readonly #owned: boolean;
   readonly #scopes = new TensorScopes();
@@ -87,13 +89,14 @@ export class Device {
     this.#pipelines = new PipelineCache(gpu, (error) => this.#faults.report(error));
     this.#order = new QueueOrder((error) => {
       // Exchanges that waited were dropped with their claims on it.
-      this.#readBack.freeShared();
+      this.#exchanges.free();
       this.#faults.report(exchangeError(error));
     });
     this.#recorder = new CommandRecorder(gpu, this.profiler, this.#order, (error) =>
       this.#faults.report(gpuError(error)),
     );
-    this.#bytes = new TensorBytes(this, this.#recorder, this.#readBack, this.#order);
+    this.#bytes = new TensorBytes(this, this.#recorder, this.#order);
+    this.#exchanges = new Exchanges(gpu, this, this.#recorder, this.#order);
     this.#onError = (event) => {
       event.preventDefault();
       this.#faults.report(gpuError((event as GPUUncapturedErrorEvent).error));
@@ -159,20 +162,17 @@ export class Device {
 
   /**
    * Records a part that the host has in the work, as other ranks' tensors come and go: after all that was recorded before,
-   * `answer` is given the stored bytes of `from`, one after the other, and what it gives, one array for each of `to`,
-   * is written over them before anything that is recorded afterwards. Nothing waits here: work behind it is submitted
-   * when the answer is there, and `read`, `idle` and `pace` wait for it. When `answer` fails, what was recorded behind it
-   * is dropped, and the next use of the device throws its error.
-   * @param answer the bytes it is given are the device's, and hold until its promise settles
+   * `part` is given the stored bytes of `from`, one after the other, and memory for those of `to`, which it fills before
+   * anything that is recorded afterwards. Nothing waits here: work behind it is submitted when the part's promise is
+   * fulfilled, and `read`, `idle` and `pace` wait for it. When it fails, what was recorded behind it is dropped, and the
+   * next use of the device throws its error.
+   * @param part both arrays are the device's own mapped memory: they are gone when its promise settles, so that nothing may
+   *   still read or write them then
    * @throws ShapeError when a tensor does not begin and end at whole 32-bit words
    */
-  exchange(
-    from: readonly Tensor[],
-    to: readonly Tensor[],
-    answer: (bytes: Uint8Array) => Promise<readonly Uint8Array[]>,
-  ): void {
+  exchange(from: readonly Tensor[], to: readonly Tensor[], part: ExchangePart): void {
     this.#faults.check();
-    this.#bytes.exchange(from, to, answer);
+    this.#exchanges.record(from, to, part);
   }
 
   /**
@@ -350,27 +350,41 @@ export class Device {
 
   memory(): MemoryReport {
     const report = this.#pool.report();
-    return { ...report, createdBuffers: report.createdBuffers + this.#readBack.createdBuffers };
+    const staging = this.#readBack.createdBuffers + this.#exchanges.createdBuffers;
+    return { ...report, createdBuffers: report.createdBuffers + staging };
   }
 
   resetPeakMemory(): void {
     this.#pool.resetPeak();
   }
 
-  /** Frees everything made through this object; an injected `GPUDevice` itself stays alive. */
+  /**
+   * Frees everything made through this object; an injected `GPUDevice` itself stays alive. Where an exchange is under way,
+   * memory goes when it is through, since others may still read or write it.
+   */
   dispose(): void {
     if (this.#faults.isDisposed) return;
     this.#faults.dispose();
-    this.#bytes.close();
+    this.#exchanges.close();
     this.gpu.removeEventListener("uncapturederror", this.#onError);
-    this.#pool.close();
-    this.#readBack.dispose();
-    this.#recorder.dispose();
-    if (this.#owned) this.gpu.destroy();
+    if (!this.#order.isHeld) {
+      this.#free();
+      return;
+    }
+    this.#order.close();
+    void this.#order.passed().then(() => this.#free());
   }
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  #free(): void {
+    this.#pool.close();
+    this.#readBack.dispose();
+    this.#exchanges.free();
+    this.#recorder.dispose();
+    if (this.#owned) this.gpu.destroy();
   }
 
   #checkBounds(kernel: Kernel): void {
@@ -387,7 +401,7 @@ export class Device {
     await this.#order.passed();
     // Dawn holds queue writes, and memory freed behind them, until something is submitted.
     this.gpu.queue.submit([]);
-    if (retire === "all") this.#readBack.freeShared();
+    if (retire === "all") this.#exchanges.free();
     const retired = this.#pool.retire(retire);
     await this.gpu.queue.onSubmittedWorkDone();
     this.#bytes.taken();

@@ -34,6 +34,11 @@ export class QueueOrder {
     while (this.#running) await this.#running;
   }
 
+  /** Drops what waits; the host's part that is under way ends by itself. */
+  close(): void {
+    this.#waiting = [];
+  }
+
   async #drain(): Promise<void> {
     try {
       for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {

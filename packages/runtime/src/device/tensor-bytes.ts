@@ -1,12 +1,11 @@
 /**
- * Stored bytes of tensors as they come and go: writes, copies, and what the host does in between. Buffers take whole 32-bit
+ * Stored bytes of tensors as they come and go: writes and copies. Buffers take whole 32-bit
  * words alone; here the bytes around a tensor that ends within one stay as they are.
  */
 import { ShapeError } from "../errors.js";
 import type { CommandRecorder } from "../kernel/command-recorder.js";
 import type { ParamTypes } from "../kernel/kernel.js";
 import { mergeWordKernel } from "../kernel/merge-word.js";
-import type { ReadBack } from "../memory/read-back.js";
 import type { DType } from "../tensor/dtype.js";
 import type { Shape } from "../tensor/shape.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -28,15 +27,12 @@ export interface BytesHost {
 export class TensorBytes {
   readonly #host: BytesHost;
   readonly #recorder: CommandRecorder;
-  readonly #readBack: ReadBack;
   readonly #order: QueueOrder;
   #stagedBytes = 0;
-  #isClosed = false;
 
-  constructor(host: BytesHost, recorder: CommandRecorder, readBack: ReadBack, order: QueueOrder) {
+  constructor(host: BytesHost, recorder: CommandRecorder, order: QueueOrder) {
     this.#host = host;
     this.#recorder = recorder;
-    this.#readBack = readBack;
     this.#order = order;
   }
 
@@ -48,11 +44,6 @@ export class TensorBytes {
   /** Hears that the GPU has taken what was written. */
   taken(): void {
     this.#stagedBytes = 0;
-  }
-
-  /** Nothing is written after this. */
-  close(): void {
-    this.#isClosed = true;
   }
 
   /** See `Device.writeBytes`. */
@@ -103,49 +94,6 @@ export class TensorBytes {
     }
     const size = Math.ceil(bytes / 4) * 4;
     if (size > 0) this.#recorder.copy(from.buffer, from.byteOffset, to.buffer, to.byteOffset, size);
-  }
-
-  /** See `Device.exchange`. */
-  exchange(
-    from: readonly Tensor[],
-    to: readonly Tensor[],
-    answer: (bytes: Uint8Array) => Promise<readonly Uint8Array[]>,
-  ): void {
-    for (const { byteOffset, byteLength } of [...from, ...to]) {
-      if (byteOffset % 4 !== 0 || byteLength % 4 !== 0) {
-        throw unalignedView(`exchange ${byteLength} bytes from byte ${byteOffset}`);
-      }
-    }
-    const size = from.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const staging = this.#readBack.acquireShared(Math.max(size, 4));
-    let at = 0;
-    for (const { buffer, byteOffset, byteLength } of from) {
-      if (byteLength > 0) this.#recorder.copy(buffer, byteOffset, staging, at, byteLength);
-      at += byteLength;
-    }
-    this.#host.submit();
-    const targets = to.map(({ buffer, byteOffset, byteLength }) => ({ buffer, byteOffset, byteLength }));
-    this.#order.hold(async () => {
-      let reusable = false;
-      try {
-        const bytes = size > 0 ? await this.#readBack.readShared(staging, size) : new Uint8Array();
-        reusable = true;
-        const answers = await answer(bytes);
-        if (this.#isClosed) return;
-        for (const [i, { buffer, byteOffset, byteLength }] of targets.entries()) {
-          const given = answers[i] as Uint8Array<ArrayBuffer> | undefined;
-          if (given?.byteLength !== byteLength) {
-            throw new ShapeError(
-              "SHAPE_MISMATCH",
-              `an exchange gave ${given?.byteLength ?? 0} bytes for a tensor of ${byteLength}`,
-            );
-          }
-          if (byteLength > 0) this.#host.gpu.queue.writeBuffer(buffer, byteOffset, given);
-        }
-      } finally {
-        this.#readBack.releaseShared(staging, reusable);
-      }
-    });
   }
 
   #word(): Tensor {

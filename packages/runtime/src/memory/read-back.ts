@@ -4,22 +4,10 @@ import { gpuBufferUsage, MAP_READ_MODE } from "../device/gpu-usage.js";
 /** Kept for the next read if no larger than this; larger ones are destroyed after their read. */
 const KEEP_BYTES = 64 * 1024 * 1024;
 
-/** A staging buffer of exchanges, which come one after the other: what one has read, the next one fills. */
-interface Shared {
-  readonly buffer: GPUBuffer;
-  /** Exchanges that are recorded and not through. */
-  users: number;
-  /** Goes with its last user: a larger one took its place, or it may still be mapped. */
-  isRetired: boolean;
-}
-
 export class ReadBack {
   readonly #gpu: GPUDevice;
   readonly #busy = new Set<GPUBuffer>();
   #idle: GPUBuffer | undefined;
-  readonly #shared = new Map<GPUBuffer, Shared>();
-  /** Where exchanges' bytes are copied to: kept, since fresh memory of that size costs more than the copy. */
-  #scratch = new Uint8Array();
   #held = 0;
   #created = 0;
 
@@ -50,49 +38,6 @@ export class ReadBack {
     return buffer;
   }
 
-  /**
-   * For an exchange: a pass records one for each layer before the first is through, so they share a buffer, which must be
-   * unmapped before work behind an exchange is submitted. Give it back with `releaseShared`.
-   */
-  acquireShared(bytes: number): GPUBuffer {
-    for (const shared of this.#shared.values()) {
-      if (shared.isRetired) continue;
-      if (shared.buffer.size >= bytes) {
-        shared.users += 1;
-        return shared.buffer;
-      }
-      this.#retire(shared);
-    }
-    const buffer = this.#create(bytes);
-    this.#shared.set(buffer, { buffer, users: 1, isRetired: false });
-    return buffer;
-  }
-
-  /** As `read`, into memory that the next call writes over. */
-  async readShared(buffer: GPUBuffer, bytes: number): Promise<Uint8Array> {
-    const size = Math.ceil(bytes / 8) * 8;
-    await buffer.mapAsync(MAP_READ_MODE, 0, size);
-    if (this.#scratch.byteLength < bytes) this.#scratch = new Uint8Array(bytes);
-    this.#scratch.set(new Uint8Array(buffer.getMappedRange(0, size), 0, bytes));
-    buffer.unmap();
-    return this.#scratch.subarray(0, bytes);
-  }
-
-  /** `reusable`: it was mapped and unmapped, or never used. */
-  releaseShared(buffer: GPUBuffer, reusable: boolean): void {
-    const shared = this.#shared.get(buffer);
-    if (!shared) return;
-    shared.users -= 1;
-    if (shared.isRetired || !reusable) this.#retire(shared);
-  }
-
-  /** Frees what exchanges hold: none is under way, or those that were have been dropped. */
-  freeShared(): void {
-    for (const { buffer } of this.#shared.values()) this.#destroy(buffer);
-    this.#shared.clear();
-    this.#scratch = new Uint8Array();
-  }
-
   /** Maps `bytes` from the start and returns a copy. The copy into the buffer must have been submitted. */
   async read(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
     await buffer.mapAsync(MAP_READ_MODE, 0, Math.ceil(bytes / 8) * 8);
@@ -113,7 +58,6 @@ export class ReadBack {
     this.#busy.clear();
     if (this.#idle) this.#destroy(this.#idle);
     this.#idle = undefined;
-    this.freeShared();
   }
 
   #create(bytes: number): GPUBuffer {
@@ -123,13 +67,6 @@ export class ReadBack {
     this.#held += size;
     this.#created += 1;
     return buffer;
-  }
-
-  #retire(shared: Shared): void {
-    shared.isRetired = true;
-    if (shared.users > 0) return;
-    this.#shared.delete(shared.buffer);
-    this.#destroy(shared.buffer);
   }
 
   #destroy(buffer: GPUBuffer): void {
