@@ -70,9 +70,17 @@ export class LoraFile {
     this.#peft = peft;
   }
 
-  /** What the file says and is not done, one line each. */
+  /** What the file says and is not done, and what it does not say, one line each. */
   get notes(): readonly string[] {
-    return this.#peft?.notes ?? [];
+    const notes = [...(this.#peft?.notes ?? [])];
+    const isOfPeft = this.#keys.some(({ key }) => key.startsWith("base_model.model."));
+    if (isOfPeft && this.#alphas.size === 0 && this.#peft === undefined) {
+      notes.push(
+        "its keys are PEFT's, which keeps alpha in adapter_config.json beside the file; taken as the rank. " +
+          "If it is another number, give the weight times alpha / rank",
+      );
+    }
+    return notes;
   }
 
   /**

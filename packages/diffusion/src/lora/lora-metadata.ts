@@ -129,6 +129,6 @@ function isSet(value: unknown): boolean {
 function badMetadata(problem: string, file: string): ConfigError {
   return new ConfigError("BAD_CONFIG", `lora_adapter_metadata: ${problem}`, {
     where: file,
-    fix: "Use a LoRA of products alone; PEFT writes one with path_initial_model_for_weight_conversion where it began otherwise.",
+    fix: "Use a LoRA of products alone, as PEFT or diffusers wrote it.",
   });
 }

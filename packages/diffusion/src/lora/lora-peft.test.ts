@@ -2,6 +2,7 @@
 import {
   encodeFloats,
   encodeSafetensors,
+  isLvsaError,
   memorySource,
   openSafetensors,
   type TensorToWrite,
@@ -139,7 +140,7 @@ describe("PEFT's settings", () => {
     ],
     [
       "no part of a word",
-      { lora_alpha: 4, alpha_pattern: { out: 8, _q: 8, "to_.": 12, "to.q": 2 } },
+      { lora_alpha: 4, alpha_pattern: { out: 8, _q: 8, "to_.": 12, "to\\.q": 16, "to.q": 2 } },
       (module) => (module.endsWith("to_q") ? 3 : 1),
     ],
     [
@@ -167,6 +168,12 @@ describe("PEFT's settings", () => {
     ["a rank of nothing", { r: 0 }, "BAD_CONFIG", "r:"],
     ["a broken pattern", { alpha_pattern: { "to_(q": 4 } }, "BAD_CONFIG", "to_(q"],
     ["a reference back", { alpha_pattern: { "(.)\\1": 4 } }, "BAD_CONFIG", "alpha_pattern"],
+    [
+      "hundreds of expressions",
+      { alpha_pattern: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`.*${i}`, 1])) },
+      "BAD_CONFIG",
+      "101 patterns, 101 of them",
+    ],
     ["a very long pattern", { alpha_pattern: { ["a".repeat(501)]: 4 } }, "BAD_CONFIG", "501|500"],
   ])("%s is refused", async (_what, settings, code, part) => {
     const run = async () => {
@@ -182,6 +189,23 @@ describe("PEFT's settings", () => {
       LoraFile.open(lora(diffusers, { metadata: said(settings) }));
     expect((await open({ fan_in_fan_out: true })).notes).toEqual([expect.stringMatching("fan_in_fan_out")]);
     expect((await open({ fan_in_fan_out: false })).notes).toEqual([]);
+  });
+
+  it("an alpha that lies in another file is said to be missing", async () => {
+    const peft = (module: string) => `base_model.model.${module}`;
+    const notes = async (key: typeof peft, options = {}) => (await LoraFile.open(lora(key, options))).notes;
+    expect(await notes(peft)).toEqual([expect.stringMatching("adapter_config.json")]);
+    expect(await notes(peft, { metadata: { lora_alpha: 8 } })).toEqual([]);
+    expect(await notes(diffusers)).toEqual([]);
+  });
+
+  it("thousands of names of modules are told apart", async () => {
+    const names = Array.from({ length: 4000 }, (_, i) => [`^blocks\\.${i}\\.attn1.to_q`, i] as const);
+    const patterns = await compileNamePatterns(Object.fromEntries(names), "alpha_pattern", "x");
+    for (const i of [0, 17, 3999])
+      expect(patterns.find(({ matches }) => matches(`blocks.${i}.attn1.to_q`))?.value).toBe(i);
+    expect(patterns.some(({ matches }) => matches("blocks.4000.attn1.to_q"))).toBe(false);
+    expect(patterns.some(({ matches }) => matches("blocksx1.attn1.to_q"))).toBe(false);
   });
 
   it.each(["[]", "null", "3", '"x"'])("%s is no metadata", async (text) => {
@@ -253,4 +277,32 @@ describe("keys", () => {
     const lonely = await LoraFile.open(memorySource(bias, "x"));
     expect(() => lonely.changes(target, true)).toThrow(expect.objectContaining({ code: "LORA_INCOMPLETE" }));
   });
+});
+
+it("thousands of seeded mutations of a file load or end in a named error", async () => {
+  const seed = 20261128;
+  console.log(`LoRA mutations: seed ${seed}`);
+  const below = (
+    (uniformOf) => (count: number) =>
+      Math.floor(uniformOf() * count)
+  )(seededUniform(seed));
+  const settings = { lora_alpha: 4, r: RANK, alpha_pattern: { "attn\\d\\.to_[qk]": 2, proj_out: 1 } };
+  const source = lora(diffusers, { metadata: said(settings), bias: true });
+  const whole = await source.read(0, source.size);
+  // The header: its numbers are few, and what follows are weights of any value.
+  const headerEnd = 8 + Number(new DataView(whole.buffer, whole.byteOffset).getBigUint64(0, true));
+  let refused = 0;
+  for (let round = 0; round < 1500; round++) {
+    const bytes = whole.slice(0, below(6) === 0 ? below(whole.length) : whole.length);
+    for (let i = 0; i <= below(3) && bytes.length > 0; i++)
+      bytes[below(Math.min(headerEnd, bytes.length))] = below(3) === 0 ? below(256) : 32 + below(95);
+    try {
+      const file = await LoraFile.open(memorySource(bytes, "x.safetensors"));
+      file.changes(target, true);
+    } catch (error) {
+      expect(isLvsaError(error), `seed ${seed}, round ${round}: ${String(error)}`).toBe(true);
+      refused += 1;
+    }
+  }
+  expect(refused).toBeGreaterThan(500);
 });
