@@ -2,6 +2,7 @@
 import { type Device, F16_16X16X16, hasRoom, type MatrixProduct } from "@lvsa/runtime";
 import { maxAbsolute, relativeL2 } from "@lvsa/runtime/testing";
 import { matrixTestDevice } from "@lvsa/runtime/testing/emulate-matrices";
+import { poisonMemory } from "@lvsa/runtime/testing/poison";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AttentionInput, AttentionLayout, type AttentionRow, attention } from "../../index.js";
 import { attentionReference, type ReferenceAttention } from "./attention.reference.js";
@@ -106,6 +107,40 @@ describe.each(products)("$name", ({ product, whole }) => {
     if (!device) return;
     // A row that sees nothing stays 0.
     await isRight({ ...ofFrames, headDim }, { rows: frames.map((row) => ({ ...row, contextEnd })) });
+  });
+
+  test("what no row has stays as it is", async () => {
+    if (!device) return;
+    const [queries, heads] = [100, 2];
+    // Tiles of both rows end in the middle, and nothing else writes behind them.
+    const rows: AttentionRow[] = [
+      { queryStart: 0, queryEnd: patches, ranges: [[0, 40]], contextEnd: 3 },
+      { queryStart: 60, queryEnd: 60 + patches, ranges: [[40, 80]] },
+    ];
+    const c = attentionCase(device, { queries, heads, headDim, context: 3, dtype: product.component });
+    const layout = AttentionLayout.build(device, rows);
+    const out = device.upload(new Float32Array(queries * heads * headDim).fill(7), [
+      1,
+      queries,
+      heads,
+      headDim,
+    ]);
+    poisonMemory(device, [1, queries, heads]);
+    const { logSumExp } = attention(device, {
+      ...{ ...c.tensors, layout, out, returnLogSumExp: true },
+      variant: { kind: "matrix", ...arrangementFor(headDim) },
+    });
+    const [got, sums] = [await device.read(out), await device.read(logSumExp!)];
+    for (const [start, end] of [
+      [patches, 60],
+      [60 + patches, queries],
+    ] as const) {
+      expect([...new Set(got.subarray(start * heads * headDim, end * heads * headDim))]).toEqual([7]);
+      expect([...new Set(sums.subarray(start * heads, end * heads))]).toEqual([Number.NaN]);
+    }
+    expect(sums.filter(Number.isFinite).length).toBe(2 * patches * heads);
+    for (const t of [out, logSumExp!, layout]) t.dispose();
+    c.dispose();
   });
 
   test("key masks", async () => {
