@@ -9,7 +9,7 @@ import ts from "typescript";
 
 /** The classes and the fault of each: its own `fault`, or that of the class above. */
 const FAMILY = new Map();
-for (const path of ["packages/runtime/src/errors.ts", "packages/software-adapter/src/error.ts"]) {
+for (const path of ["packages/runtime/src/lvsa-error.ts", "packages/software-adapter/src/error.ts"]) {
   const file = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.Latest, true);
   for (const statement of file.statements.filter(ts.isClassDeclaration)) {
     const own = statement.members.find(

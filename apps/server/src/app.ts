@@ -3,6 +3,7 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { isFinished, type JobQueue, type JobRecord, newJobId, type VideoRequest } from "@lvsa/jobs";
+import { checkOptionKinds, type OptionKinds } from "@lvsa/runtime/errors";
 import type { Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { streamSSE } from "hono/streaming";
@@ -45,10 +46,27 @@ export interface AppOptions {
   readonly onError?: (error: unknown) => void;
 }
 
+const APP_KINDS: OptionKinds<AppOptions> = {
+  ...{ queue: "object", models: "array", workspace: "string", keys: "array", limits: "object" },
+  ...{ version: "string", onError: "function" },
+};
+const LIMIT_KINDS: OptionKinds<Limits> = {
+  ...{ maxPromptLength: "number", maxPixels: "number", maxSteps: "number", maxBodyBytes: "number" },
+  maxOpenJobs: "number",
+};
+
+/** @throws UsageError `BAD_OPTION` */
+export function checkLimits(limits: Partial<Limits> | undefined): void {
+  if (limits !== undefined) checkOptionKinds<Partial<Limits>>(LIMIT_KINDS, limits, "limits");
+}
+
 const JOB_ID = /^video_[a-z0-9]{1,60}$/;
 const EVENT_MS = 500;
 
+/** @throws UsageError `BAD_OPTION` for options and limits that are unknown or of another kind */
 export function createApp(options: AppOptions): OpenAPIHono {
+  checkOptionKinds(APP_KINDS, options, "createApp");
+  checkLimits(options.limits);
   const { queue, workspace } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const keys = new Keys(options.keys ?? []);

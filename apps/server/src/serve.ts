@@ -5,9 +5,9 @@ import type { Server } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import type { JobQueue } from "@lvsa/jobs";
 import { cliRunner, type Runner, runWorker } from "@lvsa/jobs/node";
-import { UsageError } from "@lvsa/runtime/errors";
+import { checkOptionKinds, type OptionKinds, UsageError } from "@lvsa/runtime/errors";
 import { pino } from "pino";
-import { createApp, type Limits } from "./app.js";
+import { checkLimits, createApp, type Limits } from "./app.js";
 import { describeModel } from "./models.js";
 import { openQueue } from "./open-queue.js";
 import { VERSION } from "./version.js";
@@ -53,14 +53,26 @@ export interface RunningServer {
   readonly closed: Promise<void>;
 }
 
+const WORK_KINDS: OptionKinds<WorkOptions> = {
+  ...{ models: "object", workspace: "string", queue: "string", workers: "number", command: "array" },
+  ...{ generateArguments: "array", runner: "object", timeLimitMs: "number", leaseMs: "number" },
+  ...{ signal: "object", log: "object" },
+};
+const SERVE_KINDS: OptionKinds<ServeOptions> = {
+  ...WORK_KINDS,
+  ...{ host: "string", port: "number", keys: "array", limits: "object" },
+};
+
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /**
  * Starts a server, with `workers` of its own unless that is 0.
  *
- * @throws UsageError `OPEN_SERVER` for an address that others reach, without keys; ConfigError for a model that is none
+ * @throws UsageError `BAD_OPTION`; `OPEN_SERVER` for an address that others reach, without keys; ConfigError for a model that is none
  */
 export async function serve(options: ServeOptions): Promise<RunningServer> {
+  checkOptionKinds(SERVE_KINDS, options, "serve");
+  checkLimits(options.limits);
   const { host = "127.0.0.1", port = 8787, keys = [], models, workspace, limits } = options;
   if (keys.length === 0 && !LOOPBACK.has(host))
     throw new UsageError("OPEN_SERVER", `a server at ${host} without keys would serve everybody`, {
@@ -110,8 +122,9 @@ export async function serve(options: ServeOptions): Promise<RunningServer> {
   return { url, closed };
 }
 
-/** Workers without a server, for further machines. Works until the signal fires. */
+/** Workers without a server, for further machines. Works until the signal fires. @throws UsageError `BAD_OPTION`, `QUEUE_ADDRESS` */
 export async function work(options: WorkOptions): Promise<void> {
+  checkOptionKinds(WORK_KINDS, options, "work");
   if (options.queue === undefined)
     throw new UsageError(
       "QUEUE_ADDRESS",

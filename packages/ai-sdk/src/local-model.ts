@@ -4,20 +4,27 @@ import type {
   Experimental_VideoModelV3CallOptions as VideoModelV3CallOptions,
 } from "@ai-sdk/provider";
 import type { Engine } from "@lvsa/diffusion";
+import { checkOptionKinds } from "@lvsa/runtime/errors";
 import { encodeVideo, type VideoBackend } from "@lvsa/video";
 import { badOption, planCall } from "./options.js";
 
+export interface LocalModelOptions {
+  /** Default: the pipeline's class. */
+  readonly modelId?: string;
+  /** Encoders, e.g. `await nodeVideoBackends()` of `@lvsa/video/node`. Default: the browser's WebCodecs. */
+  readonly backends?: readonly VideoBackend[];
+}
+
 /**
  * @param engine stays the caller's: hooks and LVSA are installed there, and it is disposed there. Calls wait for each other
- * @param backends encoders, e.g. `await nodeVideoBackends()` of `@lvsa/video/node`; default: the browser's WebCodecs
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind
  */
 export function localVideoModel(
   engine: Pick<Engine, "generate" | "pipeline">,
-  {
-    modelId = engine.pipeline.className,
-    backends,
-  }: { readonly modelId?: string; readonly backends?: readonly VideoBackend[] } = {},
+  options: LocalModelOptions = {},
 ): VideoModelV3 {
+  checkOptionKinds({ modelId: "string", backends: "array" }, options, "localVideoModel");
+  const { modelId = engine.pipeline.className, backends } = options;
   return {
     specificationVersion: "v3",
     provider: "lvsa",

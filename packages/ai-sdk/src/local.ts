@@ -1,1 +1,1 @@
-export { localVideoModel } from "./local-model.js";
+export { type LocalModelOptions, localVideoModel } from "./local-model.js";

@@ -4,7 +4,7 @@ import type {
   Experimental_VideoModelV3CallOptions as VideoModelV3CallOptions,
   Experimental_VideoModelV3File as VideoModelV3File,
 } from "@ai-sdk/provider";
-import { UsageError } from "@lvsa/runtime/errors";
+import { checkOptionKinds, UsageError } from "@lvsa/runtime/errors";
 import * as z from "zod";
 
 /** `providerOptions.lvsa`: names as in `GenerateOptions`. */
@@ -18,6 +18,10 @@ export const lvsaVideoOptionsSchema = z.strictObject({
   lvsa: z.boolean().optional(),
 });
 export type LvsaVideoOptions = z.infer<typeof lvsaVideoOptionsSchema>;
+
+const OPTION_NAMES = Object.fromEntries(
+  Object.keys(lvsaVideoOptionsSchema.shape).map((name) => [name, "any"]),
+);
 
 export interface CallPlan {
   readonly prompt: string;
@@ -36,7 +40,10 @@ export function planCall(call: VideoModelV3CallOptions): CallPlan {
   const warnings: SharedV3Warning[] = [];
   const unsupported = (feature: string, details: string) =>
     warnings.push({ type: "unsupported", feature, details });
-  const parsed = lvsaVideoOptionsSchema.safeParse(call.providerOptions.lvsa ?? {});
+  const given = call.providerOptions.lvsa ?? {};
+  // First the names, with what was probably meant; the schema looks at the values.
+  checkOptionKinds<object>(OPTION_NAMES, given, "providerOptions.lvsa");
+  const parsed = lvsaVideoOptionsSchema.safeParse(given);
   if (!parsed.success) throw badOption(`providerOptions.lvsa: ${z.prettifyError(parsed.error)}`);
   if (call.prompt === undefined) throw badOption("a prompt is needed");
   const [width, height] = call.resolution?.split("x").map(Number) ?? [];

@@ -5,7 +5,7 @@ import {
   type Experimental_VideoModelV3CallOptions as VideoModelV3CallOptions,
   type Experimental_VideoModelV3File as VideoModelV3File,
 } from "@ai-sdk/provider";
-import { AbortError, pause, throwIfAborted } from "@lvsa/runtime/errors";
+import { AbortError, checkOptionKinds, type OptionKinds, pause, throwIfAborted } from "@lvsa/runtime/errors";
 import * as z from "zod";
 import { badOption, planCall } from "./options.js";
 
@@ -36,7 +36,13 @@ const videoSchema = z.object({
 });
 const errorSchema = z.object({ error: z.object({ message: z.string() }) });
 
+const SETTING_KINDS: OptionKinds<LvsaProviderSettings> = {
+  ...{ baseURL: "string", apiKey: "string", headers: "object", fetch: "function", pollMs: "number" },
+};
+
+/** @throws UsageError `BAD_OPTION` for settings that are unknown or of another kind */
 export function createLvsa(settings: LvsaProviderSettings = {}): LvsaProvider {
+  checkOptionKinds(SETTING_KINDS, settings, "createLvsa");
   return { video: (modelId) => new RemoteVideoModel(modelId, settings) };
 }
 

@@ -2,6 +2,7 @@
 export {
   borrowTensor,
   ConfigError,
+  checkOptionKinds,
   concat,
   Device,
   type DeviceOptions,
@@ -12,6 +13,7 @@ export {
   LvsaError,
   type MemoryReport,
   nearestName,
+  type OptionKinds,
   ShapeError,
   Tensor,
   UsageError,
@@ -110,7 +112,13 @@ export type {
 } from "./contract/host.js";
 export { type EnginePlugin, registeredPlugins, registerPlugin } from "./contract/plugin.js";
 export * from "./error-codes.js";
-export { type ByteRange, type Collective, LocalCollective, rangesTarget, takeRanges } from "./parallel/collective.js";
+export {
+  type ByteRange,
+  type Collective,
+  LocalCollective,
+  rangesTarget,
+  takeRanges,
+} from "./parallel/collective.js";
 export {
   type ContextParallelInput,
   contextParallelAttention,

@@ -3,7 +3,7 @@
  * whose period is nearest the training length, is slowed down so that its period covers the longer clip;
  * otherwise motion repeats after one period. Independent of the attention pattern, and useful with it.
  */
-import { UsageError } from "@lvsa/runtime";
+import { checkOptionKinds, type OptionKinds, UsageError } from "@lvsa/runtime";
 
 const DEFAULT_THETA = 10000;
 
@@ -43,6 +43,10 @@ export interface RiflexFrequencyOptions {
   readonly theta?: number;
 }
 
+const FREQUENCY_KINDS: OptionKinds<RiflexFrequencyOptions> = {
+  ...{ temporalDim: "any", k: "any", scale: "any", trainingLength: "any", theta: "any" },
+};
+
 /**
  * Temporal rotary frequencies in radians per latent frame, `[temporalDim / 2]`, with frequency `k` replaced by
  * `2 pi / (trainingLength * scale)`.
@@ -50,6 +54,7 @@ export interface RiflexFrequencyOptions {
  * @throws ConfigError when `k` is out of range.
  */
 export function riflexFrequencies(options: RiflexFrequencyOptions): Float64Array<ArrayBuffer> {
+  checkOptionKinds(FREQUENCY_KINDS, options, "riflexFrequencies");
   const { temporalDim, k, scale, trainingLength, theta = DEFAULT_THETA } = options;
   const count = temporalDim / 2;
   if (!Number.isInteger(k) || k < 0 || k >= count) {
@@ -76,13 +81,14 @@ export interface RotaryTable<Values extends Float32Array | Float64Array = Float3
 export function riflexTable(
   options: RiflexFrequencyOptions & { readonly positions: number },
 ): RotaryTable<Float64Array<ArrayBuffer>> {
-  const { temporalDim, positions } = options;
+  const { positions, ...frequencies } = options;
+  const { temporalDim } = frequencies;
   const table = {
     cos: new Float64Array(positions * temporalDim),
     sin: new Float64Array(positions * temporalDim),
     rowLength: temporalDim,
   };
-  writeTemporalColumns(table, temporalDim, riflexFrequencies(options));
+  writeTemporalColumns(table, temporalDim, riflexFrequencies(frequencies));
   return table;
 }
 
@@ -114,6 +120,7 @@ export interface RiflexReport {
  * @throws ConfigError without a table, or when `k` is out of range.
  */
 export function applyRiflex(table: RotaryTable | undefined, options: RiflexOptions): RiflexReport {
+  checkOptionKinds(FREQUENCY_KINDS, options as RiflexFrequencyOptions, "applyRiflex");
   const { temporalDim, scale, trainingLength, theta = DEFAULT_THETA } = options;
   if (table === undefined) {
     throw new UsageError(

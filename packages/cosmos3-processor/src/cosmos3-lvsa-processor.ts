@@ -7,12 +7,14 @@ import {
   type AttentionPattern,
   type AttentionResult,
   type ClipGeometry,
+  checkOptionKinds,
   FallbackReporter,
   type FallbackReporterOptions,
   FrameSparseLayout,
   frameSparseAttention,
   HookError,
   type LvsaConfigInput,
+  type OptionKinds,
   PatternController,
   type ResolvedLvsaConfig,
   resolveLvsaConfig,
@@ -46,6 +48,14 @@ export interface Cosmos3ProcessorOptions extends FallbackReporterOptions {
   readonly origin?: string;
 }
 
+const SHARED_KINDS = {
+  ...{ config: "object", strict: "boolean", log: "function", onFallback: "function", origin: "string" },
+  ...{ onPattern: "function", onCall: "function", onNotice: "function", onScheduledDense: "function" },
+};
+const PROCESSOR_KINDS: OptionKinds<Cosmos3ProcessorOptions> = { ...SHARED_KINDS, clip: "object" };
+/** What `installCosmos3Lvsa` hands on. */
+export const INSTALL_KINDS: OptionKinds<Omit<Cosmos3ProcessorOptions, "clip">> = SHARED_KINDS;
+
 export class Cosmos3LvsaProcessor implements Disposable {
   /** Settings of the clip in latent frames. */
   readonly resolved: ResolvedLvsaConfig;
@@ -57,8 +67,9 @@ export class Cosmos3LvsaProcessor implements Disposable {
   #generation: number | undefined;
   #announced: AttentionPattern | undefined;
 
-  /** @throws ConfigError for bad settings */
+  /** @throws UsageError `BAD_OPTION`; ConfigError for bad settings */
   constructor(options: Cosmos3ProcessorOptions) {
+    checkOptionKinds(PROCESSOR_KINDS, options, "Cosmos3LvsaProcessor");
     this.#options = options;
     this.resolved = resolveLvsaConfig(options.config ?? {}, options.clip);
     this.#controller = new PatternController(this.resolved);

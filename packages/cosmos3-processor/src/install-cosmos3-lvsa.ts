@@ -3,6 +3,7 @@ import {
   type AttentionTarget,
   type ClipGeometry,
   ConfigError,
+  checkOptionKinds,
   claimLayers,
   computeLatentFrames,
   computePatchesPerFrame,
@@ -11,10 +12,15 @@ import {
   installedLogLine,
   installOnAll,
   type LvsaConfigInput,
+  type OptionKinds,
   parseLvsaConfig,
 } from "@lvsa/core";
 
-import { Cosmos3LvsaProcessor, type Cosmos3ProcessorOptions } from "./cosmos3-lvsa-processor.js";
+import {
+  Cosmos3LvsaProcessor,
+  type Cosmos3ProcessorOptions,
+  INSTALL_KINDS,
+} from "./cosmos3-lvsa-processor.js";
 
 /** Defaults of the family, in video frames. */
 export const COSMOS3_DEFAULTS = { windowSize: 12, nFirstFrames: 4 } as const satisfies LvsaConfigInput;
@@ -45,6 +51,12 @@ export interface Cosmos3LvsaOptions extends Omit<Cosmos3ProcessorOptions, "clip"
   readonly temporalFactor?: number;
 }
 
+const OPTION_KINDS: OptionKinds<Cosmos3LvsaOptions> = {
+  ...INSTALL_KINDS,
+  ...{ numFrames: "any", height: "any", width: "any", referenceLatentFrames: "any" },
+  ...{ spatialFactor: "any", temporalFactor: "any" },
+};
+
 export interface Cosmos3LvsaInstallation extends Installation {
   /** One for all layers. */
   readonly processor: Cosmos3LvsaProcessor;
@@ -56,14 +68,15 @@ export interface Cosmos3LvsaInstallation extends Installation {
  * Makes the generation stream of every layer sparse. The understanding stream stays as it is, causal and to the byte.
  * Disposing the result brings dense attention back and frees the index buffer.
  *
- * @throws ConfigError for bad settings; HookError `ADAPTER_FAMILY` for another model, `NO_LAYERS` when there is no layer to
+ * @throws UsageError `BAD_OPTION`; ConfigError for bad settings; HookError `ADAPTER_FAMILY` for another model, `NO_LAYERS` when there is no layer to
  * take, `LAYER_CLAIMED` when one is taken already
  */
 export function installCosmos3Lvsa(
   transformer: Cosmos3Transformer,
   options: Cosmos3LvsaOptions,
 ): Cosmos3LvsaInstallation {
-  const { numFrames, height, width, ...rest } = options;
+  checkOptionKinds(OPTION_KINDS, options, "installCosmos3Lvsa");
+  const { numFrames, height, width, referenceLatentFrames, spatialFactor, temporalFactor, ...rest } = options;
   const clip = clipGeometry(transformer, options);
   const config = atLeastOneLatentFrame({ ...COSMOS3_DEFAULTS, ...options.config }, clip.temporalFactor);
   const processor = new Cosmos3LvsaProcessor({ ...rest, clip, config });

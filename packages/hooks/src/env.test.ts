@@ -70,7 +70,10 @@ describe("precedence", () => {
   it("explicit options are checked always, and strictly", () => {
     expect(() => resolveHooks({ windowSize: -1, env: {} })).toThrow(/windowSize/);
     expect(() => resolveHooks({ windowSise: 1, env: {} } as never)).toThrow(
-      expect.objectContaining({ code: "INVALID_OPTION", message: expect.stringContaining("windowSise") }),
+      expect.objectContaining({
+        code: "BAD_OPTION",
+        message: expect.stringContaining("did you mean windowSize?"),
+      }),
     );
   });
 });

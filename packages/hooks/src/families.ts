@@ -5,6 +5,7 @@
 import {
   AdapterRegistry,
   type AttentionPattern,
+  checkOptionKinds,
   type HostPipeline,
   installLvsa,
   type LvsaConfigInput,
@@ -51,13 +52,14 @@ export function familyAdapters(): AdapterRegistry {
 /**
  * Installs LVSA through the family's adapter, or with the processor of Cosmos 3, and says so in the log.
  *
- * @throws ConfigError `UNKNOWN_ADAPTER` for another family, and for bad settings; HookError as `installLvsa` does
+ * @throws UsageError `BAD_OPTION`; ConfigError `UNKNOWN_ADAPTER` for another family, and for bad settings; HookError as `installLvsa` does
  */
 export async function installFamily(
   pipeline: HostPipeline,
   clip: FamilyClip,
   options: InstallFamilyOptions,
 ): Promise<InstalledFamily> {
+  checkOptionKinds({ config: "object", log: "function" }, options, "installFamily");
   const { numFrames, height, width, latentFrames, patchesPerFrame } = clip;
   if (pipeline.family === "cosmos3") {
     const { installCosmos3Lvsa } = await import("@lvsa/cosmos3-processor");

@@ -1,10 +1,18 @@
 /** LVSA in an engine of one's own: its `GPUDevice`, its buffers, one call per attention layer. */
-import { borrowTensor, type Device, type FloatDType, type Tensor, wrapDevice } from "@lvsa/core";
+import {
+  borrowTensor,
+  checkOptionKinds,
+  type Device,
+  type FloatDType,
+  type OptionKinds,
+  type Tensor,
+  wrapDevice,
+} from "@lvsa/core";
 import { defineHook, type HookDefinition } from "./hook-definition.js";
 import { listHooks } from "./hook-list.js";
 import type { ModelFacts } from "./lvsa-settings.js";
 import { hookLog } from "./plugin.js";
-import { type HooksOptions, resolveHooks } from "./resolve-hooks.js";
+import { HOOKS_KINDS, type HooksOptions, resolveHooks } from "./resolve-hooks.js";
 import { SparseAttention, type SparseAttentionCall } from "./sparse-attention.js";
 
 export interface ForeignHookOptions extends HooksOptions {
@@ -15,6 +23,11 @@ export interface ForeignHookOptions extends HooksOptions {
   /** What no adapter can tell of an unknown model. */
   readonly model: ModelFacts;
 }
+
+const FOREIGN_KINDS: OptionKinds<ForeignHookOptions> = {
+  ...HOOKS_KINDS,
+  ...{ gpu: "object", family: "string", model: "object" },
+};
 
 /** A tensor in a buffer of the host, row-major. The buffer needs the usage STORAGE. */
 export interface ForeignTensor {
@@ -54,13 +67,13 @@ export interface ForeignHook extends Disposable {
   memory(): number;
 }
 
-/** The hook of a family, or undefined where its variable is off. @throws ConfigError for bad settings */
-export function createForeignHook({
-  gpu,
-  family,
-  model,
-  ...given
-}: ForeignHookOptions): ForeignHook | undefined {
+/**
+ * The hook of a family, or undefined where its variable is off.
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind; ConfigError for bad settings
+ */
+export function createForeignHook(options: ForeignHookOptions): ForeignHook | undefined {
+  checkOptionKinds(FOREIGN_KINDS, options, "createForeignHook");
+  const { gpu, family, model, ...given } = options;
   const definition = definitionOf(family, given.hooks);
   const resolved = resolveHooks({ ...given, hooks: [...(given.hooks ?? []), definition] });
   // A host without a logger of its own: lines must not end up in what it writes to its standard output.

@@ -1,12 +1,12 @@
 /** LVSA as a plugin of the host engine: installs the hook of the engine's model and adds the backend, as was said. */
-import type { EnginePlugin, PluginHost } from "@lvsa/core";
+import { checkOptionKinds, type EnginePlugin, type PluginHost } from "@lvsa/core";
 import { registerLvsaBackend } from "./backend.js";
 import { GenerationMonitor } from "./generation-monitor.js";
 import { patchCandidates } from "./geometry.js";
 import { type HookDefinition, type HookHost, loadPackage } from "./hook-definition.js";
 import { HookLog } from "./hook-events.js";
 import { engagesAuto, lvsaConfigOf, requireSomeKeys, withSettings } from "./lvsa-settings.js";
-import { type HooksOptions, ResolvedHooks, resolveHooks } from "./resolve-hooks.js";
+import { HOOKS_KINDS, type HooksOptions, ResolvedHooks, resolveHooks } from "./resolve-hooks.js";
 
 /** Owner in errors and name among an engine's plugins. */
 export const PLUGIN_NAME = "@lvsa/hooks";
@@ -15,10 +15,11 @@ export const PLUGIN_NAME = "@lvsa/hooks";
  * The plugin. Options are read with the environment when an engine sets it up, so that each engine may find other ones;
  * what `resolveHooks` read already is taken as it is.
  *
- * Setting up throws UsageError for bad settings (when a hook is on), HookError `ADAPTER_MISSING` for a missing
+ * @throws UsageError `BAD_OPTION` for names that no option has. Setting up throws UsageError for bad settings (when a hook is on), HookError `ADAPTER_MISSING` for a missing
  * adapter package and `LAYER_CLAIMED` when the layers are taken.
  */
 export function lvsaPlugin(options: HooksOptions | ResolvedHooks = {}): EnginePlugin {
+  if (!(options instanceof ResolvedHooks)) checkOptionKinds(HOOKS_KINDS, options, "lvsaPlugin");
   return {
     name: PLUGIN_NAME,
     setup: async (engine) =>

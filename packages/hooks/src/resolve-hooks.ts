@@ -1,5 +1,5 @@
 /** Options, environment and the hooks that exist, as one value that everything below takes. */
-import { nearestName, UsageError } from "@lvsa/core";
+import { checkOptionKinds, nearestName, type OptionKinds, UsageError } from "@lvsa/core";
 import {
   type Environment,
   type EnvironmentValues,
@@ -36,11 +36,24 @@ export interface HooksOptions extends HookSettings {
 /** Options that are no settings. */
 type Behaviour = Pick<HooksOptions, "hooks" | "families" | "packages" | "logger" | "onEvent">;
 
+/** Names of settings; `readEnvironment` checks their values. */
+export const HOOKS_KINDS = {
+  ...Object.fromEntries(SETTINGS.map(({ name }) => [name, "any"])),
+  ...{
+    env: "object",
+    families: "array",
+    hooks: "array",
+    packages: "object",
+    logger: "function",
+    onEvent: "function",
+  },
+} as unknown as OptionKinds<HooksOptions>;
+
 /**
  * Reads options and environment, once. Bad variables are an error when LVSA is asked for (a hook's variable is on, or
  * `families` names one), else they are warnings.
  *
- * @throws UsageError `INVALID_VARIABLE`, `INVALID_OPTION`
+ * @throws UsageError `INVALID_VARIABLE`, `INVALID_OPTION`, `BAD_OPTION`
  */
 export function resolveHooks(options: HooksOptions = {}): ResolvedHooks {
   const resolved = inspectHooks(options);
@@ -50,8 +63,9 @@ export function resolveHooks(options: HooksOptions = {}): ResolvedHooks {
   });
 }
 
-/** The same for reports: bad variables are never errors. @throws UsageError `INVALID_OPTION` */
+/** The same for reports: bad variables are never errors. @throws UsageError `INVALID_OPTION`, `BAD_OPTION` */
 export function inspectHooks(options: HooksOptions = {}): ResolvedHooks {
+  checkOptionKinds(HOOKS_KINDS, options, "LVSA's hooks");
   const { env = processEnvironment(), hooks, families, packages, logger, onEvent, ...explicit } = options;
   return new ResolvedHooks(
     { hooks, families, packages, logger, onEvent } as Behaviour,

@@ -3,6 +3,8 @@
  * in every pass; the first that comes again tells how many there are.
  */
 
+import { checkOptionKinds } from "@lvsa/core";
+
 export interface StepTrackerOptions {
   /** Passes of the model per step: 2 with guidance in two passes, else 1. Default 2. */
   readonly cfgPasses?: number;
@@ -22,7 +24,10 @@ export class StepTracker {
   #step = 0;
   #generation = 0;
 
+  /** @throws UsageError `BAD_OPTION` */
   constructor(options: StepTrackerOptions = {}) {
+    const kinds = { cfgPasses: "number", nBlocks: "number", onCalibrated: "function" };
+    checkOptionKinds(kinds, options, "StepTracker");
     this.#options = options;
     this.#cfgPasses = options.cfgPasses ?? 2;
     this.#nBlocks = options.nBlocks || undefined;

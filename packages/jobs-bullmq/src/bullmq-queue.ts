@@ -14,9 +14,11 @@ export interface BullMqOptions extends QueueOptions {
 /**
  * Opens the queue; any number of processes may. Redis has to be durable (`appendonly yes`) and must not evict keys
  * (`maxmemory-policy noeviction`) for jobs to be so.
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind
  */
-export async function openBullMqQueue({ url, name = "lvsa", ...options }: BullMqOptions): Promise<JobQueue> {
-  const { leaseMs } = resolveQueueOptions(options);
+export async function openBullMqQueue(given: BullMqOptions): Promise<JobQueue> {
+  const options = resolveQueueOptions(given, "openBullMqQueue", { url: "string", name: "string" });
+  const { url, name = "lvsa" } = given;
   const connect = () => {
     const redis = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
     // Each command's own promise carries its error; without a listener ioredis prints every lost connection.
@@ -24,5 +26,5 @@ export async function openBullMqQueue({ url, name = "lvsa", ...options }: BullMq
     return redis;
   };
   const store = new RedisStore(connect(), name);
-  return openSharedQueue({ store, delivery: new BullMqDelivery(connect, name, leaseMs) }, options);
+  return openSharedQueue({ store, delivery: new BullMqDelivery(connect, name, options.leaseMs) }, options);
 }

@@ -13,10 +13,14 @@ export interface PgBossOptions extends QueueOptions {
   readonly pollMs?: number;
 }
 
-/** Opens the queue; any number of processes may. */
+/**
+ * Opens the queue; any number of processes may.
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind
+ */
 export async function openPgBossQueue(options: PgBossOptions): Promise<JobQueue> {
-  const { url, schema = "lvsa", pollMs = 500, ...queue } = options;
-  resolveQueueOptions(queue);
+  const own = { url: "string", schema: "string", pollMs: "number" };
+  const queue = resolveQueueOptions(options, "openPgBossQueue", own);
+  const { url, schema = "lvsa", pollMs = 500 } = options;
   const pool = new pg.Pool({ connectionString: url, max: 5 });
   // A lost idle connection is replaced at the next query; without a listener it would end the process.
   pool.on("error", () => {});

@@ -8,6 +8,8 @@
 export const JOBS_ERROR_CODES: Readonly<
   Record<JobsErrorCode, { readonly fault: "usage" | "input" | "run" }>
 > = {
+  /** leaseMs: expected at least 100 milliseconds, not … */
+  BAD_OPTION: { fault: "usage" },
   /** there is a job … already */
   JOB_EXISTS: { fault: "input" },
   /** the job … is not this worker's any more */
@@ -19,6 +21,7 @@ export const JOBS_ERROR_CODES: Readonly<
 };
 
 export type JobsErrorCode =
+  | "BAD_OPTION"
   | "JOB_EXISTS"
   | "LEASE_LOST"
   | "MODEL_UNKNOWN"

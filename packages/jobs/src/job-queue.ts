@@ -1,6 +1,5 @@
 /** The contract of queues: what the server and the workers need, and what every adapter promises. */
-import { LvsaError } from "@lvsa/runtime/errors";
-import * as z from "zod";
+import { checkOptionKinds, LvsaError, type OptionKinds, UsageError } from "@lvsa/runtime/errors";
 import type { JobError, JobRecord, JobResult, JobStatus, VideoRequest } from "./job.js";
 
 export interface NewJob {
@@ -67,25 +66,37 @@ export interface JobQueue {
   close(): Promise<void>;
 }
 
-const optionsSchema = z.strictObject({
-  leaseMs: z.number().min(100).default(60_000),
-  maxAttempts: z.int().min(1).default(5),
-});
-
 export interface QueueOptions {
   /** A worker that is silent for so long has lost its job; default one minute. */
   readonly leaseMs?: number;
   /** A job that so many workers began and none ended has failed (`WORKER_LOST`); default 5. */
   readonly maxAttempts?: number;
 }
-export type ResolvedQueueOptions = z.infer<typeof optionsSchema>;
+export type ResolvedQueueOptions = Required<QueueOptions>;
 
-/** @throws ZodError */
-export function resolveQueueOptions(options: QueueOptions): ResolvedQueueOptions {
-  return optionsSchema.parse({
-    ...(options.leaseMs === undefined ? {} : { leaseMs: options.leaseMs }),
-    ...(options.maxAttempts === undefined ? {} : { maxAttempts: options.maxAttempts }),
-  });
+/**
+ * Checks the options of an adapter, and gives those that all have.
+ * @param own kinds of the options that only this adapter has
+ * @throws UsageError `BAD_OPTION`
+ */
+export function resolveQueueOptions<Options extends QueueOptions>(
+  options: Options,
+  what: string,
+  own: OptionKinds<Omit<Options, keyof QueueOptions>>,
+): ResolvedQueueOptions {
+  const kinds = { leaseMs: "number", maxAttempts: "number", ...own };
+  checkOptionKinds<QueueOptions>(kinds, options, what);
+  const { leaseMs = 60_000, maxAttempts = 5 } = options;
+  if (leaseMs < 100) {
+    throw new UsageError("BAD_OPTION", `leaseMs: expected at least 100 milliseconds, not ${leaseMs}`);
+  }
+  if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1) {
+    throw new UsageError(
+      "BAD_OPTION",
+      `maxAttempts: expected a whole number of at least 1, not ${maxAttempts}`,
+    );
+  }
+  return { leaseMs, maxAttempts };
 }
 
 /** The job is another worker's by now: what this one does to it has no effect. */

@@ -1,4 +1,5 @@
 /** A queue from two halves: where records lie, and what brings their ids to workers. */
+import { checkOptionKinds } from "@lvsa/runtime/errors";
 import type { JobError, JobRecord, JobResult, JobStatus } from "./job.js";
 import {
   type Beat,
@@ -61,7 +62,7 @@ export class RecordQueue implements JobQueue {
   constructor(store: RecordStore, delivery: Delivery, options: QueueOptions = {}) {
     this.#store = store;
     this.#delivery = delivery;
-    this.options = resolveQueueOptions(options);
+    this.options = resolveQueueOptions(options, "a queue", {});
   }
 
   async add(job: NewJob): Promise<JobRecord> {
@@ -78,7 +79,9 @@ export class RecordQueue implements JobQueue {
     return record?.owner === owner ? record : undefined;
   }
 
-  async list(owner: string, { after, limit = 20, order = "desc" }: ListOptions = {}): Promise<JobPage> {
+  async list(owner: string, options: ListOptions = {}): Promise<JobPage> {
+    checkOptionKinds({ after: "string", limit: "number", order: ["asc", "desc"] }, options, "list");
+    const { after, limit = 20, order = "desc" } = options;
     const from = after === undefined ? undefined : await this.get(after, owner);
     if (after !== undefined && !from) return { jobs: [], hasMore: false };
     const jobs = await this.#store.list(owner, from, limit + 1, order);

@@ -1,6 +1,7 @@
 export * from "./testing/compare.js";
 export * from "./testing/device.js";
 export * from "./testing/golden.js";
+export * from "./testing/misspelt-options.js";
 export * from "./testing/pretend-device.js";
 export * from "./testing/random.js";
 export * from "./testing/read-safetensors.js";

@@ -1,5 +1,5 @@
 /** What pipelines use of a tokenizer, whatever its kind. */
-import { ConfigError, quoted } from "@lvsa/runtime/errors";
+import { ConfigError, checkOptionKinds, type OptionKinds, quoted } from "@lvsa/runtime/errors";
 import type { ChatMessage, ChatTemplateOptions } from "./chat-template.js";
 import { invalidTokenizer, MAX_ID, named } from "./limits.js";
 
@@ -54,12 +54,19 @@ export interface TokenizerSettings {
   readonly renderChat?: Tokenizer["renderChat"] | undefined;
 }
 
+const ENCODE_KINDS: OptionKinds<EncodeOptions> = {
+  ...{ maxLength: "any", padding: ["maxLength", "none"], addSpecialTokens: "boolean" },
+};
+
+const CHAT_KINDS: OptionKinds<ChatTemplateOptions> = { addGenerationPrompt: "boolean", variables: "object" };
+
 /** Adds truncation, padding and special tokens to a model. */
 export function createTokenizer(model: TokenizerModel, settings: TokenizerSettings): Tokenizer {
   const id = (token: string | undefined) => (token === undefined ? undefined : model.tokenId(token));
   const padTokenId = id(settings.padToken);
 
   const encode = (text: string, options: EncodeOptions = {}): EncodedText => {
+    checkOptionKinds(ENCODE_KINDS, options, "encode");
     const { maxLength, addSpecialTokens = true } = options;
     const padding = options.padding ?? (maxLength === undefined ? "none" : "maxLength");
     const prefix = addSpecialTokens ? model.prefix : [];
@@ -109,7 +116,8 @@ export function createTokenizer(model: TokenizerModel, settings: TokenizerSettin
     eosTokenId: id(settings.eosToken),
     encode,
     tokenId: (token) => model.tokenId(token),
-    renderChat: (messages, options) => {
+    renderChat: (messages, options = {}) => {
+      checkOptionKinds(CHAT_KINDS, options, "renderChat");
       if (!settings.renderChat)
         throw new ConfigError("CHAT_TEMPLATE_MISSING", "the tokenizer has no chat template", {
           fix: 'Add chat_template.jinja, or "chat_template" in tokenizer_config.json.',

@@ -1,5 +1,5 @@
 /** One call for every single-file format. The Node door writes folders and files with it. */
-import { UsageError } from "@lvsa/runtime/errors";
+import { checkOptionKinds, type OptionKinds, UsageError } from "@lvsa/runtime/errors";
 import type { VideoBackend, VideoQuality } from "./backend.js";
 import { type ByteSink, MemorySink } from "./byte-sink.js";
 import type { FrameStream } from "./frames.js";
@@ -59,8 +59,29 @@ export function formatOfPath(path: string): VideoFormat {
   );
 }
 
-/** Writes a stream of frames to a sink in the format asked for. */
+/** Numbers and words have checks of their own, which say more. */
+export const ENCODE_KINDS: OptionKinds<EncodeVideoOptions> = {
+  ...{ frames: "object|array", width: "any", height: "any", frameCount: "any", fps: "any", signal: "object" },
+  ...{ format: "any", metadata: "object", quality: "any", mp4: "any", backends: "array" },
+};
+
+/** A generation's result may be spread into the options: what it has besides is left alone, a misspelt option is not. */
+export function checkVideoOptions<Options extends Pick<EncodeVideoOptions, "metadata">>(
+  kinds: OptionKinds<Options>,
+  options: Options,
+  what: string,
+): void {
+  checkOptionKinds(kinds, options, what, "misspelt");
+  if (!options.metadata) return;
+  checkOptionKinds({ title: "string", settings: "object" }, options.metadata, "metadata");
+}
+
+/**
+ * Writes a stream of frames to a sink in the format asked for.
+ * @throws what `encodeVideo` throws
+ */
 export async function encodeVideoTo(sink: ByteSink, options: EncodeVideoOptions): Promise<EncodeReport> {
+  checkVideoOptions(ENCODE_KINDS, options, "a video");
   const { format, metadata = {}, quality, backends = [webCodecsBackend] } = options;
   const container = { metadata, backends, ...(quality === undefined ? {} : { quality }) };
   mp4Layout(options.mp4);
@@ -90,7 +111,8 @@ function withNotes(more: readonly string[], report: EncodeReport): EncodeReport 
 /**
  * Encodes a stream of frames in memory.
  *
- * @throws ConfigError for bad numbers, an unknown format or a missing encoder; ShapeError when frames have another
+ * @throws UsageError `BAD_OPTION` for options that are misspelt or of another kind; ConfigError for bad numbers, an unknown
+ *   format or a missing encoder; ShapeError when frames have another
  *   size or number than announced; AbortError when the signal fires
  */
 export async function encodeVideo(options: EncodeVideoOptions): Promise<EncodedVideo> {

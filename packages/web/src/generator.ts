@@ -1,6 +1,6 @@
 /** The page's end: a worker with a model, from which clips are asked. */
 import type { Preview } from "@lvsa/diffusion";
-import { AbortError, LvsaError, UsageError } from "@lvsa/runtime/errors";
+import { AbortError, checkOptionKinds, LvsaError, type OptionKinds, UsageError } from "@lvsa/runtime/errors";
 import { type ModelSource, modelSource } from "./model-source.js";
 import type {
   CallName,
@@ -69,14 +69,41 @@ export interface VideoGenerator {
   dispose(): void;
 }
 
+const GENERATOR_KINDS: OptionKinds<GeneratorOptions> = {
+  ...{ model: "string|object", memoryBudget: "number", onProgress: "function", onNote: "function" },
+  ...{ signal: "object", createWorker: "function" },
+};
+const HOOK_KINDS: OptionKinds<GenerateHooks> = {
+  ...{ onProgress: "function", onPreview: "function", onNote: "function", onHeld: "function" },
+  ...{ signal: "object", keepAs: "string", resume: "string" },
+};
+/** Names; the values are the worker's to check. */
+const CLIP_KINDS: OptionKinds<ClipOptions> = {
+  ...{
+    prompt: "any",
+    negativePrompt: "any",
+    prompts: "any",
+    seed: "any",
+    fps: "any",
+    maxSequenceLength: "any",
+  },
+  ...{ promptEmbeds: "any", negativePromptEmbeds: "any", promptEmbeds2: "any", negativePromptEmbeds2: "any" },
+  ...{ numFrames: "any", windowFrames: "any", windowOverlap: "any", height: "any", width: "any" },
+  ...{ numInferenceSteps: "any", guidanceScale: "any", guidanceScale2: "any", useDynamicGuidance: "any" },
+  ...{ flowShift: "any", scheduler: "any", sigmas: "any", preset: "any", stepCache: "any" },
+  ...{ boundaryStepIndex: "any", initialLatents: "any", image: "any", lastImage: "any", imageEmbeds: "any" },
+  ...{ lvsa: "any", format: "any", quality: "any", loras: "any", memoryBudget: "any" },
+};
+
 const TYPES = { mp4: "video/mp4", webm: "video/webm", gif: "image/gif", png: "image/png" } as const;
 
 /**
  * Starts a worker and opens a model in it.
  *
- * @throws LvsaError `NO_WEBGPU`, `NO_ADAPTER` (see `webgpuProblem`), `NOT_FOUND` and others of the checkpoint; AbortError
+ * @throws UsageError `BAD_OPTION`; LvsaError `NO_WEBGPU`, `NO_ADAPTER` (see `webgpuProblem`), `NOT_FOUND` and others of the checkpoint; AbortError
  */
 export async function createGenerator(options: GeneratorOptions): Promise<VideoGenerator> {
+  checkOptionKinds(GENERATOR_KINDS, options, "createGenerator");
   const { memoryBudget } = options;
   const source = modelSource(options.model);
   const open = { source, ...(memoryBudget === undefined ? {} : { memoryBudget }) };
@@ -107,8 +134,13 @@ export async function createGenerator(options: GeneratorOptions): Promise<VideoG
   let last: number | undefined;
   return {
     model,
-    plan: async (clip) => (await ready()).call("plan", clip, {}),
+    plan: async (clip) => {
+      checkOptionKinds(CLIP_KINDS, clip, "a clip");
+      return (await ready()).call("plan", clip, {});
+    },
     generate: async (clip, hooks = {}) => {
+      checkOptionKinds(CLIP_KINDS, clip, "a clip");
+      checkOptionKinds(HOOK_KINDS, hooks, "generate, after those of the clip");
       const worker = await ready();
       const { keepAs, resume } = hooks;
       const args = {

@@ -1,5 +1,5 @@
 /** When LVSA steps aside: why, how that is said once, and how it becomes an error. */
-import { HookError } from "@lvsa/runtime";
+import { HookError, type OptionKinds } from "@lvsa/runtime";
 
 /** Why a call ran dense although LVSA was installed. */
 export type FallbackReason =
@@ -49,6 +49,10 @@ export interface FallbackReporterOptions {
   /** A fallback is an error instead. */
   readonly strict?: boolean;
 }
+
+export const FALLBACK_KINDS: OptionKinds<FallbackReporterOptions> = {
+  ...{ log: "function", onFallback: "function", strict: "boolean" },
+};
 
 /** Reports each distinct (origin, reason, length) once per generation in the log, and every fallback as an event. */
 export class FallbackReporter {

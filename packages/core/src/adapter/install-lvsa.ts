@@ -1,9 +1,14 @@
 /** LVSA on every transformer of a host, with one processor and one undo. */
+import { checkOptionKinds } from "@lvsa/runtime";
 import { type ClipGeometry, type LvsaConfigInput, parseLvsaConfig } from "../config.js";
 import type { AttentionTarget } from "../contract/host.js";
 import type { HostGeometry } from "../pattern/geometry.js";
 import { type Installation, installOnAll } from "./integration.js";
-import { LvsaAttentionProcessor, type LvsaProcessorOptions } from "./lvsa-attention-processor.js";
+import {
+  INSTALL_KINDS,
+  LvsaAttentionProcessor,
+  type LvsaProcessorOptions,
+} from "./lvsa-attention-processor.js";
 import type { ModelAdapter } from "./model-adapter.js";
 
 /** The part of a `HostPipeline` that is needed; two transformers in two-stage models. */
@@ -30,7 +35,7 @@ export interface LvsaInstallation extends Installation {
  * Puts LVSA in charge of the self-attention layers of all transformers. Disposing the result brings the dense
  * path back and frees the index buffers.
  *
- * @throws ConfigError for bad settings; HookError `ADAPTER_FAMILY` for an adapter of another family, `NO_LAYERS` when a
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind; ConfigError for bad settings; HookError `ADAPTER_FAMILY` for an adapter of another family, `NO_LAYERS` when a
  * transformer has no layer for it (or there is no transformer), `LAYER_CLAIMED` when a layer is taken already
  */
 export function installLvsa(
@@ -38,6 +43,7 @@ export function installLvsa(
   adapter: ModelAdapter,
   options: InstallLvsaOptions = {},
 ): LvsaInstallation {
+  checkOptionKinds(INSTALL_KINDS, options, "installLvsa");
   const config: LvsaConfigInput = { ...adapter.defaults, ...host.geometry.lvsa, ...options.config };
   parseLvsaConfig(config);
   const training = {

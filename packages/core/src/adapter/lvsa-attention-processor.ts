@@ -3,7 +3,7 @@
  * frame-sparse kernel, adapter (output). One processor serves all layers of a model; what it keeps between calls
  * is the pattern of the clip at hand and its index buffers.
  */
-import { add, HookError } from "@lvsa/runtime";
+import { add, checkOptionKinds, HookError, type OptionKinds } from "@lvsa/runtime";
 import { frameSparseAttention } from "../attention/frame-sparse-attention.js";
 import { FrameSparseLayout } from "../attention/frame-sparse-layout.js";
 import { attention } from "../attention/kernel/attention.js";
@@ -13,6 +13,7 @@ import type { AttentionPattern } from "../pattern/attention-pattern.js";
 import { PatternController } from "../pattern/pattern-controller.js";
 import { type ScheduledSteps, scheduledAttention, unreachedSteps } from "../schedule.js";
 import {
+  FALLBACK_KINDS,
   type FallbackEvent,
   type FallbackReason,
   FallbackReporter,
@@ -47,6 +48,21 @@ export interface LvsaProcessorOptions extends FallbackReporterOptions {
   /** Who takes the layers, in the error of a second taker. Default `lvsa`. */
   readonly owner?: string;
 }
+
+export const INSTALL_KINDS: OptionKinds<
+  Omit<LvsaProcessorOptions, "referenceLatentFrames" | "temporalFactor">
+> = {
+  ...FALLBACK_KINDS,
+  ...{ config: "object", clip: "object", engages: "function", origin: "string", owner: "string" },
+  ...{ onPattern: "function", onCall: "function", onNotice: "function", onScheduledDense: "function" },
+};
+const PROCESSOR_KINDS: OptionKinds<LvsaProcessorOptions> = {
+  ...INSTALL_KINDS,
+  ...{ referenceLatentFrames: "number", temporalFactor: "number" },
+};
+const CLIP_KINDS: OptionKinds<NonNullable<LvsaProcessorOptions["clip"]>> = {
+  ...{ latentFrames: "number", patchesPerFrame: "number|array" },
+};
 
 /** A call that ran through the frame-sparse kernel. */
 export interface SparseCallEvent {
@@ -87,7 +103,10 @@ export class LvsaAttentionProcessor<Call extends LvsaCall = AttentionCall, Resul
   #manualStep: number | undefined;
   #announced: AttentionPattern | undefined;
 
+  /** @throws UsageError `BAD_OPTION` for options that are unknown or of another kind */
   constructor(adapter: LayerSteps<Call, Result>, options: LvsaProcessorOptions) {
+    checkOptionKinds(PROCESSOR_KINDS, options, "an LVSA processor");
+    if (options.clip) checkOptionKinds(CLIP_KINDS, options.clip, "clip");
     this.adapter = adapter;
     this.#options = options;
     this.#fallback = new FallbackReporter(options);

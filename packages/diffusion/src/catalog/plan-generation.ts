@@ -1,5 +1,5 @@
 /** What one generation takes, before it runs: tokens, attended frames, operations. Memory: `rehearsal/`. */
-import { UsageError } from "@lvsa/runtime";
+import { checkOptionKinds, type OptionKinds, UsageError } from "@lvsa/runtime";
 import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
 import type { ModelGeometry, TokenRows } from "../models/definition/video-model.js";
 import { getModelClass } from "../models/model-classes.js";
@@ -37,6 +37,24 @@ export interface PlanOptions {
   /** Other token counts than the pipeline's, e.g. `{ text: 300 }`. */
   readonly tokens?: TokenRows | undefined;
 }
+
+const PLAN_KINDS: OptionKinds<PlanOptions> = {
+  ...{
+    model: "object",
+    numFrames: "any",
+    windowFrames: "any",
+    windowOverlap: "any",
+    height: "any",
+    width: "any",
+  },
+  ...{
+    numInferenceSteps: "any",
+    guidanceScale: "any",
+    guidanceScale2: "any",
+    lvsa: "function",
+    tokens: "object",
+  },
+};
 
 export interface AttendedFrames {
   /** Per query frame, at offset 0. */
@@ -88,9 +106,10 @@ export interface GenerationPlan {
 /**
  * Plans a generation. Counts are exact.
  *
- * @throws ConfigError for settings or configs that do not fit the model
+ * @throws UsageError `BAD_OPTION`; ConfigError for settings or configs that do not fit the model
  */
 export function planGeneration(options: PlanOptions): GenerationPlan {
+  checkOptionKinds(PLAN_KINDS, options, "planGeneration");
   const { model } = options;
   const { defaults } = model;
   const shape = modelShape(model, options.tokens);

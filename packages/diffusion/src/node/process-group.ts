@@ -8,7 +8,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ByteRange, type Collective, takeRanges } from "@lvsa/core";
-import { ConfigError, DeviceError, isLvsaError } from "@lvsa/runtime";
+import { ConfigError, checkOptionKinds, DeviceError, isLvsaError, type OptionKinds } from "@lvsa/runtime";
 import { RankHub } from "./rank-hub.js";
 import { type Failure, listen, say, type Word } from "./rank-words.js";
 import { SharedParts, type Traffic } from "./shared-parts.js";
@@ -22,6 +22,10 @@ export interface ProcessGroupOptions {
   /** How long ranks wait for the last one before the run ends with `RANK_SILENT`. Default half an hour. */
   readonly timeoutSeconds?: number;
 }
+
+const GROUP_KINDS: OptionKinds<ProcessGroupOptions> = {
+  ...{ worldSize: "any", task: "any", folder: "string", timeoutSeconds: "number" },
+};
 
 interface Waiting {
   readonly resolve: (sizes: readonly number[]) => void;
@@ -52,8 +56,9 @@ export class ProcessGroup implements AsyncDisposable {
     this.#parts = new SharedParts(address);
   }
 
-  /** Rank 0. @throws ConfigError `INVALID_WORLD_SIZE` */
+  /** Rank 0. @throws UsageError `BAD_OPTION`; ConfigError `INVALID_WORLD_SIZE` */
   static async open(options: ProcessGroupOptions): Promise<ProcessGroup> {
+    checkOptionKinds(GROUP_KINDS, options, "ProcessGroup.open");
     const { worldSize, task = null, timeoutSeconds = 1800 } = options;
     if (!Number.isInteger(worldSize) || worldSize < 1) {
       throw new ConfigError(

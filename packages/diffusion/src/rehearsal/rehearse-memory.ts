@@ -3,7 +3,14 @@
  * what is created. So the plan is what the program does, whatever changes in it.
  */
 import { type Collective, SequenceParallel } from "@lvsa/core";
-import { type CountingGpu, countingGpu, type Device, type Kernel } from "@lvsa/runtime";
+import {
+  type CountingGpu,
+  checkOptionKinds,
+  countingGpu,
+  type Device,
+  type Kernel,
+  type OptionKinds,
+} from "@lvsa/runtime";
 import type { ModelDescription } from "../catalog/model-description.js";
 import type { ImageSize } from "../models/definition/video-model.js";
 import { type Precision, StandInModel, type StandInModelOptions } from "./stand-in-model.js";
@@ -61,6 +68,12 @@ const STEPS = 2;
 /** Frames after which a decoder's memory is what it stays: the first chunk, and two that follow it. */
 const DECODED_FRAMES = 25;
 
+const REHEARSAL_KINDS: OptionKinds<RehearsalOptions> = {
+  ...{ model: "object", numFrames: "any", windowFrames: "any", height: "any", width: "any", image: "object" },
+  ...{ guidanceScale: "any", precision: ["f32", "f16"], offload: "boolean", contextParallelSize: "any" },
+  ...{ tokens: "any", stepCache: "any", merged: "any", device: "object" },
+};
+
 export interface Rehearsal {
   readonly memory: MemoryPlan;
   /** What `device.warm` of the device that was pretended takes, so that no step waits for a compiler. */
@@ -69,7 +82,7 @@ export interface Rehearsal {
 
 /**
  * The memory that one generation takes, dense or sparse: LVSA adds index buffers of some kilobytes.
- * @throws ConfigError for sizes or configs that do not fit the model
+ * @throws UsageError `BAD_OPTION`; ConfigError for sizes or configs that do not fit the model
  */
 export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryPlan> {
   return (await rehearse(options)).memory;
@@ -77,6 +90,7 @@ export async function rehearseMemory(options: RehearsalOptions): Promise<MemoryP
 
 /** Memory and kernels of one generation; those of sparse attention are not among them. @throws ConfigError as `rehearseMemory` does */
 export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
+  checkOptionKinds(REHEARSAL_KINDS, options, "a rehearsal");
   const { model } = options;
   const gpu = countingGpu(options.device ? { info: options.device.info, math: options.device.math } : {});
   const driverBytes = options.device?.info.hardware === "software" ? 0 : DRIVER_BYTES;

@@ -9,7 +9,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout } from "node:timers/promises";
-import { ConfigError, LvsaError } from "@lvsa/runtime/errors";
+import { ConfigError, checkOptionKinds, LvsaError } from "@lvsa/runtime/errors";
 import type { JobRecord, JobResult } from "../job.js";
 import { type Runner, type RunnerContext, RunnerDiedError } from "./worker.js";
 
@@ -27,7 +27,13 @@ export interface CliRunnerOptions {
 
 export const VIDEO_FILE = "video.mp4";
 
+/** @throws UsageError `BAD_OPTION` for options that are unknown or of another kind */
 export function cliRunner(options: CliRunnerOptions): Runner {
+  checkOptionKinds(
+    { command: "array", models: "object", args: "array", env: "object", graceMs: "number" },
+    options,
+    "cliRunner",
+  );
   return {
     async run(job, context) {
       await removeForeignLocks(context.folder);

@@ -6,7 +6,7 @@ import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ConfigError } from "@lvsa/runtime/errors";
 import { type JobRecord, type JobStatus, jobRecordSchema } from "../job.js";
-import type { JobQueue, QueueOptions } from "../job-queue.js";
+import { type JobQueue, type QueueOptions, resolveQueueOptions } from "../job-queue.js";
 import { isFinished, type JobTransition } from "../job-transition.js";
 import {
   changed,
@@ -30,9 +30,11 @@ export interface FileQueueOptions extends QueueOptions {
  * Opens the queue of a folder. Jobs that a former process had begun are delivered again when their lease has run out,
  * which is at once: their workers were children of that process.
  *
- * @throws ConfigError `QUEUE_IN_USE` when another living process has the folder
+ * @throws UsageError `BAD_OPTION`; ConfigError `QUEUE_IN_USE` when another living process has the folder
  */
-export async function openFileQueue({ folder, onNotice, ...options }: FileQueueOptions): Promise<JobQueue> {
+export async function openFileQueue(given: FileQueueOptions): Promise<JobQueue> {
+  const options = resolveQueueOptions(given, "openFileQueue", { folder: "string", onNotice: "function" });
+  const { folder, onNotice } = given;
   await mkdir(folder, { recursive: true });
   const lock = await lockFolder(folder);
   try {

@@ -1,7 +1,7 @@
 /** Takes jobs from a queue and has them run in a process of their own, one after the other. */
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { isLvsaError, pause } from "@lvsa/runtime/errors";
+import { checkOptionKinds, isLvsaError, type OptionKinds, pause } from "@lvsa/runtime/errors";
 import type { JobRecord, JobResult } from "../job.js";
 import { type JobQueue, type Lease, LeaseLostError } from "../job-queue.js";
 
@@ -48,8 +48,17 @@ export interface WorkerOptions {
   readonly log?: (line: string) => void;
 }
 
-/** Works until the signal fires. Errors of the queue are logged, and tried again after a second. */
+const WORKER_KINDS: OptionKinds<WorkerOptions> = {
+  ...{ queue: "object", runner: "object", workspace: "string", name: "string", beatMs: "number" },
+  ...{ timeLimitMs: "number", signal: "object", log: "function" },
+};
+
+/**
+ * Works until the signal fires. Errors of the queue are logged, and tried again after a second.
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind
+ */
 export async function runWorker(options: WorkerOptions): Promise<void> {
+  checkOptionKinds(WORKER_KINDS, options, "runWorker");
   const { queue, signal, log = () => {}, name = `pid-${process.pid}` } = options;
   while (!signal.aborted) {
     try {

@@ -1,5 +1,5 @@
 /** Several methods on the same prompts, lengths and noise: clips, times and scores. */
-import { throwIfAborted, UsageError } from "@lvsa/runtime/errors";
+import { checkOptionKinds, type OptionKinds, throwIfAborted, UsageError } from "@lvsa/runtime/errors";
 import type { VideoFrames } from "@lvsa/video";
 import { sliceClip } from "../clip.js";
 import { type ClipScore, scoreClip } from "../score.js";
@@ -79,11 +79,11 @@ export interface Comparison {
  * Generates and scores every combination. A prompt is finished in all lengths and methods before the next one begins, so that
  * what an interrupted run leaves can be compared.
  *
- * @throws UsageError `COMPARE_OPTIONS` for nothing to compare or two methods of one name; AbortError
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind; `COMPARE_OPTIONS` for nothing to compare or two methods of one name; AbortError
  */
 export async function compare(options: CompareOptions): Promise<Comparison> {
+  checkCompareOptions(options);
   const { prompts, methods, lengths, seed = 0, signal } = options;
-  checkOptions(options);
   const isReadable = options.judge !== "none" && prompts.every((prompt) => readCaption(prompt) !== undefined);
   const jobs = prompts.flatMap((prompt, promptIndex) =>
     lengths.flatMap((length) =>
@@ -117,7 +117,14 @@ export async function compare(options: CompareOptions): Promise<Comparison> {
   return { prompts, methods, lengths, isJudged, results };
 }
 
-function checkOptions({ prompts, methods, lengths }: CompareOptions): void {
+const COMPARE_KINDS: OptionKinds<CompareOptions> = {
+  ...{ prompts: "array", methods: "array", lengths: "array", seed: "number", judge: ["auto", "none"] },
+  ...{ generate: "function", onResult: "function", signal: "object" },
+};
+
+function checkCompareOptions(options: CompareOptions): void {
+  checkOptionKinds(COMPARE_KINDS, options, "compare");
+  const { prompts, methods, lengths } = options;
   for (const [name, values] of Object.entries({ prompts, methods, lengths })) {
     if (values.length === 0) throw new UsageError("COMPARE_OPTIONS", `there are no ${name} to compare`);
   }

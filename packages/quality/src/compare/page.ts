@@ -1,4 +1,5 @@
 /** A comparison as one HTML file that needs nothing else: clips side by side, times, scores, and what they mean. */
+import { checkOptionKinds } from "@lvsa/runtime/errors";
 import type { Comparison } from "./compare.js";
 import type { Attribute } from "./following.js";
 import { percent, percentWithInterval, readComparison } from "./reading.js";
@@ -107,8 +108,9 @@ const JUDGED: readonly Column[] = [
   { title: "motion kept", meaning: "of the motion at the training length", cell: CONTENT_FREE[2]!.cell },
 ];
 
-/** The page. Clips are asked for one by one and stand in it as data. */
+/** The page. Clips are asked for one by one and stand in it as data. @throws UsageError `BAD_OPTION` */
 export function renderComparison(comparison: Comparison, options: PageOptions): string {
+  checkOptionKinds({ title: "string", facts: "array", clip: "function" }, options, "renderComparison");
   const rows = summarize(comparison);
   const reading = readComparison(comparison, rows);
   const tables =

@@ -1,4 +1,5 @@
 /** Random scenes, and those that the demo model never saw in training. */
+import { checkOptionKinds } from "@lvsa/runtime/errors";
 import { randomSource } from "../statistics.js";
 import {
   BACKGROUND_NAMES,
@@ -30,7 +31,13 @@ export function isHeldOut({ background, objects }: Scene): boolean {
 }
 
 /** Scenes with one object each, the same for the same seed. `heldOut`: only combinations that training never showed. */
-export function sampleScenes(count: number, seed: number, { heldOut = false } = {}): Scene[] {
+export function sampleScenes(
+  count: number,
+  seed: number,
+  options: { readonly heldOut?: boolean } = {},
+): Scene[] {
+  checkOptionKinds({ heldOut: "boolean" }, options, "sampleScenes");
+  const { heldOut = false } = options;
   const random = randomSource(seed);
   const scenes: Scene[] = [];
   while (scenes.length < count) {

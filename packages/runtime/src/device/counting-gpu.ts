@@ -4,6 +4,7 @@
  * queue it lags behind: memory of a destroyed buffer comes back only when work that was submitted before has passed,
  * which here is when somebody waits for it.
  */
+import { checkOptionKinds } from "../errors.js";
 import { Device } from "./device.js";
 import type { DeviceInfo, DeviceLimits } from "./device-info.js";
 import type { DeviceOptions } from "./device-options.js";
@@ -44,8 +45,19 @@ const LIMITS: DeviceLimits = {
   minStorageBufferOffsetAlignment: 16,
 };
 
-/** Pretends to be a GPU (not a software adapter) of the given limits. The device is the caller's to dispose. */
+/**
+ * Pretends to be a GPU (not a software adapter) of the given limits. The device is the caller's to dispose.
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind
+ */
 export function countingGpu(options: CountingGpuOptions = {}): CountingGpu {
+  checkOptionKinds(
+    {
+      ...{ math: ["auto", "exact", "fast"], rules: "object", unchecked: "boolean", profile: "boolean" },
+      ...{ limits: "object", features: "array", info: "object", memoryBytes: "number" },
+    },
+    options,
+    "countingGpu",
+  );
   const counts = { buffers: 0, bytes: 0, dispatches: 0, submits: 0 };
   let exists = 0;
   let peak = 0;

@@ -4,7 +4,7 @@ import { DeviceError } from "../errors.js";
 import { Device } from "./device.js";
 import { type DeviceInfo, describeDevice, deviceLabel, LIMIT_NAMES, WANTED_FEATURES } from "./device-info.js";
 import type { DeviceOptions } from "./device-options.js";
-import { createDeviceSchema } from "./device-options-schema.js";
+import { createDeviceSchema, wrapDeviceSchema } from "./device-options-schema.js";
 import { type Disproof, disprove, provenCapabilities } from "./proof.js";
 
 export interface CreateDeviceOptions extends DeviceOptions {
@@ -25,7 +25,7 @@ export interface CreateDeviceOptions extends DeviceOptions {
  */
 export async function createDevice(options: CreateDeviceOptions = {}): Promise<Device> {
   checkOptions(createDeviceSchema, options, "createDevice");
-  if (options.device) return wrapDevice(options.device, options);
+  if (options.device) return around(options.device, options);
   const gpu = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!options.adapter && !gpu) {
     throw new DeviceError("NO_WEBGPU", "this environment has no WebGPU", {
@@ -66,7 +66,15 @@ async function proven(
   return { ...claimed, ...provenCapabilities(disproof) };
 }
 
-/** A `Device` around a foreign `GPUDevice`, which stays the caller's. */
+/**
+ * A `Device` around a foreign `GPUDevice`, which stays the caller's.
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind
+ */
 export function wrapDevice(device: GPUDevice, options: DeviceOptions = {}): Device {
+  checkOptions(wrapDeviceSchema, options, "wrapDevice");
+  return around(device, options);
+}
+
+function around(device: GPUDevice, options: DeviceOptions): Device {
   return new Device(device, describeDevice(device, device.adapterInfo), false, options);
 }

@@ -18,6 +18,9 @@ const deviceFields = {
   profile: truth(),
 };
 
+/** Of `DeviceOptions`, all of them. */
+export const wrapDeviceSchema = z.strictObject({ ...deviceFields, unchecked: truth() });
+
 const device = withMethod<GPUDevice>("createBuffer", "expected a GPUDevice");
 const onNotice = functionOption();
 

@@ -1,9 +1,10 @@
 /** A folder of model files, wherever it lies: on disk, on a server or in memory. */
+import { checkOptionKinds } from "../errors.js";
 import { type ByteSource, memorySource } from "./byte-source.js";
 import { largestFile } from "./folder-limits.js";
 import { weightsError } from "./header.js";
 import { addressForMessages } from "./http/address.js";
-import type { HttpSourceOptions } from "./http/exchange.js";
+import { HTTP_SOURCE_KINDS, type HttpSourceOptions } from "./http/exchange.js";
 import { httpExists, httpGet, httpSource } from "./http/http-source.js";
 import type { WeightSource } from "./weight-source.js";
 
@@ -130,8 +131,11 @@ export interface HttpFolderOptions extends HttpSourceOptions {
 /**
  * Files under an address, e.g. `https://example.org/models/wan/`. A query of the address is kept for each file; user
  * and password in it are sent, and never said.
+ * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind
  */
 export function httpFolder(base: string | URL, options: HttpFolderOptions = {}): FolderReader {
+  checkOptionKinds({ ...HTTP_SOURCE_KINDS, files: "array" }, options, "httpFolder");
+  const { files, ...http } = options;
   const name = addressForMessages(base).replace(/\/+$/, "");
   const [path = "", ...query] = String(base)
     .split("#")[0]!
@@ -139,16 +143,14 @@ export function httpFolder(base: string | URL, options: HttpFolderOptions = {}):
   const root = path.replace(/\/+$/, "");
   const address = (child: string) =>
     `${root}/${joinPath(child).split("/").map(encodeURIComponent).join("/")}${query.join("")}`;
-  const listing = options.files
-    ? memoryFolder(Object.fromEntries(options.files.map((file) => [file, ""])))
-    : undefined;
-  const readBytes = (child: string) => httpGet(address(child), largestFile(child), options);
+  const listing = files ? memoryFolder(Object.fromEntries(files.map((file) => [file, ""]))) : undefined;
+  const readBytes = (child: string) => httpGet(address(child), largestFile(child), http);
   return {
     name,
     readBytes,
     readText: async (child) => decodeText(await readBytes(child), `${name}/${joinPath(child)}`),
-    exists: async (child) => (listing ? listing.exists(child) : httpExists(address(child), options)),
+    exists: async (child) => (listing ? listing.exists(child) : httpExists(address(child), http)),
     list: async (child = "") => (await listing?.list(child)) ?? [],
-    open: (child) => httpSource(address(child), options),
+    open: (child) => httpSource(address(child), http),
   };
 }

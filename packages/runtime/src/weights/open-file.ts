@@ -1,4 +1,5 @@
 /** One file of weights, whichever format it has: told by its first bytes, not by its name. */
+import { checkOptionKinds } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
 import type { ScaledDType } from "./converted-tensor.js";
 import type { GgufWeights } from "./gguf/gguf-weights.js";
@@ -22,12 +23,14 @@ export interface OpenFileOptions {
 /**
  * The tensors of a safetensors or GGUF file as plain floats (see `plainWeights`). The caller closes the result.
  * @throws WeightsError `PICKLED_WEIGHTS` for files of `torch.save`, with the command that converts them; as
- *   `openSafetensors`, `plainWeights` and `openGguf`
+ *   `openSafetensors`, `plainWeights` and `openGguf`; UsageError `BAD_OPTION`
  */
 export async function openWeightsFile(
   file: WeightsFile,
-  { scaledDType = "F32" }: OpenFileOptions = {},
+  options: OpenFileOptions = {},
 ): Promise<WeightSource | GgufWeights> {
+  checkOptionKinds({ scaledDType: ["F32", "F16", "BF16"] }, options, "openWeightsFile");
+  const { scaledDType = "F32" } = options;
   const source = await file.open();
   let start: Uint8Array;
   try {

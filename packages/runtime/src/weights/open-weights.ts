@@ -1,9 +1,9 @@
 /** Finds the weights of one component (transformer, vae, text_encoder) in a folder of the diffusers format. */
+import { checkOptionKinds } from "../errors.js";
 import { onOneLine } from "../printable.js";
 import type { ScaledDType } from "./converted-tensor.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
-import { readQuantizationConfig } from "./quantized/refuse-config.js";
 import { openSafetensors } from "./safetensors-weights.js";
 import { openShardedSafetensors } from "./shard-index.js";
 import type { WeightSource } from "./weight-source.js";
@@ -29,13 +29,16 @@ export const TRANSFORMERS_WEIGHTS = "model";
  * names of the class, is read where neither is there. Gives plain tensors: 8-bit
  * codes and their scales become floats when they are read (see `plainWeights`). The caller closes the result.
  * @throws WeightsError `NOT_FOUND`, which names what was looked for and what is there instead;
- *   `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`
+ *   `UNSUPPORTED_QUANTIZATION`, `ADAPTER_IN_WEIGHTS`; UsageError `BAD_OPTION`
  */
 export async function openWeights(
   folder: FolderReader,
   baseName: string,
   options: OpenWeightsOptions = {},
 ): Promise<WeightSource> {
+  const kinds = { variant: ["fp16", "bf16"], scaledDType: ["F32", "F16", "BF16"] };
+  checkOptionKinds<OpenWeightsOptions>(kinds, options, "openWeights");
+  const { scaledDType = "F32" } = options;
   const elsewhere = await folder.weights?.("");
   if (elsewhere) return elsewhere;
   const variants = options.variant ? [options.variant] : [undefined, "bf16" as const, "fp16" as const];
@@ -44,15 +47,15 @@ export async function openWeights(
     if (!(await folder.exists(name))) continue;
     if (name.endsWith(".gguf")) {
       const { openGguf } = await import("./gguf/gguf-weights.js");
-      return openGguf(await folder.open(name), options);
+      return openGguf(await folder.open(name), { scaledDType });
     }
+    // Comes with the first weights, as what reads them does.
+    const { readQuantizationConfig } = await import("./quantized/refuse-config.js");
     const quantization = await readQuantizationConfig(folder);
     const source = name.endsWith(".json")
       ? await openShardedSafetensors(folder, name)
       : await openSafetensors(await folder.open(name));
     try {
-      const { scaledDType = "F32" } = options;
-      // Comes with the first weights.
       const { plainWeights } = await import("./quantized/plain-weights.js");
       return await plainWeights(source, { ...quantization, scaledDType });
     } catch (error) {

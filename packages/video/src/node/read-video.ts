@@ -1,7 +1,7 @@
 /** Video files back to RGB frames, for scoring and comparing: what `writeVideo` writes, and what ffmpeg reads. */
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { extname, join } from "node:path";
-import { ConfigError, UsageError } from "@lvsa/runtime/errors";
+import { ConfigError, checkOptionKinds, UsageError } from "@lvsa/runtime/errors";
 import type { VideoFrames } from "../frames.js";
 import { decodeGif } from "../read-gif.js";
 import { decodePng, type PngImage } from "../read-png.js";
@@ -26,10 +26,11 @@ export interface ReadVideoOptions {
  * Reads a whole clip into memory: a folder of PNG frames (in the order of their names, numbers as numbers), `.png`, `.apng`,
  * `.gif` and `.y4m` by ourselves; everything else by ffmpeg, where that is installed.
  *
- * @throws UsageError `VIDEO_FOLDER` for a folder without frames or with other things in it, `VIDEO_MISSING`; ConfigError
+ * @throws UsageError `BAD_OPTION`; `VIDEO_FOLDER` for a folder without frames or with other things in it, `VIDEO_MISSING`; ConfigError
  *   `VIDEO_READ` (or `PNG`) for a damaged file and frames of several sizes, `VIDEO_DECODER` without ffmpeg; AbortError
  */
 export async function readVideo(path: string, options: ReadVideoOptions = {}): Promise<ReadVideo> {
+  checkOptionKinds({ ffmpeg: "string", signal: "object" }, options, "readVideo");
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT")
       throw new UsageError("VIDEO_MISSING", `there is no file or folder "${path}"`);

@@ -12,10 +12,12 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { isLvsaError, throwIfAborted, UsageError } from "@lvsa/runtime/errors";
+import { badOptions, checkOptionKinds, isLvsaError, throwIfAborted, UsageError } from "@lvsa/runtime/errors";
 import type { VideoBackend } from "../backend.js";
 import type { ByteSink } from "../byte-sink.js";
 import {
+  checkVideoOptions,
+  ENCODE_KINDS,
   type EncodeReport,
   type EncodeVideoOptions,
   encodeVideoTo,
@@ -96,6 +98,7 @@ export async function checkVideoOutput(
   path: string,
   options: { readonly backends?: readonly VideoBackend[]; readonly overwrite?: boolean } = {},
 ): Promise<VideoFormat | "folder"> {
+  checkOptionKinds({ backends: "array", overwrite: "boolean" }, options, "checkVideoOutput");
   const { backends = nodeVideoBackends(), overwrite = true } = options;
   const format = await attempt(path, () => outputFormat(path));
   if (!overwrite) await requireFree(path);
@@ -266,9 +269,14 @@ async function replaceFile(finished: string, path: string, overwrite: boolean): 
  * An MP4 grows in fragments as `.<name>.<process>-<id>.partial.mp4`, which plays as far as it is written, also where the
  * process was killed; the default layout writes it once more at the end.
  *
- * @throws what `checkVideoOutput` and `encodeVideo` throw, and file system errors as they are
+ * @throws UsageError `BAD_OPTION`; what `checkVideoOutput` and `encodeVideo` throw, and file system errors as they are
  */
 export async function writeVideo(path: string, options: WriteVideoOptions): Promise<WrittenVideo> {
+  const { format: _, ...kinds } = ENCODE_KINDS;
+  checkVideoOptions<WriteVideoOptions>({ ...kinds, overwrite: "boolean" }, options, "writeVideo");
+  if ((options as Partial<EncodeVideoOptions>).format !== undefined) {
+    throw badOptions(["format: the extension of the path says it"], "writeVideo", Object.keys(kinds));
+  }
   const { overwrite = true } = options;
   // What can not be written is said before the frames are made, not after them.
   jsonOf(options.metadata ?? {});

@@ -1,5 +1,13 @@
 /** A model's files in the origin's private file system, fetched from their server when they are first needed. */
-import { type FolderReader, folderOf, isLvsaError, joinPath, LvsaError } from "@lvsa/runtime";
+import {
+  checkOptionKinds,
+  type FolderReader,
+  folderOf,
+  isLvsaError,
+  joinPath,
+  LvsaError,
+  type OptionKinds,
+} from "@lvsa/runtime";
 import * as z from "zod";
 import { fileSource } from "../folders/file-folders.js";
 import type { ListedFile } from "../model-source.js";
@@ -52,6 +60,11 @@ export interface StoredModelOptions {
   }) => void;
 }
 
+const STORED_KINDS: OptionKinds<StoredModelOptions> = {
+  ...{ files: "array", signal: "object", fetch: "function", makeRoom: "boolean" },
+  ...{ onNote: "function", onProgress: "function" },
+};
+
 /** Folder of the store for a model: its address, shortened to what a file name can hold. */
 export async function modelKey(url: string): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(url)));
@@ -62,9 +75,10 @@ export async function modelKey(url: string): Promise<string> {
  * Files of the folder at `url`, each stored whole before it is read. With a list of files all of them are fetched now,
  * and nothing is asked of the server afterwards.
  *
- * @throws WeightsError `DOWNLOAD_FAILED`, `CHECKSUM`; LvsaError `STORE_FULL`, `STORE_UNAVAILABLE`; AbortError
+ * @throws UsageError `BAD_OPTION`; WeightsError `DOWNLOAD_FAILED`, `CHECKSUM`; LvsaError `STORE_FULL`, `STORE_UNAVAILABLE`; AbortError
  */
 export async function storedModel(url: string, options: StoredModelOptions = {}): Promise<FolderReader> {
+  checkOptionKinds(STORED_KINDS, options, "storedModel");
   const root = url.replace(/[?#].*$/, "").replace(/\/+$/, "");
   const key = await modelKey(root);
   const model = new StoredModel(root, key, options);

@@ -1,8 +1,10 @@
 /** A checkpoint from files of any format: what each of them holds is found out, what is missing is named. */
 import {
   ConfigError,
+  checkOptionKinds,
   type FolderReader,
   memoryFolder,
+  type OptionKinds,
   openWeightsFile,
   subFolder,
   UsageError,
@@ -40,6 +42,23 @@ export interface OpenCheckpointOptions {
   /** Take what is there, for looking at it: what is missing stands in `missing`, and is no error. Default false. */
   readonly isPartial?: boolean;
 }
+
+const FILE_KINDS: OptionKinds<CheckpointFiles> = {
+  ...{
+    folder: "object",
+    files: "array",
+    transformer: "object",
+    transformer2: "object",
+    textEncoder: "object",
+  },
+  ...{
+    textEncoder2: "object",
+    vae: "object",
+    imageEncoder: "object",
+    tokenizer: "object",
+    tokenizer2: "object",
+  },
+};
 
 type SlotSettings = (configs: SlotConfigs) => AssembledPart["config"];
 
@@ -82,12 +101,15 @@ const ROLES: Readonly<Partial<Record<Slot, ComponentRole>>> = {
  * opened again when weights are loaded.
  * @throws WeightsError `PICKLED_WEIGHTS`, `UNKNOWN_FILE`, `WRONG_COMPONENT`, and what opening a file throws;
  *   ConfigError `MISSING_COMPONENT` that names all that is missing, `TWO_COMPONENTS`, `PARTS_DO_NOT_FIT`; UsageError
- *   `BAD_OPTION` for a component that the pipeline has no place for
+ *   `BAD_OPTION` for a component that the pipeline has no place for, and for options that are unknown or of another kind
  */
 export async function openCheckpoint(
   given: CheckpointFiles,
-  { isPartial = false }: OpenCheckpointOptions = {},
+  options: OpenCheckpointOptions = {},
 ): Promise<OpenedCheckpoint> {
+  checkOptionKinds(FILE_KINDS, given, "openCheckpoint");
+  checkOptionKinds({ isPartial: "boolean" }, options, "openCheckpoint, after its files");
+  const { isPartial = false } = options;
   const slots = new Map<Slot, AssembledPart>();
   const loose: AssembledPart[] = [];
   for (const [option, slot] of Object.entries(OPTIONS)) {

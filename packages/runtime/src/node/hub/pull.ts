@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { copyFile, mkdir, open, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { isLvsaError, throwIfAborted } from "../../errors.js";
+import { checkOptionKinds, isLvsaError, type OptionKinds, throwIfAborted } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import { readFailed, weightsError } from "../../weights/header.js";
 import { type Answer, again, exchange, type HttpSourceOptions } from "../../weights/http/exchange.js";
@@ -34,17 +34,23 @@ export interface PullOptions
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
+const PULL_KINDS: OptionKinds<PullOptions> = {
+  ...{ fetch: "function", retries: "number", retryDelay: "number", idleTimeout: "number", signal: "object" },
+  ...{ revision: "string", include: "array", exclude: "array", parallel: "number", onProgress: "function" },
+};
+
 /**
  * Pulls what is missing and returns the snapshot's folder. A file that a run left unfinished goes on where it ended.
  * Offline it is the snapshot of the cache, if all that is wanted lies there.
  * @throws WeightsError `NOT_FOUND`, `NO_ACCESS`, `READ_FAILED`, `HUB_ANSWER`, `CHECKSUM` (the file is removed), `OFFLINE`,
- *   `WRITE_FAILED` (what is there is kept); AbortError
+ *   `WRITE_FAILED` (what is there is kept); UsageError `BAD_OPTION`; AbortError
  */
 export async function pullRepository(
   repository: string,
   env: HubEnvironment,
   options: PullOptions = {},
 ): Promise<string> {
+  checkOptionKinds(PULL_KINDS, options, "pullRepository");
   if (!isRepositoryName(repository)) {
     throw weightsError("NOT_FOUND", "this names no repository of the Hub.", {
       ...{ where: repository, fix: "Give owner/name." },

@@ -1,5 +1,5 @@
 /** Tensors by name from one GGUF file: plain ones as they are, blocks of quantized numbers as the floats they stand for. */
-import { ShapeError } from "../../errors.js";
+import { checkOptionKinds, ShapeError } from "../../errors.js";
 import { quoted } from "../../printable.js";
 import { packedBlock } from "../../tensor/dtype.js";
 import type { ByteSource } from "../byte-source.js";
@@ -30,10 +30,11 @@ export interface OpenGgufOptions {
 
 /**
  * The tensors of a GGUF file of version 2 or 3. Owns the source from here on: `close` closes it, and so does a failure.
- * @throws WeightsError as `readGgufHeader`
+ * @throws WeightsError as `readGgufHeader`; UsageError `BAD_OPTION`
  */
 export async function openGguf(source: ByteSource, options: OpenGgufOptions = {}): Promise<GgufWeights> {
   try {
+    checkOptionKinds({ scaledDType: ["F32", "F16", "BF16"] }, options, "openGguf");
     return new GgufFile(source, await readGgufHeader(source), options.scaledDType ?? "F32");
   } catch (error) {
     await source.close();

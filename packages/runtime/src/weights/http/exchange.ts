@@ -1,5 +1,5 @@
 /** One request and its answer, with everything that a server or a line can do wrong on the way. */
-import { AbortError, type LvsaError, pause } from "../../errors.js";
+import { AbortError, type LvsaError, type OptionKinds, pause } from "../../errors.js";
 import { readFailed, weightsError } from "../header.js";
 import { addressForMessages, type Target, targetOf } from "./address.js";
 
@@ -19,6 +19,11 @@ export interface HttpSourceOptions {
   /** Bytes that are fetched ahead of who reads a file from front to back, at most. Default 16 MiB; 0 for none. */
   readonly readAhead?: number;
 }
+
+export const HTTP_SOURCE_KINDS: OptionKinds<HttpSourceOptions> = {
+  ...{ fetch: "function", headers: "object", signal: "object", retries: "number", retryDelay: "number" },
+  ...{ longestRetryDelay: "number", idleTimeout: "number", readAhead: "number" },
+};
 
 /** Less than this in `idleTimeout` counts as nothing: a byte now and then is no progress. */
 const LEAST_PROGRESS = 1024;

@@ -1,9 +1,17 @@
 /** A file on a server, read by HTTP range requests. Every answer must be for the bytes and the version asked for. */
+import { checkOptionKinds } from "../../errors.js";
 import { type ByteSource, readTarget } from "../byte-source.js";
 import { tooLarge } from "../folder-limits.js";
 import { readFailed } from "../header.js";
 import { addressForMessages } from "./address.js";
-import { type Answer, again, exchange, type HttpSourceOptions, webPage } from "./exchange.js";
+import {
+  type Answer,
+  again,
+  exchange,
+  HTTP_SOURCE_KINDS,
+  type HttpSourceOptions,
+  webPage,
+} from "./exchange.js";
 import { readAhead } from "./read-ahead.js";
 
 /** The first request brings this much: enough for the header of a small file, at no further cost. */
@@ -20,9 +28,11 @@ interface Version {
 /**
  * A file on a server that answers range requests. The first answer's ETag (else Last-Modified) must stay the same, so
  * that parts of two versions are never mixed.
- * @throws WeightsError `NOT_FOUND`; `READ_FAILED` when the server refuses, ignores ranges or can not be reached
+ * @throws WeightsError `NOT_FOUND`; `READ_FAILED` when the server refuses, ignores ranges or can not be reached; UsageError
+ *   `BAD_OPTION`
  */
 export async function httpSource(url: string | URL, options: HttpSourceOptions = {}): Promise<ByteSource> {
+  checkOptionKinds(HTTP_SOURCE_KINDS, options, "httpSource");
   const { version, head } = await probe(url, options, HEAD_BYTES);
   const name = addressForMessages(url);
   const closing = new AbortController();
