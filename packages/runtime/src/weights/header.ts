@@ -7,7 +7,6 @@
 import { type LvsaErrorOptions, WeightsError } from "../errors.js";
 import { quoted } from "../printable.js";
 import { findRepeatedKey } from "./json-keys.js";
-import { otherFormat } from "./other-formats.js";
 import {
   isSafetensorsDType,
   type SafetensorsDType,
@@ -96,11 +95,8 @@ export function parseHeaderLength(prefix: Uint8Array, fileSize: number, file: st
   const bytes = new DataView(prefix.buffer, prefix.byteOffset, HEADER_PREFIX_BYTES);
   const length = bytes.getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER_BYTES)) {
-    const other = otherFormat(prefix.subarray(0, HEADER_PREFIX_BYTES));
-    const message = other
-      ? `this is ${other.what}, not a safetensors file.`
-      : `the header claims ${length} bytes, at most ${MAX_HEADER_BYTES} are accepted.`;
-    throw weightsError("HEADER_TOO_LARGE", message, { where: file, fix: other?.fix ?? DOWNLOAD_AGAIN });
+    const message = `the header claims ${length} bytes, at most ${MAX_HEADER_BYTES} are accepted.`;
+    throw weightsError("HEADER_TOO_LARGE", message, { where: file, fix: DOWNLOAD_AGAIN });
   }
   const needed = HEADER_PREFIX_BYTES + Number(length);
   if (needed > fileSize) {

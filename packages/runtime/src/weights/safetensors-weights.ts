@@ -2,7 +2,7 @@
  * Tensors by name from one or many safetensors files. Only headers are held in memory; data is read by byte range
  * when it is asked for.
  */
-import { ShapeError } from "../errors.js";
+import { ShapeError, type WeightsError } from "../errors.js";
 import { quoted } from "../printable.js";
 import { formatShape, type Shape, sameShape } from "../tensor/shape.js";
 import type { ByteSource } from "./byte-source.js";
@@ -33,9 +33,24 @@ export interface SafetensorsFile {
 export async function readSafetensorsFile(source: ByteSource): Promise<SafetensorsFile> {
   const { name, size } = source;
   const prefix = await source.read(0, Math.min(HEADER_PREFIX_BYTES, size));
-  const length = parseHeaderLength(prefix, size, name);
+  const length = await headerLength(prefix, size, name);
   const header = parseHeader(await source.read(HEADER_PREFIX_BYTES, length), size, name);
   return { source, header };
+}
+
+/** As `parseHeaderLength`; says what a file is that begins as one of another format. */
+async function headerLength(prefix: Uint8Array, size: number, name: string): Promise<number> {
+  try {
+    return parseHeaderLength(prefix, size, name);
+  } catch (error) {
+    if ((error as WeightsError).code !== "HEADER_TOO_LARGE") throw error;
+    // Names of formats come where one is met.
+    const { otherFormat } = await import("./other-formats.js");
+    const other = otherFormat(prefix.subarray(0, HEADER_PREFIX_BYTES));
+    if (!other) throw error;
+    const message = `this is ${other.what}, not a safetensors file.`;
+    throw weightsError("HEADER_TOO_LARGE", message, { where: name, fix: other.fix });
+  }
 }
 
 /**
