@@ -213,7 +213,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     const drawsNoise = scheduler.timesteps.some((_, i) => scheduler.plan(i).noiseDraws > 0);
     const usesSeed = !startedFromLatents || drawsNoise || plan.conditionNoise !== undefined;
     const { parallel } = this.parts;
-    parallel.check({
+    parallel?.check({
       latentFrames: seen.tokenFrames,
       stepCache: Boolean(settings.stepCache),
     });
@@ -281,7 +281,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
         ...(note === undefined ? [] : [note]),
         ...plan.notes,
         ...commonNotes(plan, given, usesSeed),
-        ...parallel.notes(plan.guidance.isOn),
+        ...(parallel?.notes(plan.guidance.isOn) ?? []),
         ...(windowed?.notes ?? conditions?.notes ?? []),
         ...(windowing?.windowNotes(windowing.plan) ?? []),
         ...(caching && stepCache ? [caching.stepCacheNote(stepCache)] : []),

@@ -27,7 +27,7 @@ import type { LoadOptions } from "../models/parameters.js";
 import { Component, type Loadable, loadable } from "./component.js";
 import { computeDtype } from "./generation-start.js";
 import { checkPipelineOptions } from "./open-options.js";
-import { ParallelRun } from "./parallel-run.js";
+import type { ParallelRun } from "./parallel-run.js";
 import type { GenerateOptions, PipelineOptions } from "./video-pipeline.js";
 
 /** An autoencoder as far as the body uses it. */
@@ -91,7 +91,7 @@ export interface PipelineParts<Model = VideoTransformer, Decoder = VideoDecoder>
   /** Remarks on the checkpoint, for every result. */
   readonly notes: readonly string[];
   readonly keepLoaded: boolean;
-  readonly parallel: ParallelRun;
+  readonly parallel: ParallelRun | undefined;
 }
 
 type Loras = Pick<LoraSet, "wrap" | "notes" | "close"> & { readonly used: string | null };
@@ -166,13 +166,14 @@ export async function openParts(
     files.length === 0
       ? NO_LORAS
       : await (await import("../lora/lora-set.js")).LoraSet.open(files, folder, index, definitions, merged);
+  const parallel = options.parallel && new (await import("./parallel-run.js")).ParallelRun(options.parallel);
   return {
     loras,
     tiling,
     device,
     attention,
     keepLoaded,
-    parallel: new ParallelRun(options.parallel),
+    parallel,
     folder,
     className,
     settings,

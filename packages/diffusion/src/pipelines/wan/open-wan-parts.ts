@@ -3,7 +3,6 @@ import type { Device, FolderReader } from "@lvsa/runtime";
 import { type ModelIndex, readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import { autoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan-definition.js";
-import { clipVision } from "../../models/image-encoders/vision-encoder-definitions.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
 import { WanTransformer3DModel } from "../../models/transformers/transformer-wan.js";
 import { wanTransformer } from "../../models/transformers/transformer-wan-definition.js";
@@ -16,8 +15,8 @@ import { type WanAbilities, wanAbilities } from "./wan-options.js";
 import { openWanPrompts } from "./wan-prompts.js";
 import { wanStages } from "./wan-stages.js";
 
-/** Of the classes that its checkpoints hold. */
-const DEFINITIONS = [wanTransformer, autoencoderKLWan, umt5Encoder, t5Encoder, clipVision];
+/** Of the classes that its checkpoints hold; some have an image encoder too. */
+const DEFINITIONS = [wanTransformer, autoencoderKLWan, umt5Encoder, t5Encoder];
 
 export interface WanParts extends PipelineParts<WanTransformer3DModel, AutoencoderKLWan> {
   readonly abilities: WanAbilities;
@@ -33,7 +32,10 @@ export interface WanParts extends PipelineParts<WanTransformer3DModel, Autoencod
 /** Weights are loaded when they are first needed. @throws as `openParts` */
 export async function openWanParts(folder: FolderReader, options: PipelineOptions): Promise<WanParts> {
   const index = await readModelIndex(folder);
-  const parts = await openParts(folder, index, options, DEFINITIONS);
+  const definitions = index.image_encoder
+    ? [...DEFINITIONS, (await import("../../models/image-encoders/vision-encoder-definitions.js")).clipVision]
+    : DEFINITIONS;
+  const parts = await openParts(folder, index, options, definitions);
   const { device } = parts;
   const { components, boundary, notes } = wanStages(index);
   const [first, ...others] = await Promise.all(
