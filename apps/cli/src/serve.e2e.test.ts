@@ -16,8 +16,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+/** What one device makes to the same bits, and what a video that goes on has without being told. */
+const RANKS = ["--cfg-parallel-size", "2", "--preview"];
+
 async function start(): Promise<{ child: ChildProcess; url: string; words: () => string }> {
-  const args = [MAIN, "serve", "--port", "0", "--workspace", join(folder, "jobs"), ...DEVICE];
+  const args = [MAIN, "serve", "--port", "0", "--workspace", join(folder, "jobs"), ...DEVICE, ...RANKS];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
   let words = "";
@@ -37,6 +40,7 @@ interface Video {
   readonly status: string;
   readonly progress: number;
   readonly error: unknown;
+  readonly preview_url: string | null;
 }
 
 test("a killed server's video goes on in the next, to the same bytes", async () => {
@@ -44,7 +48,7 @@ test("a killed server's video goes on in the next, to the same bytes", async () 
     prompt: "A cat",
     size: "48x32",
     num_frames: 9,
-    num_inference_steps: 12,
+    num_inference_steps: 30,
     seed: 7,
     lvsa: true,
   };
@@ -67,6 +71,13 @@ test("a killed server's video goes on in the next, to the same bytes", async () 
     video = await ask(server.url, `/${id}`);
   }
   expect(video).toMatchObject({ status: "in_progress", error: null });
+  const hasPreview = async () => {
+    video = await ask(server.url, `/${id}`);
+    return video.preview_url;
+  };
+  await expect.poll(hasPreview).toMatch(/preview\?at=/);
+  const preview = await fetch(server.url + video.preview_url);
+  expect(Buffer.from(await preview.arrayBuffer()).subarray(0, 4)).toEqual(Buffer.from("\x89PNG", "latin1"));
   server.child.kill("SIGKILL");
   await once(server.child, "exit");
 
@@ -78,6 +89,7 @@ test("a killed server's video goes on in the next, to the same bytes", async () 
   expect(video).toMatchObject({ status: "completed", error: null });
   const settings = JSON.parse(await readFile(join(jobFolder, "video.mp4.json"), "utf8"));
   expect(JSON.stringify(settings)).toContain('"seed":7');
+  expect(JSON.stringify(settings)).toContain('"cfg_parallel_size":2');
 
   const whole = join(folder, "whole.mp4");
   const args = [
@@ -95,7 +107,7 @@ test("a killed server's video goes on in the next, to the same bytes", async () 
   const { code, stderr } = await runCli([
     ...args,
     "--steps",
-    "12",
+    "30",
     "--seed",
     "7",
     "--lvsa",

@@ -3,11 +3,12 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { OpenAPIHono } from "@hono/zod-openapi";
 import { isFinished, type JobQueue, type JobRecord, newJobId, type VideoRequest } from "@lvsa/jobs";
+import { PREVIEW_FILE } from "@lvsa/jobs/node";
 import { checkOptionKinds, type OptionKinds } from "@lvsa/runtime/errors";
 import type { Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { streamSSE } from "hono/streaming";
-import { fileResponse } from "./content.js";
+import { fileResponse, previewResponse, previewTime } from "./content.js";
 import { asHttpError, HttpError, responseOf } from "./http-error.js";
 import { Keys } from "./keys.js";
 import { Metrics } from "./metrics.js";
@@ -74,7 +75,11 @@ export function createApp(options: AppOptions): OpenAPIHono {
   const models = new Map(options.models.map((model) => [model.name, model]));
   const app = new OpenAPIHono();
 
-  const show = (job: JobRecord) => videoOf(job, models.get(job.request.model));
+  const show = async (job: JobRecord) => {
+    const time = isFinished(job) ? undefined : await previewTime(previewOf(job.id));
+    const url = time === undefined ? null : `/v1/videos/${job.id}/preview?at=${time}`;
+    return videoOf(job, models.get(job.request.model), url);
+  };
   const owner = (c: Context) => keys.owner(c.req.raw.headers);
   const idOf = (c: Context) => {
     const id = c.req.param("id") ?? "";
@@ -88,6 +93,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
     return job;
   };
   const folderOf = (id: string) => resolve(join(workspace, id));
+  const previewOf = (id: string) => join(folderOf(id), PREVIEW_FILE);
 
   async function add(
     owner: string,
@@ -146,7 +152,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
     const body = createSchema.parse(fields);
     const model = models.get(body.model ?? options.models[0]?.name ?? "");
     if (!model) throw unknownModel(body.model ?? "", models);
-    return c.json(show(await add(who, requestOf(body, model), { image })));
+    return c.json(await show(await add(who, requestOf(body, model), { image })));
   });
 
   app.get("/v1/videos", async (c) => {
@@ -158,12 +164,22 @@ export function createApp(options: AppOptions): OpenAPIHono {
       });
     if (order !== undefined && order !== "asc" && order !== "desc")
       throw new HttpError(400, "bad_request", "order: expected asc or desc", { param: "order" });
-    const page = await queue.list(owner(c), {
+    const who = owner(c);
+    if (after !== undefined && !(await queue.get(after, who)))
+      throw new HttpError(
+        400,
+        "bad_request",
+        `after: there is no video ${JSON.stringify(after.slice(0, 80))}`,
+        {
+          param: "after",
+        },
+      );
+    const page = await queue.list(who, {
       limit: size,
       ...(after === undefined ? {} : { after }),
       ...(order === undefined ? {} : { order }),
     });
-    const data = page.jobs.map(show);
+    const data = await Promise.all(page.jobs.map(show));
     return c.json({
       object: "list",
       data,
@@ -173,7 +189,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
     });
   });
 
-  app.get("/v1/videos/:id", async (c) => c.json(show(await find(c))));
+  app.get("/v1/videos/:id", async (c) => c.json(await show(await find(c))));
 
   app.delete("/v1/videos/:id", async (c) => {
     const job = await find(c);
@@ -185,7 +201,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
 
   app.post("/v1/videos/:id/cancel", async (c) => {
     const job = await find(c);
-    return c.json(show((await queue.cancel(job.id, job.owner)) ?? job));
+    return c.json(await show((await queue.cancel(job.id, job.owner)) ?? job));
   });
 
   app.post("/v1/videos/:id/remix", async (c) => {
@@ -193,7 +209,7 @@ export function createApp(options: AppOptions): OpenAPIHono {
     const { prompt } = remixSchema.parse((await readBody(c.req.raw)).fields);
     if (from.request.image !== undefined)
       throw new HttpError(400, "remix_unsupported", "A video that began with an image can not be remixed.");
-    return c.json(show(await add(from.owner, { ...from.request, prompt }, { remixedFrom: from.id })));
+    return c.json(await show(await add(from.owner, { ...from.request, prompt }, { remixedFrom: from.id })));
   });
 
   app.get("/v1/videos/:id/content", async (c) => {
@@ -202,16 +218,18 @@ export function createApp(options: AppOptions): OpenAPIHono {
     if (variant !== "video")
       throw new HttpError(400, "bad_request", `variant: this server has no ${variant}`, { param: "variant" });
     if (!job.result)
-      throw new HttpError(404, "not_ready", `The video is ${show(job).status}; there is no content.`);
+      throw new HttpError(404, "not_ready", `The video is ${(await show(job)).status}; there is no content.`);
     return fileResponse(join(folderOf(job.id), job.result.file), c.req.raw, "video/mp4", `${job.id}.mp4`);
   });
+
+  app.get("/v1/videos/:id/preview", async (c) => previewResponse(previewOf((await find(c)).id)));
 
   app.get("/v1/videos/:id/events", async (c) => {
     const first = await find(c);
     return streamSSE(c, async (stream) => {
       let last = "";
       for (let job: JobRecord | undefined = first; job && !stream.aborted; ) {
-        const data = JSON.stringify(show(job));
+        const data = JSON.stringify(await show(job));
         if (data !== last) await stream.writeSSE({ event: "video", data });
         last = data;
         if (isFinished(job)) return;

@@ -1,6 +1,6 @@
 /** Files by range, as players ask for them. */
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { HttpError } from "./http-error.js";
 
@@ -37,6 +37,22 @@ export async function fileResponse(
   if (request.method === "HEAD" || size === 0) return new Response(null, { status, headers });
   const stream = createReadStream(path, { start, end });
   return new Response(Readable.toWeb(stream) as unknown as ReadableStream, { status, headers });
+}
+
+/** The time of the picture of a video that is in progress; undefined where there is none. */
+export async function previewTime(path: string): Promise<number | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  return found?.isFile() ? Math.floor(found.mtimeMs) : undefined;
+}
+
+/** A picture that each step replaces, so it is read as a whole. @throws HttpError 404 when there is none */
+export async function previewResponse(path: string): Promise<Response> {
+  const bytes = await readFile(path).catch(() => {
+    throw new HttpError(404, "no_preview", "There is no preview of this video, or not yet, or not any more.");
+  });
+  return new Response(new Uint8Array(bytes), {
+    headers: { "content-type": "image/png", "cache-control": "private, no-store" },
+  });
 }
 
 /** First and last byte; undefined for what is no single range of bytes, which means the whole file (RFC 9110). */

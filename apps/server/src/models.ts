@@ -75,8 +75,10 @@ export function checkRequest(request: VideoRequest, model: ServedModel, limits: 
       `${shape.numFrames} frames of ${shape.width}x${shape.height}`,
       `${limits.maxPixels} pixels in all`,
     );
-  if (request.prompt.length > limits.maxPromptLength)
-    throw tooMuch(`a prompt of ${request.prompt.length} characters`, `${limits.maxPromptLength}`);
+  for (const prompt of [request.prompt, request.negativePrompt ?? ""]) {
+    if (prompt.length > limits.maxPromptLength)
+      throw tooMuch(`a prompt of ${prompt.length} characters`, `${limits.maxPromptLength}`);
+  }
   if ((request.numInferenceSteps ?? 0) > limits.maxSteps)
     throw tooMuch(`${request.numInferenceSteps} steps`, `${limits.maxSteps}`);
 }

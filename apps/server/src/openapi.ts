@@ -95,8 +95,16 @@ export function describeApi(app: OpenAPIHono, version: string): void {
     }),
     createRoute({
       method: "get",
+      path: "/v1/videos/{id}/preview",
+      summary: "What a video looks like that is in progress, where the server makes previews",
+      security,
+      request: { params: id },
+      responses: { 200: { description: "an animated PNG of its latent frames" }, ...failure },
+    }),
+    createRoute({
+      method: "get",
       path: "/v1/videos/{id}/events",
-      summary: "Progress as server-sent events `video`, until the video has ended",
+      summary: "Progress as server-sent events `video` with the path of a preview, until the video has ended",
       security,
       request: { params: id },
       responses: { 200: { description: "text/event-stream" }, ...failure },

@@ -7,7 +7,7 @@ body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem }
 form { display: grid; gap: .75rem } label { display: grid; gap: .25rem }
 textarea, input, select, button { font: inherit; padding: .5rem; border-radius: .4rem; border: 1px solid #8888 }
 button { cursor: pointer } .row { display: flex; gap: .75rem; flex-wrap: wrap } .row label { flex: 1 1 8rem }
-article { border-top: 1px solid #8884; padding: 1rem 0 } video { max-width: 100% } progress { width: 100% }
+article { border-top: 1px solid #8884; padding: 1rem 0 } video, img { max-width: 100% } progress { width: 100% }
 [role=alert] { color: #c33 }`;
 
 const SCRIPT = `
@@ -21,6 +21,22 @@ const ask = async (path, options = {}) => {
 };
 const say = (error) => { $("alert").textContent = error ? error.message : ""; };
 const shown = new Map();
+const previews = new Map();
+const preview = async (video, rest) => {
+  const last = previews.get(video.id);
+  if (!video.preview_url) {
+    if (last) { rest.querySelector("img")?.remove(); previews.delete(video.id); }
+    return;
+  }
+  if (last === video.preview_url) return;
+  previews.set(video.id, video.preview_url);
+  const answer = await ask(video.preview_url).catch(() => null);
+  if (!answer) return;
+  const picture = document.createElement("img");
+  picture.alt = "Preview"; picture.src = URL.createObjectURL(await answer.blob());
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  if (previews.has(video.id)) rest.replaceChildren(picture);
+};
 const show = (video) => {
   let box = shown.get(video.id);
   if (!box) {
@@ -33,6 +49,7 @@ const show = (video) => {
   text.textContent = video.prompt + " · " + video.size + " · " + video.seconds + " s · " + (video.error?.message ?? video.status);
   bar.max = 100; bar.value = video.progress;
   bar.hidden = video.status === "completed" || video.status === "failed";
+  preview(video, rest);
   if (video.status === "completed" && !rest.childElementCount) {
     const button = document.createElement("button");
     button.textContent = "Show";
@@ -85,6 +102,7 @@ export const PAGE_POLICY: string = [
   `style-src ${hash(STYLE)}`,
   `script-src ${hash(SCRIPT)}`,
   "connect-src 'self'",
+  "img-src blob:",
   "media-src blob:",
   "base-uri 'none'",
   "form-action 'none'",

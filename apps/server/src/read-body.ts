@@ -11,30 +11,30 @@ const IMAGE_FIELD = "input_reference";
 
 /** @throws HttpError 400, 415 */
 export async function readBody(request: Request): Promise<RequestBody> {
-  const type = request.headers.get("content-type") ?? "";
-  if (type.startsWith("multipart/form-data") || type.startsWith("application/x-www-form-urlencoded")) {
+  const type = (request.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
+  if (type === "multipart/form-data" || type === "application/x-www-form-urlencoded") {
     const form = await request.formData().catch(() => {
       throw new HttpError(400, "bad_request", "The form can not be read.");
     });
-    const fields: Record<string, unknown> = {};
-    let image: RequestBody["image"];
+    const fields = new Map<string, string>();
+    const images: RequestBody["image"][] = [];
     const entries: [string, FormDataEntryValue][] = [];
     form.forEach((value, name) => {
       entries.push([name, value]);
     });
     for (const [name, value] of entries) {
-      if (name === `${IMAGE_FIELD}[image_url]` && typeof value === "string") image = imageOfUrl(value);
+      if (name === `${IMAGE_FIELD}[image_url]` && typeof value === "string") images.push(imageOfUrl(value));
       else if (typeof value !== "string") {
         if (name !== IMAGE_FIELD)
           throw new HttpError(400, "bad_request", `${name}: no file is taken here`, { param: name });
-        image = imageOf(new Uint8Array(await value.arrayBuffer()));
-      } else if (Object.hasOwn(fields, name))
-        throw new HttpError(400, "bad_request", `${name}: given twice`, { param: name });
-      else fields[name] = value;
+        images.push(imageOf(new Uint8Array(await value.arrayBuffer())));
+      } else if (fields.has(name)) throw givenTwice(name);
+      else fields.set(name, value);
     }
-    return { fields, image };
+    if (images.length > 1) throw givenTwice(IMAGE_FIELD);
+    return { fields: Object.fromEntries(fields), image: images[0] };
   }
-  if (type !== "" && !type.startsWith("application/json"))
+  if (type !== "" && type !== "application/json")
     throw new HttpError(415, "unsupported_media_type", "Send JSON or multipart/form-data.");
   const body: unknown = await request.json().catch(() => {
     throw new HttpError(400, "bad_request", "The body is not JSON.");
@@ -43,6 +43,10 @@ export async function readBody(request: Request): Promise<RequestBody> {
     throw new HttpError(400, "bad_request", "The body is not a JSON object.");
   const { [IMAGE_FIELD]: reference, ...fields } = body as Record<string, unknown>;
   return { fields, image: reference === undefined ? undefined : imageOfReference(reference) };
+}
+
+function givenTwice(name: string): HttpError {
+  return new HttpError(400, "bad_request", `${name}: given twice`, { param: name });
 }
 
 function imageOfReference(reference: unknown): RequestBody["image"] {

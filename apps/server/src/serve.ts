@@ -23,7 +23,9 @@ export interface WorkOptions {
   readonly workers?: number;
   /** The `lvsa` command: a program and its first arguments. */
   readonly command: readonly [string, ...string[]];
-  /** Further arguments of every `lvsa generate`. */
+  /** Further arguments of every `lvsa generate` and `lvsa resume`: `--device`, `--devices`. */
+  readonly deviceArguments?: readonly string[];
+  /** Further arguments of every `lvsa generate`; what was begun with them goes on with them. */
   readonly generateArguments?: readonly string[];
   /** Instead of `command`, for tests. */
   readonly runner?: Runner;
@@ -55,7 +57,13 @@ export interface RunningServer {
 
 const WORK_KINDS: OptionKinds<WorkOptions> = {
   ...{ models: "object", workspace: "string", queue: "string", workers: "number", command: "array" },
-  ...{ generateArguments: "array", runner: "object", timeLimitMs: "number", leaseMs: "number" },
+  ...{
+    generateArguments: "array",
+    deviceArguments: "array",
+    runner: "object",
+    timeLimitMs: "number",
+    leaseMs: "number",
+  },
   ...{ signal: "object", log: "object" },
 };
 const SERVE_KINDS: OptionKinds<ServeOptions> = {
@@ -155,8 +163,9 @@ function open(options: WorkOptions, log: Log): Promise<JobQueue> {
 
 async function startWorkers(queue: JobQueue, options: WorkOptions, log: Log): Promise<void> {
   const { workers = 1, workspace, signal, timeLimitMs, leaseMs = 60_000, models, command } = options;
-  const args = options.generateArguments;
-  const runner = options.runner ?? cliRunner({ command, models, ...(args ? { args } : {}) });
+  const { deviceArguments = [], generateArguments = [] } = options;
+  const runner =
+    options.runner ?? cliRunner({ command, models, args: deviceArguments, generateArgs: generateArguments });
   await Promise.all(
     Array.from({ length: workers }, (_, index) =>
       runWorker({

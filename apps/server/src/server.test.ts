@@ -1,5 +1,5 @@
 /** The server over HTTP with OpenAI's own client, and a runner that makes files instead of videos. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -239,6 +239,54 @@ describe("over HTTP", () => {
       .split("\n")
       .flatMap((line) => (line.startsWith("data: ") ? [JSON.parse(line.slice(6))] : []));
     expect(events.at(-1)).toMatchObject({ id, status: "completed", progress: 100 });
+  });
+
+  it("shows what a video looks like while it is in progress, to its key alone", async () => {
+    let allowed = 0;
+    const seen = async (step: number, signal: AbortSignal) => {
+      while (allowed < step && !signal.aborted) await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    const { url } = await start({
+      keys: ["one", "two"],
+      runner: {
+        async run(_, { folder, signal }) {
+          const path = join(folder, "video.mp4.preview.png");
+          for (const [step, picture] of ["first", "second"].entries()) {
+            await seen(step, signal);
+            await writeFile(`${path}.partial`, picture);
+            await rename(`${path}.partial`, path);
+          }
+          await seen(2, signal);
+          await rm(path);
+          await writeFile(join(folder, "video.mp4"), BYTES);
+          return { file: "video.mp4", bytes: BYTES.length, width: 48, height: 32, frames: 17, fps: 16 };
+        },
+      },
+    });
+    const get = (path: string, key = "one") =>
+      fetch(`${url}${path}`, { headers: { authorization: `Bearer ${key}` } });
+    const made = await post(url, { prompt: "x" }, { authorization: "Bearer one" });
+    const { id } = (await made.json()) as { id: string };
+    const events = (await get(`/v1/videos/${id}/events`)).body!.pipeThrough(new TextDecoderStream());
+    const urls: (string | null)[] = [];
+    const pictures: string[] = [];
+    for await (const text of events) {
+      for (const line of text.split("\n").filter((line) => line.startsWith("data: "))) {
+        const video = JSON.parse(line.slice(6)) as { status: string; preview_url: string | null };
+        if (video.preview_url !== null && !urls.includes(video.preview_url)) {
+          const picture = await get(video.preview_url);
+          expect([picture.status, picture.headers.get("content-type")]).toEqual([200, "image/png"]);
+          pictures.push(await picture.text());
+          expect((await get(video.preview_url, "two")).status).toBe(404);
+          expect((await get(video.preview_url, "three")).status).toBe(401);
+        }
+        urls.push(video.preview_url);
+        allowed = pictures.length;
+      }
+    }
+    expect(pictures).toEqual(["first", "second"]);
+    expect(urls.at(-1)).toBeNull();
+    expect((await get(`/v1/videos/${id}/preview`)).status).toBe(404);
   });
 
   it("limits how many videos a key has open, and how large a request is", async () => {

@@ -1,4 +1,4 @@
-export { type CliRunnerOptions, cliRunner, generateArguments } from "./node/cli-runner.js";
+export { type CliRunnerOptions, cliRunner, generateArguments, PREVIEW_FILE } from "./node/cli-runner.js";
 export { type FileQueueOptions, openFileQueue } from "./node/file-queue.js";
 export {
   type Runner,

@@ -34,12 +34,13 @@ export function resumeCommand(program: Command, io: CommandIo, exit: (code: numb
       }
       const { record, state } = kept;
       const { mp4, preview, ...rest } = record.options;
+      const onDevices = givenDevices(rest, options);
       // A picture on the terminal needs lines of text.
       const isSilent = options.json || options.quiet;
       const own = preview === undefined || (preview === "terminal" && isSilent) ? rest : { ...rest, preview };
-      const changed = overrides(options, record.output, record.outputLatent);
+      const changed = overrides(onDevices, record.output, record.outputLatent);
       const layout = keptMp4(mp4, options.output ?? record.output);
-      const given = { ...own, ...(layout ? { mp4: layout } : {}), ...changed };
+      const given = { ...withoutDevices(own, onDevices), ...(layout ? { mp4: layout } : {}), ...changed };
       // Paths in the run's own options are seen from where it began.
       enter(record.folder);
       const request = {
@@ -52,10 +53,30 @@ export function resumeCommand(program: Command, io: CommandIo, exit: (code: numb
   });
 }
 
+/** Those for ranks, or the first of them for a run that has one. */
+function givenDevices(own: GivenOptions, options: ResumeCommandOptions): ResumeCommandOptions {
+  const { devices, ...others } = options;
+  const ranks = Number(own.cfgParallelSize ?? 1) * Number(own.contextParallelSize ?? 1);
+  if (!devices || ranks > 1) return options;
+  return { ...others, device: others.device ?? devices[0] };
+}
+
+/** Without the run's own devices where others are given. */
+function withoutDevices(own: GivenOptions, { device, devices }: ResumeCommandOptions): GivenOptions {
+  if (device === undefined && devices === undefined) return own;
+  const { device: _one, devices: _several, ...others } = own;
+  return others;
+}
+
 /** The device of the run, for the same bits, unless another is asked for. */
 function ownDevice(own: GivenOptions, options: ResumeCommandOptions): ResumeCommandOptions {
   const { device, math, precision } = own;
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const { devices, ...others } = options;
+  // Frames are decoded on one.
+  const first = others.device ?? devices?.[0];
+  const given = Object.fromEntries(
+    Object.entries({ ...others, device: first }).filter(([, value]) => value !== undefined),
+  );
   return parseResumeOptions({ device, math, precision, ...given });
 }
 
@@ -84,10 +105,11 @@ function overrides(
   output: string | undefined,
   outputLatent: string | undefined,
 ): GivenOptions {
-  const { model, device, math, precision, checkpointEvery, overwrite, json, quiet } = options;
+  const { model, device, devices, math, precision, checkpointEvery, overwrite, json, quiet } = options;
   const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
   const all = {
     ...{ device, math, precision, overwrite, json, quiet, model: absolute(model) },
+    devices: devices?.join(","),
     checkpointEvery: checkpointEvery === undefined ? undefined : String(checkpointEvery),
     // A path that ended in a slash stays one of a folder.
     output:

@@ -58,19 +58,41 @@ async function loadServer(): Promise<typeof import("@lvsa/server")> {
 function workOptions(options: WorkerCommandOptions, io: CommandIo, signal: AbortSignal): WorkOptions {
   const models = new Map(options.model.map((text) => modelOf(text)));
   if (models.size === 0) models.set("demo", BUNDLED_MODEL);
-  const { queue, workers, timeLimit, lease, workspace, device } = options;
+  const { queue, workers, timeLimit, lease, workspace } = options;
   return {
     models,
     workspace,
     // The same program that runs now.
     command: [process.execPath, ...process.execArgv, realpathSync(process.argv[1] ?? "")],
-    generateArguments: device === undefined ? [] : ["--device", device],
+    ...processArguments(options),
     ...(queue === undefined ? {} : { queue }),
     ...(workers === undefined ? {} : { workers }),
     ...(timeLimit === undefined ? {} : { timeLimitMs: timeLimit * 1000 }),
     ...(lease === undefined ? {} : { leaseMs: lease * 1000 }),
     signal,
     log: { write: (line) => io.err(line) },
+  };
+}
+
+/** What a run is begun with stays with it; devices are this machine's. */
+export function processArguments(
+  options: Pick<
+    WorkerCommandOptions,
+    "device" | "devices" | "cfgParallelSize" | "contextParallelSize" | "preview"
+  >,
+): { readonly deviceArguments: readonly string[]; readonly generateArguments: readonly string[] } {
+  const { device, devices, cfgParallelSize, contextParallelSize, preview } = options;
+  const size = (flag: string, ranks: number) => (ranks > 1 ? [`--${flag}=${ranks}`] : []);
+  return {
+    deviceArguments: [
+      ...(device === "auto" ? [] : [`--device=${device}`]),
+      ...(devices ? [`--devices=${devices.join(",")}`] : []),
+    ],
+    generateArguments: [
+      ...size("cfg-parallel-size", cfgParallelSize),
+      ...size("context-parallel-size", contextParallelSize),
+      ...(preview ? ["--preview=png"] : []),
+    ],
   };
 }
 

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import * as z from "zod";
 import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { mp4Field, mp4Option, refuseMp4 } from "./mp4-option.js";
+import { parallelFields } from "./parallel-options.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
 
 const path = z.string().min(1, "expected a path");
@@ -19,6 +20,7 @@ const resumeSchema = z.object({
   output: path.optional(),
   overwrite: z.boolean().default(false),
   checkpointEvery: wholeNumber(0).optional(),
+  devices: parallelFields.devices,
   ...device,
   ...voices,
 });
@@ -67,6 +69,7 @@ export function addResumeOptions(command: Command): Command {
     .option("--output <path>", "another output (default: the run's own)")
     .option("--overwrite", "replace what is there already")
     .option("--checkpoint-every <steps>", "as of `lvsa generate`")
+    .option("--devices <names>", "as of `lvsa generate`, for a run on several ranks (default: as it began)")
     .addOption(new Option("--precision <type>", "auto, f32 or f16 (default: as the run began)"));
   addDevice(command, "default: as the run began");
   return addVoices(command).addHelpText(

@@ -1,6 +1,7 @@
 /** Options of `lvsa serve` and `lvsa worker`. */
 import type { Command } from "commander";
 import * as z from "zod";
+import { addParallelOptions, parallelFields, refuseDevices } from "./parallel-options.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
 
 const workerFields = {
@@ -10,18 +11,22 @@ const workerFields = {
   workers: wholeNumber(0, 64).optional(),
   timeLimit: decimalNumber(0, "above").optional(),
   lease: decimalNumber(0, "above").optional(),
-  device: z.string().min(1, "expected a name").optional(),
+  device: z.string().min(1, "expected a name").default("auto"),
+  ...parallelFields,
+  preview: z.boolean().default(false),
 };
-const workerSchema = z.object(workerFields);
+const workerSchema = z.object(workerFields).superRefine(refuseDevices);
 export type WorkerCommandOptions = z.infer<typeof workerSchema>;
 /** @throws UsageError */
 export const parseWorkerOptions = (raw: unknown): WorkerCommandOptions => parseOptions(workerSchema, raw);
 
-const serveSchema = z.object({
-  ...workerFields,
-  host: z.string().min(1, "expected an address").optional(),
-  port: wholeNumber(0, 65_535).optional(),
-});
+const serveSchema = z
+  .object({
+    ...workerFields,
+    host: z.string().min(1, "expected an address").optional(),
+    port: wholeNumber(0, 65_535).optional(),
+  })
+  .superRefine(refuseDevices);
 export type ServeCommandOptions = z.infer<typeof serveSchema>;
 /** @throws UsageError */
 export const parseServeOptions = (raw: unknown): ServeCommandOptions => parseOptions(serveSchema, raw);
@@ -41,6 +46,7 @@ API keys: LVSA_API_KEYS, with commas between them. Without any only this machine
 Examples:
   lvsa serve
   lvsa serve --model wan=./Wan2.1-T2V-1.3B-Diffusers --workspace ./jobs
+  lvsa serve --model wan=./Wan2.1-T2V-1.3B-Diffusers --cfg-parallel-size 2 --preview
   LVSA_API_KEYS=secret lvsa serve --host 0.0.0.0 --queue redis://10.0.0.5 --workspace /shared/jobs --workers 0`,
   );
 }
@@ -55,7 +61,7 @@ Example:
 }
 
 function addCommonOptions(command: Command): Command {
-  return command
+  command
     .option("--model <name=folder>", "a checkpoint that clients may use; repeat for several", collect)
     .option(
       "--workspace <folder>",
@@ -65,5 +71,7 @@ function addCommonOptions(command: Command): Command {
     .option("--workers <number>", "videos at once on this machine (default: 1)")
     .option("--time-limit <seconds>", "a job that takes longer fails (default: none)")
     .option("--lease <seconds>", "a worker that is silent for so long has lost its job (default: 60)")
+    .option("--preview", "clients can look at a video that is in progress, after each step")
     .option("--device <name>", "as for lvsa generate");
+  return addParallelOptions(command);
 }

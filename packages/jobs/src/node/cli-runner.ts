@@ -18,8 +18,10 @@ export interface CliRunnerOptions {
   readonly command: readonly [string, ...string[]];
   /** Folders of checkpoints by the names that requests give them. */
   readonly models: ReadonlyMap<string, string>;
-  /** Further arguments of every `generate`, e.g. `["--device", "embedded"]`. */
+  /** Further arguments of every `generate` and `resume`, e.g. `["--device", "embedded"]`. */
   readonly args?: readonly string[];
+  /** Further arguments of every `generate`, e.g. `["--preview=png"]`; `resume` goes on with them. */
+  readonly generateArgs?: readonly string[];
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** After so long a process that was asked to stop is killed; default 10 s. */
   readonly graceMs?: number;
@@ -27,10 +29,16 @@ export interface CliRunnerOptions {
 
 export const VIDEO_FILE = "video.mp4";
 
+/** What `--preview=png` writes beside it while the video is in progress: an animated PNG. */
+export const PREVIEW_FILE = `${VIDEO_FILE}.preview.png`;
+
 /** @throws UsageError `BAD_OPTION` for options that are unknown or of another kind */
 export function cliRunner(options: CliRunnerOptions): Runner {
   checkOptionKinds(
-    { command: "array", models: "object", args: "array", env: "object", graceMs: "number" },
+    {
+      ...{ command: "array", models: "object", args: "array", generateArgs: "array" },
+      ...{ env: "object", graceMs: "number" },
+    },
     options,
     "cliRunner",
   );
@@ -126,7 +134,7 @@ async function hasKept(folder: string): Promise<boolean> {
 export function generateArguments(
   job: Pick<JobRecord, "request">,
   folder: string,
-  options: Pick<CliRunnerOptions, "models" | "args">,
+  options: Pick<CliRunnerOptions, "models" | "args" | "generateArgs">,
 ): string[] {
   const { request } = job;
   const model = options.models.get(request.model);
@@ -160,6 +168,7 @@ export function generateArguments(
     "--checkpoint-every=1",
     ...words,
     ...(request.lvsa ? ["--lvsa"] : []),
+    ...(options.generateArgs ?? []),
     ...(options.args ?? []),
   ];
 }
