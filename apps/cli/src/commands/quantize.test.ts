@@ -8,15 +8,15 @@ import { BUNDLED_MODEL } from "../bundled-model.js";
 import { runProgram } from "../program.js";
 
 async function run(...args: string[]) {
-  const [out, err]: [string[], string[]] = [[], []];
+  const [out, err, drawn]: [string[], string[], string[]] = [[], [], []];
   const io = {
     out: (text: string) => void out.push(text),
     err: (text: string) => void err.push(text),
-    redraw: () => {},
+    redraw: (text: string) => void drawn.push(text),
     isTerminal: false,
   };
   const code = await runProgram(args, io);
-  return { code, out: out.join(""), err: err.join("") };
+  return { code, out: out.join(""), err: err.join(""), drawn };
 }
 
 it("writes a folder that is whole, and leaves none where it can not", async () => {
@@ -26,6 +26,10 @@ it("writes a folder that is whole, and leaves none where it can not", async () =
     const done = await run("quantize", BUNDLED_MODEL, "--to", format, "--output", output);
     expect(done.err).toMatch(/transformer: \d+ matrices/);
     expect(done.code).toBe(0);
+    // No terminal: whole lines, and few of them.
+    expect(done.drawn[0]).toMatch(/^\w+: 1\/\d+ tensors\n$/);
+    expect(done.drawn.filter((line) => !/^\w+: [\d/]+ tensors\n$/.test(line))).toEqual([]);
+    expect(done.drawn.length).toBeLessThan(10);
     const inspection = await inspectCheckpoint(nodeFolder(output));
     expect(inspection.components.flatMap(({ problems }) => problems)).toEqual([]);
     const transformer = inspection.components.find(({ name }) => name === "transformer")!;

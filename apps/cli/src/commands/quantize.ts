@@ -6,6 +6,7 @@ import { nodeFolder } from "@lvsa/runtime/node";
 import type { Command } from "commander";
 import * as z from "zod";
 import { UsageError } from "../exit-codes.js";
+import { ProgressMeter } from "../generate/progress-meter.js";
 import type { CommandIo } from "../io.js";
 import { parseOptions } from "../options/parse-options.js";
 import { formatBytes } from "../output/units.js";
@@ -57,6 +58,7 @@ async function quantize(
   const chosen = components ?? possible;
   // Written beside its place, and renamed when it is whole.
   const partial = `${target}.partial`;
+  const meter = new ProgressMeter({ write: io.redraw, isTerminal: io.isTerminal });
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { recursive: true });
   try {
@@ -86,16 +88,18 @@ async function quantize(
               done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
             }
           },
-          { onProgress: (done, total) => io.redraw?.(`${name}: ${done}/${total} tensors`) },
+          { onProgress: (done, total) => meter.show(`${name}: ${done}/${total} tensors`) },
         );
       } finally {
         await file.close();
       }
       const { quantized, byteLength } = opened.file;
+      meter.clear();
       io.err(
         `${name}: ${quantized.length} matrices in ${format}, ${formatBytes(opened.storedBytes)} -> ${formatBytes(byteLength)}\n`,
       );
     } finally {
+      meter.clear();
       await opened.close();
     }
   }
