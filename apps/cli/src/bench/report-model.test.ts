@@ -21,6 +21,7 @@ const result: BenchModelResult = {
     { name: "loading", seconds: 2, planBytes: undefined, poolBytes: 3e9, driverBytes: 3.1e9 },
     { name: "denoising", seconds: 73.2, planBytes: 8e9, poolBytes: 8e9, driverBytes: 8.4e9 },
   ],
+  predictions: 1,
   forwardSeconds: [75, 73.2],
   decodedFrames: 321,
   memorySource: "nvidia-smi",

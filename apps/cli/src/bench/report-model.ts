@@ -41,7 +41,9 @@ function runSection(result: BenchModelResult): Section {
       { title: "ratio to plan", align: right },
     ],
     rows: result.phases.map((phase) => [
-      phase.name === "denoising" ? "denoising (one forward)" : phase.name,
+      phase.name === "denoising"
+        ? `denoising (one forward${result.predictions === 2 ? " of two predictions" : ""})`
+        : phase.name,
       phase.seconds.toFixed(2),
       phase.planBytes === undefined ? "" : formatBytes(phase.planBytes),
       formatBytes(phase.poolBytes),

@@ -24,6 +24,8 @@ export interface BenchModelResult {
   readonly model: string;
   readonly device: string;
   readonly attention: "dense" | "lvsa";
+  /** Predictions of a forward pass: two with `--guidance-batch`. */
+  readonly predictions: 1 | 2;
   /** Storage of activations, and the kernels that ran. */
   readonly precision: "f32" | "f16";
   readonly kernels: string;
@@ -60,9 +62,14 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
   const { model } = await resolveModel({ model: options.config });
   const precision = options.precision === "auto" ? activationDType(device) : options.precision;
   const clip = { numFrames: options.numFrames, height: options.height, width: options.width, precision };
-  const plan = await rehearseMemory({ ...clip, model, guidanceScale: 1, device });
+  const { guidanceBatch } = options;
+  const predictions = guidanceBatch ? 2 : 1;
+  // Any scale above 1 asks for both.
+  const plan = await rehearseMemory({ ...clip, model, guidanceScale: predictions, guidanceBatch, device });
   refuseWhatCannotFit(plan, options, probe, device);
-  using host = new StandInModel(device, model, { ...clip, encoderLayers: options.encoderLayers });
+  using host = new StandInModel(device, model, {
+    ...{ ...clip, encoderLayers: options.encoderLayers, guidanceBatch, prompts: predictions },
+  });
   const { grid } = host;
   const { numFrames, height, width } = grid;
   onProgress(
@@ -162,6 +169,7 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
     model: model.name,
     device: deviceLabel(device.info),
     attention: options.lvsa ? "lvsa" : "dense",
+    predictions,
     precision,
     kernels: kernelSummary(device.kernelUses()),
     width,

@@ -36,6 +36,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     height,
     width,
     guidance: guidanceScale,
+    guidanceBatch,
     offload,
     memoryBudget,
     contextParallelSize,
@@ -55,7 +56,9 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     });
     const tokens = await tokensOf({ ...resolved, model }, options, numFrames);
     const stepCache = stepCacheName(options);
-    const rehearsed = { ...clip, precision, offload, device, stepCache, tokens, contextParallelSize };
+    const rehearsed = {
+      ...{ ...clip, guidanceBatch, precision, offload, device, stepCache, tokens, contextParallelSize },
+    };
     plans.push({ plan, memory: await planMemory(rehearsed, memoryBudget, memoryBytes) });
   }
   const objects = plans.map(({ plan, memory }) => planToJson(plan, memory, run));

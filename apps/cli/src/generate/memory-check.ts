@@ -82,6 +82,7 @@ export async function checkMemory(
       width: options.width,
       image,
       guidanceScale: options.guidance ?? samplingPresets[options.preset ?? ""]?.options.guidanceScale,
+      guidanceBatch: options.guidanceBatch,
       precision: activationsOf(options, device),
       offload: options.offload,
       contextParallelSize: options.contextParallelSize,

@@ -69,6 +69,7 @@ const modelSchema = z
     steps: wholeNumber(1).default(1),
     warmUp: wholeNumber(0).default(1),
     phase: z.enum(PHASES, `expected one of ${PHASES.join(", ")}`).default("all"),
+    guidanceBatch: z.boolean().default(false),
     lvsa: z.boolean().default(false),
     againstDense: z.boolean().default(false),
     ...lvsaFields,
@@ -87,6 +88,10 @@ const modelSchema = z
   })
   .superRefine((options, context) => {
     refuseTwoOutputs(options, context);
+    if (options.guidanceBatch && !["all", "denoise"].includes(options.phase)) {
+      const message = `changes nothing with --phase ${options.phase}`;
+      context.addIssue({ code: "custom", path: ["guidanceBatch"], message });
+    }
     if (options.lvsa) return;
     if (options.againstDense) {
       context.addIssue({ code: "custom", path: ["againstDense"], message: "changes nothing without --lvsa" });
@@ -128,6 +133,7 @@ export function addBenchModelOptions(command: Command): Command {
     .option("--steps <count>", "forward passes that are timed (default: 1)")
     .option("--warm-up <count>", "forward passes before them, which compile shaders (default: 1)")
     .addOption(new Option("--phase <phase>", "what to run").choices(PHASES).default("all"))
+    .option("--guidance-batch", "each forward pass makes both predictions of guidance, as of lvsa generate")
     .option("--lvsa", "with Long-Video Sparse Attention (default: dense)")
     .option("--against-dense", "with --lvsa: each clip dense, too");
   addLvsaOptions(command);

@@ -134,6 +134,7 @@ export function addGenerateOptions(command: Command): Command {
   addGenerationFlags(command, "numFrames", "windowFrames", "windowOverlap", "height", "width", "fps");
   command.optionsGroup("Sampling:");
   addGenerationFlags(command, "numInferenceSteps", "guidanceScale", "guidanceScale2", "useDynamicGuidance");
+  addGenerationFlags(command, "guidanceBatch");
   addGenerationFlags(command, "preset", "scheduler", "sigmas", "flowShift", "boundaryStepIndex", "seed");
   addGenerationFlags(command, "stepCache");
   command.option("--mag-ratios <file.json>", "ratios of `lvsa calibrate`, for --step-cache magcache");

@@ -88,6 +88,8 @@ export interface OutputEpilogue {
   readonly residual: Tensor;
   /** `[G, C]`, rows grouped as in `linear`. */
   readonly gate?: Tensor;
+  /** Where the sum goes, of the residual's shape; not the residual itself. Default: a new tensor. */
+  readonly out?: Tensor;
 }
 
 export interface AttentionCall {

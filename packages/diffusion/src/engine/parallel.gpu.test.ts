@@ -132,10 +132,16 @@ describe("a clip on several ranks", () => {
     const { one, options } = perFamily()[0]!;
     const short = { ...options, numFrames: 5 };
     await expect(ranks(3, "context", one, short)).rejects.toMatchObject({ code: "TOO_FEW_FRAMES" });
+    const batched = { ...options, guidanceBatch: true };
     const cached = { ...options, stepCache: "easycache" } as GenerateOptions;
     await expect(ranks(2, "context", one, cached)).rejects.toThrow(
       "stepCache does not work on several ranks",
     );
+    for (const kind of ["guidance", "context"] as const) {
+      await expect(ranks(2, kind, one, batched)).rejects.toThrow(
+        "guidanceBatch does not work on several ranks",
+      );
+    }
     await expect(ranks(3, "guidance", one, options)).rejects.toThrow(
       "3 ranks for the two passes of guidance",
     );

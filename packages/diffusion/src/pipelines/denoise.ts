@@ -29,8 +29,11 @@ export interface Predictor<Condition> {
   readonly name: string;
   /** Storage type of its activations. */
   readonly precision: string;
-  /** Runs one pass. Returns a new tensor in the layout of the latents, the caller's. */
-  forward(input: StepInput, condition: Condition): Promise<Tensor>;
+  /**
+   * Runs one pass. Returns a new tensor in the layout of the latents, the caller's; with a `second` condition both
+   * predictions, one behind the other.
+   */
+  forward(input: StepInput, condition: Condition, second?: Condition): Promise<Tensor>;
 }
 
 export interface DenoiseRun<Condition> {
@@ -47,6 +50,8 @@ export interface DenoiseRun<Condition> {
   readonly generation: number;
   /** What steps may be had without running the model. */
   readonly stepCache?: StepCache | undefined;
+  /** Both predictions of a guided step in one pass; not with `stepCache` or `parallel`. Default false. */
+  readonly guidanceBatch?: boolean | undefined;
   /** Other ranks that run the same steps. */
   readonly parallel?: ParallelRun | undefined;
   /** For schedulers that add noise: one tensor, shaped as the latents. */
@@ -110,6 +115,7 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
         case "negative":
           return parallel.exchange(await predict(part, "negative", negative));
         default:
+          if (run.guidanceBatch) return predictBoth(part, positive, negative);
           return {
             positive: await predict(part, "positive", positive, { pass: 0, passes: 2 }),
             negative: await predict(part, "negative", negative, { pass: 1, passes: 2 }),
@@ -130,18 +136,33 @@ export async function denoise<Condition>(run: DenoiseRun<Condition>): Promise<Ho
       stepCache?.finished(branch, data, prediction, (performance.now() - begun) / 1000);
       return prediction;
     };
-    const compute = async (
+    const compute = (
       part: ClipPart<Condition>,
       branch: Branch,
       condition: Condition,
       { pass, passes }: typeof ONE_PASS,
     ) => {
-      const step = { index, count, generation: run.generation };
-      const blockCache = stepCache?.blocks(branch);
       const { sequence } = parallel ?? {};
       const done = { pass: part.index * passes + pass, passes: part.count * passes };
-      const control = { ...passControl(options, step, done), blockCache, sequence };
-      using output = await predictor.forward({ latents: part.latents, timestep, step, control }, condition);
+      return forward(part, done, { blockCache: stepCache?.blocks(branch), sequence }, condition);
+    };
+    const predictBoth = async (part: ClipPart<Condition>, positive: Condition, negative: Condition) => {
+      throwIfAborted(options.signal, WHAT);
+      const done = { pass: part.index, passes: part.count };
+      const both = await forward(part, done, {}, positive, negative);
+      const half = both.length / 2;
+      return { positive: both.subarray(0, half), negative: both.subarray(half) };
+    };
+    const forward = async (
+      part: ClipPart<Condition>,
+      done: typeof ONE_PASS,
+      how: Pick<PassControl, "blockCache" | "sequence">,
+      ...conditions: readonly [Condition, Condition?]
+    ) => {
+      const step = { index, count, generation: run.generation };
+      const control = { ...passControl(options, step, done), ...how };
+      const input = { latents: part.latents, timestep, step, control };
+      using output = await predictor.forward(input, ...conditions);
       const prediction = await device.read(output);
       assertFinite(prediction, predictor.name, "predictions", details);
       return prediction;

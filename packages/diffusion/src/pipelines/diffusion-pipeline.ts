@@ -150,12 +150,13 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
   protected startLatents(latents: HostTensor, _conditions: Conditions<Condition>): HostTensor {
     return latents;
   }
-  /** Runs one pass. Returns a new tensor in the layout of the latents. */
+  /** Runs one pass. Returns a new tensor in the layout of the latents, with a `second` condition both predictions as a batch. */
   protected abstract forward(
     model: ModelOf<Parts>,
     input: StepInput,
     condition: Condition,
     plan: Plan,
+    second: Condition | undefined,
   ): Promise<Tensor>;
   /** What the autoencoder decodes. */
   protected rawLatents(vae: DecoderOf<Parts>, latents: HostTensor, _plan: LatentPlan): LatentFrames {
@@ -216,6 +217,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     parallel?.check({
       latentFrames: seen.tokenFrames,
       stepCache: Boolean(settings.stepCache),
+      guidanceBatch: Boolean(settings.guidanceBatch),
     });
     // Its code is loaded where it is asked for.
     const caching = settings.stepCache ? await import("./run-step-cache.js") : undefined;
@@ -263,7 +265,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
       const { device } = this;
       const denoised = await denoise<Condition>({
         ...{ device, scheduler, guidance: plan.guidance, options: run, stepCache },
-        parallel,
+        ...{ parallel, guidanceBatch: settings.guidanceBatch },
         // A run that goes on has them as they were.
         initial: resumeFrom || !conditions ? initial : this.startLatents(initial, conditions),
         firstStep: resumeFrom?.step ?? 0,
@@ -402,7 +404,7 @@ export abstract class DiffusionPipeline<Parts extends PipelineParts, Plan extend
     if (!wasLoaded) await this.device.releaseMemory();
     return {
       ...{ name: weights.name, precision: model.computeDtype },
-      forward: (input, condition) => this.forward(model, input, condition, plan),
+      forward: (input, condition, second) => this.forward(model, input, condition, plan, second),
     };
   }
 

@@ -94,6 +94,11 @@ const fields = {
   useDynamicGuidance: z
     .boolean("expected true or false")
     .describe("CogVideoX: guidance that changes from step to step"),
+  guidanceBatch: z
+    .boolean("expected true or false")
+    .describe(
+      "both predictions of guidance in one pass, a batch of two: faster for short clips, more memory",
+    ),
   flowShift: z
     .number("expected a number above 0")
     .positive("expected a number above 0")
@@ -168,6 +173,7 @@ const COMMON = [
   ...(["windowFrames", "windowOverlap", "prompts"] as const),
   ...([
     "guidanceScale",
+    "guidanceBatch",
     "flowShift",
     "scheduler",
     "stepCache",
@@ -212,6 +218,10 @@ export class FamilyOptions {
     ] as const) {
       if (given[one] === undefined || given[other] === undefined) continue;
       throw badOption(`${one} and ${other} exclude each other`, `Leave one of them out.`);
+    }
+    if (given.guidanceBatch && given.stepCache !== undefined) {
+      // A cache decides for each prediction by itself whether it is computed.
+      throw badOption("guidanceBatch and stepCache exclude each other", "Leave one of them out.");
     }
     if (given.prompt === undefined && given.promptEmbeds === undefined && given.prompts === undefined) {
       const fix = this.names.includes("promptEmbeds") ? "Give prompt, or promptEmbeds." : "Give prompt.";

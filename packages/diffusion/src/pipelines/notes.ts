@@ -20,6 +20,7 @@ export function commonNotes(plan: NotedPlan, given: GenerateOptions, usesSeed: b
     const why = `guidance is off with guidanceScale ${settings.guidanceScale}`;
     if (given.negativePrompt) notes.push(withoutEffect("negativePrompt", why));
     if (given.negativePromptEmbeds) notes.push(withoutEffect("negativePromptEmbeds", why));
+    if (given.guidanceBatch) notes.push(withoutEffect("guidanceBatch", why));
     if (given.guidanceScale !== undefined && given.guidanceScale < 1) {
       notes.push(`guidanceScale ${given.guidanceScale} turned guidance off, as 1 does.`);
     }

@@ -20,6 +20,13 @@ export interface ParallelOptions {
   readonly context?: Collective;
 }
 
+/** What of a generation ranks may not be able to do. */
+export interface ParallelClip {
+  readonly latentFrames: number;
+  readonly stepCache: boolean;
+  readonly guidanceBatch: boolean;
+}
+
 /** The ranks of an open pipeline. */
 export class ParallelRun {
   readonly guidance: Collective | undefined;
@@ -39,11 +46,14 @@ export class ParallelRun {
 
   /**
    * Before anything is loaded.
-   * @param clip latent frames, and whether a step cache was asked for
-   * @throws UsageError `BAD_OPTION` with a step cache, `TOO_FEW_FRAMES` where a rank would have none
+   * @param clip latent frames, and whether a step cache or a batch of both predictions was asked for
+   * @throws UsageError `BAD_OPTION` with one of these, `TOO_FEW_FRAMES` where a rank would have none
    */
-  check({ latentFrames, stepCache }: { readonly latentFrames: number; readonly stepCache: boolean }): void {
+  check({ latentFrames, stepCache, guidanceBatch }: ParallelClip): void {
     if (!this.guidance && !this.sequence) return;
+    if (guidanceBatch) {
+      throw badOption("guidanceBatch does not work on several ranks", "Leave one of the two out.");
+    }
     if (stepCache) {
       // Ranks would decide by themselves, each by what it sees, and wait for passes that others leave out.
       throw badOption("stepCache does not work on several ranks", "Leave one of the two out.");

@@ -8,7 +8,8 @@ import type { PlannedWindows } from "./windows/window-options.js";
 
 /** What of a clip's plan they are about. */
 export interface SettledPlan {
-  readonly settings: GenerationDefaults & Pick<GenerateOptions, "prompt" | "negativePromptEmbeds" | "preset">;
+  readonly settings: GenerationDefaults &
+    Pick<GenerateOptions, "prompt" | "negativePromptEmbeds" | "preset" | "guidanceBatch">;
   readonly guidance: Pick<Guidance, "isOn">;
   readonly scheduler: Pick<Scheduler, "timesteps">;
   readonly used?: RunSettings;
@@ -24,6 +25,7 @@ export function usedSettings(plan: SettledPlan, seed: Seed | undefined): RunSett
     ...{ num_frames: numFrames, height, width },
     num_inference_steps: plan.scheduler.timesteps.length,
     guidance_scale: plan.guidance.isOn ? settings.guidanceScale : 1,
+    guidance_batch: plan.guidance.isOn ? (settings.guidanceBatch ?? false) : null,
     preset: settings.preset ?? null,
     ...plan.used,
     seed: seed === undefined ? null : seedForJson(seed),

@@ -85,6 +85,12 @@ export interface GenerateOptions {
   readonly guidanceScale2?: number;
   /** CogVideoX: guidance that changes from step to step, up to `guidanceScale` + 1 (diffusers' `use_dynamic_cfg`). Default false. */
   readonly useDynamicGuidance?: boolean;
+  /**
+   * Both predictions of a guided step in one pass of the transformer, in a batch of two: faster where a clip is short or
+   * blocks are streamed, with more memory. The numbers are those of two passes. Not with `stepCache` or on several ranks.
+   * Default false.
+   */
+  readonly guidanceBatch?: boolean;
   /** Shift of the noise schedule; default: the checkpoint's. */
   readonly flowShift?: number;
   /**

@@ -48,6 +48,8 @@ export interface RehearsalOptions {
   /** Size of the image that the video begins with, for families that take the video's size from it. */
   readonly image?: ImageSize | undefined;
   readonly guidanceScale?: number | undefined;
+  /** Both predictions of guidance in one pass; without effect where guidance is off. Default false. */
+  readonly guidanceBatch?: boolean | undefined;
   readonly precision?: Precision | undefined;
   /** Run the transformer in the memory of two blocks; default false. */
   readonly offload?: boolean | undefined;

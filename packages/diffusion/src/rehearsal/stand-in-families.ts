@@ -74,6 +74,8 @@ export interface StandInTransformer {
     pass: StandInPass,
     step: StepInfo,
     control: PassControl,
+    /** What a second prediction of the same latents is conditioned on: both in one pass. */
+    second?: Readonly<Record<string, Tensor>>,
   ): Promise<Tensor>;
   /** Frees what `understand` made. */
   release?(): void;
@@ -187,13 +189,15 @@ const wan: StandIn = (device, config, attention) => {
       image_dim === null || rows.image === undefined
         ? {}
         : { encoderHiddenStatesImage: [images, rows.image / images, image_dim] },
-    forward: ({ latents, encoderHiddenStates, ...others }, { hasImage, latentChannels }, step, control) => {
+    forward: (inputs, { hasImage, latentChannels }, step, control, second) => {
+      const { latents, encoderHiddenStates, ...others } = inputs;
       const [, , frames, height, width] = latents!.shape as [number, number, number, number, number];
       const perFrame = (height / patch_size[1]) * (width / patch_size[2]);
       // The picture is the first frame itself where it has no channels beside it.
       const isFrame = hasImage && in_channels === latentChannels;
       return target.forward({
         ...{ ...others, step, ...control, latents: latents!, encoderHiddenStates: encoderHiddenStates! },
+        second: second && { encoderHiddenStates: second.encoderHiddenStates! },
         timestep: isFrame ? tokenTimesteps(TIMESTEP, perFrame, frames) : TIMESTEP,
       });
     },
@@ -218,9 +222,13 @@ const hunyuan: StandIn = (device, config, attention) => {
     },
     picture: ({ rows, configs }) =>
       configs.image_encoder ? { imageEmbeds: [1, rows.image ?? 729, image_embed_dim] } : {},
-    forward: ({ latents, encoderHiddenStates, ...others }, _clip, step, control) =>
+    forward: ({ latents, encoderHiddenStates, ...others }, _clip, step, control, second) =>
       target.forward({
         ...{ ...others, step, ...control, latents: latents!, encoderHiddenStates: encoderHiddenStates! },
+        second: second && {
+          encoderHiddenStates: second.encoderHiddenStates!,
+          encoderHiddenStates2: second.encoderHiddenStates2,
+        },
         timestep: TIMESTEP,
         ...(use_meanflow ? { timestepR: 0 } : {}),
       }),
@@ -237,9 +245,10 @@ const cogvideox: StandIn = (device, config, attention) => {
     ],
     prompt: ({ rows }) => ({ encoderHiddenStates: [1, rows.text ?? 226, text_embed_dim] }),
     picture: () => ({}),
-    forward: ({ latents, encoderHiddenStates }, _clip, step, control) =>
+    forward: ({ latents, encoderHiddenStates }, _clip, step, control, second) =>
       target.forward({
         ...{ step, ...control, latents: latents!, encoderHiddenStates: encoderHiddenStates! },
+        second: second && { encoderHiddenStates: second.encoderHiddenStates! },
         timestep: TIMESTEP,
       }),
   };
@@ -264,11 +273,13 @@ const cosmos3: StandIn = (device, config, attention) => {
     // What was understood stays where `understand` put it.
     prompt: () => ({}),
     picture: () => ({}),
-    forward: ({ latents }, { prompt }, step, control) =>
-      target.forward({
-        ...{ step, ...control, latents: latents!, timestep: TIMESTEP },
-        understanding: understandings[prompt] ?? understandings[0]!,
-      }),
+    forward: ({ latents }, { prompt }, step, control, second) => {
+      const text = (index: number) => ({ understanding: understandings[index] ?? understandings[0]! });
+      return target.forward({
+        ...{ step, ...control, latents: latents!, timestep: TIMESTEP, ...text(prompt) },
+        second: second && text(prompt + 1),
+      });
+    },
     release,
   };
 };

@@ -65,6 +65,8 @@ export interface StandInModelOptions {
   readonly prompts?: number | undefined;
   /** Of each prompt, where they are known. Default: as many as the pipeline fills up to, or cuts to. */
   readonly tokens?: readonly PromptTokens[] | undefined;
+  /** Two prompts in one pass: guidance as a batch of two. Default false. */
+  readonly guidanceBatch?: boolean | undefined;
   /** A cache of steps that keeps what blocks changed. */
   readonly stepCache?: StepCacheOptions["name"] | undefined;
   /** Tensors of the transformers that LoRAs change. */
@@ -204,7 +206,7 @@ export class StandInModel {
     });
   }
 
-  /** One forward pass, as the pipeline runs it for the prediction of one prompt; reads the prediction back. */
+  /** One forward pass, as the pipeline runs it for the prediction of one prompt, or of both; reads them back. */
   async forward(step: StepInfo, control: PassControl = {}, prompt = 0): Promise<Float32Array> {
     const { device, seen } = this;
     const blockCache = this.#blockCaches[prompt]?.begin({ index: step.index, heard: () => {} });
@@ -212,14 +214,20 @@ export class StandInModel {
     const pass = { prompt, hasImage: this.#hasImage, latentChannels };
     using latents = device.zeros(this.#transformer.latents(seen));
     const inputs = { ...this.#conditions[prompt], latents };
-    using output = await this.#transformer.forward(inputs, pass, step, { ...control, blockCache });
+    const how = { ...control, blockCache };
+    const second = this.#isBatched ? this.#conditions[1] : undefined;
+    using output = await this.#transformer.forward(inputs, pass, step, how, second);
     return await device.read(output);
   }
 
   /** Passes of a step: one, unless each of the prompts takes memory of its own. */
   get passes(): number {
     const { tokens, stepCache } = this.#options;
-    return tokens || stepCache ? this.#prompts : 1;
+    return !this.#isBatched && (tokens || stepCache) ? this.#prompts : 1;
+  }
+
+  get #isBatched(): boolean {
+    return this.#options.guidanceBatch === true && this.#prompts > 1;
   }
 
   get #prompts(): number {

@@ -10,7 +10,8 @@ import { WanPipeline } from "../pipelines/wan/pipeline-wan.js";
 import { caseSettings } from "./case-settings.js";
 import { hasExpected, type OpenedCase, openCase } from "./reference-case.js";
 
-const PIPELINES = {
+/** By family. */
+export const PIPELINES = {
   wan: WanPipeline,
   hunyuan: HunyuanVideo15Pipeline,
   cogvideox: CogVideoXPipeline,

@@ -104,7 +104,7 @@ export class Cosmos3Attention implements AttentionModule {
     const { epilogue } = call;
     const hiddenStates = linear(call.device, flat, p.get(`${name}.weight`), {
       bias: p.optional(`${name}.bias`),
-      gate: epilogue?.gate,
+      ...{ gate: epilogue?.gate, out: epilogue?.out },
       ...(epilogue ? { residual: epilogue.residual, outDtype: "f32" } : {}),
     });
     return { hiddenStates };

@@ -3,7 +3,7 @@
  * come and go, blocks, and rotary tables of its grid. A family's class adds its layers and the forward pass.
  *
  * Residual streams are f32, whose values exceed the f16 range; with `computeDtype` f16 everything between two additions
- * to them is stored as f16. Batch 1: guidance runs as two passes.
+ * to them is stored as f16. One video at a time: a pass makes one prediction of it, or two (`predictions.ts`).
  */
 import {
   AttentionDispatcher,

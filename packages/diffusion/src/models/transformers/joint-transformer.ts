@@ -2,7 +2,7 @@
  * A transformer over two residual streams, video and text, that meet in joint attention, as HunyuanVideo and CogVideoX
  * have it: its blocks, and the middle of its forward pass.
  */
-import type { AttentionCall, AttentionModule } from "@lvsa/core";
+import type { AttentionModule } from "@lvsa/core";
 import { type Device, ShapeError, type Tensor } from "@lvsa/runtime";
 import type { VideoModelDefinition } from "../definition/define-model.js";
 import type { ResolvedConfig } from "../definition/resolved-config.js";
@@ -13,10 +13,19 @@ import {
   type ForwardInputs,
   type TransformerOptions,
 } from "./diffusion-transformer.js";
+import { attendEach } from "./predictions.js";
 import { placeOfCall, runBlocks, type VideoPlace } from "./run-blocks.js";
 
 /** The residual streams, f32. */
-export interface Streams extends Record<string, Tensor> {
+export type Streams = {
+  /** Of all predictions, `[B, S, C]`. */
+  readonly hidden: Tensor;
+  /** Of each prediction, `[1, L, C]`: texts differ in length. */
+  readonly encoders: readonly Tensor[];
+};
+
+/** Rows that scale what a layer adds to each stream, `[1, C]`. */
+export interface Gates {
   readonly hidden: Tensor;
   readonly encoder: Tensor;
 }
@@ -87,7 +96,7 @@ export abstract class JointTransformer<Config extends ResolvedConfig> extends Di
     const block = (previous: Streams, index: number) => {
       const streams = this.block(this.#blocks[index]!, previous, pass);
       inputs.tap?.(`block${index}.hidden`, streams.hidden);
-      inputs.tap?.(`block${index}.encoder`, streams.encoder);
+      for (const encoder of streams.encoders) inputs.tap?.(`block${index}.encoder`, encoder);
       return streams;
     };
     const output = ({ hidden }: Streams) => this.output(hidden, pass);
@@ -98,25 +107,29 @@ export abstract class JointTransformer<Config extends ResolvedConfig> extends Di
     }
   }
 
-  /** A block's attention over both streams. @throws ShapeError `MISSING_STREAM` */
+  /** A block's attention over both streams, added to `residuals`. @throws ShapeError `MISSING_STREAM` */
   protected attend(
     { attention: module }: JointBlock,
-    { hidden: hiddenStates, encoder: encoderHiddenStates }: Streams,
+    normed: Streams,
+    residuals: Streams,
+    gates: Gates,
     place: VideoPlace,
-    epilogues: Pick<AttentionCall, "epilogue" | "encoderEpilogue">,
   ): Streams {
     const { device, family } = this;
-    const streams = { hiddenStates, encoderHiddenStates };
-    const result = this.attention.run({
+    const attended = attendEach(
       device,
-      family,
-      module,
-      ...streams,
-      ...placeOfCall(place),
-      ...epilogues,
-    });
-    const encoder = result.encoderHiddenStates;
-    if (encoder) return { hidden: result.hiddenStates, encoder };
+      normed.hidden,
+      residuals.hidden,
+      ({ hiddenStates, residual, out }, index) =>
+        this.attention.run({
+          ...{ device, family, module, hiddenStates, ...placeOfCall(place) },
+          encoderHiddenStates: normed.encoders[index]!,
+          epilogue: { residual, gate: gates.hidden, ...(out ? { out } : {}) },
+          encoderEpilogue: { residual: residuals.encoders[index]!, gate: gates.encoder },
+        }),
+    );
+    const encoders = attended.encoders.filter((encoder) => encoder !== undefined);
+    if (encoders.length === normed.encoders.length) return { hidden: attended.hidden, encoders };
     throw new ShapeError("MISSING_STREAM", `${module.name}: the processor returned no encoder stream`, {
       fix: "A processor of joint attention returns hiddenStates and encoderHiddenStates.",
     });

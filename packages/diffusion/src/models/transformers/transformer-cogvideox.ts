@@ -27,16 +27,21 @@ import {
   modulation,
   type Streams,
 } from "./joint-transformer.js";
+import { conditionsOf, eachPrediction, joined, repeated, type WithSecond } from "./predictions.js";
 import { allRows, videoPlace } from "./run-blocks.js";
 import { type CogVideoXTransformerConfig, cogVideoXTransformer } from "./transformer-cogvideox-definition.js";
 
-export interface CogVideoXForwardInputs extends ForwardInputs {
+/** What tells two predictions of the same latents apart. */
+export interface CogVideoXText {
+  /** Text embeddings `[1, L, text_embed_dim]`, padding included. */
+  readonly encoderHiddenStates: Tensor;
+}
+
+export interface CogVideoXForwardInputs extends ForwardInputs, WithSecond<CogVideoXText> {
   /** Latents `[1, T, C, h, w]` f32: frames before channels; those of an image behind the noisy ones of each frame. */
   readonly latents: Tensor;
   /** 0 to 999. */
   readonly timestep: number;
-  /** Text embeddings `[1, L, text_embed_dim]`, padding included. */
-  readonly encoderHiddenStates: Tensor;
 }
 
 /** What image to video of 1.5 always gets as `ofs`. */
@@ -78,7 +83,10 @@ export class CogVideoXTransformer3DModel extends JointTransformer<CogVideoXTrans
     return videoGeometry("CogVideoX", grid, this.patchSize, { conditionFrames });
   }
 
-  /** Runs one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, f32, owned by the caller. */
+  /**
+   * Runs one forward pass. Returns the prediction `[1, T, out_channels, h, w]`, with a `second` text `[2, …]`, f32, owned by
+   * the caller.
+   */
   async forward(inputs: CogVideoXForwardInputs): Promise<Tensor> {
     const { device } = this;
     const { tap } = inputs;
@@ -93,11 +101,11 @@ export class CogVideoXTransformer3DModel extends JointTransformer<CogVideoXTrans
       const activatedTemb = activate(device, temb, "silu");
       return {
         activatedTemb,
-        streams: this.#embed(inputs, geometry, this.#addedPositions(inputs, geometry)),
+        streams: this.#embed(inputs, geometry),
       };
     });
     tap?.("patch_embed.hidden", start.streams.hidden);
-    tap?.("patch_embed.encoder", start.streams.encoder);
+    for (const encoder of start.streams.encoders) tap?.("patch_embed.encoder", encoder);
     return this.run(start, inputs, videoPlace(inputs, geometry, tables));
   }
 
@@ -114,38 +122,45 @@ export class CogVideoXTransformer3DModel extends JointTransformer<CogVideoXTrans
     return add(device, temb, ofs);
   }
 
-  #embed(
-    { latents, encoderHiddenStates }: CogVideoXForwardInputs,
-    { latentFrames: T, height: H, width: W }: VideoGeometry,
-    positions: Positions | undefined,
-  ): Streams {
+  #embed(inputs: CogVideoXForwardInputs, geometry: VideoGeometry): Streams {
+    const { latents } = inputs;
+    const { latentFrames: T, height: H, width: W } = geometry;
+    const texts = conditionsOf<CogVideoXText>(inputs);
+    const positions = texts.map((text) => this.#addedPositions(text, geometry));
     const p = this.parameters.scoped("patch_embed.");
     const [pt, s] = this.patchSize;
     const C = this.config.in_channels;
     // Feature order (channel, time, row, column), channel slowest.
     const cells = permute(this.device, latents.reshape([T, pt, C, H, s, W, s]), [0, 3, 5, 2, 1, 4, 6]);
     const patches = cells.reshape([1, T * H * W, C * pt * s * s]);
-    return {
-      hidden: patchLayer(p, "proj", patches, { residual: positions?.video }),
-      encoder: linearLayer(p, "text_proj", encoderHiddenStates, {
-        residual: positions?.text,
+    const video = positions.map((one) => one?.video);
+    const hidden =
+      // Learned positions of the video begin behind the text: predictions with texts of two lengths differ in them.
+      this.config.use_learned_positional_embeddings
+        ? joined(
+            this.device,
+            video.map((residual) => patchLayer(p, "proj", patches, { residual })),
+          )
+        : repeated(this.device, patchLayer(p, "proj", patches, { residual: video[0] }), texts.length);
+    const encoders = texts.map(({ encoderHiddenStates }, index) =>
+      linearLayer(p, "text_proj", encoderHiddenStates, {
+        residual: positions[index]?.text,
         outDtype: "f32",
       }),
-    };
+    );
+    return { hidden, encoders };
   }
 
-  protected block(block: JointBlock, { hidden, encoder }: Streams, pass: JointPass): Streams {
+  protected block(block: JointBlock, streams: Streams, pass: JointPass): Streams {
     const p = block.parameters;
     // 1. Joint attention. Rows: shift, scale, gate of the video, then of the text.
     const first = modulation(p, "norm1", pass.activatedTemb);
     const normed = {
-      hidden: this.#modulated(p, "norm1", hidden, first, 0),
-      encoder: this.#modulated(p, "norm1", encoder, first, 3),
+      hidden: this.#modulated(p, "norm1", streams.hidden, first, 0),
+      encoders: streams.encoders.map((encoder) => this.#modulated(p, "norm1", encoder, first, 3)),
     };
-    const attended = this.attend(block, normed, pass.place, {
-      epilogue: { residual: hidden, gate: first.rows(2, 3) },
-      encoderEpilogue: { residual: encoder, gate: first.rows(5, 6) },
-    });
+    const gates = { hidden: first.rows(2, 3), encoder: first.rows(5, 6) };
+    const attended = this.attend(block, normed, streams, gates, pass.place);
     // 2. Feed-forward, the same weights for both streams
     const second = modulation(p, "norm2", pass.activatedTemb);
     const stream = (x: Tensor, at: number) =>
@@ -155,7 +170,10 @@ export class CogVideoXTransformer3DModel extends JointTransformer<CogVideoXTrans
         gate: second.rows(at + 2, at + 3),
         outDtype: "f32",
       });
-    return { hidden: stream(attended.hidden, 0), encoder: stream(attended.encoder, 3) };
+    return {
+      hidden: stream(attended.hidden, 0),
+      encoders: attended.encoders.map((encoder) => stream(encoder, 3)),
+    };
   }
 
   #modulated(p: Parameters, name: string, x: Tensor, rows: Tensor, at: number): Tensor {
@@ -178,12 +196,13 @@ export class CogVideoXTransformer3DModel extends JointTransformer<CogVideoXTrans
       scale: table.rows(1, 2),
     });
     const rows = linearLayer(p, "proj_out", modulated, { outDtype: "f32" });
-    const patches = allRows(device, rows, place);
     const { latentFrames: T, height: H, width: W } = place.geometry;
     const [pt, s] = this.patchSize;
-    const C = patches.dim(2) / (pt * s * s);
-    const cells = permute(device, patches.reshape([T, H, W, C, pt, s, s]), [0, 4, 3, 1, 5, 2, 6]);
-    return cells.reshape([1, T * pt, C, H * s, W * s]);
+    return eachPrediction(device, allRows(device, rows, place), (patches) => {
+      const C = patches.dim(2) / (pt * s * s);
+      const cells = permute(device, patches.reshape([T, H, W, C, pt, s, s]), [0, 4, 3, 1, 5, 2, 6]);
+      return cells.reshape([1, T * pt, C, H * s, W * s]);
+    });
   }
 
   #rotaryTables(geometry: VideoGeometry): RotaryTables {
@@ -193,10 +212,10 @@ export class CogVideoXTransformer3DModel extends JointTransformer<CogVideoXTrans
   }
 
   /** Of the 2B model, and of image to video besides the rotary ones; none otherwise. Views: for a scope. */
-  #addedPositions(inputs: CogVideoXForwardInputs, geometry: VideoGeometry): Positions | undefined {
+  #addedPositions({ encoderHiddenStates }: CogVideoXText, geometry: VideoGeometry): Positions | undefined {
     const { config } = this;
     if (config.use_learned_positional_embeddings) {
-      const text = inputs.encoderHiddenStates.dim(1);
+      const text = encoderHiddenStates.dim(1);
       checkLearnedPositions(config, geometry, text);
       if (hasLearnedLength(config, geometry)) {
         const table = this.parameters.get("patch_embed.pos_embedding");

@@ -34,6 +34,7 @@ import {
   type ForwardInputs,
   type TransformerOptions,
 } from "./diffusion-transformer.js";
+import { attendEach, conditionsOf, eachPrediction, repeated, type WithSecond } from "./predictions.js";
 import { allRows, placeOfCall, runBlocks, type VideoPlace, videoPlace } from "./run-blocks.js";
 import {
   type Cosmos3TransformerConfig,
@@ -45,13 +46,17 @@ import {
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
 const TIME_FEATURES = 256;
 
-export interface Cosmos3ForwardInputs extends ForwardInputs {
+/** What tells two predictions of the same latents apart. */
+export interface Cosmos3Text {
+  /** From `understand`. */
+  readonly understanding: Cosmos3Understanding;
+}
+
+export interface Cosmos3ForwardInputs extends ForwardInputs, WithSecond<Cosmos3Text> {
   /** `[1, latent_channel, T, h, w]` f32. */
   readonly latents: Tensor;
   /** 0 to 1000. */
   readonly timestep: number;
-  /** From `understand`. */
-  readonly understanding: Cosmos3Understanding;
   /** Video frames per second, which spread the positions in time. Default `base_fps`. */
   readonly fps?: number;
   /**
@@ -66,6 +71,11 @@ export interface UnderstandOptions extends Pick<LoadOptions, "signal"> {
   readonly onProgress?: (done: number, total: number) => void;
   /** Set in tests; then the last layer, whose result nobody needs, runs whole. */
   readonly tap?: UnderstandingTap;
+}
+
+/** A text, and the video's positions behind it. */
+interface PlacedText extends Cosmos3Text {
+  readonly place: VideoPlace;
 }
 
 interface Layer {
@@ -176,24 +186,31 @@ export class Cosmos3OmniTransformer extends DiffusionTransformer<Cosmos3Transfor
     }
   }
 
-  /** Runs one pass of the generation stream. Returns the velocity `[1, C, T, h, w]`, f32, owned by the caller. */
+  /**
+   * Runs one pass of the generation stream. Returns the velocity `[1, C, T, h, w]`, with a `second` text `[2, …]`, f32, owned
+   * by the caller.
+   */
   async forward(inputs: Cosmos3ForwardInputs): Promise<Tensor> {
     const device = this.device;
-    const { tap, understanding } = inputs;
+    const { tap } = inputs;
     const geometry = this.geometry(inputs.latents, inputs.conditionFrames);
-    const tables = understanding.videoTables(geometry, inputs.fps ?? this.config.base_fps);
-    tap?.("rope_cos", tables.cos);
-    tap?.("rope_sin", tables.sin);
-    const first = device.scope(() => this.#embed(inputs, geometry));
+    // Positions of the video begin behind the text.
+    const texts = conditionsOf<Cosmos3Text>(inputs).map(({ understanding }) => {
+      const tables = understanding.videoTables(geometry, inputs.fps ?? this.config.base_fps);
+      tap?.("rope_cos", tables.cos);
+      tap?.("rope_sin", tables.sin);
+      return { understanding, place: videoPlace(inputs, geometry, tables) };
+    });
+    const first = device.scope(() => repeated(device, this.#embed(inputs, geometry), texts.length));
     tap?.("gen_in", first);
-    const place = videoPlace(inputs, geometry, tables);
+    const { place } = texts[0]!;
     return runBlocks(
       device,
       this.weights,
       first,
       inputs,
       (previous, index) => {
-        const hidden = this.#generateLayer(index, previous, understanding, place);
+        const hidden = this.#generateLayer(index, previous, texts);
         tap?.(`block${index}.gen`, hidden);
         return hidden;
       },
@@ -202,12 +219,13 @@ export class Cosmos3OmniTransformer extends DiffusionTransformer<Cosmos3Transfor
         const weight = p.get("norm_moe_gen.weight");
         const normed = rmsNorm(device, hidden, { weight, eps: this.config.rms_norm_eps });
         const rows = linearLayer(p, "proj_out", normed);
-        const patches = allRows(device, rows, place);
-        const { latent_patch_size } = this.config;
-        for (const rows of givenRows(patches, geometry)) {
-          device.copyBytes(device.zeros(rows.shape, rows.dtype), rows);
-        }
-        return fromCosmos3Patches(device, patches, geometry, latent_patch_size, inputs.latents.shape);
+        return eachPrediction(device, allRows(device, rows, place), (patches) => {
+          const { latent_patch_size } = this.config;
+          for (const rows of givenRows(patches, geometry)) {
+            device.copyBytes(device.zeros(rows.shape, rows.dtype), rows);
+          }
+          return fromCosmos3Patches(device, patches, geometry, latent_patch_size, inputs.latents.shape);
+        });
       },
       { shard: place.shard },
     );
@@ -247,19 +265,19 @@ export class Cosmos3OmniTransformer extends DiffusionTransformer<Cosmos3Transfor
     return { hidden, context: { key, value } };
   }
 
-  #generateLayer(index: number, x: Tensor, understanding: Cosmos3Understanding, place: VideoPlace): Tensor {
+  #generateLayer(index: number, x: Tensor, texts: readonly PlacedText[]): Tensor {
+    const { device, family } = this;
     const { attention: module, parameters } = this.#gen[index]!;
-    const hiddenStates = this.#normed(x, parameters, "input_layernorm_moe_gen");
-    const hidden = this.attention.run({
-      device: this.device,
-      family: this.family,
-      module,
-      hiddenStates,
-      context: contextOf(understanding, index),
-      ...placeOfCall(place),
-      epilogue: { residual: x },
-    }).hiddenStates;
-    hiddenStates.dispose();
+    const normed = this.#normed(x, parameters, "input_layernorm_moe_gen");
+    const { hidden } = attendEach(device, normed, x, ({ hiddenStates, residual, out }, prediction) => {
+      const { understanding, place } = texts[prediction]!;
+      return this.attention.run({
+        ...{ device, family, module, hiddenStates, context: contextOf(understanding, index) },
+        ...placeOfCall(place),
+        epilogue: { residual, ...(out ? { out } : {}) },
+      });
+    });
+    normed.dispose();
     this.#feedForward(hidden, parameters, "_moe_gen");
     return hidden;
   }

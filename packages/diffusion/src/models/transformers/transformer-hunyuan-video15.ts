@@ -3,7 +3,7 @@
  * Source: diffusers `models/transformers/transformer_hunyuan_video15.py`.
  */
 import type { PatchSize, RotaryTables, VideoGeometry } from "@lvsa/core";
-import { activate, add, type Device, layerNorm, type Tensor } from "@lvsa/runtime";
+import { activate, add, type Device, disposeTensors, layerNorm, type Tensor } from "@lvsa/runtime";
 import { rotaryFrequencies, timestepEmbedding, timesteps } from "../embeddings.js";
 import { feedForward } from "../feed-forward.js";
 import { linearLayer, patchLayer } from "../layers.js";
@@ -20,6 +20,7 @@ import {
   modulation,
   type Streams,
 } from "./joint-transformer.js";
+import { conditionsOf, eachPrediction, repeated, type WithSecond } from "./predictions.js";
 import { allRows, videoPlace } from "./run-blocks.js";
 import {
   type HunyuanVideo15TransformerConfig,
@@ -30,17 +31,21 @@ const EPS = 1e-6;
 /** Width of the sinusoidal timestep features; fixed in diffusers. */
 const TIME_FEATURES = 256;
 
-export interface HunyuanVideo15ForwardInputs extends ForwardInputs {
+/** What tells two predictions of the same latents apart. */
+export interface HunyuanVideo15Texts {
+  /** Text embeddings `[1, L, text_embed_dim]`, valid tokens only. */
+  readonly encoderHiddenStates: Tensor;
+  /** Glyph embeddings `[1, L2, text_embed_2_dim]`, valid tokens only; none when the prompt quotes no text. */
+  readonly encoderHiddenStates2?: Tensor | undefined;
+}
+
+export interface HunyuanVideo15ForwardInputs extends ForwardInputs, WithSecond<HunyuanVideo15Texts> {
   /** `[1, in_channels, T, h, w]` f32: noisy latents, condition latents, mask. */
   readonly latents: Tensor;
   /** 0 to 1000. */
   readonly timestep: number;
   /** Where the step ends, for models that were trained on average velocities (`use_meanflow`). */
   readonly timestepR?: number | undefined;
-  /** Text embeddings `[1, L, text_embed_dim]`, valid tokens only. */
-  readonly encoderHiddenStates: Tensor;
-  /** Glyph embeddings `[1, L2, text_embed_2_dim]`, valid tokens only; none when the prompt quotes no text. */
-  readonly encoderHiddenStates2?: Tensor | undefined;
   /** Image embeddings `[1, N, image_embed_dim]`; none for text to video. */
   readonly imageEmbeds?: Tensor | undefined;
 }
@@ -68,7 +73,10 @@ export class HunyuanVideo15Transformer3DModel extends JointTransformer<HunyuanVi
     return videoGeometry("HunyuanVideo 1.5", grid, this.patchSize, { conditionFrames });
   }
 
-  /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
+  /**
+   * Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, with `second` texts `[2, …]`, f32, owned
+   * by the caller.
+   */
   async forward(inputs: HunyuanVideo15ForwardInputs): Promise<Tensor> {
     const { device } = this;
     const { tap } = inputs;
@@ -88,48 +96,48 @@ export class HunyuanVideo15Transformer3DModel extends JointTransformer<HunyuanVi
   #embed(inputs: HunyuanVideo15ForwardInputs, geometry: VideoGeometry): { temb: Tensor; streams: Streams } {
     const { device, parameters: p, config } = this;
     const patches = toPatches(device, inputs.latents, geometry, this.patchSize);
-    const hidden = patchLayer(p, "x_embedder.proj", patches);
+    const texts = conditionsOf<HunyuanVideo15Texts>(inputs);
+    const hidden = repeated(device, patchLayer(p, "x_embedder.proj", patches), texts.length);
     const timeFeatures = timesteps(device, [inputs.timestep], TIME_FEATURES);
     let temb = timestepEmbedding(timeFeatures, p.scoped("time_embed.timestep_embedder."));
     if (config.use_meanflow && inputs.timestepR !== undefined) {
       const features = timesteps(device, [inputs.timestepR], TIME_FEATURES);
       temb = add(device, temb, timestepEmbedding(features, p.scoped("time_embed.timestep_embedder_r.")));
     }
-    const encoder = encoderStream(
-      device,
-      p,
-      { text: inputs.encoderHiddenStates, glyph: inputs.encoderHiddenStates2, image: inputs.imageEmbeds },
-      {
-        heads: config.num_attention_heads,
-        refinerLayers: config.num_refiner_layers,
-        timeFeatures,
-        tap: inputs.tap,
-      },
+    const options = {
+      heads: config.num_attention_heads,
+      refinerLayers: config.num_refiner_layers,
+      timeFeatures,
+      tap: inputs.tap,
+    };
+    const encoders = texts.map(({ encoderHiddenStates: text, encoderHiddenStates2: glyph }) =>
+      encoderStream(device, p, { text, glyph, image: inputs.imageEmbeds }, options),
     );
-    return { temb, streams: { hidden, encoder } };
+    return { temb, streams: { hidden, encoders } };
   }
 
   /** Takes the streams over and frees them. */
-  protected block(block: JointBlock, { hidden, encoder }: Streams, pass: JointPass): Streams {
+  protected block(block: JointBlock, streams: Streams, pass: JointPass): Streams {
     const p = block.parameters;
     // Rows: shift, scale and gate of attention, then of the feed-forward.
     const rows = modulation(p, "norm1", pass.activatedTemb);
     const encoderRows = modulation(p, "norm1_context", pass.activatedTemb);
     const normed = {
-      hidden: this.#modulated(hidden, rows, 0),
-      encoder: this.#modulated(encoder, encoderRows, 0),
+      hidden: this.#modulated(streams.hidden, rows, 0),
+      encoders: streams.encoders.map((encoder) => this.#modulated(encoder, encoderRows, 0)),
     };
     // 1. Joint attention
-    const attended = this.attend(block, normed, pass.place, {
-      epilogue: { residual: hidden, gate: rows.rows(2, 3) },
-      encoderEpilogue: { residual: encoder, gate: encoderRows.rows(2, 3) },
-    });
+    const gates = { hidden: rows.rows(2, 3), encoder: encoderRows.rows(2, 3) };
+    const attended = this.attend(block, normed, streams, gates, pass.place);
     // Of a long clip every tensor of the video stream is large: none is kept longer than it is needed.
-    for (const done of [normed.hidden, normed.encoder, hidden, encoder]) done.dispose();
+    disposeTensors(normed);
+    disposeTensors(streams);
     // 2. Feed-forward
     return {
       hidden: this.#feedForward(p.scoped("ff."), attended.hidden, rows),
-      encoder: this.#feedForward(p.scoped("ff_context."), attended.encoder, encoderRows),
+      encoders: attended.encoders.map((encoder) =>
+        this.#feedForward(p.scoped("ff_context."), encoder, encoderRows),
+      ),
     };
   }
 
@@ -157,7 +165,9 @@ export class HunyuanVideo15Transformer3DModel extends JointTransformer<HunyuanVi
     // Scale comes first here, unlike in the blocks.
     const normed = layerNorm(device, hidden, { eps: EPS, scale: table.rows(0, 1), shift: table.rows(1, 2) });
     const rows = linearLayer(p, "proj_out", normed, { outDtype: "f32" });
-    return fromPatches(device, allRows(device, rows, place), place.geometry, this.patchSize);
+    return eachPrediction(device, allRows(device, rows, place), (patches) =>
+      fromPatches(device, patches, place.geometry, this.patchSize),
+    );
   }
 
   /** Source: diffusers `HunyuanVideo15RotaryPosEmbed`. */

@@ -27,17 +27,22 @@ import {
   type ForwardInputs,
   type TransformerOptions,
 } from "./diffusion-transformer.js";
+import { attendEach, conditionsOf, eachPrediction, repeated, type WithSecond } from "./predictions.js";
 import { allRows, placeOfCall, runBlocks, type VideoPlace, videoPlace } from "./run-blocks.js";
 import { type WanTransformerConfig, wanTransformer } from "./transformer-wan-definition.js";
 import { WanAttention } from "./wan-attention.js";
 
-export interface WanForwardInputs extends ForwardInputs {
+/** What tells two predictions of the same latents apart. */
+export interface WanText {
+  /** Text embeddings `[1, L, text_dim]`. */
+  readonly encoderHiddenStates: Tensor;
+}
+
+export interface WanForwardInputs extends ForwardInputs, WithSecond<WanText> {
   /** Latents `[1, C, T, h, w]`, f32. */
   readonly latents: Tensor;
   /** One timestep, or one per video token (Wan 2.2 TI2V). */
   readonly timestep: number | ArrayLike<number>;
-  /** Text embeddings `[1, L, text_dim]`. */
-  readonly encoderHiddenStates: Tensor;
   /** Image embeddings `[1, 257, image_dim]` (Wan 2.1 image to video). */
   readonly encoderHiddenStatesImage?: Tensor;
 }
@@ -81,7 +86,10 @@ export class WanTransformer3DModel extends DiffusionTransformer<WanTransformerCo
     return videoGeometry("Wan", grid, this.config.patch_size, { conditionFrames });
   }
 
-  /** Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, f32, owned by the caller. */
+  /**
+   * Runs one forward pass. Returns the predicted flow `[1, out_channels, T, h, w]`, with a `second` text `[2, …]`, f32, owned
+   * by the caller.
+   */
   async forward(inputs: WanForwardInputs): Promise<Tensor> {
     const device = this.device;
     const geometry = this.geometry(inputs.latents, inputs.conditionFrames);
@@ -90,11 +98,12 @@ export class WanTransformer3DModel extends DiffusionTransformer<WanTransformerCo
     inputs.tap?.("rope_sin", tables.sin);
     // 1. Patches and conditions
     const place = videoPlace(inputs, geometry, tables);
-    const first = this.#patchEmbedding(inputs.latents, geometry);
+    const predictions = conditionsOf<WanText>(inputs).length;
+    const first = this.#patchEmbedding(inputs.latents, geometry, predictions);
     inputs.tap?.("patch_embedded", first);
     const conditions = device.scope(() => this.#conditions(inputs, geometry, place));
     try {
-      const { temb, modulation, context } = conditions;
+      const { temb, modulation, contexts } = conditions;
       return await runBlocks(
         device,
         this.weights,
@@ -103,7 +112,7 @@ export class WanTransformer3DModel extends DiffusionTransformer<WanTransformerCo
         // 2. Blocks
         (previous, i) => {
           const block = this.#blocks[i]!;
-          const hidden = this.#block(block, previous, modulation, context, place);
+          const hidden = this.#block(block, previous, modulation, contexts, place);
           inputs.tap?.(`block${i}`, hidden);
           return hidden;
         },
@@ -116,22 +125,25 @@ export class WanTransformer3DModel extends DiffusionTransformer<WanTransformerCo
     }
   }
 
-  #patchEmbedding(latents: Tensor, geometry: VideoGeometry): Tensor {
+  #patchEmbedding(latents: Tensor, geometry: VideoGeometry, predictions: number): Tensor {
     return this.device.scope(() => {
       const patches = toPatches(this.device, latents, geometry, this.config.patch_size);
-      return patchLayer(this.parameters, "patch_embedding", patches);
+      return repeated(this.device, patchLayer(this.parameters, "patch_embedding", patches), predictions);
     });
   }
 
-  /** Time embedding, the six modulation rows `[6·G, C]`, and the projected context. */
+  /** Time embedding, the six modulation rows `[6·G, C]`, and the projected context of each prediction. */
   #conditions(
     inputs: WanForwardInputs,
     geometry: VideoGeometry,
     { shard }: VideoPlace,
-  ): { temb: Tensor; modulation: Tensor; context: Tensor } {
+  ): { temb: Tensor; modulation: Tensor; contexts: readonly Tensor[] } {
     const device = this.device;
     const p = this.parameters.scoped("condition_embedder.");
-    const groups = groupTimesteps(inputs.timestep, geometry);
+    const texts = conditionsOf<WanText>(inputs);
+    const own = groupTimesteps(inputs.timestep, geometry);
+    // One group counts for all rows; several are those of one prediction.
+    const groups = own.length === 1 ? own : texts.flatMap(() => own);
     const features = timesteps(device, groups, this.config.freq_dim);
     const temb = timestepEmbedding(features, p.scoped("time_embedder."));
     inputs.tap?.("temb", temb);
@@ -139,19 +151,24 @@ export class WanTransformer3DModel extends DiffusionTransformer<WanTransformerCo
     inputs.tap?.("time_proj", projected);
     const dim = temb.dim(1);
     // Of a shard: the rows of its own frames or tokens.
-    const own = shard?.groups(groups.length) ?? { start: 0, end: groups.length };
-    const rows = projected.rows(own.start, own.end).reshape([own.end - own.start, 6, dim]);
+    const { start, end } = shard?.groups(groups.length) ?? { start: 0, end: groups.length };
+    const rows = projected.rows(start, end).reshape([end - start, 6, dim]);
     const modulation = permute(device, rows, [1, 0, 2]).reshape([6 * rows.dim(0), dim]);
 
-    const embeds = inputs.encoderHiddenStates;
-    const hidden = linearLayer(p, "text_embedder.linear_1", embeds, { activation: "gelu_tanh" });
-    const text = linearLayer(p, "text_embedder.linear_2", hidden, { outDtype: this.computeDtype });
-    inputs.tap?.("text_projected", text);
-    if (!inputs.encoderHiddenStatesImage) return { temb, modulation, context: text };
+    const projectedTexts = texts.map(({ encoderHiddenStates }) => {
+      const hidden = linearLayer(p, "text_embedder.linear_1", encoderHiddenStates, {
+        activation: "gelu_tanh",
+      });
+      const text = linearLayer(p, "text_embedder.linear_2", hidden, { outDtype: this.computeDtype });
+      inputs.tap?.("text_projected", text);
+      return text;
+    });
+    if (!inputs.encoderHiddenStatesImage) return { temb, modulation, contexts: projectedTexts };
 
     const image = this.#imageEmbedding(inputs.encoderHiddenStatesImage, p.scoped("image_embedder."));
     inputs.tap?.("image_projected", image);
-    return { temb, modulation, context: concat(device, [image, text], 1) };
+    const contexts = projectedTexts.map((text) => concat(device, [image, text], 1));
+    return { temb, modulation, contexts };
   }
 
   #imageEmbedding(embeds: Tensor, p: Parameters): Tensor {
@@ -168,7 +185,13 @@ export class WanTransformer3DModel extends DiffusionTransformer<WanTransformerCo
     return layerNormLayer(p, "norm2", projected, { eps, outDtype: this.computeDtype });
   }
 
-  #block(block: Block, hidden: Tensor, modulation: Tensor, context: Tensor, place: VideoPlace): Tensor {
+  #block(
+    block: Block,
+    hidden: Tensor,
+    modulation: Tensor,
+    contexts: readonly Tensor[],
+    place: VideoPlace,
+  ): Tensor {
     const device = this.device;
     const p = block.parameters;
     const eps = this.config.eps;
@@ -178,30 +201,37 @@ export class WanTransformer3DModel extends DiffusionTransformer<WanTransformerCo
     const table = p.get("scale_shift_table").reshape([6, dim]);
     const rows = add(device, modulation, table);
     const part = (i: number) => rows.rows(i * groups, (i + 1) * groups);
+    // Of one prediction: all rows have one group, or each prediction has groups of its own.
+    const perPrediction = groups === 1 ? 0 : groups / contexts.length;
+    const gateOf = (index: number) =>
+      perPrediction === 0 ? part(2) : part(2).rows(index * perPrediction, (index + 1) * perPrediction);
     const call = { device, family: this.family, ...(place.step ? { step: place.step } : {}) };
 
     // 1. Self attention
     const x1 = layerNorm(device, hidden, { eps, shift: part(0), scale: part(1), outDtype });
-    const afterSelf = this.attention.run({
-      ...call,
-      module: block.selfAttention,
-      hiddenStates: x1,
-      ...placeOfCall(place),
-      epilogue: { residual: hidden, gate: part(2) },
-    }).hiddenStates;
+    const { hidden: afterSelf } = attendEach(device, x1, hidden, ({ hiddenStates, residual, out }, index) =>
+      this.attention.run({
+        ...{ ...call, module: block.selfAttention, hiddenStates, ...placeOfCall(place) },
+        epilogue: { residual, gate: gateOf(index), ...(out ? { out } : {}) },
+      }),
+    );
     x1.dispose();
 
     // 2. Cross attention
     const x2 = this.config.cross_attn_norm
       ? layerNormLayer(p, "norm2", afterSelf, { eps, outDtype })
       : cast(device, afterSelf, outDtype);
-    const afterCross = this.attention.run({
-      ...call,
-      module: block.crossAttention,
-      hiddenStates: x2,
-      encoderHiddenStates: context,
-      epilogue: { residual: afterSelf },
-    }).hiddenStates;
+    const { hidden: afterCross } = attendEach(
+      device,
+      x2,
+      afterSelf,
+      ({ hiddenStates, residual, out }, index) =>
+        this.attention.run({
+          ...{ ...call, module: block.crossAttention, hiddenStates },
+          encoderHiddenStates: contexts[index]!,
+          epilogue: { residual, ...(out ? { out } : {}) },
+        }),
+    );
     x2.dispose();
     afterSelf.dispose();
 
@@ -227,16 +257,12 @@ export class WanTransformer3DModel extends DiffusionTransformer<WanTransformerCo
     const scale = add(device, time, table.rows(1, 2).reshape([dim]));
     const normed = layerNorm(device, hidden, { eps: this.config.eps, shift, scale });
     const rows = linearLayer(this.parameters, "proj_out", normed, { outDtype: "f32" });
-    const patches = allRows(device, rows, place);
-    const channels = patches.dim(2) / (pt * ph * pw);
-    // Patch order (p_t, p_h, p_w, channel), channel fastest.
-    return permute(device, patches.reshape([T, H, W, pt, ph, pw, channels]), [6, 0, 3, 1, 4, 2, 5]).reshape([
-      1,
-      channels,
-      T * pt,
-      H * ph,
-      W * pw,
-    ]);
+    return eachPrediction(device, allRows(device, rows, place), (patches) => {
+      const channels = patches.dim(2) / (pt * ph * pw);
+      // Patch order (p_t, p_h, p_w, channel), channel fastest.
+      const cells = permute(device, patches.reshape([T, H, W, pt, ph, pw, channels]), [6, 0, 3, 1, 4, 2, 5]);
+      return cells.reshape([1, channels, T * pt, H * ph, W * pw]);
+    });
   }
 
   /** Source: diffusers `WanRotaryPosEmbed`. */

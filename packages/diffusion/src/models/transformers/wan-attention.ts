@@ -160,6 +160,7 @@ export class WanAttention implements AttentionModule {
             residual: epilogue.residual,
             outDtype: "f32",
             ...(epilogue.gate ? { gate: epilogue.gate } : {}),
+            ...(epilogue.out ? { out: epilogue.out } : {}),
           }
         : {}),
     });

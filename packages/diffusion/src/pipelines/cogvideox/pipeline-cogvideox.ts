@@ -129,11 +129,14 @@ export class CogVideoXPipeline extends DiffusionPipeline<CogVideoXParts, ClipPla
     model: CogVideoXTransformer3DModel,
     { latents: noisy, timestep, step, control }: StepInput,
     { text, image }: Condition,
+    _plan: ClipPlan,
+    second: Condition | undefined,
   ): Promise<Tensor> {
     const { data, shape } = withImageChannels(noisy, image);
     using latents = this.device.upload(data, shape);
     return await model.forward({
       ...{ ...control, latents, timestep, encoderHiddenStates: text, step },
+      second: second && { encoderHiddenStates: second.text },
       conditionFrames: image ? [0] : [],
     });
   }

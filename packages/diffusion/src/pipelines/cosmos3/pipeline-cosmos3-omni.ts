@@ -164,10 +164,11 @@ export class Cosmos3OmniPipeline extends DiffusionPipeline<Cosmos3Parts, ClipPla
     { latents: { data, shape }, timestep, step, control }: StepInput,
     { understanding, conditionFrames }: Condition,
     { settings: { fps } }: ClipPlan,
+    second: Condition | undefined,
   ): Promise<Tensor> {
     using latents = this.device.upload(data, shape);
     return await model.forward({
-      ...{ ...control, latents, timestep, understanding, fps, step, conditionFrames },
+      ...{ ...control, latents, timestep, understanding, fps, step, conditionFrames, second },
     });
   }
 }

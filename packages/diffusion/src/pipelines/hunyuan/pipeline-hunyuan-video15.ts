@@ -163,6 +163,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
     { latents: noisy, timestep, step, control }: StepInput,
     { text, glyph, imageEmbeds, imageLatents }: Condition,
     { scheduler }: ClipPlan,
+    second: Condition | undefined,
   ): Promise<Tensor> {
     const { data, shape } = modelInput(noisy, imageLatents, model.config.in_channels);
     using latents = this.device.upload(data, shape);
@@ -172,6 +173,7 @@ export class HunyuanVideo15Pipeline extends DiffusionPipeline<HunyuanParts, Clip
       timestepR: model.config.use_meanflow ? (scheduler.timesteps[step.index + 1] ?? 0) : undefined,
       encoderHiddenStates: text,
       encoderHiddenStates2: glyph,
+      second: second && { encoderHiddenStates: second.text, encoderHiddenStates2: second.glyph },
       conditionFrames: imageLatents ? [0] : [],
     });
   }

@@ -129,6 +129,8 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     model: WanTransformer3DModel,
     { latents: { data, shape }, timestep, step, control }: StepInput,
     condition: Condition,
+    _plan: WanPlan,
+    second: Condition | undefined,
   ): Promise<Tensor> {
     const input = modelInput(data, shape, condition);
     using latents = this.device.upload(input.data, [1, input.channels, ...shape.slice(2)]);
@@ -136,6 +138,7 @@ export class WanPipeline extends DiffusionPipeline<WanParts, WanPlan, Condition>
     const perFrame = (shape[3]! / ph) * (shape[4]! / pw);
     return await model.forward({
       ...{ ...control, latents, step, encoderHiddenStates: condition.text },
+      second: second && { encoderHiddenStates: second.text },
       conditionFrames: condition.conditionFrames,
       timestep: condition.firstFrame ? tokenTimesteps(timestep, perFrame, shape[2]!) : timestep,
       ...(condition.imageEmbeds ? { encoderHiddenStatesImage: condition.imageEmbeds } : {}),
