@@ -90,6 +90,7 @@ const CLIP_KINDS: OptionKinds<ClipOptions> = {
   ...{ promptEmbeds: "any", negativePromptEmbeds: "any", promptEmbeds2: "any", negativePromptEmbeds2: "any" },
   ...{ numFrames: "any", windowFrames: "any", windowOverlap: "any", height: "any", width: "any" },
   ...{ numInferenceSteps: "any", guidanceScale: "any", guidanceScale2: "any", useDynamicGuidance: "any" },
+  ...{ guidanceBatch: "any" },
   ...{ flowShift: "any", scheduler: "any", sigmas: "any", preset: "any", stepCache: "any" },
   ...{ boundaryStepIndex: "any", initialLatents: "any", image: "any", lastImage: "any", imageEmbeds: "any" },
   ...{ lvsa: "any", format: "any", quality: "any", loras: "any", memoryBudget: "any" },

@@ -73,7 +73,7 @@ const DECODED_FRAMES = 25;
 const REHEARSAL_KINDS: OptionKinds<RehearsalOptions> = {
   ...{ model: "object", numFrames: "any", windowFrames: "any", height: "any", width: "any", image: "object" },
   ...{ guidanceScale: "any", precision: ["f32", "f16"], offload: "boolean", contextParallelSize: "any" },
-  ...{ tokens: "any", stepCache: "any", merged: "any", device: "object" },
+  ...{ tokens: "any", stepCache: "any", guidanceBatch: "boolean", merged: "any", device: "object" },
 };
 
 export interface Rehearsal {
