@@ -56,6 +56,7 @@ export async function planClip(asked: PlanClipOptions): Promise<ClipPlan> {
     height: grid.height,
     width: grid.width,
     guidanceScale,
+    guidanceBatch: options.guidanceBatch,
     precision: activationDType(device),
     merged: asked.merged,
     device,
