@@ -1,5 +1,7 @@
 /** Where a command writes. Tests hand in their own. */
 import { printable } from "@lvsa/runtime";
+import type { LookForDrivers } from "@lvsa/runtime/node";
+import { withoutDawnLines } from "./native-lines.js";
 import { TolerantOutput } from "./streams.js";
 
 export interface CommandIo {
@@ -13,6 +15,8 @@ export interface CommandIo {
   readonly redraw: (text: string) => void;
   /** Whether `err` and `redraw` are a terminal, where one line can be redrawn. */
   readonly isTerminal: boolean;
+  /** Does what it is given, without what drivers say by themselves meanwhile. Default: as it is. */
+  readonly lookForDrivers?: LookForDrivers;
   /** Characters of a terminal's line, which may change. */
   readonly columns?: () => number | undefined;
 }
@@ -29,13 +33,14 @@ export interface ProcessIo extends CommandIo {
 export function processIo(): ProcessIo {
   const stdout = new TolerantOutput(process.stdout);
   const stderr = new TolerantOutput(process.stderr);
+  const err = (text: string) => stderr.write(printable(text));
   return {
-    ...{ stdout, stderr },
+    ...{ stdout, stderr, err },
     out: (text) => stdout.write(printable(text)),
     progress: (text) => stdout.write(printable(text), "progress"),
-    err: (text) => stderr.write(printable(text)),
     redraw: (text) => stderr.write(text, "progress"),
     isTerminal: process.stderr.isTTY === true,
+    lookForDrivers: (look) => withoutDawnLines(look, err, !stderr.hasWaited),
     columns: () => process.stderr.columns,
   };
 }

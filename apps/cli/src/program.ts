@@ -21,12 +21,20 @@ import type { CommandIo } from "./io.js";
 import { VERSION } from "./version.js";
 
 /** All commands with their options. `exit` hears of an end that is no error thrown. */
-export function createProgram(io: CommandIo, exit: (code: number) => void): Command {
+export function createProgram(given: CommandIo, exit: (code: number) => void): Command {
+  const io: CommandIo = {
+    ...given,
+    lookForDrivers: (look) =>
+      given.lookForDrivers && !program.opts<{ verbose?: boolean }>().verbose
+        ? given.lookForDrivers(look)
+        : look(),
+  };
   const program = new Command("lvsa")
     .description(
       "Long videos from text on any GPU: diffusion models with Long-Video Sparse Attention on WebGPU",
     )
     .version(VERSION)
+    .option("--verbose", "with any command: show also what drivers say by themselves")
     .showSuggestionAfterError()
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: io.err })

@@ -18,6 +18,7 @@ const TOO_MANY_WAITING = 64 << 20;
 export class TolerantOutput {
   readonly #stream: OutputStream;
   #error: NodeJS.ErrnoException | undefined;
+  #hasWaited = false;
 
   constructor(stream: OutputStream) {
     this.#stream = stream;
@@ -31,12 +32,18 @@ export class TolerantOutput {
     return this.#error;
   }
 
+  /** Whether a text was ever not taken at once. */
+  get hasWaited(): boolean {
+    return this.#hasWaited;
+  }
+
   /** @param kind progress may be left out where nobody reads */
   write(text: string, kind: "text" | "progress" = "text"): void {
     if (this.#error || this.#stream.writableLength > (kind === "text" ? TOO_MANY_WAITING : MANY_WAITING))
       return;
     try {
       this.#stream.write(text);
+      this.#hasWaited ||= this.#stream.writableLength > 0;
     } catch (error) {
       // Files are written at once, and say at once that the disk is full.
       this.#error ??= error as NodeJS.ErrnoException;

@@ -22,7 +22,8 @@ export function compareCommand(program: Command, io: CommandIo): void {
     };
     using interrupt = listenForInterrupt(notice);
     try {
-      const reporter = { notice, progress: (line: string) => meter.show(line) };
+      const { lookForDrivers } = io;
+      const reporter = { notice, progress: (line: string) => meter.show(line), lookForDrivers };
       const { comparison, output } = await runCompare(options, reporter, interrupt.signal);
       meter.clear();
       if (options.json) io.out(`${JSON.stringify(comparisonToJson(comparison), undefined, 2)}\n`);

@@ -11,7 +11,7 @@ export function doctorCommand(program: Command, io: CommandIo, exit: (code: numb
     .description("Check this machine: drivers, limits, optional packages");
   addDoctorOptions(command).action(async (raw: Record<string, unknown>) => {
     const { json } = parseDoctorOptions(raw);
-    const found = await examine();
+    const found = await examine(io.lookForDrivers);
     io.out(json ? `${JSON.stringify(found, undefined, 2)}\n` : renderExamination(found));
     if (!found.ok) exit(EXIT.failed);
   });

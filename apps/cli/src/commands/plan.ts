@@ -41,7 +41,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     memoryBudget,
     contextParallelSize,
   } = options;
-  using planned = await planDevice(options, (line) => io.err(`${line}\n`));
+  using planned = await planDevice(options, io);
   const { device, precision, label, memoryBytes } = planned;
   const run: PlannedRun = { attention: options.lvsa ? "lvsa" : "dense", device: label, precision };
   const plans: { plan: ModelPlan; memory: PlannedMemory }[] = [];

@@ -14,7 +14,7 @@ import {
   renderComparison,
 } from "@lvsa/quality/compare";
 import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
-import { createDevice } from "@lvsa/runtime/node";
+import { createDevice, type LookForDrivers } from "@lvsa/runtime/node";
 import { encodeVideo, streamOf, type VideoFrames } from "@lvsa/video";
 import { nodeVideoBackends, partialPath } from "@lvsa/video/node";
 import { UsageError } from "../exit-codes.js";
@@ -34,6 +34,8 @@ const WIDEST_GIF = 160;
 export interface CompareReporter {
   notice(line: string): void;
   progress(line: string): void;
+  /** See `CommandIo`. */
+  readonly lookForDrivers?: LookForDrivers | undefined;
 }
 
 /** @returns what is on the page, and where that is */
@@ -57,7 +59,9 @@ export async function runCompare(
   const { device: adapter, math, precision } = common;
   const onNotice = (line: string) => reporter.notice(line);
   const softwareAdapter = () => import("@lvsa/software-adapter");
-  const device = await createDevice({ adapter, math, softwareAdapter, onNotice });
+  const { lookForDrivers } = reporter;
+  const drivers = lookForDrivers ? { lookForDrivers } : {};
+  const device = await createDevice({ adapter, math, softwareAdapter, onNotice, ...drivers });
   try {
     throwIfAborted(signal, "comparing");
     // The model itself, unless its student is asked for by its preset.

@@ -12,7 +12,13 @@ import {
   type KernelMath,
   RUNTIME_KERNELS,
 } from "@lvsa/runtime";
-import { createDevice, listAdapters, listPciCards, type PciCard } from "@lvsa/runtime/node";
+import {
+  createDevice,
+  type LookForDrivers,
+  listAdapters,
+  listPciCards,
+  type PciCard,
+} from "@lvsa/runtime/node";
 import { describeError } from "../exit-codes.js";
 import { formatBytes } from "../output/units.js";
 import { VERSION } from "../version.js";
@@ -71,7 +77,7 @@ const OPTIONAL = [
   },
 ] as const;
 
-export async function examine(): Promise<Examination> {
+export async function examine(look?: LookForDrivers): Promise<Examination> {
   const problems: Problem[] = [];
   const node = {
     version: process.versions.node,
@@ -84,14 +90,15 @@ export async function examine(): Promise<Examination> {
   const webgpu = await versionOf("webgpu");
   const adapters: AdapterExamination[] = [];
   try {
-    for (const { name, backend } of await listAdapters()) adapters.push(await openAdapter(name, backend));
+    for (const { name, backend } of await listAdapters(undefined, look))
+      adapters.push(await openAdapter(name, backend, look));
   } catch (error) {
     if (!isLvsaError(error)) throw error;
     problems.push({ message: error.message, fix: error.fix ?? "" });
   }
   const drivers = adapters.filter(({ ok }) => ok);
   // Last: once it is there, the process sees no other driver.
-  const embedded = webgpu === null ? undefined : await openAdapter("embedded", "vulkan");
+  const embedded = webgpu === null ? undefined : await openAdapter("embedded", "vulkan", look);
   if (embedded) adapters.push(embedded);
   if (drivers.every(({ info }) => info?.hardware === "software")) {
     problems.push({
@@ -140,11 +147,16 @@ export async function examine(): Promise<Examination> {
   };
 }
 
-async function openAdapter(name: string, backend: string): Promise<AdapterExamination> {
+async function openAdapter(
+  name: string,
+  backend: string,
+  look: LookForDrivers | undefined,
+): Promise<AdapterExamination> {
   try {
     const device = await createDevice({
       adapter: name,
       softwareAdapter: () => import("@lvsa/software-adapter"),
+      ...(look ? { lookForDrivers: look } : {}),
     });
     const { info, math } = device;
     device.dispose();

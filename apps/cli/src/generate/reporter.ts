@@ -1,6 +1,8 @@
 /** What a run says, in three voices: text for people, JSON lines for programs, nothing. */
+
 import type { StageReport, StepReport } from "@lvsa/diffusion";
 import { isLvsaError, printable } from "@lvsa/runtime";
+import type { LookForDrivers } from "@lvsa/runtime/node";
 import { describeError } from "../exit-codes.js";
 import type { CommandIo } from "../io.js";
 import { withFlags } from "../options/generation-flags.js";
@@ -19,6 +21,8 @@ export interface RunReporter extends Disposable {
   print(text: string, kind: string, fields?: Readonly<Record<string, unknown>>): void;
   /** Drawn on a terminal, over the last one where nothing was said since. */
   picture(picture: DrawnPicture): void;
+  /** See `CommandIo`. */
+  readonly lookForDrivers: LookForDrivers | undefined;
   /** A remark beside the run. */
   notice(line: string): void;
   stage(report: StageReport): void;
@@ -42,9 +46,11 @@ export function createReporter(
 /** Errors, and what was asked for by name. */
 class QuietReporter implements RunReporter {
   protected readonly io: CommandIo;
+  readonly lookForDrivers: LookForDrivers | undefined;
 
   constructor(io: CommandIo) {
     this.io = io;
+    this.lookForDrivers = io.lookForDrivers;
   }
 
   begin(_total: number | undefined, _done: number): void {}
@@ -194,12 +200,14 @@ const STAGE_MS = 1000;
 
 class JsonReporter implements RunReporter {
   readonly #io: CommandIo;
+  readonly lookForDrivers: LookForDrivers | undefined;
   readonly #seconds: number[] = [];
   #stage = "";
   #stageAt = 0;
 
   constructor(io: CommandIo) {
     this.#io = io;
+    this.lookForDrivers = io.lookForDrivers;
   }
 
   begin(total: number | undefined, done: number): void {

@@ -2,6 +2,7 @@
 import { type Device, DeviceError, deviceLabel } from "@lvsa/runtime";
 import { createDevice } from "@lvsa/runtime/node";
 import { deviceMemory } from "../generate/memory-check.js";
+import type { CommandIo } from "../io.js";
 import { activationsOf, type DeviceOptions } from "../options/device-options.js";
 
 export interface PlannedDevice extends Disposable {
@@ -19,9 +20,9 @@ export const NO_DEVICE = "none";
 /** @throws UsageError for a name that no driver has */
 export async function planDevice(
   options: DeviceOptions,
-  notice: (line: string) => void,
+  io: Pick<CommandIo, "err" | "lookForDrivers">,
 ): Promise<PlannedDevice> {
-  const device = options.device === NO_DEVICE ? undefined : await open(options, notice);
+  const device = options.device === NO_DEVICE ? undefined : await open(options, io);
   const precision = activationsOf(options, device);
   return {
     ...{ device, precision },
@@ -33,18 +34,19 @@ export async function planDevice(
 
 async function open(
   { device: adapter, math }: DeviceOptions,
-  notice: (line: string) => void,
+  { err, lookForDrivers }: Pick<CommandIo, "err" | "lookForDrivers">,
 ): Promise<Device | undefined> {
   try {
     return await createDevice({
       adapter,
       math,
       softwareAdapter: () => import("@lvsa/software-adapter"),
+      ...(lookForDrivers ? { lookForDrivers } : {}),
     });
   } catch (error) {
     // Without any driver there is still a plan; `lvsa doctor` says what is missing.
     if (!(error instanceof DeviceError) || adapter !== "auto") throw error;
-    notice(`note: no device opens here (${error.message}); the plan is for a GPU that computes in f16.`);
+    err(`note: no device opens here (${error.message}); the plan is for a GPU that computes in f16.\n`);
     return undefined;
   }
 }

@@ -40,5 +40,6 @@ export const nodeDeviceSchema = z.strictObject({
     .optional(),
   bounds: z.enum(["auto", "checked", "unchecked"], "expected auto, checked or unchecked").optional(),
   proofFile: z.string("expected a path").optional(),
+  lookForDrivers: functionOption(),
   dawnFlags: z.array(z.string(), "expected a list of texts").optional(),
 });

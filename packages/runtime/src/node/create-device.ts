@@ -12,7 +12,7 @@ import type { DeviceOptions } from "../device/device-options.js";
 import { nodeDeviceSchema } from "../device/device-options-schema.js";
 import { DeviceError, UsageError } from "../errors.js";
 import { importOptional } from "../node-import.js";
-import { importWebGpu, listAdapters } from "./list-adapters.js";
+import { importWebGpu, type LookForDrivers, listAdapters } from "./list-adapters.js";
 import {
   checkPciCard,
   findPciCard,
@@ -59,6 +59,11 @@ export interface NodeDeviceOptions extends DeviceOptions {
   readonly onNotice?: (line: string) => void;
   /** Dawn toggles, e.g. `enable-dawn-features=allow_unsafe_apis`. */
   readonly dawnFlags?: readonly string[];
+  /**
+   * Called with each look for drivers, which it has to do: drivers write to standard error by themselves then.
+   * @internal
+   */
+  readonly lookForDrivers?: LookForDrivers;
 }
 
 /** Dawn instances that live devices stand on. */
@@ -79,6 +84,7 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
   if (options.device) return createNeutralDevice({ ...deviceOptions, device: options.device });
   const wanted = options.adapter ?? "auto";
   const flags = dawnFlags(options);
+  const look = options.lookForDrivers;
   const trying = {
     ...deviceOptions,
     prove: (device: Device) => rememberedProof(device, options.proofFile ?? proofFile(), dawnVersion()),
@@ -89,10 +95,10 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
     const cards = isPciAddress(wanted) ? await listPciCards() : [];
     const card = isPciAddress(wanted) ? findPciCard(wanted, cards) : undefined;
     const named = wanted === "auto" || card ? flags : [...flags, `adapter=${wanted}`];
-    const { gpu, adapter } = await openDawn(named, card);
-    if (adapter && card) checkPciCard(card, await driverNames(card), adapter.info.vendor, cards);
+    const { gpu, adapter } = await openDawn(named, card, look);
+    if (adapter && card) checkPciCard(card, await driverNames(card, look), adapter.info.vendor, cards);
     if (adapter && leavesUnchecked(options, adapter)) {
-      const free = await openDawn([...named, UNCHECKED], card);
+      const free = await openDawn([...named, UNCHECKED], card, look);
       if (free.adapter) {
         return keep(
           free.gpu,
@@ -102,7 +108,7 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
     }
     if (adapter) return keep(gpu, await createNeutralDevice({ ...trying, adapter }));
     if (wanted !== "auto") {
-      const names = (await listAdapters()).map(({ name }) => `"${name}"`);
+      const names = (await listAdapters(undefined, look)).map(({ name }) => `"${name}"`);
       throw new UsageError("NO_SUCH_ADAPTER", `no GPU driver named "${wanted}" was found`, {
         fix: `Use "embedded" or a part of one of these names: ${names.join(", ") || "(no drivers were found)"}.`,
       });
@@ -112,7 +118,7 @@ export async function createDevice(options: NodeDeviceOptions = {}): Promise<Dev
   await module.installSoftwareAdapter();
   const unchecked = options.bounds === "unchecked";
   const swiftShader = [...flags, "adapter=SwiftShader", ...(unchecked ? [UNCHECKED] : [])];
-  const { gpu, adapter } = await openDawn(swiftShader);
+  const { gpu, adapter } = await openDawn(swiftShader, undefined, look);
   if (!adapter) {
     throw new DeviceError("NO_ADAPTER", "the embedded software adapter was unpacked but gives no adapter", {
       fix: "Run `lvsa doctor`, and install a Vulkan driver (for example mesa-vulkan-drivers).",
@@ -166,6 +172,7 @@ function dawnVersion(): string {
 async function openDawn(
   flags: readonly string[],
   card?: PciCard,
+  look: LookForDrivers = (body) => body(),
 ): Promise<{ gpu: GPU; adapter: GPUAdapter | null }> {
   const webgpu = await importWebGpu();
   // Drivers are looked for before `requestAdapter` returns.
@@ -174,7 +181,7 @@ async function openDawn(
     return { gpu, requested: gpu.requestAdapter({ powerPreference: "high-performance" }) };
   };
   try {
-    const { gpu, requested } = card ? withPciCard(card, request) : request();
+    const { gpu, requested } = look(() => (card ? withPciCard(card, request) : request()));
     return { gpu, adapter: await requested };
   } catch (error) {
     // A name that no driver has is an exception in Dawn, and not in WebGPU.
@@ -184,8 +191,8 @@ async function openDawn(
 }
 
 /** Drivers that the process sees while a card is picked. */
-async function driverNames(card: PciCard): Promise<string[]> {
-  return (await listAdapters(card)).map(({ name }) => name);
+async function driverNames(card: PciCard, look: LookForDrivers | undefined): Promise<string[]> {
+  return (await listAdapters(card, look)).map(({ name }) => name);
 }
 
 function keep(gpu: GPU, device: Device): Device {

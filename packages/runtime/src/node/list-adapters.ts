@@ -10,6 +10,9 @@ export interface AdapterName {
   readonly name: string;
 }
 
+/** Does what it is given, which looks for drivers before it returns. @internal */
+export type LookForDrivers = <T>(look: () => T) => T;
+
 /** Dawn lists the drivers it has when it is asked for one that can not exist. */
 const IMPOSSIBLE = "lvsa-no-such-adapter";
 
@@ -17,11 +20,14 @@ const IMPOSSIBLE = "lvsa-no-such-adapter";
  * @param card what the process would see if this card were picked
  * @throws DeviceError `NO_WEBGPU_PACKAGE`
  */
-export async function listAdapters(card?: PciCard): Promise<AdapterName[]> {
+export async function listAdapters(
+  card?: PciCard,
+  look: LookForDrivers = (body) => body(),
+): Promise<AdapterName[]> {
   const { create } = await importWebGpu();
   const request = () => create([`adapter=${IMPOSSIBLE}`]).requestAdapter();
   try {
-    await (card ? withPciCard(card, request) : request());
+    await look(() => (card ? withPciCard(card, request) : request()));
     return [];
   } catch (error) {
     return parseAdapterList((error as Error).message);
