@@ -5,6 +5,7 @@ import { installFamily } from "@lvsa/hooks/families";
 import { activationDType, type Device, deviceLabel, type KernelTime, kernelSummary } from "@lvsa/runtime";
 import { notEnoughMemory } from "../generate/memory-check.js";
 import type { BenchModelRunOptions } from "../options/bench-options.js";
+import { tilingOf } from "../options/tiling-options.js";
 import { formatBytes } from "../output/units.js";
 import { resolveModel } from "../plan/resolve-model.js";
 import type { MemoryProbe } from "./memory-probe.js";
@@ -61,8 +62,9 @@ export async function runBenchModel(run: BenchModelRun): Promise<BenchModelResul
   const { device, probe, options, onProgress } = run;
   const { model } = await resolveModel({ model: options.config });
   const precision = options.precision === "auto" ? activationDType(device) : options.precision;
-  const clip = { numFrames: options.numFrames, height: options.height, width: options.width, precision };
-  const { guidanceBatch } = options;
+  const { numFrames: frames, height: rows, width: columns, guidanceBatch } = options;
+  const vaeTiling = tilingOf(options);
+  const clip = { numFrames: frames, height: rows, width: columns, precision, vaeTiling };
   const predictions = guidanceBatch ? 2 : 1;
   // Any scale above 1 asks for both.
   const plan = await rehearseMemory({ ...clip, model, guidanceScale: predictions, guidanceBatch, device });

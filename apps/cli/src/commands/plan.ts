@@ -10,6 +10,7 @@ import { stepCacheName, withTextLength } from "../generate/memory-check.js";
 import type { CommandIo } from "../io.js";
 import { lvsaConfigOf } from "../options/lvsa-options.js";
 import { addPlanOptions, type PlanCommandOptions, parsePlanOptions } from "../options/plan-options.js";
+import { tilingOf } from "../options/tiling-options.js";
 import { type ModelPlan, planModel } from "../plan/plan.js";
 import { planDevice } from "../plan/planned-device.js";
 import { type PlannedMemory, planMemory } from "../plan/planned-memory.js";
@@ -41,6 +42,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     memoryBudget,
     contextParallelSize,
   } = options;
+  const vaeTiling = tilingOf(options);
   using planned = await planDevice(options, io);
   const { device, precision, label, memoryBytes } = planned;
   const run: PlannedRun = { attention: options.lvsa ? "lvsa" : "dense", device: label, precision };
@@ -58,6 +60,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     const stepCache = stepCacheName(options);
     const rehearsed = {
       ...{ ...clip, guidanceBatch, precision, offload, device, stepCache, tokens, contextParallelSize },
+      vaeTiling,
     };
     plans.push({ plan, memory: await planMemory(rehearsed, memoryBudget, memoryBytes) });
   }

@@ -17,6 +17,7 @@ import {
 import { type Device, DeviceError, deviceLabel, type FolderReader, isLvsaError } from "@lvsa/runtime";
 import { activationsOf } from "../options/device-options.js";
 import type { GenerateCommandOptions } from "../options/generate-options.js";
+import { tilingOf } from "../options/tiling-options.js";
 import { formatBytes } from "../output/units.js";
 import { fittingText } from "../plan/fitting-text.js";
 import { openLoras } from "./loras.js";
@@ -85,6 +86,7 @@ export async function checkMemory(
       guidanceBatch: options.guidanceBatch,
       precision: activationsOf(options, device),
       offload: options.offload,
+      vaeTiling: tilingOf(options),
       contextParallelSize: options.contextParallelSize,
       stepCache: stepCacheName(options),
       merged: await mergedBy(folder, options),

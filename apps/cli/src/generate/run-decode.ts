@@ -3,7 +3,9 @@ import { Engine } from "@lvsa/diffusion";
 import { inspectCheckpoint, requireWholeWeights } from "@lvsa/diffusion/catalog";
 import { deviceLabel, throwIfAborted } from "@lvsa/runtime";
 import { UsageError } from "../exit-codes.js";
+import { withFlags } from "../options/generation-flags.js";
 import type { DecodeCommandOptions, ResumeCommandOptions } from "../options/run-file-options.js";
+import { tilingOf, typedTiling } from "../options/tiling-options.js";
 import { shellWord } from "../output/shell-word.js";
 import { VERSION } from "../version.js";
 import { chooseCheckpoint } from "./checkpoint.js";
@@ -48,8 +50,10 @@ export async function runDecode(
     reporter,
   );
   try {
+    const vaeTiling = tilingOf(options) ?? typedTiling(record?.options);
     using engine = await Engine.open(folder, {
       device,
+      ...(vaeTiling ? { vaeTiling } : {}),
       precision: options.precision ?? "auto",
       registered: false,
     });
@@ -71,7 +75,9 @@ export async function runDecode(
     );
     const onStage = (report: Parameters<RunReporter["stage"]>[0]) => reporter.stage(report);
     const decoded = await engine.decode({ ...clip, latents, signal, onStage });
-    const settings = { model: checkpoint.name, version: VERSION, ...record?.settings, fps: clip.fps };
+    for (const note of decoded.notes) reporter.notice(withFlags(note));
+    const own = { ...decoded.settings, fps: clip.fps };
+    const settings = { model: checkpoint.name, version: VERSION, ...record?.settings, ...own };
     const results = { ...decoded, latents, settings, latentsMetadata: {} };
     const written = await writeResults(paths, results, {
       ...{ overwrite: options.overwrite, mp4: options.mp4 },

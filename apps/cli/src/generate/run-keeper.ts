@@ -213,7 +213,9 @@ export function howToGoOn(
     return `The run is kept as it was after step ${kept.step}: lvsa resume ${file}${precision}`;
   }
   const from = model === undefined ? "" : ` --model ${shellWord(model)}`;
-  return `The latents are kept: lvsa decode ${file}${from} --output ${shellWord(output ?? "lvsa.mp4")}`;
+  // Tiles need less.
+  const tiles = isLvsaError(error) && error.code === "OUT_OF_MEMORY" ? " --vae-tiling" : "";
+  return `The latents are kept: lvsa decode ${file}${from}${tiles} --output ${shellWord(output ?? "lvsa.mp4")}`;
 }
 
 function isStop(error: unknown): boolean {

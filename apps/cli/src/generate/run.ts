@@ -20,6 +20,7 @@ import { type Device, deviceLabel, kernelSummary, throwIfAborted, UsageError } f
 import { readImage } from "../image/read-image.js";
 import { type GenerateCommandOptions, ignoredOptions } from "../options/generate-options.js";
 import { generationOptions, withFlags } from "../options/generation-flags.js";
+import { tilingOf } from "../options/tiling-options.js";
 import { formatBytes } from "../output/units.js";
 import { openPreview } from "../preview/open-preview.js";
 import { chooseRankDevices } from "../ranks/rank-devices.js";
@@ -133,9 +134,11 @@ export async function runGenerate(
     const offload = isOffloaded ? { offload: blockOffload(device) } : {};
     const { precision } = options;
     const { parallel } = ranks;
+    const vaeTiling = tilingOf(options);
     using engine = await Engine.open(folder, {
       ...{ device, precision, plugins, log, loras, ...offload },
       ...(parallel ? { parallel } : {}),
+      ...(vaeTiling ? { vaeTiling } : {}),
     });
     const { pipeline } = engine;
     const { numFrames, height, width } = pipeline.videoSize({

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { parseKernelShape, SHAPE_HELP } from "../bench/kernel-shapes.js";
 import { addLvsaOptions, lvsaFields } from "./lvsa-options.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
+import { addTilingOptions, tilingFields } from "./tiling-options.js";
 
 const device = z.string().min(1, "expected a name").default("auto");
 const DEVICE_HELP = "auto, embedded (software), or part of a driver's name (default: auto)";
@@ -81,6 +82,7 @@ const modelSchema = z
         "expected a number or all",
       )
       .default(1),
+    ...tilingFields,
     randomWeights: z.boolean().default(true),
     profile: z.boolean().default(false),
     device,
@@ -137,7 +139,7 @@ export function addBenchModelOptions(command: Command): Command {
     .option("--lvsa", "with Long-Video Sparse Attention (default: dense)")
     .option("--against-dense", "with --lvsa: each clip dense, too");
   addLvsaOptions(command);
-  command
+  addTilingOptions(command)
     .addOption(
       new Option("--precision <type>", "storage of activations: auto is that of generate")
         .choices(["auto", "f32", "f16"])

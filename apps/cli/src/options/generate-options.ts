@@ -11,6 +11,7 @@ import { addComponentOptions, componentFields, givenComponents } from "./model-o
 import { mp4Field, mp4Option, refuseMp4 } from "./mp4-option.js";
 import { addParallelOptions, parallelFields, refuseDevices } from "./parallel-options.js";
 import { decimalNumber, parseOptions, wholeNumber } from "./parse-options.js";
+import { addTilingOptions, tilingFields } from "./tiling-options.js";
 
 const schema = z
   .object({
@@ -32,6 +33,7 @@ const schema = z
     lastImage: z.string().min(1, "expected a path").optional(),
     ...deviceFields,
     ...memoryFields,
+    ...tilingFields,
     ...parallelFields,
     lvsa: z.boolean().default(false),
     ...lvsaFields,
@@ -163,7 +165,7 @@ export function addGenerateOptions(command: Command): Command {
     )
     .optionsGroup("Device:");
   addDeviceOptions(command);
-  addMemoryOptions(command);
+  addTilingOptions(addMemoryOptions(command));
   addParallelOptions(command);
   command
     .optionsGroup("Long-Video Sparse Attention:")

@@ -66,14 +66,20 @@ export function flagOf(name: WrittenOption): string {
 /** The library's list of options, of which some have no place on a command line, and some other names. */
 const OPTION_LIST = /\bOptions of [^:\n]+: [a-zA-Z0-9]+(?:, [a-zA-Z0-9]+)*\./g;
 
-/** Options whose values come from files. */
-const FROM_FILES = { initialLatents: "--initial-latents", lastImage: "--last-image" } as const;
+/** Options whose values come from files, and those of an engine. */
+const OTHER_FLAGS = {
+  ...{ initialLatents: "--initial-latents", lastImage: "--last-image" },
+  vaeTiling: "--vae-tiling",
+  ...{ tileSampleMinHeight: "--vae-tile-size (height)", tileSampleMinWidth: "--vae-tile-size (width)" },
+  tileSampleStrideHeight: "--vae-tile-stride (height)",
+  tileSampleStrideWidth: "--vae-tile-stride (width)",
+} as const;
 
 /** Names of the library in a text for people, as they are typed here: for those that no sentence has by chance. */
 export function withFlags(text: string): string {
   const own = text.replaceAll(OPTION_LIST, "The command's own --help lists its options.");
   return withComponentFlags(own).replace(/\b[a-z]+(?:[A-Z][a-z]*)+\d?\b/g, (word) => {
-    if (Object.hasOwn(FROM_FILES, word)) return FROM_FILES[word as keyof typeof FROM_FILES];
+    if (Object.hasOwn(OTHER_FLAGS, word)) return OTHER_FLAGS[word as keyof typeof OTHER_FLAGS];
     return Object.hasOwn(FLAGS, word) ? flagOf(word as WrittenOption) : word;
   });
 }

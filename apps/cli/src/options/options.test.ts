@@ -11,6 +11,7 @@ import { lvsaConfigOf } from "./lvsa-options.js";
 import { keptMp4 } from "./mp4-option.js";
 import { optionName } from "./parse-options.js";
 import { addPlanOptions, parsePlanOptions } from "./plan-options.js";
+import { tilingOf, typedTiling } from "./tiling-options.js";
 
 function generate(...args: string[]) {
   const command = addGenerateOptions(new Command().exitOverride());
@@ -31,6 +32,29 @@ describe("--preview", () => {
       );
     }
     expect(() => generate("--preview", "gif")).toThrow(/--preview: expected png or terminal/);
+  });
+});
+
+describe("tiles of the autoencoder", () => {
+  it("have the model's sizes or given ones, which turn them on", () => {
+    expect(tilingOf(generate())).toBeUndefined();
+    expect(tilingOf(generate("--vae-tiling"))).toBe(true);
+    expect(tilingOf(generate("--vae-tile-size", "320x256"))).toEqual({
+      tileSampleMinHeight: 256,
+      tileSampleMinWidth: 320,
+    });
+    expect(tilingOf(plan("m", "--vae-tiling", "--vae-tile-stride", "96"))).toEqual({
+      tileSampleStrideHeight: 96,
+      tileSampleStrideWidth: 96,
+    });
+    for (const text of ["0", "-8", "256x", "1.5", "a"]) {
+      expect(() => generate("--vae-tile-size", text)).toThrow(/--vae-tile-size: expected a number of pixels/);
+    }
+    expect(typedTiling({ vaeTiling: true, vaeTileSize: "128", prompt: "a" })).toEqual({
+      tileSampleMinHeight: 128,
+      tileSampleMinWidth: 128,
+    });
+    expect(typedTiling({ prompt: "a" })).toBeUndefined();
   });
 });
 

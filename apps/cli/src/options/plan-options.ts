@@ -9,6 +9,7 @@ import { addMemoryOptions, memoryFields } from "./memory-options.js";
 import { addComponentOptions, componentFields, requireModel } from "./model-options.js";
 import { addContextParallelOption, parallelFields } from "./parallel-options.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
+import { addTilingOptions, tilingFields } from "./tiling-options.js";
 
 const schema = z
   .object({
@@ -33,6 +34,7 @@ const schema = z
     maxSequenceLength: generationFields.maxSequenceLength,
     stepCache: generationFields.stepCache,
     ...memoryFields,
+    ...tilingFields,
     lvsa: z.boolean().default(false),
     contextParallelSize: parallelFields.contextParallelSize,
     dense: z.boolean().default(false),
@@ -83,7 +85,7 @@ export function addPlanOptions(command: Command): Command {
     command,
     `as of lvsa generate: auto, embedded (software), part of a driver's name; or ${NO_DEVICE}: a GPU that is not here`,
   );
-  addContextParallelOption(addMemoryOptions(command))
+  addContextParallelOption(addTilingOptions(addMemoryOptions(command)))
     .option(
       "--lvsa",
       "the run is sparse, as of lvsa generate (default: dense, beside what --lvsa would make of it)",

@@ -5,6 +5,7 @@ import { addGenerationFlags, generationFields } from "./generation-flags.js";
 import { mp4Field, mp4Option, refuseMp4 } from "./mp4-option.js";
 import { parallelFields } from "./parallel-options.js";
 import { parseOptions, wholeNumber } from "./parse-options.js";
+import { addTilingOptions, tilingFields } from "./tiling-options.js";
 
 const path = z.string().min(1, "expected a path");
 const voices = { json: z.boolean().default(false), quiet: z.boolean().default(false) };
@@ -41,6 +42,7 @@ const decodeSchema = z
     fps: generationFields.fps,
     device: device.device,
     math: device.math,
+    ...tilingFields,
     ...voices,
   })
   .superRefine(refuseMp4);
@@ -92,10 +94,11 @@ export function addDecodeOptions(command: Command): Command {
     .addOption(mp4Option());
   addGenerationFlags(command, "numFrames", "height", "width", "fps");
   addDevice(command, "default: auto");
+  addTilingOptions(command);
   return addVoices(command).addHelpText(
     "after",
     `
-Sizes and frame rate are those that the file names; for files of other programs they follow from the latents.
+Sizes, frame rate and tiles are those that the file names; for files of other programs sizes follow from the latents.
 
 Example:
   lvsa decode fox.mp4.latents.safetensors --model ./Wan2.1-T2V-1.3B-Diffusers --output fox.webm`,

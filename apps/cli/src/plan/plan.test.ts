@@ -182,6 +182,30 @@ describe("a memory budget", () => {
     expect(json.memory).toMatchObject({ offload: false, budget: { bytes: peakBytes - 1, fits: false } });
     expect((await text(1e6)).text).toMatch(/^budget .*: does not fit \(.*\), and neither/m);
   });
+
+  it("that decoding exceeds offers tiles, which change pictures, and does not take them by itself", async () => {
+    const clip = { model, numFrames: 5, height: 720, width: 1280, offload: false };
+    const whole = await planMemory(clip, undefined);
+    expect(whole.peakPhase).toBe("decoding");
+    const refused = await planMemory(clip, whole.peakBytes - 1);
+    expect(refused.budget?.options.map(fittingText)).toContain("--vae-tiling");
+    expect(refused.budget?.fits).toBe(false);
+    const tiled = await planMemory({ ...clip, vaeTiling: true }, whole.peakBytes - 1);
+    expect(tiled.budget?.fits).toBe(true);
+    const planned = planModel({ model, numFrames: 5, height: 720, width: 1280 });
+    expect(renderPlanText(planned, tiled)).toMatch(/^tiles {6}256x256, stride 192x192$/m);
+    expect(renderPlanText(planned, tiled)).toContain("activations and caches of a tile");
+    expect(planToJson(planned, tiled).memory).toMatchObject({ vae_tiling: "256x256, stride 192x192" });
+    // Streaming blocks alone and tiles alone are not enough for less than both need.
+    const streamed = await planMemory({ ...clip, offload: true, vaeTiling: true }, undefined);
+    const both = await planMemory({ ...clip, offload: undefined }, streamed.peakBytes);
+    expect(both.budget?.options.map(fittingText)).toContain("--offload with --vae-tiling");
+    const small = await planMemory(
+      { model, numFrames: 5, height: 240, width: 256, vaeTiling: true },
+      undefined,
+    );
+    expect(renderPlanText(planned, small)).toMatch(/^tiles {6}none: one has the whole picture$/m);
+  });
 });
 
 describe("resolveModel", () => {

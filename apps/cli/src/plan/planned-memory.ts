@@ -48,14 +48,16 @@ export function budgetLines({ budget, isOffloaded, peakBytes }: PlannedMemory): 
   if (budget.fits)
     return ["", `${of} fits${isOffloaded ? " with --offload" : ""} (${formatBytes(peakBytes)})`];
   const options = budget.options.map((one) => `        ${fittingText(one)} (${formatBytes(one.peakBytes)})`);
-  const rest = options.length > 0 ? "; this would:" : ", and neither --offload nor fewer frames would";
+  const rest =
+    options.length > 0 ? "; this would:" : ", and neither --offload, --vae-tiling nor fewer frames would";
   return ["", `${of} does not fit (${formatBytes(peakBytes)})${rest}`, ...options];
 }
 
 /** For `--json`. */
-export function budgetJson({ budget, isOffloaded }: PlannedMemory): Record<string, unknown> {
+export function budgetJson({ budget, isOffloaded, vaeTiling }: PlannedMemory): Record<string, unknown> {
   return {
     offload: isOffloaded,
+    vae_tiling: vaeTiling ?? null,
     budget: budget
       ? {
           ...{ bytes: budget.bytes, fits: budget.fits },

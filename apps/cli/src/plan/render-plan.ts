@@ -33,6 +33,7 @@ export function renderPlanText({ plan, lvsa }: ModelPlan, memory: PlannedMemory,
     "",
     ...operations(plan, lvsa !== undefined),
     "",
+    ...tilesLine(memory),
     ...memoryTable(memory),
     ...budgetLines(memory),
   ];
@@ -44,6 +45,11 @@ function windowLine({ windows, grid }: GenerationPlan): string[] {
   if (!windows) return [];
   const { count, numFrames, overlap } = windows;
   return [`${numFrames} frames in ${count} windows of ${grid.numFrames} that share ${overlap}; each:`];
+}
+
+function tilesLine({ vaeTiling }: PlannedMemory): string[] {
+  if (vaeTiling === undefined) return [];
+  return [`tiles      ${vaeTiling ?? "none: one has the whole picture"}`, ""];
 }
 
 /** Components that are streamed stay on the GPU layer by layer only. */

@@ -18,6 +18,7 @@ import { installSparse } from "../generate/sparse.js";
 import { readImage } from "../image/read-image.js";
 import { type GenerateCommandOptions, parseGenerateOptions } from "../options/generate-options.js";
 import { generationOptions } from "../options/generation-flags.js";
+import { tilingOf } from "../options/tiling-options.js";
 import { parallelOf } from "./rank-processes.js";
 import { deviceOf, groupsOf, type RankTask, rankTask } from "./rank-task.js";
 
@@ -57,11 +58,14 @@ async function runTask(group: ProcessGroup, task: RankTask, reporter: RunReporte
     if (rehearsal) await device.warm(rehearsal.kernels);
     const isOffloaded = rehearsal?.isOffloaded ?? options.offload === true;
     const { context, guidance } = groupsOf(group.rank, options);
+    const vaeTiling = tilingOf(options);
     using engine = await Engine.open(folder, {
       ...{ device, precision: options.precision, plugins, log: (line) => reporter.log(line) },
       loras: await openLoras(options),
       ...(isOffloaded ? { offload: blockOffload(device) } : {}),
       parallel: parallelOf(group, context, guidance),
+      // Of pictures that are encoded.
+      ...(vaeTiling ? { vaeTiling } : {}),
     });
     const { pipeline } = engine;
     const { seed: _typed, prompt = "", ...asked } = generationOptions(options);

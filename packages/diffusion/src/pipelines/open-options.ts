@@ -23,21 +23,6 @@ const offloadSchema = z.strictObject({
   readsAhead: z.boolean("expected true or false").optional(),
 });
 
-const pixels = z.int("expected a number of pixels").min(1, "expected a number of pixels").optional();
-/** `true` and `false` stand for sizes that are not given. */
-const tilingSchema = z.preprocess(
-  (value) => (typeof value === "boolean" ? {} : value),
-  z.strictObject(
-    {
-      tileSampleMinHeight: pixels,
-      tileSampleMinWidth: pixels,
-      tileSampleStrideHeight: pixels,
-      tileSampleStrideWidth: pixels,
-    },
-    "expected true, false or sizes of tiles",
-  ),
-);
-
 const ranks = z
   .custom<Collective>(
     (value) => Number.isSafeInteger((value as Partial<Collective> | null)?.worldSize),
@@ -54,7 +39,10 @@ export const openFields = {
   precision: z.enum(["auto", "f32", "f16"], "expected auto, f32 or f16").optional(),
   keepLoaded: z.boolean("expected true or false").optional(),
   offload: offloadSchema.optional(),
-  vaeTiling: tilingSchema.optional(),
+  // Sizes are checked by the code that is loaded for tiles.
+  vaeTiling: z
+    .custom((value) => typeof value === "boolean" || Object(value) === value, "expected true, false or sizes")
+    .optional(),
   parallel: z.strictObject({ guidance: ranks, context: ranks }).optional(),
   loras: z.array(loraSchema, "expected a list").optional(),
 };

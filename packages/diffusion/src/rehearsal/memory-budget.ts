@@ -8,6 +8,8 @@ import { type Rehearsal, type RehearsalOptions, rehearse, rehearseMemory } from 
 export interface FittingOption {
   /** Transformer blocks are read when they are needed. */
   readonly offload?: true;
+  /** Tiles of diffusers' sizes: other pictures. */
+  readonly vaeTiling?: true;
   readonly precision?: "f16";
   /** A checkpoint whose f32 weights are stored in this type instead. */
   readonly storedDType?: "bf16";
@@ -72,23 +74,35 @@ export async function optionsThatFit(
   };
   const stored = { storedDType: "bf16" as const };
   const streamed = options.offload === true ? undefined : { offload: true as const };
+  const tiled = options.vaeTiling ? undefined : { vaeTiling: true as const };
   if (streamed) await add(streamed, streamed);
+  if (tiled) await add(tiled, tiled);
   if (half) await add(half, half);
   if (stored16) await add(stored, { model: stored16 });
   const frames = await mostFrames(options, async (numFrames) => (await peak({ numFrames })) <= budgetBytes);
   if (frames !== undefined) await add({ numFrames: frames }, { numFrames: frames });
   if (found.length > 0) return found;
 
-  const all = { offload: true, ...half, ...(stored16 ? { model: stored16 } : {}) };
-  const change = { ...streamed, ...half, ...(stored16 ? stored : {}) };
-  if (Object.keys(change).length > 1) await add(change, all);
+  // Steps and decoding need different changes; neither of these two changes numbers of the other's.
+  if (streamed && tiled) await add({ ...streamed, ...tiled }, { ...streamed, ...tiled });
+  if (found.length > 0) return found;
+
+  const rest = { offload: true, ...half, ...(stored16 ? { model: stored16 } : {}) };
+  const others = { ...streamed, ...half, ...(stored16 ? stored : {}) };
+  if (Object.keys(others).length > 1) await add(others, rest);
+  if (found.length > 0) return found;
+
+  // Small pictures are no tiles, and where steps need most these change nothing.
+  const helps = tiled && (await peak({ ...rest, ...tiled })) < (await peak(rest));
+  const all = helps ? { ...rest, ...tiled } : rest;
+  const change = helps ? { ...others, ...tiled } : others;
+  if (helps && Object.keys(others).length > 0) await add(change, all);
+  if (found.length > 0 || Object.keys(change).length === 0) return found;
   const fewer = await mostFrames(
     options,
     async (numFrames) => (await peak({ ...all, numFrames })) <= budgetBytes,
   );
-  if (found.length === 0 && fewer !== undefined && (half || stored16)) {
-    await add({ ...change, numFrames: fewer }, { ...all, numFrames: fewer });
-  }
+  if (fewer !== undefined) await add({ ...change, numFrames: fewer }, { ...all, numFrames: fewer });
   return found;
 }
 

@@ -5,7 +5,7 @@ import { findKnownModel, getKnownModel, knownModels } from "../catalog/known-mod
 import { componentPlans } from "../catalog/plan-generation.js";
 import { optionsThatFit } from "./memory-budget.js";
 import { type MemoryPlan, rehearseMemory } from "./rehearse-memory.js";
-import { StandInModel } from "./stand-in-model.js";
+import { StandInModel, type StandInModelOptions } from "./stand-in-model.js";
 
 const wan = getKnownModel("wan2.1-t2v-1.3b");
 const step = (index: number) => ({ index, count: 8, generation: 0 });
@@ -160,6 +160,33 @@ describe.each([
       expect(peaks[0]! / Math.max(...peaks.slice(1))).toBeLessThan(1.05);
     },
   );
+});
+
+describe.each([
+  ...["wan2.1-t2v-1.3b", "wan2.2-ti2v-5b", "cogvideox-5b", "cosmos3-nano"],
+  "hunyuanvideo-1.5-720p-t2v",
+])("tiles of %s", (name) => {
+  const decodingOf = async (options: StandInModelOptions) => {
+    const gpu = countingGpu();
+    using host = new StandInModel(gpu.device, getKnownModel(name), { ...options, areTilesAbridged: true });
+    await host.loadDecoder();
+    for await (const chunk of host.decode()) {
+      await gpu.device.idle();
+      chunk.dispose();
+    }
+    return gpu.driverPeakBytes;
+  };
+
+  it("take less than whole frames, and as much for large pictures and long clips", async () => {
+    const large = { numFrames: 33, height: 704, width: 1280 };
+    const tiled = await decodingOf({ ...large, vaeTiling: true });
+    expect(tiled).toBeLessThan(0.5 * (await decodingOf(large)));
+    // A finished frame is as large as the picture, and there are two at a time.
+    const larger = await decodingOf({ ...large, height: 1408, vaeTiling: true });
+    expect(larger - tiled).toBeLessThan(0.01 * tiled + 2 * 704 * 1280 * 12);
+    const long = await decodingOf({ ...large, numFrames: 129, vaeTiling: true });
+    expect(long).toBe(tiled);
+  });
 });
 
 describe("a plan", () => {

@@ -30,6 +30,8 @@ export interface MemoryPhase {
 }
 
 export interface MemoryPlan {
+  /** Sizes of the autoencoder's tiles, where they were asked for; null: the picture is not cut. */
+  readonly vaeTiling?: string | null;
   readonly phases: readonly MemoryPhase[];
   /** Of the phase that needs most. */
   readonly peakBytes: number;
@@ -59,6 +61,7 @@ export interface RehearsalOptions {
   readonly tokens?: StandInModelOptions["tokens"];
   readonly stepCache?: StandInModelOptions["stepCache"];
   readonly merged?: StandInModelOptions["merged"];
+  readonly vaeTiling?: StandInModelOptions["vaeTiling"];
   /** The device that will be used: its limits decide what is split, its kernels what they need. Default: core WebGPU. */
   readonly device?: Pick<Device, "info" | "math"> | undefined;
 }
@@ -73,7 +76,8 @@ const DECODED_FRAMES = 25;
 const REHEARSAL_KINDS: OptionKinds<RehearsalOptions> = {
   ...{ model: "object", numFrames: "any", windowFrames: "any", height: "any", width: "any", image: "object" },
   ...{ guidanceScale: "any", precision: ["f32", "f16"], offload: "boolean", contextParallelSize: "any" },
-  ...{ tokens: "any", stepCache: "any", guidanceBatch: "boolean", merged: "any", device: "object" },
+  ...{ tokens: "any", stepCache: "any", guidanceBatch: "boolean", merged: "any", vaeTiling: "any" },
+  device: "object",
 };
 
 export interface Rehearsal {
@@ -99,7 +103,10 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
   const { device } = gpu;
   const isGuided = (options.guidanceScale ?? model.defaults.guidanceScale) > 1;
   const tokens = options.tokens?.slice(0, isGuided ? 2 : 1);
-  const host = new StandInModel(device, model, { ...options, tokens, prompts: isGuided ? 2 : 1 });
+  const host = new StandInModel(device, model, {
+    ...{ ...options, tokens, prompts: isGuided ? 2 : 1 },
+    areTilesAbridged: true,
+  });
   try {
     let encoding = phase("text encoding", 0, undefined);
     for (const name of host.encoders) {
@@ -133,16 +140,20 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
       decoded += 1;
       if (decoded === DECODED_FRAMES) break;
     }
-    const decoding = phase("decoding", gpu.driverPeakBytes, {
-      name: "weights of the decoder",
-      bytes: decoderBytes,
-    });
+    const { vaeTiling } = host;
+    const decoding = phase(
+      "decoding",
+      gpu.driverPeakBytes,
+      { name: "weights of the decoder", bytes: decoderBytes },
+      vaeTiling ? "activations and caches of a tile" : "activations and caches",
+    );
     const phases = [encoding, ...imageEncoding, denoising, decoding].map((one) =>
       withDriver(one, driverBytes),
     );
     const peak = phases.reduce((most, one) => (one.bytes > most.bytes ? one : most));
     const transformers = Object.keys(model.components).filter((name) => /^transformer(_2)?$/.test(name));
-    const memory = {
+    const memory: MemoryPlan = {
+      ...(vaeTiling === undefined ? {} : { vaeTiling }),
       phases,
       peakBytes: peak.bytes,
       peakPhase: peak.name,

@@ -13,7 +13,7 @@ import type { ModelShape } from "../catalog/model-shape.js";
 import { AutoencoderKLCogVideoX } from "../models/autoencoders/autoencoder-kl-cogvideox.js";
 import { AutoencoderKLHunyuanVideo15 } from "../models/autoencoders/autoencoder-kl-hunyuan-video15.js";
 import { AutoencoderKLWan } from "../models/autoencoders/autoencoder-kl-wan.js";
-import type { LatentFrames } from "../models/autoencoders/latent-frames.js";
+import type { TileDecoder, VaeTiling } from "../models/autoencoders/tiling/vae-tiling.js";
 import type { VideoGrid, VideoSize } from "../models/definition/video-grid.js";
 import type { TokenRows, VideoModel } from "../models/definition/video-model.js";
 import { VisionEncoder } from "../models/image-encoders/vision-encoder.js";
@@ -81,9 +81,8 @@ export interface StandInTransformer {
   release?(): void;
 }
 
-export interface StandInDecoder {
-  prepare?(latents: LatentFrames): Promise<LatentFrames>;
-  decode(latents: LatentFrames): Iterable<Tensor>;
+export interface StandInDecoder extends TileDecoder {
+  tiling: VaeTiling | undefined;
   denormalize(latents: Tensor): Tensor;
   dispose(): void;
 }
@@ -133,11 +132,13 @@ export async function encodeFrames(
   { className, ...component }: ComponentDescription,
   source: WeightSource,
   { height, width, numFrames }: VideoSize,
+  tiling?: VaeTiling,
 ): Promise<void> {
   const config = getModelClass(className).parseConfig(component.config);
   const pixels = new Float32Array(3 * height * width);
   if (className === "AutoencoderKLWan") {
     const vae = await AutoencoderKLWan.load(device, source, config, { only: isEncoder });
+    vae.tiling = tiling;
     const ends = { numFrames, height, width, first: pixels, last: undefined };
     const mean =
       numFrames === 1
@@ -149,6 +150,7 @@ export async function encodeFrames(
   }
   const Vae = className === "AutoencoderKLCogVideoX" ? AutoencoderKLCogVideoX : AutoencoderKLHunyuanVideo15;
   const vae = await Vae.load(device, source, config, { only: isEncoder });
+  vae.tiling = tiling;
   await encodeFrame(device, vae, pixels, height, width);
   vae.dispose();
 }

@@ -20,6 +20,8 @@ import {
 import type { ComponentDescription, ModelDescription } from "../catalog/model-description.js";
 import { type ModelShape, modelShape } from "../catalog/model-shape.js";
 import { hostLatentFrames } from "../models/autoencoders/latent-frames.js";
+import type { VaeTilingOptions } from "../models/autoencoders/tiling/tile-sizes.js";
+import type { VaeTiling } from "../models/autoencoders/tiling/vae-tiling.js";
 import { type VideoGrid, videoGrid } from "../models/definition/video-grid.js";
 import type { ImageSize } from "../models/definition/video-model.js";
 import { getModelClass } from "../models/model-classes.js";
@@ -69,6 +71,10 @@ export interface StandInModelOptions {
   readonly guidanceBatch?: boolean | undefined;
   /** A cache of steps that keeps what blocks changed. */
   readonly stepCache?: StepCacheOptions["name"] | undefined;
+  /** As `PipelineOptions.vaeTiling`. Default false. */
+  readonly vaeTiling?: boolean | VaeTilingOptions | undefined;
+  /** Of an autoencoder's tiles one of each size, with few frames: enough to know what they need. Default false. */
+  readonly areTilesAbridged?: boolean | undefined;
   /** Tensors of the transformers that LoRAs change. */
   readonly merged?: MergedTensors | undefined;
 }
@@ -90,6 +96,7 @@ export class StandInModel {
   readonly #hasImage: boolean;
   readonly #isOffloaded: boolean;
   readonly #numbers = new RandomNumbers();
+  #tiling: VaeTiling | undefined;
   readonly #options: StandInModelOptions;
   /** What the pipeline keeps on the GPU while steps run, for each prompt. */
   #conditions: readonly Readonly<Record<string, Tensor>>[] = [];
@@ -193,7 +200,8 @@ export class StandInModel {
     const { transformerInChannels } = this.shape.geometry;
     const isClip = this.family === "wan" && transformerInChannels > latentChannels;
     const size = { height, width, numFrames: isClip ? numFrames : 1 };
-    await encodeFrames(this.device, component, randomWeights(component, this.#numbers), size);
+    const tiling = await this.#openTiling();
+    await encodeFrames(this.device, component, randomWeights(component, this.#numbers), size, tiling);
   }
 
   /** Puts the transformer's weights onto the GPU; with `offload` those of its blocks come while it runs. */
@@ -262,9 +270,24 @@ export class StandInModel {
     this.#transformer.target.unload();
   }
 
+  /** The code of tiles is loaded where they are asked for. */
+  async #openTiling(): Promise<VaeTiling | undefined> {
+    const { vaeTiling, areTilesAbridged = false } = this.#options;
+    if (!vaeTiling) return undefined;
+    const { standInTiling } = await import("./stand-in-tiles.js");
+    this.#tiling ??= standInTiling(this.model.components.vae!, vaeTiling, areTilesAbridged);
+    return this.#tiling;
+  }
+
+  /** Sizes of the loaded decoder's tiles; null where the picture is not cut, undefined where nobody asked. */
+  get vaeTiling(): string | null | undefined {
+    return this.#tiling?.used(this.grid);
+  }
+
   async loadDecoder(): Promise<void> {
     const component = this.model.components.vae!;
     this.#decoder ??= await openDecoder(this.device, component, randomWeights(component, this.#numbers));
+    this.#decoder.tiling = await this.#openTiling();
   }
 
   /**
@@ -278,8 +301,9 @@ export class StandInModel {
     const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
     const decoder = this.#decoder!;
     const latents = hostLatentFrames(this.device, { data, shape }, (x) => decoder.denormalize(x));
-    const prepared = decoder.prepare ? await decoder.prepare(latents) : latents;
-    yield* pacedChunks(this.device, decoder.decode(prepared));
+    const tiles = decoder.tiling?.decode(this.device, decoder, latents);
+    const chunks = tiles ?? decoder.decode(decoder.prepare ? await decoder.prepare(latents, {}) : latents);
+    yield* pacedChunks(this.device, chunks);
   }
 
   /** RGB bytes of each chunk, read as pipelines read them: while the next is on its way. */

@@ -63,10 +63,12 @@ export async function planClip(asked: PlanClipOptions): Promise<ClipPlan> {
   };
   const memory = await memoryOf(rehearsal);
   const fits = availableBytes === undefined || memory.peakBytes <= availableBytes;
-  // Clips in a worker do not stream the transformer's blocks, so that is no way out here.
+  // Clips in a worker do not stream the transformer's blocks, nor decode in tiles, so that is no way out here.
   const fitting = fits
     ? []
-    : (await optionsThatFit(rehearsal, availableBytes)).filter(({ offload }) => !offload);
+    : (await optionsThatFit(rehearsal, availableBytes)).filter(
+        ({ offload, vaeTiling }) => !offload && !vaeTiling,
+      );
   const planned = Number(settings ? plan.totalFlops.lvsa : plan.totalFlops.dense);
   const density = settings ? plan.attended.density : 1;
   return {

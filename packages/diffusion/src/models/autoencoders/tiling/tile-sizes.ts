@@ -1,4 +1,6 @@
 /** Sizes of an autoencoder's tiles: those of diffusers, or what is given instead. */
+import { checkOptions } from "@lvsa/runtime";
+import * as z from "zod";
 import { badOption } from "../../../pipelines/bad-option.js";
 import type { TileDefaults, TileSide } from "./tile-defaults.js";
 
@@ -16,11 +18,26 @@ export interface VaeTilingOptions {
 
 export type TileSizes = Readonly<Record<keyof VaeTilingOptions, number>>;
 
+const pixels = z.int("expected a number of pixels").min(1, "expected a number of pixels").optional();
+const schema = z.strictObject(
+  {
+    tileSampleMinHeight: pixels,
+    tileSampleMinWidth: pixels,
+    tileSampleStrideHeight: pixels,
+    tileSampleStrideWidth: pixels,
+  } satisfies Record<keyof VaeTilingOptions, unknown>,
+  "expected true, false or sizes",
+);
+
 /** Share of a tile that its neighbour has too, where diffusers' stride is larger than the tile. */
 const USUAL_OVERLAP = 1 / 4;
 
-/** @throws UsageError `BAD_OPTION` for sizes that are no whole latent cells, and for strides that leave gaps */
+/**
+ * @throws UsageError `BAD_OPTION` for names that are unknown, sizes that are no whole latent cells, and strides that leave
+ *   gaps
+ */
 export function tileSizes(given: VaeTilingOptions, defaults: TileDefaults): TileSizes {
+  checkOptions(schema, given, "vaeTiling");
   const { spatialFactor } = defaults;
   const whole = (name: keyof VaeTilingOptions, pixels: number) => {
     if (pixels > 0 && pixels % spatialFactor === 0) return pixels;

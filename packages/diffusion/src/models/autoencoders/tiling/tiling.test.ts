@@ -5,7 +5,7 @@ import { getModelClass } from "../../model-classes.js";
 import { TileBlender } from "./tile-blender.js";
 import type { TileDefaults } from "./tile-defaults.js";
 import { tileGrid } from "./tile-grid.js";
-import { tileSizes } from "./tile-sizes.js";
+import { tileSizes, type VaeTilingOptions } from "./tile-sizes.js";
 import { type Cells, cellsOf, patched, tiledReference, unpatched } from "./tiling.reference.js";
 import { VaeTiling } from "./vae-tiling.js";
 
@@ -47,13 +47,23 @@ describe("sizes", () => {
   });
 
   test.each([
+    [
+      { tileSampleHeight: 96 },
+      /unknown option tileSampleHeight; did you mean tileSample/,
+      "tileSampleMinHeight,",
+    ],
+    [
+      { tileSampleMinHeight: 0.5 },
+      /tileSampleMinHeight: expected a number of pixels/,
+      "Options of vaeTiling",
+    ],
     [{ tileSampleMinHeight: 100 }, /tileSampleMinHeight is 100.* 8 pixels/, "Use 96 or 104."],
     [{ tileSampleMinWidth: 4 }, /tileSampleMinWidth is 4/, "Use 8."],
     [{ tileSampleStrideWidth: 90 }, /tileSampleStrideWidth is 90/, "Use 88 or 96."],
     [{ tileSampleStrideHeight: 264 }, /tileSampleStrideHeight is 264.* 256 pixels/, "Use at most 256"],
     [{ tileSampleMinWidth: 64, tileSampleStrideWidth: 72 }, /gaps/, "Use at most 64"],
   ])("%o is refused", (given, message, fix) => {
-    expect(() => tileSizes(given, WAN)).toThrow(
+    expect(() => tileSizes(given as VaeTilingOptions, WAN)).toThrow(
       expect.objectContaining({
         ...{ code: "BAD_OPTION", message: expect.stringMatching(message) },
         fix: expect.stringContaining(fix),

@@ -106,7 +106,7 @@ export class VaeTiling {
   /**
    * Raw latents to video frames `[1, 1, H, W, C]` f32 one at a time, as `decode` of the autoencoder, with seams blended;
    * undefined where latents are not cut. Frames come with the last tile, those of the others wait in main memory: 12 bytes for
-   * each pixel of the clip, and half as much for overlaps.
+   * each pixel of the clip, and about a sixth more for overlaps.
    * The generator throws AbortError.
    */
   decode(
