@@ -49,7 +49,9 @@ export function budgetLines({ budget, isOffloaded, peakBytes }: PlannedMemory): 
     return ["", `${of} fits${isOffloaded ? " with --offload" : ""} (${formatBytes(peakBytes)})`];
   const options = budget.options.map((one) => `        ${fittingText(one)} (${formatBytes(one.peakBytes)})`);
   const rest =
-    options.length > 0 ? "; this would:" : ", and neither --offload, --vae-tiling nor fewer frames would";
+    options.length > 0
+      ? "; this would:"
+      : ", and neither --offload, --vae-tiling, fewer frames nor windows would";
   return ["", `${of} does not fit (${formatBytes(peakBytes)})${rest}`, ...options];
 }
 

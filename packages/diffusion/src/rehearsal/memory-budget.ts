@@ -14,6 +14,8 @@ export interface FittingOption {
   /** A checkpoint whose f32 weights are stored in this type instead. */
   readonly storedDType?: "bf16";
   readonly numFrames?: number;
+  /** The whole clip in overlapping windows of so many video frames, no longer than the clips that the model is made for. */
+  readonly windowFrames?: number;
   readonly peakBytes: number;
 }
 
@@ -79,6 +81,11 @@ export async function optionsThatFit(
   if (tiled) await add(tiled, tiled);
   if (half) await add(half, half);
   if (stored16) await add(stored, { model: stored16 });
+  const windows = await longestWindow(
+    options,
+    async (windowFrames) => (await peak({ windowFrames })) <= budgetBytes,
+  );
+  if (windows !== undefined) await add({ windowFrames: windows }, { windowFrames: windows });
   const frames = await mostFrames(options, async (numFrames) => (await peak({ numFrames })) <= budgetBytes);
   if (frames !== undefined) await add({ numFrames: frames }, { numFrames: frames });
   if (found.length > 0) return found;
@@ -98,6 +105,12 @@ export async function optionsThatFit(
   const change = helps ? { ...others, ...tiled } : others;
   if (helps && Object.keys(others).length > 0) await add(change, all);
   if (found.length > 0 || Object.keys(change).length === 0) return found;
+
+  const windowFrames = await longestWindow(
+    options,
+    async (windowFrames) => (await peak({ ...all, windowFrames })) <= budgetBytes,
+  );
+  if (windowFrames !== undefined) await add({ ...change, windowFrames }, { ...all, windowFrames });
   const fewer = await mostFrames(
     options,
     async (numFrames) => (await peak({ ...all, numFrames })) <= budgetBytes,
@@ -117,6 +130,26 @@ function inHalf(model: ModelDescription): ModelDescription | undefined {
   return { ...model, components: Object.fromEntries(entries.map(([name, one]) => [name, half(one)])) };
 }
 
+/**
+ * The longest window that fits, for a clip that is longer than those the model is made for: within its length the clip as a
+ * whole is better. Undefined where windows do not go together with the rest.
+ */
+async function longestWindow(
+  options: RehearsalOptions,
+  fits: (windowFrames: number) => Promise<boolean>,
+): Promise<number | undefined> {
+  const { model, numFrames = model.defaults.numFrames, windowFrames = numFrames, image, stepCache } = options;
+  const usual = model.defaults.numFrames;
+  if (numFrames <= usual || image !== undefined || stepCache !== undefined) return undefined;
+  const step = frameStep(modelShape(model).geometry);
+  const most = Math.min(usual, windowFrames - step);
+  // Neighbours share a latent frame, and each has another.
+  const least = step + 1;
+  if (most < least || !(await fits(least))) return undefined;
+  if (await fits(most)) return most;
+  return longestFit(least, most, step, fits);
+}
+
 /** The largest smaller frame count that fits; more frames never need less. */
 async function mostFrames(
   { model, numFrames = model.defaults.numFrames }: RehearsalOptions,
@@ -124,9 +157,19 @@ async function mostFrames(
 ): Promise<number | undefined> {
   const step = frameStep(modelShape(model).geometry);
   if (numFrames === 1 || !(await fits(1))) return undefined;
+  return longestFit(1, numFrames, step, fits);
+}
+
+/** Between a number of frames that fits and one that does not. */
+async function longestFit(
+  least: number,
+  most: number,
+  step: number,
+  fits: (frames: number) => Promise<boolean>,
+): Promise<number> {
   // In steps: `low` fits, `high` does not.
-  let low = 0;
-  let high = (numFrames - 1) / step;
+  let low = (least - 1) / step;
+  let high = (most - 1) / step;
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
     if (await fits(middle * step + 1)) low = middle;

@@ -275,6 +275,17 @@ describe("a plan", () => {
       peakBytes - 1,
     );
     expect(await optionsThatFit({ ...options, numFrames: 5 }, 1_000_000)).toEqual([]);
+    // The whole clip, in windows of the length that the model is made for, or in shorter ones.
+    const ofWindows = (found: typeof tight) => found.find((option) => option.windowFrames !== undefined);
+    const usual = ofWindows(tight)!;
+    expect(usual).toMatchObject({ windowFrames: 81 });
+    expect((await rehearseMemory({ ...options, windowFrames: 81 })).peakBytes).toBe(usual.peakBytes);
+    const shorter = ofWindows(await optionsThatFit(options, usual.peakBytes - 1));
+    if (shorter) expect(shorter.windowFrames).toBeLessThan(81);
+    for (const change of [{ stepCache: "magcache" as const }, { numFrames: 81 }]) {
+      const { peakBytes } = await rehearseMemory({ ...options, ...change });
+      expect(ofWindows(await optionsThatFit({ ...options, ...change }, peakBytes - 1))).toBeUndefined();
+    }
   });
 
   it("is refused for sizes that do not fit the model", async () => {

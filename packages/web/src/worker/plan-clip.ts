@@ -67,7 +67,7 @@ export async function planClip(asked: PlanClipOptions): Promise<ClipPlan> {
   const fitting = fits
     ? []
     : (await optionsThatFit(rehearsal, availableBytes)).filter(
-        ({ offload, vaeTiling }) => !offload && !vaeTiling,
+        ({ offload, vaeTiling, windowFrames }) => !offload && !vaeTiling && windowFrames === undefined,
       );
   const planned = Number(settings ? plan.totalFlops.lvsa : plan.totalFlops.dense);
   const density = settings ? plan.attended.density : 1;
