@@ -66,8 +66,8 @@ export interface RehearsalOptions {
   readonly device?: Pick<Device, "info" | "math"> | undefined;
 }
 
-/** What a driver takes for itself, shaders and queues: 130 to 160 MB on an NVIDIA H100 through Vulkan. */
-const DRIVER_BYTES = 140e6;
+/** What a driver takes for itself, shaders and queues: 70 to 200 MB on an NVIDIA H200 through Vulkan. */
+const DRIVER_BYTES = 200e6;
 /** Steps after which nothing new is created. */
 const STEPS = 2;
 /** Frames after which a decoder's memory is what it stays: the first chunk, and two that follow it. */

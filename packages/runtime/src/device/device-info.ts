@@ -37,6 +37,7 @@ export interface DeviceLimits {
   readonly maxBufferSize: number;
   readonly maxStorageBufferBindingSize: number;
   readonly maxComputeWorkgroupStorageSize: number;
+  /** Threads of a workgroup in one row, as all of ours are. */
   readonly maxComputeInvocationsPerWorkgroup: number;
   readonly maxStorageBuffersPerShaderStage: number;
   readonly minStorageBufferOffsetAlignment: number;
@@ -47,6 +48,7 @@ export const LIMIT_NAMES = [
   "maxStorageBufferBindingSize",
   "maxComputeWorkgroupStorageSize",
   "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
   "maxStorageBuffersPerShaderStage",
 ] as const;
 
@@ -109,7 +111,10 @@ export function describeDevice(device: GPUDevice, adapterInfo: GPUAdapterInfo): 
       maxBufferSize: device.limits.maxBufferSize,
       maxStorageBufferBindingSize: device.limits.maxStorageBufferBindingSize,
       maxComputeWorkgroupStorageSize: device.limits.maxComputeWorkgroupStorageSize,
-      maxComputeInvocationsPerWorkgroup: device.limits.maxComputeInvocationsPerWorkgroup,
+      maxComputeInvocationsPerWorkgroup: Math.min(
+        device.limits.maxComputeInvocationsPerWorkgroup,
+        device.limits.maxComputeWorkgroupSizeX,
+      ),
       maxStorageBuffersPerShaderStage: device.limits.maxStorageBuffersPerShaderStage,
       minStorageBufferOffsetAlignment: device.limits.minStorageBufferOffsetAlignment,
     },

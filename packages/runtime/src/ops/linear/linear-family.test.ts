@@ -66,8 +66,8 @@ describe("linear", () => {
     expect(rows(8)).toEqual(["gemv", 8]);
     expect(rows(9)).toEqual(["matrix-f16", 16]);
     expect(rows(17)).toEqual(["matrix-f16", 32]);
-    expect(rows(64)).toEqual(["matrix-f16", 32]);
-    expect(rows(65)).toEqual(["matrix-f16", 64]);
+    expect(rows(128)).toEqual(["matrix-f16", 32]);
+    expect(rows(129)).toEqual(["matrix-f16", 64]);
     expect(rows(32_760)).toEqual(["matrix-f16", 128]);
   });
 

@@ -66,7 +66,7 @@ const matrix = (component: MatrixProduct["component"]): Rule => ({
   variant: (_, { M, N, K }, c) => {
     const { few, many } = linearMatrixTiles(chosenProduct(c, component));
     const tile =
-      few.find((t, i) => M <= (i === few.length - 1 ? 2 : 1) * t.tileM && hasRoom(c, matrixNeeds(t))) ??
+      few.find((t, i) => M <= (i === few.length - 1 ? 4 : 1) * t.tileM && hasRoom(c, matrixNeeds(t))) ??
       many.find(
         (t) =>
           hasRoom(c, matrixNeeds(t)) && Math.ceil(M / t.tileM) * Math.ceil(N / t.tileN) >= ENOUGH_WORKGROUPS,
