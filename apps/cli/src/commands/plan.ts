@@ -14,6 +14,7 @@ import { tilingOf } from "../options/tiling-options.js";
 import { type ModelPlan, planModel } from "../plan/plan.js";
 import { planDevice } from "../plan/planned-device.js";
 import { type PlannedMemory, planMemory } from "../plan/planned-memory.js";
+import { plannedSampling } from "../plan/planned-sampling.js";
 import { renderPlanHtml } from "../plan/render-html.js";
 import { type PlannedRun, planToJson, renderPlanText } from "../plan/render-plan.js";
 import { type ResolvedModel, resolveModel } from "../plan/resolve-model.js";
@@ -36,7 +37,6 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     windowOverlap,
     height,
     width,
-    guidance: guidanceScale,
     guidanceBatch,
     offload,
     memoryBudget,
@@ -45,14 +45,16 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
   const vaeTiling = tilingOf(options);
   using planned = await planDevice(options, io);
   const { device, precision, label, memoryBytes } = planned;
-  const run: PlannedRun = { attention: options.lvsa ? "lvsa" : "dense", device: label, precision };
+  const { numInferenceSteps, guidanceScale, merged, preset } = await plannedSampling(resolved, options);
+  const attention = options.lvsa ? "lvsa" : "dense";
+  const run: PlannedRun = { attention, device: label, precision, preset };
   const plans: { plan: ModelPlan; memory: PlannedMemory }[] = [];
   for (const numFrames of counts) {
     const clip = { model, numFrames, windowFrames, height, width, guidanceScale };
     const plan = planModel({
       ...clip,
       windowOverlap,
-      numInferenceSteps: options.steps,
+      numInferenceSteps,
       guidanceScale2: options.guidance2,
       lvsa: options.dense ? false : lvsaConfigOf(options),
     });
@@ -60,7 +62,7 @@ async function runPlan(options: PlanCommandOptions, io: CommandIo): Promise<void
     const stepCache = stepCacheName(options);
     const rehearsed = {
       ...{ ...clip, guidanceBatch, precision, offload, device, stepCache, tokens, contextParallelSize },
-      vaeTiling,
+      ...{ vaeTiling, merged },
     };
     plans.push({ plan, memory: await planMemory(rehearsed, memoryBudget, memoryBytes) });
   }

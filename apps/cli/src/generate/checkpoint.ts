@@ -66,7 +66,11 @@ function under<Options extends object>(defaults: Partial<GenerateCommandOptions>
   return { ...defaults, ...given } as unknown as Options;
 }
 
-async function studentIn(folder: FolderReader, path: string | undefined): Promise<FewSteps | undefined> {
+/** The student that a folder's settings name, with its path; none where the checkpoint is no folder. @throws ConfigError `BAD_CONFIG` */
+export async function studentIn(
+  folder: FolderReader,
+  path: string | undefined,
+): Promise<FewSteps | undefined> {
   if (path === undefined) return undefined;
   const { fewSteps } = await readCheckpointSettings(folder);
   return fewSteps && { ...fewSteps, lora: join(path, fewSteps.lora) };

@@ -70,7 +70,9 @@ export async function runGenerate(
   if (checkpoint.isBundled) {
     reporter.notice(
       `No --model given: using the demo model, which draws moving shapes ("${DEMO_PROMPTS[1]}")` +
-        (isStudent ? ", in four steps (--steps 20: the model itself, without its few-step LoRA)." : "."),
+        (isStudent
+          ? ", in four steps (--steps 20: the model itself, without its few-step LoRA)."
+          : ", itself, as your options ask; without them its student takes four steps."),
     );
   } else if (isStudent && options.preset !== request.options.preset) {
     reporter.notice(

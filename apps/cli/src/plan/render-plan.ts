@@ -12,6 +12,8 @@ export interface PlannedRun {
   readonly attention: "dense" | "lvsa";
   readonly device: string;
   readonly precision: "f32" | "f16";
+  /** Of the few-step student that runs instead of the model. */
+  readonly preset?: string | undefined;
 }
 
 /** The whole plan; lines end with newlines. */
@@ -29,6 +31,9 @@ export function renderPlanText({ plan, lvsa }: ModelPlan, memory: PlannedMemory,
     ...weights(plan, memory),
     "",
     ...(run ? [`device     ${run.device}, activations in ${run.precision}`] : []),
+    ...(run?.preset
+      ? [`student    ${run.preset}: few steps, as lvsa generate does (--steps: the model itself)`]
+      : []),
     ...pattern(plan, lvsa, run),
     "",
     ...operations(plan, lvsa !== undefined),
@@ -176,6 +181,7 @@ export function planToJson(
     family: model.family,
     task: model.task,
     ...(run ? { attention: run.attention, device: run.device, precision: run.precision } : {}),
+    ...(run?.preset ? { preset: run.preset } : {}),
     components: Object.fromEntries(
       components.map(([name, component]) => [
         name,

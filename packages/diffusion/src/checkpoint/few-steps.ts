@@ -26,7 +26,7 @@ const SAMPLING = [
  */
 export function runsInFewSteps(
   fewSteps: FewSteps | undefined,
-  given: Partial<GenerateOptions>,
+  given: { readonly [Name in keyof GenerateOptions]?: unknown },
   loras = 0,
 ): fewSteps is FewSteps {
   if (!fewSteps || loras > 0) return false;
