@@ -151,7 +151,8 @@ if (isWanted("rows") && withMatrices("rows")) {
         [10_240, 4096],
         [4096, 10_240],
       ] as const)) {
-    for (const M of [9, 16, 24, 32, 64, 96, 128]) await layer("rows", M, N, K, [few(M <= 16 ? 16 : 32), smallest]);
+    for (const M of [9, 16, 24, 32, 64, 96, 128])
+      await layer("rows", M, N, K, [few(M <= 16 ? 16 : 32), smallest]);
     // Tiles of few rows do not take these.
     for (const M of [192, 256, 512]) await layer("rows", M, N, K, [smallest, few(32)]);
   }
