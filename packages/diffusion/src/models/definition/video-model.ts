@@ -94,6 +94,9 @@ export interface VideoModel {
   defaults(configs: ComponentConfigs): ModelDefaults;
   /** Of a video that begins with such an image, in pixels, where the family takes it from there. Default: `defaults`. */
   sizeOfImage?(configs: ComponentConfigs, image: ImageSize): ImageSize;
-  /** Default: positions have no end. @throws UsageError `BAD_FRAME_COUNT`, `BAD_SIZE` where the model has none for some tokens */
+  /**
+   * Default: positions have no end, as those of HunyuanVideo 1.5 and Cosmos 3, which diffusers computes for any clip.
+   * @throws UsageError `BAD_FRAME_COUNT`, `BAD_SIZE` where the model has none for some tokens
+   */
   checkPositions?(configs: ComponentConfigs, tokens: TokenExtent): void;
 }
