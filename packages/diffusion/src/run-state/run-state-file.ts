@@ -11,6 +11,7 @@ type ByteSource = Parameters<typeof openSafetensors>[0];
 /** Key in the header's metadata. */
 const KEY = "lvsa_run_state";
 const LATENTS = "latents";
+const ANEW = "Where this one is damaged, begin the run anew.";
 
 const value = z.union([z.number(), z.string(), z.boolean(), z.null(), z.array(z.number())]);
 const schema = z.object({
@@ -47,12 +48,20 @@ export function encodeRunState(state: RunState, metadata: Readonly<Record<string
 /**
  * Reads what `encodeRunState` wrote. `undefined` for a safetensors file that is no run state.
  *
- * @throws WeightsError for a file that is damaged; `BAD_RUN_STATE` for one of another version
+ * @throws WeightsError for a file that is cut off; `BAD_RUN_STATE` for one of another version, or whose numbers are none
  */
 export async function readRunState(
   bytes: ByteSource,
 ): Promise<{ readonly state: RunState; readonly metadata: Readonly<Record<string, string>> } | undefined> {
-  const source = await openSafetensors(bytes);
+  const source = await openSafetensors(bytes).catch((cause: unknown) => {
+    if (!(cause instanceof WeightsError)) throw cause;
+    // Its advice is for checkpoints, which can be had again.
+    throw new WeightsError(cause.code, cause.message, {
+      ...(cause.where ? { where: cause.where } : {}),
+      fix: ANEW,
+      cause,
+    });
+  });
   try {
     const text = source.metadata[KEY];
     if (text === undefined) return undefined;
@@ -65,7 +74,10 @@ export async function readRunState(
       const info = source.has(name) ? source.info(name) : undefined;
       if (info?.dtype !== "F32") throw damaged(`there is no float32 tensor "${name}"`);
       // A copy starts on a multiple of four bytes.
-      return { data: new Float32Array(new Uint8Array(await source.read(name)).buffer), shape: info.shape };
+      const data = new Float32Array(new Uint8Array(await source.read(name)).buffer);
+      const bad = data.findIndex((one) => !Number.isFinite(one));
+      if (bad >= 0) throw damaged(`"${name}" holds ${data[bad]} at element ${bad}`);
+      return { data, shape: info.shape };
     };
     const read: Record<string, PartState> = {};
     for (const [part, { values, tensors }] of Object.entries(parts)) {
@@ -96,6 +108,6 @@ function jsonOf(text: string): unknown {
 
 function damaged(what: string): WeightsError {
   return new WeightsError("BAD_RUN_STATE", `the file is no run state that can be read: ${what}`, {
-    fix: "Take a file that a run of this version wrote.",
+    fix: `Take a file that a run of this version wrote. ${ANEW}`,
   });
 }

@@ -118,4 +118,22 @@ describe("what is no state of this run", () => {
       await expect(readRunState(memorySource(file))).rejects.toMatchObject({ code: "BAD_RUN_STATE" });
     }
   });
+
+  it("a file that is cut off, and numbers that are none, are said with what is left to do", async () => {
+    const state = unipc().state(1);
+    const whole = encodeRunState(state);
+    const anew = /begin the run anew/;
+    for (const size of [0, 8, whole.length - 4]) {
+      const error = readRunState(memorySource(whole.slice(0, size), "run.safetensors"));
+      await expect(error).rejects.toMatchObject({ name: "WeightsError", fix: expect.stringMatching(anew) });
+    }
+    const data = (state.latents.data as Float32Array).slice();
+    data[1] = Number.NaN;
+    const bad = encodeRunState({ ...state, latents: { ...state.latents, data } });
+    await expect(readRunState(memorySource(bad))).rejects.toMatchObject({
+      code: "BAD_RUN_STATE",
+      message: expect.stringMatching(/"latents" holds NaN at element 1/),
+      fix: expect.stringMatching(anew),
+    });
+  });
 });
