@@ -18,6 +18,8 @@ export const JOBS_ERROR_CODES: Readonly<
   MODEL_UNKNOWN: { fault: "input" },
   /** process … has the queue in … */
   QUEUE_IN_USE: { fault: "run" },
+  /** the job … can not be written: … */
+  QUEUE_WRITE: { fault: "run" },
 };
 
 export type JobsErrorCode =
@@ -25,4 +27,5 @@ export type JobsErrorCode =
   | "JOB_EXISTS"
   | "LEASE_LOST"
   | "MODEL_UNKNOWN"
-  | "QUEUE_IN_USE";
+  | "QUEUE_IN_USE"
+  | "QUEUE_WRITE";

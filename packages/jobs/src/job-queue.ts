@@ -49,7 +49,7 @@ export interface Lease {
  * again when its worker was silent for `leaseMs`; nobody but its owner sees it.
  */
 export interface JobQueue {
-  /** The job is durable when this resolves. */
+  /** The job is durable when this resolves. @throws UsageError `BAD_OPTION` for a request that is none */
   add(job: NewJob): Promise<JobRecord>;
   /** Undefined when there is none, or it is another owner's: the two look alike. */
   get(id: string, owner: string): Promise<JobRecord | undefined>;

@@ -1,6 +1,7 @@
 /** A queue from two halves: where records lie, and what brings their ids to workers. */
-import { checkOptionKinds } from "@lvsa/runtime/errors";
-import type { JobError, JobRecord, JobResult, JobStatus } from "./job.js";
+import { checkOptionKinds, UsageError } from "@lvsa/runtime/errors";
+import { prettifyError } from "zod";
+import { type JobError, type JobRecord, type JobResult, type JobStatus, jobRecordSchema } from "./job.js";
 import {
   type Beat,
   type JobPage,
@@ -69,6 +70,9 @@ export class RecordQueue implements JobQueue {
     // Lists are in order of time: two jobs of one millisecond have an order too.
     this.#lastAdded = Math.max(Date.now(), this.#lastAdded + 0.001);
     const record = newRecord(job.id ?? newJobId(), job, this.#lastAdded);
+    // What could not be read again would be lost.
+    const { error } = jobRecordSchema.safeParse(record);
+    if (error) throw new UsageError("BAD_OPTION", `a job that can not be kept: ${prettifyError(error)}`);
     await this.#store.insert(record);
     await this.#delivery.announce(record.id);
     return record;
@@ -109,7 +113,11 @@ export class RecordQueue implements JobQueue {
       if (!delivered) continue;
       const token = crypto.randomUUID();
       const change = { do: "take", now: Date.now(), token, worker, options: this.options } as const;
-      const job = await this.#store.update(delivered.id, change);
+      const job = await this.#store.update(delivered.id, change).catch(async (error: unknown) => {
+        // The store may be back soon, and nobody else brings the job.
+        await delivered.again(1000);
+        throw error;
+      });
       if (job?.lease?.token === token)
         return new RecordLease(this.#store, delivered, job, token, this.options.leaseMs);
       if (job) {

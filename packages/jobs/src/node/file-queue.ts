@@ -30,7 +30,8 @@ export interface FileQueueOptions extends QueueOptions {
  * Opens the queue of a folder. Jobs that a former process had begun are delivered again when their lease has run out,
  * which is at once: their workers were children of that process.
  *
- * @throws UsageError `BAD_OPTION`; ConfigError `QUEUE_IN_USE` when another living process has the folder
+ * @throws UsageError `BAD_OPTION`; ConfigError `QUEUE_IN_USE` when another living process has the folder. Calls of the queue throw ConfigError `QUEUE_WRITE` where a job
+ * can not be written: it is as it was then
  */
 export async function openFileQueue(given: FileQueueOptions): Promise<JobQueue> {
   const options = resolveQueueOptions(given, "openFileQueue", { folder: "string", onNotice: "function" });
@@ -152,18 +153,34 @@ class FileStore implements RecordStore {
     return result;
   }
 
+  /** The record on disk is the former one until this resolves. @throws ConfigError `QUEUE_WRITE` */
   async #write(record: JobRecord): Promise<void> {
-    await mkdir(join(this.#folder, record.id), { recursive: true });
     const path = this.#path(record.id);
-    const file = await open(`${path}.partial`, "w");
+    const partial = `${path}.partial`;
     try {
-      await file.writeFile(`${JSON.stringify(record)}\n`);
-      // Durable before anybody hears of it; a beat is not worth a disk's turn.
-      if (record.status !== "in_progress") await file.sync();
-    } finally {
-      await file.close();
+      await mkdir(join(this.#folder, record.id), { recursive: true });
+      const file = await open(partial, "w");
+      try {
+        await file.writeFile(`${JSON.stringify(record)}\n`);
+        // Durable before anybody hears of it; a beat is not worth a disk's turn.
+        if (record.status !== "in_progress") await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(partial, path);
+    } catch (cause) {
+      await rm(partial, { force: true }).catch(() => {});
+      throw new ConfigError(
+        "QUEUE_WRITE",
+        `the job ${record.id} can not be written: ${(cause as Error).message}`,
+        {
+          where: path,
+          fix: "Free space on the disk of the queue's folder, or let this user write there.",
+          fault: "run",
+          cause,
+        },
+      );
     }
-    await rename(`${path}.partial`, path);
     this.#records.set(record.id, record);
   }
 }

@@ -118,12 +118,17 @@ async function work(lease: Lease, options: WorkerOptions): Promise<void> {
     signal.removeEventListener("abort", onShutdown);
     await beating;
   }
-  try {
-    await outcome();
-  } catch (error) {
-    // Another worker has it, or its owner removed it: nothing is lost.
-    if (!(error instanceof LeaseLostError)) throw error;
-    log(`job ${job.id}: ${error.message}`);
+  // What was computed is not computed again because the queue could not take it at once.
+  while (true) {
+    try {
+      return await outcome();
+    } catch (error) {
+      log(`job ${job.id}: ${error instanceof Error ? error.message : String(error)}`);
+      // Another worker has it, or its owner removed it: nothing is lost.
+      if (error instanceof LeaseLostError || signal.aborted) return;
+      await pause(1000, signal);
+      await lease.beat(progress).catch(() => undefined);
+    }
   }
 }
 
