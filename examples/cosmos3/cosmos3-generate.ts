@@ -16,10 +16,10 @@ export async function main(
 ): Promise<string> {
   const gpu = await createDevice(device);
   const pipeline = await Cosmos3OmniPipeline.fromPretrained(nodeFolder(checkpoint), { device: gpu });
-  const clip = { ...pipeline.defaults, ...options };
-  const lvsa = installCosmos3Lvsa(pipeline.transformers[0], { ...clip, log: console.log });
+  const { numFrames, height, width } = { ...pipeline.defaults, ...options };
+  const lvsa = installCosmos3Lvsa(pipeline.transformers[0], { numFrames, height, width, log: console.log });
   try {
-    const onStep = (step: StepReport) => console.log(`step ${step.index + 1}/${step.count}`);
+    const onStep = ({ index, count }: StepReport) => console.log(`step ${index + 1}/${count}`);
     const video = await pipeline.generate({ ...options, onStep });
     const metadata = { title: options.prompt, settings: video.settings };
     return (await writeVideo(output, { ...video, metadata })).path;

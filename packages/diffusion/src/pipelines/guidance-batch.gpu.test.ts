@@ -4,7 +4,7 @@
  */
 import { type Device, UsageError } from "@lvsa/runtime";
 import { nodeFolder } from "@lvsa/runtime/node";
-import { requireCases, seededNormal, testDevice } from "@lvsa/runtime/testing";
+import { relativeL2, requireCases, seededNormal, testDevice } from "@lvsa/runtime/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type WanForwardInputs, WanTransformer3DModel } from "../models/transformers/transformer-wan.js";
 import { RandomNumbers, randomWeights } from "../rehearsal/random-weights.js";
@@ -91,7 +91,8 @@ it.each([
   };
   try {
     const expected = [...(await predict(first!)), ...(await predict(second!))];
-    expect(await predict({ ...first!, second })).toEqual(expected);
+    // One frame or token more or less per pass may pick another kernel for few rows, which sums in another order.
+    expect(relativeL2(await predict({ ...first!, second }), expected)).toBeLessThan(1e-6);
     expect(expected.slice(0, expected.length / 2)).not.toEqual(expected.slice(expected.length / 2));
   } finally {
     model.dispose();
