@@ -141,7 +141,7 @@ class Cosmos3Clips implements LayerProcessor {
     const key = `${latentFrames} ${patchesPerFrame} ${step?.generation}`;
     if (this.#clip?.key === key) return this.#clip.processor;
     this.dispose();
-    const { clip: _clip, engages, ...options } = this.#options;
+    const { clip: _clip, owner: _owner, engages, ...options } = this.#options;
     const { temporalFactor } = this.#model;
     const config = { ...this.#module.COSMOS3_DEFAULTS, ...options.config };
     const referenceLatentFrames = config.referenceLatentFrames ?? this.#model.referenceLatentFrames;
