@@ -69,7 +69,7 @@ export class Cosmos3LvsaProcessor implements Disposable {
 
   /** @throws UsageError `BAD_OPTION`; ConfigError for bad settings */
   constructor(options: Cosmos3ProcessorOptions) {
-    checkOptionKinds(PROCESSOR_KINDS, options, "Cosmos3LvsaProcessor");
+    checkOptionKinds(PROCESSOR_KINDS, options, "Cosmos3LvsaProcessor", "misspelt");
     this.#options = options;
     this.resolved = resolveLvsaConfig(options.config ?? {}, options.clip);
     this.#controller = new PatternController(this.resolved);

@@ -75,7 +75,7 @@ export function installCosmos3Lvsa(
   transformer: Cosmos3Transformer,
   options: Cosmos3LvsaOptions,
 ): Cosmos3LvsaInstallation {
-  checkOptionKinds(OPTION_KINDS, options, "installCosmos3Lvsa");
+  checkOptionKinds(OPTION_KINDS, options, "installCosmos3Lvsa", "misspelt");
   const { numFrames, height, width, referenceLatentFrames, spatialFactor, temporalFactor, ...rest } = options;
   const clip = clipGeometry(transformer, options);
   const config = atLeastOneLatentFrame({ ...COSMOS3_DEFAULTS, ...options.config }, clip.temporalFactor);

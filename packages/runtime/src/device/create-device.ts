@@ -1,10 +1,10 @@
 /** From a WebGPU entry point, an adapter or a device to a `Device`. Runs anywhere; Node's door is `@lvsa/runtime/node`. */
-import { checkOptions } from "../check-options.js";
+
 import { DeviceError } from "../errors.js";
+import { checkOptionKinds, type OptionKinds } from "../option-kinds.js";
 import { Device } from "./device.js";
 import { type DeviceInfo, describeDevice, deviceLabel, LIMIT_NAMES, WANTED_FEATURES } from "./device-info.js";
 import type { DeviceOptions } from "./device-options.js";
-import { createDeviceSchema, wrapDeviceSchema } from "./device-options-schema.js";
 import { type Disproof, disprove, provenCapabilities } from "./proof.js";
 
 export interface CreateDeviceOptions extends DeviceOptions {
@@ -19,12 +19,20 @@ export interface CreateDeviceOptions extends DeviceOptions {
   readonly onNotice?: (line: string) => void;
 }
 
+const DEVICE_KINDS: OptionKinds<DeviceOptions> = {
+  ...{ math: ["auto", "exact", "fast"], rules: "object", unchecked: "boolean", profile: "boolean" },
+};
+const CREATE_KINDS: OptionKinds<CreateDeviceOptions> = {
+  ...DEVICE_KINDS,
+  ...{ device: "object", adapter: "object", gpu: "object", prove: "function", onNotice: "function" },
+};
+
 /**
  * Makes a `Device` with the adapter's own limits and every useful feature it has.
  * @throws DeviceError `NO_WEBGPU` or `NO_ADAPTER`; UsageError `BAD_OPTION` for options that are unknown or of another kind
  */
 export async function createDevice(options: CreateDeviceOptions = {}): Promise<Device> {
-  checkOptions(createDeviceSchema, options, "createDevice");
+  checkOptionKinds(CREATE_KINDS, options, "createDevice");
   if (options.device) return around(options.device, options);
   const gpu = options.gpu ?? (globalThis.navigator as Navigator | undefined)?.gpu;
   if (!options.adapter && !gpu) {
@@ -71,7 +79,7 @@ async function proven(
  * @throws UsageError `BAD_OPTION` for options that are unknown or of another kind
  */
 export function wrapDevice(device: GPUDevice, options: DeviceOptions = {}): Device {
-  checkOptions(wrapDeviceSchema, options, "wrapDevice");
+  checkOptionKinds(DEVICE_KINDS, options, "wrapDevice");
   return around(device, options);
 }
 

@@ -1,8 +1,8 @@
-/** The options of `createDevice` as schemas. */
+/** The options of Node's `createDevice` as a schema; those of pages do without (`create-device.ts`). */
 import * as z from "zod";
 
 const truth = () => z.boolean("expected true or false").optional();
-export const functionOption = <T>() =>
+const functionOption = <T>() =>
   z.custom<T>((value) => typeof value === "function", "expected a function").optional();
 const withMethod = <T>(method: string, message: string) =>
   z
@@ -18,18 +18,8 @@ const deviceFields = {
   profile: truth(),
 };
 
-/** Of `DeviceOptions`, all of them. */
-export const wrapDeviceSchema = z.strictObject({ ...deviceFields, unchecked: truth() });
-
 const device = withMethod<GPUDevice>("createBuffer", "expected a GPUDevice");
 const onNotice = functionOption();
-
-export const createDeviceSchema = z.strictObject({
-  ...deviceFields,
-  ...{ device, onNotice, prove: functionOption(), unchecked: truth() },
-  adapter: withMethod<GPUAdapter>("requestDevice", "expected a GPUAdapter"),
-  gpu: withMethod<GPU>("requestAdapter", "expected a GPU (`navigator.gpu`)"),
-});
 
 export const nodeDeviceSchema = z.strictObject({
   ...deviceFields,
