@@ -21,7 +21,6 @@ export type { ParallelOptions } from "./pipelines/parallel-run.js";
 export { type SamplingPreset, samplingPresets } from "./pipelines/sampling-presets.js";
 export type * from "./pipelines/video-pipeline.js";
 export { type ColourMap, LatentPreview, type Preview } from "./preview/latent-preview.js";
-export * from "./prompts/index.js";
 export * from "./random/index.js";
 export type { RunState } from "./run-state/run-state.js";
 export { encodeRunState, readRunState } from "./run-state/run-state-file.js";

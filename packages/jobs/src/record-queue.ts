@@ -1,6 +1,6 @@
 /** A queue from two halves: where records lie, and what brings their ids to workers. */
 import { checkOptionKinds, UsageError } from "@lvsa/runtime/errors";
-import { prettifyError } from "zod";
+import * as z from "zod";
 import { type JobError, type JobRecord, type JobResult, type JobStatus, jobRecordSchema } from "./job.js";
 import {
   type Beat,
@@ -72,7 +72,7 @@ export class RecordQueue implements JobQueue {
     const record = newRecord(job.id ?? newJobId(), job, this.#lastAdded);
     // What could not be read again would be lost.
     const { error } = jobRecordSchema.safeParse(record);
-    if (error) throw new UsageError("BAD_OPTION", `a job that can not be kept: ${prettifyError(error)}`);
+    if (error) throw new UsageError("BAD_OPTION", `a job that can not be kept: ${z.prettifyError(error)}`);
     await this.#store.insert(record);
     await this.#delivery.announce(record.id);
     return record;
