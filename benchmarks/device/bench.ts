@@ -3,6 +3,14 @@ import { appendFileSync } from "node:fs";
 import type { Device, Tensor } from "@lvsa/runtime";
 import { createDevice } from "@lvsa/runtime/node";
 
+/** Height, width and channels of the convolutions of Wan 2.1's decoder at 832x480. */
+export const DECODER_CONVOLUTIONS = [
+  [60, 104, 384],
+  [120, 208, 384],
+  [240, 416, 192],
+  [480, 832, 96],
+] as const;
+
 export interface BenchOptions {
   readonly label: string;
   /** One run of everything, cold: to see that it works. */

@@ -12,7 +12,7 @@
 import { conv3d, linear, packConvWeight } from "@lvsa/runtime";
 import type { ConvTuning } from "../../packages/runtime/src/ops/conv/conv3d.js";
 import type { LinearTuning } from "../../packages/runtime/src/ops/linear/linear.js";
-import { openBench } from "./bench.js";
+import { DECODER_CONVOLUTIONS, openBench } from "./bench.js";
 
 const args = process.argv.slice(2);
 const small = args.includes("--small");
@@ -129,14 +129,7 @@ const smallest: LinearTuning = {
 };
 
 if (isWanted("conv")) {
-  for (const [height, width, channels] of small
-    ? ([[12, 16, 32]] as const)
-    : ([
-        [60, 104, 384],
-        [120, 208, 384],
-        [240, 416, 192],
-        [480, 832, 96],
-      ] as const)) {
+  for (const [height, width, channels] of small ? ([[12, 16, 32]] as const) : DECODER_CONVOLUTIONS) {
     await convolution(height, width, channels, channels, ["tile-f16", "tile"]);
   }
   const [height, width] = small ? [12, 16] : [480, 832];

@@ -8,7 +8,7 @@
  */
 import { AttentionPattern, attention, FrameSparseLayout } from "@lvsa/core";
 import { conv3d, linear, packConvWeight, type Tensor } from "@lvsa/runtime";
-import { openBench } from "./bench.js";
+import { DECODER_CONVOLUTIONS, openBench } from "./bench.js";
 
 const args = process.argv.slice(2);
 const small = args.includes("--small");
@@ -257,14 +257,7 @@ if (wanted("lvsa")) {
   }
 }
 if (wanted("conv")) {
-  for (const [h, w, c] of small
-    ? ([[12, 16, 32]] as const)
-    : ([
-        [60, 104, 384],
-        [120, 208, 384],
-        [240, 416, 192],
-        [480, 832, 96],
-      ] as const)) {
+  for (const [h, w, c] of small ? ([[12, 16, 32]] as const) : DECODER_CONVOLUTIONS) {
     // Decoders work on single frames.
     for (const frames of [4, 1]) await convCase(frames, h, w, c);
   }

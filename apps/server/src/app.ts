@@ -218,7 +218,11 @@ export function createApp(options: AppOptions): OpenAPIHono {
     if (variant !== "video")
       throw new HttpError(400, "bad_request", `variant: this server has no ${variant}`, { param: "variant" });
     if (!job.result)
-      throw new HttpError(404, "not_ready", `The video is ${(await show(job)).status}; there is no content.`);
+      throw new HttpError(
+        404,
+        "not_ready",
+        `The video is ${videoOf(job, undefined, null).status}; there is no content.`,
+      );
     return fileResponse(join(folderOf(job.id), job.result.file), c.req.raw, "video/mp4", `${job.id}.mp4`);
   });
 

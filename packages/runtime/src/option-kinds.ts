@@ -7,9 +7,9 @@ import { nearestName } from "./nearest-name.js";
 
 /**
  * What `typeof` says of an option's values, `array`, or `any` where values are checked elsewhere; several with `|` between
- * them, as `string|object`. A list: the words that it may be.
+ * them, as `string|object`. A list: the words that it may be. With `method`: an object of the platform, told by what it can.
  */
-export type OptionKind = string | readonly string[];
+export type OptionKind = string | readonly string[] | { readonly method: string; readonly named: string };
 
 /** A row for each option: one that is added without a row does not compile. */
 export type OptionKinds<Options> = { readonly [Name in keyof Required<Options>]: OptionKind };
@@ -59,22 +59,26 @@ function kindOf(value: unknown): string {
 /** An option that is undefined is not given; NaN is no number. */
 function isOfKind(value: unknown, kind: OptionKind): boolean {
   if (value === undefined || kind === "any") return true;
-  if (typeof kind !== "string") return kind.includes(value as string);
+  if (typeof kind !== "string")
+    return "method" in kind ? isFunctionOf(value, kind.method) : kind.includes(value as string);
   return !Number.isNaN(value) && kind.split("|").includes(kindOf(value));
 }
 
+function isFunctionOf(value: unknown, name: string): boolean {
+  return typeof (value as Record<string, unknown> | null)?.[name] === "function";
+}
+
 function words(kind: OptionKind): string {
+  if (typeof kind !== "string" && "method" in kind) return kind.named;
   if (typeof kind !== "string") return kind.join(", ").replace(/, ([^,]*)$/, " or $1");
   const named = kind.split("|").map((one) => NAMED[one] ?? `a ${one}`);
   return named.join(" or ");
 }
 
 const NAMED: Readonly<Record<string, string>> = {
-  ...{
-    boolean: "true or false",
-    string: "a text",
-    object: "an object",
-    array: "a list",
-    bigint: "a whole number",
-  },
+  boolean: "true or false",
+  string: "a text",
+  object: "an object",
+  array: "a list",
+  bigint: "a whole number",
 };

@@ -33,7 +33,7 @@ Examples:
   lvsa bench model --config wan2.1-t2v-1.3b --num-frames 321 --lvsa`,
     );
   const onNotice = (line: string) => io.err(`${line}\n`);
-  const drivers = io.lookForDrivers ? { lookForDrivers: io.lookForDrivers } : {};
+  const { lookForDrivers } = io;
   const softwareAdapter = () => import("@lvsa/software-adapter");
 
   const kernels = bench
@@ -41,7 +41,7 @@ Examples:
     .description("Attention (sparse against dense), linear layers, convolutions");
   addBenchKernelsOptions(kernels).action(async (raw: unknown) => {
     const options = parseBenchKernelsOptions(raw);
-    const device = await createDevice({ adapter: options.device, softwareAdapter, onNotice, ...drivers });
+    const device = await createDevice({ adapter: options.device, softwareAdapter, onNotice, lookForDrivers });
     try {
       const result = await runBenchKernels(device, options.shape);
       await show(io, options, result, kernelReport(result));
@@ -74,7 +74,7 @@ Examples:
       adapter: options.device,
       softwareAdapter,
       onNotice,
-      ...drivers,
+      lookForDrivers,
       math: options.math,
       ...(options.profile ? { profile: true } : {}),
     });

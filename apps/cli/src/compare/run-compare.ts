@@ -60,8 +60,7 @@ export async function runCompare(
   const onNotice = (line: string) => reporter.notice(line);
   const softwareAdapter = () => import("@lvsa/software-adapter");
   const { lookForDrivers } = reporter;
-  const drivers = lookForDrivers ? { lookForDrivers } : {};
-  const device = await createDevice({ adapter, math, softwareAdapter, onNotice, ...drivers });
+  const device = await createDevice({ adapter, math, softwareAdapter, onNotice, lookForDrivers });
   try {
     throwIfAborted(signal, "comparing");
     // The model itself, unless its student is asked for by its preset.

@@ -156,7 +156,7 @@ async function openAdapter(
     const device = await createDevice({
       adapter: name,
       softwareAdapter: () => import("@lvsa/software-adapter"),
-      ...(look ? { lookForDrivers: look } : {}),
+      lookForDrivers: look,
     });
     const { info, math } = device;
     device.dispose();

@@ -135,7 +135,8 @@ export function stepCacheName({
   return (stepCache as StepCacheOptions | undefined)?.name;
 }
 
-async function mergedBy(
+/** What LoRAs are added to, as a rehearsal takes it; undefined without any. */
+export async function mergedBy(
   folder: FolderReader,
   options: Pick<GenerateCommandOptions, "lora" | "lora2" | "precision">,
 ): Promise<MergedTensors | undefined> {

@@ -13,7 +13,7 @@ export function openDevice(
     profile: options.profile,
     math: options.math,
     softwareAdapter: () => import("@lvsa/software-adapter"),
-    ...(reporter.lookForDrivers ? { lookForDrivers: reporter.lookForDrivers } : {}),
+    lookForDrivers: reporter.lookForDrivers,
     onNotice: (line) => reporter.notice(line),
   });
 }

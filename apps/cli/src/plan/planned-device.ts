@@ -41,7 +41,7 @@ async function open(
       adapter,
       math,
       softwareAdapter: () => import("@lvsa/software-adapter"),
-      ...(lookForDrivers ? { lookForDrivers } : {}),
+      lookForDrivers,
     });
   } catch (error) {
     // Without any driver there is still a plan; `lvsa doctor` says what is missing.

@@ -2,8 +2,8 @@
 
 import { samplingPresets } from "@lvsa/diffusion";
 import { runsInFewSteps } from "@lvsa/diffusion/catalog";
-import { type MergedTensors, mergedTensors } from "@lvsa/diffusion/rehearsal";
-import { openLoras } from "../generate/loras.js";
+import type { MergedTensors } from "@lvsa/diffusion/rehearsal";
+import { mergedBy } from "../generate/memory-check.js";
 import type { PlanCommandOptions } from "../options/plan-options.js";
 import type { ResolvedModel } from "./resolve-model.js";
 
@@ -11,7 +11,7 @@ export interface PlannedSampling {
   readonly numInferenceSteps: number | undefined;
   readonly guidanceScale: number | undefined;
   /** Weights that a student's LoRA is added to. */
-  readonly merged?: MergedTensors;
+  readonly merged?: MergedTensors | undefined;
   /** The student's preset; absent where the model itself runs. */
   readonly preset?: string;
 }
@@ -28,11 +28,14 @@ export async function plannedSampling(
   };
   const preset = student && samplingPresets[student.preset];
   if (!folder || !preset || !runsInFewSteps(student, given)) return { numInferenceSteps, guidanceScale };
-  const loras = await openLoras({ lora: [{ path: student.lora, weight: 1 }] });
   return {
     numInferenceSteps: preset.options.numInferenceSteps,
     guidanceScale: preset.options.guidanceScale,
-    merged: await mergedTensors(folder, loras, options.precision === "f32" ? "f32" : "stored"),
+    merged: await mergedBy(folder, {
+      ...options,
+      lora: [{ path: student.lora, weight: 1 }],
+      lora2: undefined,
+    }),
     preset: student.preset,
   };
 }

@@ -97,7 +97,7 @@ const fields = {
   guidanceBatch: z
     .boolean("expected true or false")
     .describe(
-      "both predictions of guidance in one pass, a batch of two: faster for short clips, more memory",
+      "both predictions of guidance in one pass, a batch of two: streamed weights are read once, more memory",
     ),
   flowShift: z
     .number("expected a number above 0")

@@ -14,7 +14,7 @@ export async function openTiling(
   folder: FolderReader,
   index: ModelIndex,
   definitions: readonly ModelDefinition[],
-  options: VaeTilingOptions,
+  options: true | VaeTilingOptions,
 ): Promise<VaeTiling> {
   const file = "vae/config.json";
   const { className } = componentEntries(index).find(({ name }) => name === "vae")!;

@@ -151,12 +151,7 @@ export async function openParts(
   const notes = [...components.notes, ...scheduler.notes];
   const className = index._class_name;
   const tiling = vaeTiling
-    ? await (await import("./open-tiling.js")).openTiling(
-        folder,
-        index,
-        definitions,
-        vaeTiling === true ? {} : vaeTiling,
-      )
+    ? await (await import("./open-tiling.js")).openTiling(folder, index, definitions, vaeTiling)
     : undefined;
   // f32 is for results without rounding; else changed weights take as much memory as unchanged ones.
   const merged = options.precision === "f32" ? "f32" : "stored";

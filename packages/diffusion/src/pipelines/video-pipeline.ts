@@ -86,8 +86,8 @@ export interface GenerateOptions {
   /** CogVideoX: guidance that changes from step to step, up to `guidanceScale` + 1 (diffusers' `use_dynamic_cfg`). Default false. */
   readonly useDynamicGuidance?: boolean;
   /**
-   * Both predictions of a guided step in one pass of the transformer, in a batch of two: faster where a clip is short or
-   * blocks are streamed, with more memory. The numbers are those of two passes. Not with `stepCache` or on several ranks.
+   * Both predictions of a guided step in one pass of the transformer, in a batch of two: streamed blocks are read once
+   * instead of twice, with more memory; where weights stay on the GPU it is no faster. The numbers are those of two passes. Not with `stepCache` or on several ranks.
    * Default false.
    */
   readonly guidanceBatch?: boolean;

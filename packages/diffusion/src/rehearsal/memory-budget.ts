@@ -81,12 +81,10 @@ export async function optionsThatFit(
   if (tiled) await add(tiled, tiled);
   if (half) await add(half, half);
   if (stored16) await add(stored, { model: stored16 });
-  const windows = await longestWindow(
-    options,
-    async (windowFrames) => (await peak({ windowFrames })) <= budgetBytes,
-  );
+  const fits = async (changed: Partial<RehearsalOptions>) => (await peak(changed)) <= budgetBytes;
+  const windows = await longestWindow(options, (windowFrames) => fits({ windowFrames }));
   if (windows !== undefined) await add({ windowFrames: windows }, { windowFrames: windows });
-  const frames = await mostFrames(options, async (numFrames) => (await peak({ numFrames })) <= budgetBytes);
+  const frames = await mostFrames(options, (numFrames) => fits({ numFrames }));
   if (frames !== undefined) await add({ numFrames: frames }, { numFrames: frames });
   if (found.length > 0) return found;
 
@@ -106,15 +104,9 @@ export async function optionsThatFit(
   if (helps && Object.keys(others).length > 0) await add(change, all);
   if (found.length > 0 || Object.keys(change).length === 0) return found;
 
-  const windowFrames = await longestWindow(
-    options,
-    async (windowFrames) => (await peak({ ...all, windowFrames })) <= budgetBytes,
-  );
+  const windowFrames = await longestWindow(options, (windowFrames) => fits({ ...all, windowFrames }));
   if (windowFrames !== undefined) await add({ ...change, windowFrames }, { ...all, windowFrames });
-  const fewer = await mostFrames(
-    options,
-    async (numFrames) => (await peak({ ...all, numFrames })) <= budgetBytes,
-  );
+  const fewer = await mostFrames(options, (numFrames) => fits({ ...all, numFrames }));
   if (fewer !== undefined) await add({ ...change, numFrames: fewer }, { ...all, numFrames: fewer });
   return found;
 }

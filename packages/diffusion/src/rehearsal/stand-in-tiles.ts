@@ -15,13 +15,12 @@ const DECODED_LATENTS = 7;
  */
 export function standInTiling(
   { className, config }: ComponentDescription,
-  vaeTiling: boolean | VaeTilingOptions | undefined,
+  options: true | VaeTilingOptions,
   areAbridged: boolean,
-): VaeTiling | undefined {
-  if (!vaeTiling) return undefined;
+): VaeTiling {
   const definition = getModelClass(className);
   const defaults = definition.tiling!(definition.parseConfig(config));
-  return new (areAbridged ? AbridgedTiling : VaeTiling)(vaeTiling === true ? {} : vaeTiling, defaults);
+  return new (areAbridged ? AbridgedTiling : VaeTiling)(options, defaults);
 }
 
 class AbridgedTiling extends VaeTiling {

@@ -7,7 +7,7 @@
 import { checkOptionKinds } from "../errors.js";
 import { Device } from "./device.js";
 import type { DeviceInfo, DeviceLimits } from "./device-info.js";
-import type { DeviceOptions } from "./device-options.js";
+import { DEVICE_KINDS, type DeviceOptions } from "./device-options.js";
 
 export interface CountingGpuOptions extends DeviceOptions {
   readonly limits?: Partial<DeviceLimits>;
@@ -52,7 +52,7 @@ const LIMITS: DeviceLimits = {
 export function countingGpu(options: CountingGpuOptions = {}): CountingGpu {
   checkOptionKinds(
     {
-      ...{ math: ["auto", "exact", "fast"], rules: "object", unchecked: "boolean", profile: "boolean" },
+      ...DEVICE_KINDS,
       ...{ limits: "object", features: "array", info: "object", memoryBytes: "number" },
     },
     options,

@@ -1,10 +1,9 @@
 /** From a WebGPU entry point, an adapter or a device to a `Device`. Runs anywhere; Node's door is `@lvsa/runtime/node`. */
-
 import { DeviceError } from "../errors.js";
 import { checkOptionKinds, type OptionKinds } from "../option-kinds.js";
 import { Device } from "./device.js";
 import { type DeviceInfo, describeDevice, deviceLabel, LIMIT_NAMES, WANTED_FEATURES } from "./device-info.js";
-import type { DeviceOptions } from "./device-options.js";
+import { DEVICE_KINDS, type DeviceOptions } from "./device-options.js";
 import { type Disproof, disprove, provenCapabilities } from "./proof.js";
 
 export interface CreateDeviceOptions extends DeviceOptions {
@@ -19,12 +18,12 @@ export interface CreateDeviceOptions extends DeviceOptions {
   readonly onNotice?: (line: string) => void;
 }
 
-const DEVICE_KINDS: OptionKinds<DeviceOptions> = {
-  ...{ math: ["auto", "exact", "fast"], rules: "object", unchecked: "boolean", profile: "boolean" },
-};
 const CREATE_KINDS: OptionKinds<CreateDeviceOptions> = {
   ...DEVICE_KINDS,
-  ...{ device: "object", adapter: "object", gpu: "object", prove: "function", onNotice: "function" },
+  ...{ prove: "function", onNotice: "function" },
+  device: { method: "createBuffer", named: "a GPUDevice" },
+  adapter: { method: "requestDevice", named: "a GPUAdapter" },
+  gpu: { method: "requestAdapter", named: "a GPU (`navigator.gpu`)" },
 };
 
 /**

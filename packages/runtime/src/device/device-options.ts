@@ -1,5 +1,6 @@
 import type { Kernel, ParamTypes } from "../kernel/kernel.js";
 import type { KernelMath } from "../kernel/kernel-family.js";
+import type { OptionKinds } from "../option-kinds.js";
 import type { Tensor } from "../tensor/tensor.js";
 
 export interface DeviceOptions {
@@ -18,6 +19,10 @@ export interface DeviceOptions {
   /** Time every dispatch (needs `timestamp-query`). */
   readonly profile?: boolean;
 }
+
+export const DEVICE_KINDS: OptionKinds<DeviceOptions> = {
+  ...{ math: ["auto", "exact", "fast"], rules: "object", unchecked: "boolean", profile: "boolean" },
+};
 
 export interface Dispatch<P extends ParamTypes = ParamTypes> {
   readonly kernel: Kernel<P>;

@@ -29,6 +29,6 @@ it("in browsers too", async () => {
   const adapter = "embedded" as unknown as GPUAdapter;
   await expect(createNeutralDevice({ adapter })).rejects.toMatchObject({
     code: "BAD_OPTION",
-    message: "adapter: expected an object",
+    message: "adapter: expected a GPUAdapter",
   });
 });

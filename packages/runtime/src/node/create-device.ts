@@ -63,7 +63,7 @@ export interface NodeDeviceOptions extends DeviceOptions {
    * Called with each look for drivers, which it has to do: drivers write to standard error by themselves then.
    * @internal
    */
-  readonly lookForDrivers?: LookForDrivers;
+  readonly lookForDrivers?: LookForDrivers | undefined;
 }
 
 /** Dawn instances that live devices stand on. */

@@ -6,7 +6,8 @@ import { weightsError } from "./header.js";
 import type { ByteRange, OnChunk } from "./weight-source.js";
 
 /** What converted numbers are rounded to. */
-export type ScaledDType = "F32" | "F16" | "BF16";
+export const SCALED_DTYPES = ["F32", "F16", "BF16"] as const;
+export type ScaledDType = (typeof SCALED_DTYPES)[number];
 
 export const SCALED_BYTES = { F32: 4, F16: 2, BF16: 2 } as const;
 

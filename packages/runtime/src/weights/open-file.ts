@@ -1,7 +1,7 @@
 /** One file of weights, whichever format it has: told by its first bytes, not by its name. */
 import { checkOptionKinds } from "../errors.js";
 import type { ByteSource } from "./byte-source.js";
-import type { ScaledDType } from "./converted-tensor.js";
+import { SCALED_DTYPES, type ScaledDType } from "./converted-tensor.js";
 import type { GgufWeights } from "./gguf/gguf-weights.js";
 import { weightsError } from "./header.js";
 import { openSafetensors } from "./safetensors-weights.js";
@@ -29,7 +29,7 @@ export async function openWeightsFile(
   file: WeightsFile,
   options: OpenFileOptions = {},
 ): Promise<WeightSource | GgufWeights> {
-  checkOptionKinds({ scaledDType: ["F32", "F16", "BF16"] }, options, "openWeightsFile");
+  checkOptionKinds({ scaledDType: SCALED_DTYPES }, options, "openWeightsFile");
   const { scaledDType = "F32" } = options;
   const source = await file.open();
   let start: Uint8Array;

@@ -1,7 +1,7 @@
 /** Finds the weights of one component (transformer, vae, text_encoder) in a folder of the diffusers format. */
 import { checkOptionKinds } from "../errors.js";
 import { onOneLine } from "../printable.js";
-import type { ScaledDType } from "./converted-tensor.js";
+import { SCALED_DTYPES, type ScaledDType } from "./converted-tensor.js";
 import type { FolderReader } from "./folder.js";
 import { weightsError } from "./header.js";
 import { openSafetensors } from "./safetensors-weights.js";
@@ -36,7 +36,7 @@ export async function openWeights(
   baseName: string,
   options: OpenWeightsOptions = {},
 ): Promise<WeightSource> {
-  const kinds = { variant: ["fp16", "bf16"], scaledDType: ["F32", "F16", "BF16"] };
+  const kinds = { variant: ["fp16", "bf16"], scaledDType: SCALED_DTYPES };
   checkOptionKinds<OpenWeightsOptions>(kinds, options, "openWeights");
   const { scaledDType = "F32" } = options;
   const elsewhere = await folder.weights?.("");

@@ -1,6 +1,11 @@
 /** What a Wan checkpoint is opened to. */
 import type { Device, FolderReader } from "@lvsa/runtime";
-import { type ModelIndex, readJson, readModelIndex } from "../../checkpoint/checkpoint-folder.js";
+import {
+  hasComponent,
+  type ModelIndex,
+  readJson,
+  readModelIndex,
+} from "../../checkpoint/checkpoint-folder.js";
 import { AutoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan.js";
 import { autoencoderKLWan } from "../../models/autoencoders/autoencoder-kl-wan-definition.js";
 import { t5Encoder, umt5Encoder } from "../../models/text-encoders/t5-encoder-definition.js";
@@ -32,7 +37,7 @@ export interface WanParts extends PipelineParts<WanTransformer3DModel, Autoencod
 /** Weights are loaded when they are first needed. @throws as `openParts` */
 export async function openWanParts(folder: FolderReader, options: PipelineOptions): Promise<WanParts> {
   const index = await readModelIndex(folder);
-  const definitions = index.image_encoder
+  const definitions = hasComponent(index, "image_encoder")
     ? [...DEFINITIONS, (await import("../../models/image-encoders/vision-encoder-definitions.js")).clipVision]
     : DEFINITIONS;
   const parts = await openParts(folder, index, options, definitions);

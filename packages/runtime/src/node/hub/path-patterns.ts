@@ -31,7 +31,10 @@ export function uselessPatterns(
   items: readonly { readonly path: string }[],
   { include = [], exclude = [] }: PathChoice,
 ): string[] {
-  const none = (pattern: string) => !items.some(({ path }) => matcher(pattern)(path));
+  const none = (pattern: string) => {
+    const matches = matcher(pattern);
+    return !items.some(({ path }) => matches(path));
+  };
   return [
     ...include.filter(none).map((pattern) => `include ${quoted(pattern)}`),
     ...exclude.filter(none).map((pattern) => `exclude ${quoted(pattern)}`),

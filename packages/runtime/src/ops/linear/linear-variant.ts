@@ -67,7 +67,7 @@ export const FEW_ROWS_MATRIX_TILES: readonly MatrixTile[] = [
 ];
 
 /**
- * Tiles of a product of subgroups, for few rows (the first that holds them, the last also a quarter of them) and for many (the first that makes enough
+ * Tiles of a product of subgroups, for few rows (the first that holds them, up to four of the last) and for many (the first that makes enough
  * workgroups). Only those of 16x16x16 were measured; others have blocks of 32 x 32 sums per subgroup, 64 values of a lane at most.
  */
 export function linearMatrixTiles(product: MatrixProduct): {

@@ -8,6 +8,7 @@ import {
   readConverted,
   roundedTo,
   SCALED_BYTES,
+  SCALED_DTYPES,
   type ScaledDType,
   streamConverted,
 } from "../converted-tensor.js";
@@ -34,7 +35,7 @@ export interface OpenGgufOptions {
  */
 export async function openGguf(source: ByteSource, options: OpenGgufOptions = {}): Promise<GgufWeights> {
   try {
-    checkOptionKinds({ scaledDType: ["F32", "F16", "BF16"] }, options, "openGguf");
+    checkOptionKinds({ scaledDType: SCALED_DTYPES }, options, "openGguf");
     return new GgufFile(source, await readGgufHeader(source), options.scaledDType ?? "F32");
   } catch (error) {
     await source.close();

@@ -47,8 +47,8 @@ export class VaeTiling {
   readonly #patchSize: number;
 
   /** @throws UsageError `BAD_OPTION` as `tileSizes` */
-  constructor(options: VaeTilingOptions, defaults: TileDefaults) {
-    this.sizes = tileSizes(options, defaults);
+  constructor(options: true | VaeTilingOptions, defaults: TileDefaults) {
+    this.sizes = tileSizes(options === true ? {} : options, defaults);
     this.#spatialFactor = defaults.spatialFactor;
     this.#patchSize = defaults.patchSize;
   }
